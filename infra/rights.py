@@ -1,0 +1,269 @@
+"""Decides who may say and read what: an account and a key for every party and service, written as the server's configuration.
+
+Nobody but the provisioner lives in CORE, the account that owns the streams. A user inside CORE could aim the server's *reply*, a
+stored payload, at `$JS.API.STREAM.DELETE…` or at another's subject, and reply subjects are not checked against permissions. So all
+others have accounts without JetStream and import from CORE, one by one, the subjects they need; the API under the prefix `JSC.API`.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nkeys  # type: ignore[import-untyped]
+
+from infra.server import ServerUnusable, find_binary
+from infra.streams import stream
+
+API = "JSC.API"
+"""What `$JS.API` is called in every account but CORE."""
+SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
+PROVISIONER = "provisioner"
+SYSTEM = "sys"
+UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
+"""All that a unit may publish: its appeal, and taking it back."""
+OFFICE_PAYLOAD = 128 * 1024
+COLLECTOR_PAYLOAD = 1536 * 1024
+SERVER_PAYLOAD = 2 * 1024 * 1024
+STORE_LIMIT = 16 * 1024**3
+"""Bytes of the file store, where the disk has them."""
+
+_CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_STORE_LEAST = 1024**3
+_ANSWER_TIME = "5m"
+
+
+class PartyRefused(ValueError):  # noqa: N818 - house style: a refusal has a name of its own
+    """The codes of the assessment, offices and units cannot all be told apart, or are not codes."""
+
+
+class KeyUnsafe(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+    """A key file can be read by others than its owner, or does not hold a user's seed."""
+
+
+class Service(NamedTuple):
+    """A subject that an account may publish to because another account exports it."""
+
+    subject: str
+    local: str
+    many: bool = False  # more than one answer to a request
+    owner: str = "CORE"
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What one account imports, and likewise what one user of it may do."""
+
+    says: tuple[Service, ...]
+    hears: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    payload: int = SERVER_PAYLOAD
+
+
+def _put(subject: str) -> Service:
+    return Service(subject, subject)
+
+
+def _api(call: str, *, many: bool = False) -> Service:
+    return Service(f"$JS.API.{call}", f"{API}.{call}", many)
+
+
+def _pull(name: str, durable: str) -> tuple[Service, ...]:
+    """Reading on with a durable that exists: ask for the next, acknowledge, look where it stands."""
+    place = f"{name}.{durable}"
+    return _api(f"CONSUMER.MSG.NEXT.{place}", many=True), _api(f"CONSUMER.INFO.{place}"), _put(f"$JS.ACK.{place}.>")
+
+
+def _look(name: str) -> tuple[Service, ...]:
+    """Reading stored messages by sequence, and the stream's settings and state."""
+    return _api(f"DIRECT.GET.{name}", many=True), _api(f"STREAM.INFO.{name}")
+
+
+def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
+    """An office, or with `types` a unit (`*`: what the units' shared account imports): its own intake, receipts and refusals.
+
+    A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
+    """
+    own = f"intake.{assessment}.{party}"
+    says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
+    for kind in ("RECEIPT", "REFUSED"):
+        name = stream(kind, assessment)
+        says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
+    return Rights(tuple(says), (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}"), payload=payload)
+
+
+def service_rights(assessment: str) -> dict[str, Rights]:
+    """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
+    intake, ledger, receipt, refused, ranking = (stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING"))
+    receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
+    ingest = (*_pull(intake, "ingest"), *_look(ledger), _put(f"ledger.{assessment}.>"), _put(receipts), _put(refusals))
+    ranker = (Service(cut, cut, owner="SCORER"), _put(f"ranking.{assessment}"), *_look(ranking))
+    gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
+    infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
+    durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
+    return {
+        "ingest": Rights(ingest),
+        "scorer": Rights((*_pull(ledger, "scorer"), *_look(ledger), _put(receipts)), answers=(cut,)),
+        "ranker": Rights(ranker),
+        "gateway": Rights(gateway, (receipts, refusals)),
+        "audit": Rights((*_look(ledger), *_look(ranking), *infos, *durables)),
+    }
+
+
+def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -> None:
+    """Raise PartyRefused unless all codes fit in a subject and no two parties, or a party and a service, share a name.
+
+    Case counts for nothing here: key files of `A` and `a` are one file on some disks.
+    """
+    seen = {name.casefold(): f"the service {name}" for name in (*SERVICES, PROVISIONER, SYSTEM)}
+    if not _CODE.fullmatch(assessment):
+        raise PartyRefused(f"考核代码无效。 / Not a code ([A-Za-z0-9_-]{{1,64}}): assessment {assessment!r}")
+    for code, role in [*((o, "office") for o in offices), *((u, "unit") for u in units)]:
+        if not _CODE.fullmatch(code):
+            raise PartyRefused(f"代码无效。 / Not a code ([A-Za-z0-9_-]{{1,64}}): {role} {code!r}")
+        if code.casefold() in seen:
+            raise PartyRefused(f"代码重复。 / The {role} {code!r} has the name of {seen[code.casefold()]}: rename one of them")
+        seen[code.casefold()] = f"the {role} {code}"
+
+
+def key_file(data: Path, name: str) -> Path:
+    """Where the seed of a party or service lies."""
+    return data / "keys" / f"{name}.nk"
+
+
+def configure(data: Path, assessment: str, offices: Sequence[str], units: Sequence[str], collector: str = "chuangjian") -> Path:
+    """Make the keys that are missing, write `data`/nats.conf for these parties, let the server check it, return its path.
+
+    The collecting office opens the assessment, with a rulebook and a roster in one event, and so may send more at once.
+    """
+    check_codes(assessment, offices, units)
+    _private_folder(data / "keys")
+    public = {name: _public_key(data, name) for name in (*offices, *units, *SERVICES, PROVISIONER, SYSTEM)}
+    store = data.absolute() / "jetstream"
+    head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(data, store), "system_account": "SYS"}
+    tables = {"accounts": accounts(assessment, offices, units, public, collector)}
+    lines = [f"{name}: {json.dumps(value)}" for name, value in (*head.items(), *tables.items())]
+    settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
+    return _write_checked(data / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
+
+
+def accounts(
+    assessment: str, offices: Sequence[str], units: Sequence[str], public: dict[str, str], collector: str,
+) -> dict[str, Any]:
+    """The accounts of the configuration. CORE's exports follow from what the others import, so no export overlaps another."""
+    granted = {name.upper(): rights for name, rights in service_rights(assessment).items()}
+    users = {name.upper(): [_user(name, rights, public)] for name, rights in service_rights(assessment).items()}
+    for office in offices:
+        rights = party_rights(assessment, office, payload=COLLECTOR_PAYLOAD if office == collector else OFFICE_PAYLOAD)
+        granted[f"OFFICE-{office}"] = rights
+        users[f"OFFICE-{office}"] = [_user(office, rights, public)]
+    if units:
+        granted["UNITS"] = party_rights(assessment, "*", UNIT_TYPES)
+        users["UNITS"] = [_user(unit, party_rights(assessment, unit, UNIT_TYPES), public) for unit in units]
+    made = {name: _account(name, rights, users[name], granted) for name, rights in granted.items()}
+    provisioner = {
+        "nkey": public[PROVISIONER],
+        "permissions": {"publish": ["$JS.API.>"], "subscribe": [f"{inbox(PROVISIONER)}.>"]},
+    }
+    core = {"jetstream": "enabled", "users": [provisioner], "exports": _exports("CORE", granted)}
+    return {"SYS": {"users": [{"nkey": public[SYSTEM]}]}, "CORE": core, **made}
+
+
+def inbox(name: str) -> str:
+    """The prefix of the inboxes of a party or service; it may listen on no other."""
+    return f"_INBOX_{name}"
+
+
+def _account(name: str, rights: Rights, users: list[dict[str, Any]], granted: dict[str, Rights]) -> dict[str, Any]:
+    says = [{"service": {"account": s.owner, "subject": s.subject}, "to": s.local} for s in rights.says]
+    hears = [{"stream": {"account": "CORE", "subject": subject}} for subject in rights.hears]
+    limits = {"max_payload": rights.payload}
+    return {"users": users, "limits": limits, "imports": [*says, *hears], "exports": _exports(name, granted)}
+
+
+def _exports(owner: str, granted: dict[str, Rights]) -> list[dict[str, Any]]:
+    services: dict[tuple[str, bool], list[str]] = {}
+    streams: dict[str, list[str]] = {}
+    for account, rights in granted.items():
+        for service in rights.says:
+            if service.owner == owner:
+                services.setdefault((service.subject, service.many), []).append(account)
+        for subject in rights.hears if owner == "CORE" else ():
+            streams.setdefault(subject, []).append(account)
+    return [
+        *({"service": s, "accounts": who, **({"response_type": "stream"} if many else {})} for (s, many), who in services.items()),
+        *({"stream": subject, "accounts": who} for subject, who in streams.items()),
+    ]
+
+
+def _user(name: str, rights: Rights, public: dict[str, str]) -> dict[str, Any]:
+    permissions: dict[str, Any] = {
+        "publish": [service.local for service in rights.says],
+        "subscribe": [f"{inbox(name)}.>", *rights.hears, *rights.answers],
+    }
+    if rights.answers:
+        permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}
+    return {"nkey": public[name], "permissions": permissions}
+
+
+def _private_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def _public_key(data: Path, name: str) -> str:
+    """The public key of the seed in the name's key file, which is made when there is none."""
+    path = key_file(data, name)
+    if not path.exists():
+        _write_private(path, nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
+    if path.stat().st_mode & 0o077:
+        raise KeyUnsafe(f"密钥文件 {path} 可被他人读取。 / Others can read the key {path}: make it anew, or chmod 600 it.")
+    try:
+        return str(nkeys.from_seed(bytearray(path.read_bytes().strip())).public_key.decode())
+    except (nkeys.ErrInvalidSeed, ValueError):  # the message must not show what the file holds
+        raise KeyUnsafe(f"密钥文件 {path} 已损坏。 / {path} holds no key: remove it, and a new one is made.") from None
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Whole or not at all, readable by its owner alone from the first byte, never over a key that is there."""
+    handle, name = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content + b"\n")
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).rename(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _store_limit(data: Path, store: Path) -> int:
+    """Bytes for the store: below what the disk has free, so that a full store is refused in good order and a full disk never met."""
+    used = sum(part.stat().st_size for part in _files(store))
+    room = used + shutil.disk_usage(data).free * 8 // 10
+    if room < _STORE_LEAST:
+        raise ServerUnusable(
+            f"磁盘空间不足：{data}。 / Too little disk for {data}: {room} bytes usable, {_STORE_LEAST} needed. Make room.",
+        )
+    return min(STORE_LIMIT, room)
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _write_checked(path: Path, text: str) -> Path:
+    draft = path.with_suffix(".conf.new")
+    draft.write_text(text, encoding="utf-8")
+    checked = subprocess.run([find_binary(), "-t", "-c", draft], capture_output=True, text=True, check=False)
+    if checked.returncode:
+        raise ServerUnusable(f"服务器配置无效。 / nats-server refuses {draft}: {checked.stderr.strip()}")
+    draft.replace(path)
+    return path

