@@ -1,0 +1,138 @@
+"""Proof: the Merkle tree, the signed checkpoint, and the bundle that anyone can verify."""
+
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.audit import merkle
+
+# The reference inputs and roots of certificate-transparency (merkle/testonly/reference.go and merkle_tree_test.cc).
+INPUTS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
+ROOTS = [
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+]
+PATHS = [  # leaf from 0, tree size, proof
+    (0, 1, []),
+    (0, 8, [
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+    ]),
+    (5, 8, [
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    ]),
+    (2, 3, ["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"]),
+    (1, 5, [
+        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+    ]),
+]
+EARLIER = [  # first size, second size, proof
+    (1, 1, []),
+    (1, 8, [
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+    ]),
+    (6, 8, [
+        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    ]),
+    (2, 5, [
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+    ]),
+]
+LEAVES = [merkle.leaf_hash(bytes.fromhex(text)) for text in INPUTS]
+
+leaves = st.integers(1, 70).map(lambda n: [merkle.leaf_hash(b"%d" % i) for i in range(n)])
+
+
+def unhex(nodes):
+    return [bytes.fromhex(node) for node in nodes]
+
+
+@pytest.mark.parametrize("size", range(9))
+def test_the_root_of_every_size_is_the_reference_root(size):
+    frontier = merkle.Frontier()
+    for leaf in LEAVES[:size]:
+        frontier.append(leaf)
+    found = [merkle.root(LEAVES[:size]), merkle.Tree(LEAVES[:size]).root, frontier.root()]
+    assert [node.hex() for node in found] == [ROOTS[size]] * 3
+
+
+@pytest.mark.parametrize(("index", "size", "proof"), PATHS)
+def test_inclusion_proofs_are_the_reference_proofs(index, size, proof):
+    assert merkle.Tree(LEAVES[:size]).inclusion(index) == unhex(proof)
+    assert merkle.included(LEAVES[index], index, size, unhex(proof), bytes.fromhex(ROOTS[size]))
+
+
+@pytest.mark.parametrize(("first", "second", "proof"), EARLIER)
+def test_consistency_proofs_are_the_reference_proofs(first, second, proof):
+    assert merkle.Tree(LEAVES[:second]).consistency(first) == unhex(proof)
+    old, new = bytes.fromhex(ROOTS[first]), bytes.fromhex(ROOTS[second])
+    assert merkle.consistent(first, second, unhex(proof), old, new)
+
+
+def test_a_leaf_is_never_a_node():
+    left, right = LEAVES[:2]
+    assert merkle.leaf_hash(left + right) != merkle.node_hash(left, right) == sha256(b"\1" + left + right).digest()
+
+
+@given(leaves)
+def test_every_inclusion_proof_verifies_and_no_other_leaf_does(hashes):
+    tree, size = merkle.Tree(hashes), len(hashes)
+    for index, leaf in enumerate(hashes):
+        proof = tree.inclusion(index)
+        assert merkle.included(leaf, index, size, proof, tree.root)
+        other = hashes[(index + 1) % size]
+        assert size == 1 or not merkle.included(other, index, size, proof, tree.root)
+        assert size == 1 or not merkle.included(leaf, (index + 1) % size, size, proof, tree.root)
+        assert not merkle.included(leaf, index, size, [*proof, leaf], tree.root)
+        assert not merkle.included(leaf, index, size, proof, merkle.leaf_hash(tree.root))
+        assert not proof or not merkle.included(leaf, index, size, proof[:-1], tree.root)
+
+
+@given(leaves)
+def test_consistency_holds_between_all_sizes_and_a_wrong_root_never_verifies(hashes):
+    size, tree = len(hashes), merkle.Tree(hashes)
+    for first in range(size + 1):
+        proof, old = tree.consistency(first), merkle.root(hashes[:first])
+        wrong = merkle.leaf_hash(old)
+        assert merkle.consistent(first, size, proof, old, tree.root)
+        assert not merkle.consistent(first, size, proof, wrong, tree.root)
+        assert first == 0 or not merkle.consistent(first, size, proof, old, wrong)
+        assert not merkle.consistent(first, size, [*proof, old], old, tree.root)
+        assert not merkle.consistent(size + 1, size, proof, old, tree.root)
+
+
+@given(leaves)
+def test_the_frontier_has_the_root_of_every_size_and_one_peak_a_one_bit(hashes):
+    frontier = merkle.Frontier()
+    for size, leaf in enumerate(hashes, 1):
+        frontier.append(leaf)
+        assert (frontier.size, frontier.root()) == (size, merkle.root(hashes[:size]))
+        assert len(frontier.peaks) == size.bit_count()
+
+
+def test_proofs_outside_the_tree_are_refused():
+    tree = merkle.Tree(LEAVES)
+    for index in (-1, 8):
+        with pytest.raises(IndexError):
+            tree.inclusion(index)
+    with pytest.raises(IndexError):
+        tree.consistency(9)
