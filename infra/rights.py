@@ -183,7 +183,7 @@ def inbox(name: str) -> str:
 
 def _account(name: str, rights: Rights, users: list[dict[str, Any]], granted: dict[str, Rights]) -> dict[str, Any]:
     says = [{"service": {"account": s.owner, "subject": s.subject}, "to": s.local} for s in rights.says]
-    hears = [{"stream": {"account": "CORE", "subject": subject}} for subject in rights.hears]
+    hears = [{"stream": {"account": "CORE", "subject": f"live.{subject}"}, "to": subject} for subject in rights.hears]
     limits = {"max_payload": rights.payload}
     return {"users": users, "limits": limits, "imports": [*says, *hears], "exports": _exports(name, granted)}
 
@@ -196,7 +196,7 @@ def _exports(owner: str, granted: dict[str, Rights]) -> list[dict[str, Any]]:
             if service.owner == owner:
                 services.setdefault((service.subject, service.many), []).append(account)
         for subject in rights.hears if owner == "CORE" else ():
-            streams.setdefault(subject, []).append(account)
+            streams.setdefault(f"live.{subject}", []).append(account)
     return [
         *({"service": s, "accounts": who, **({"response_type": "stream"} if many else {})} for (s, many), who in services.items()),
         *({"stream": subject, "accounts": who} for subject, who in streams.items()),

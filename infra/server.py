@@ -80,6 +80,26 @@ class EmbeddedServer:
         """Whether the child lives."""
         return self._process is not None and self._process.poll() is None
 
+    def claim(self) -> Self:
+        """Take the data folder, made when it is not there, for this server alone; `start` does it too."""
+        if self._lock:
+            return self
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            lock = (self.data / "nats.lock").open("a")
+        except OSError as error:
+            raise ServerUnusable(f"数据文件夹不可用。 / The data folder {self.data} cannot be used: {error.strerror}.") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise ServerUnusable(
+                f"数据文件夹 {self.data} 正被另一个服务器使用，请先停止它，或换一个文件夹。 / "
+                f"The data folder {self.data} is in use by another server: stop that one, or take another folder.",
+            ) from None
+        self._lock = lock
+        return self
+
     def start(self) -> Self:
         """Start and wait until JetStream has recovered; after `kill()` on the same port and store."""
         self._spawn()
@@ -116,7 +136,12 @@ class EmbeddedServer:
     def _spawn(self) -> None:
         if self.running:
             raise ServerUnusable(f"服务器已在运行：{self.url}。 / The server runs already: {self.url}.")
-        lock = self._take_folder()
+        if not (self.data / "nats.conf").is_file():
+            raise ServerUnusable(
+                f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}: make it with infra.rights.configure.",
+            )
+        self.claim()
+        assert self._lock
         _refuse_taken(self.port)
         self._output = self._output or self._log.open("ab")
         self._said = self._output.seek(0, os.SEEK_END)
@@ -127,30 +152,12 @@ class EmbeddedServer:
             stdout=self._output,
             stderr=self._output,
             process_group=0,  # Ctrl-C is the parent's: it stops its services first
-            pass_fds=(lock.fileno(),),
+            pass_fds=(self._lock.fileno(),),
             preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - one system call, resolved before the fork
         )
         arguments = ["/bin/sh", "-c", _GUARD, "guard", str(self._process.pid)]
         quiet = subprocess.DEVNULL
         self._guard = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, process_group=0)
-
-    def _take_folder(self) -> IO[str]:
-        if not (self.data / "nats.conf").is_file():
-            raise ServerUnusable(
-                f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}: make it with infra.rights.configure.",
-            )
-        if self._lock is None:
-            lock = (self.data / "nats.lock").open("a")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.close()
-                raise ServerUnusable(
-                    f"数据文件夹 {self.data} 正被另一个服务器使用，请先停止它，或换一个文件夹。 / "
-                    f"The data folder {self.data} is in use by another server: stop that one, or take another folder.",
-                ) from None
-            self._lock = lock
-        return self._lock
 
     @property
     def _log(self) -> Path:

@@ -13,6 +13,7 @@ from nats.js.api import (
     ConsumerInfo,
     DeliverPolicy,
     DiscardPolicy,
+    RePublish,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -65,6 +66,12 @@ def stream(kind: str, assessment: str) -> str:
     return f"{kind}-{assessment}"
 
 
+def live(kind: str, assessment: str, party: str) -> str:
+    """Where CORE repeats a stored receipt or refusal for the party that listens: the server hands on to other accounts only what it
+    says itself, not what came in from another account."""
+    return f"live.{kind.lower()}.{assessment}.{party}"
+
+
 def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, ...]:
     """The streams of an assessment (subjects: wire.md). Everything not named here is the server's default and off."""
 
@@ -87,12 +94,16 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         }
         return StreamConfig(**{**common, **settings})
 
-    days = {"max_age": RECEIPT_DAYS * 86_400, "discard": DiscardPolicy.OLD}
+    def kept(kind: str) -> StreamConfig:
+        said = RePublish(src=f"{kind.lower()}.{assessment}.*", dest=live(kind, assessment, "{{wildcard(1)}}"))
+        days = {"max_age": RECEIPT_DAYS * 86_400, "discard": DiscardPolicy.OLD}
+        return log(kind, ".*", allow_atomic=True, republish=said, **days)
+
     return (
         log("INTAKE", ".*.*.*", retention=RetentionPolicy.WORK_QUEUE, max_bytes=MAX_INTAKE, deny_delete=False, deny_purge=False),
         log("LEDGER", ".>", allow_atomic=True),
-        log("RECEIPT", ".*", allow_atomic=True, **days),
-        log("REFUSED", ".*", allow_atomic=True, **days),
+        kept("RECEIPT"),
+        kept("REFUSED"),
         log("RANKING", "", max_msgs=RANKINGS, discard=DiscardPolicy.OLD),
     )
 
