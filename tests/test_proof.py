@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit import merkle
+from services.audit import merkle, note
 
 # The reference inputs and roots of certificate-transparency (merkle/testonly/reference.go and merkle_tree_test.cc).
 INPUTS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
@@ -136,3 +136,109 @@ def test_proofs_outside_the_tree_are_refused():
             tree.inclusion(index)
     with pytest.raises(IndexError):
         tree.consistency(9)
+
+
+# The example of the format's first implementation (golang.org/x/mod/sumdb/note).
+PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+EXAMPLE = (
+    "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n"
+    "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+)
+CHECKPOINT = note.Checkpoint("example.org/wuxing", 8, bytes.fromhex(ROOTS[8]), b"\7" * 32, "0" * 64, "f" * 64)
+
+
+@pytest.fixture
+def signer(tmp_path):
+    return note.Signer.generate(tmp_path / "log.key", "example.org/wuxing")
+
+
+@pytest.fixture
+def witness(tmp_path):
+    return note.Signer.generate(tmp_path / "witness.key", "U042.example.org", note.COSIGNATURE)
+
+
+def test_the_note_of_the_format_s_first_implementation_verifies():
+    verifier = note.Verifier.parse(PETER)
+    text, [signature] = note.verify(EXAMPLE, [verifier])
+    assert (signature.verifier, signature.time, text) == (verifier, None, EXAMPLE.partition("\n\n")[0] + "\n")
+    assert str(verifier) == PETER
+    with pytest.raises(note.NoteError, match="does not fit"):
+        note.verify(EXAMPLE.replace("answer", "answar"), [verifier])
+
+
+def test_a_key_file_is_its_owner_s_alone_and_never_overwritten(tmp_path, signer):
+    path = tmp_path / "log.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert note.Signer.load(path).verifier == signer.verifier
+    with pytest.raises(note.NoteError, match="never overwritten"):
+        note.Signer.generate(path, "example.org/wuxing")
+    path.chmod(0o644)
+    with pytest.raises(note.NoteError, match="expected 0600"):
+        note.Signer.load(path)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\tb", "a\u2003b", "a\nb"])
+def test_key_names_with_spaces_or_plus_are_refused(tmp_path, name):
+    with pytest.raises(note.NoteError, match="key name"):
+        note.Signer.generate(tmp_path / "key", name)
+
+
+@pytest.mark.parametrize("text", [
+    "", "PeterNeumann", "PeterNeumann+c74f20a3", PETER.replace("c74f20a3", "c74f20a4"), PETER.replace("+AR", "+BR"),
+    PETER.replace("+c74f20a3", "+c74f20a"), PETER[:-4], PETER.replace("q/L", "*/L"), PETER.replace("Peter", "peter"),
+])
+def test_a_verifier_key_that_is_not_one_is_refused(text):
+    with pytest.raises(note.NoteError):
+        note.Verifier.parse(text)
+
+
+def test_a_checkpoint_is_signed_and_read_back(signer):
+    signed = note.sign(CHECKPOINT.text(), signer)
+    text, [signature] = note.verify(signed, [signer.verifier])
+    assert note.Checkpoint.parse(text) == CHECKPOINT
+    assert text.split("\n")[:3] == ["example.org/wuxing", "8", "XcnaeacGWamtVZy3Ad7ZoqudgjqtL0lgz+Nw7/RgQyg="]
+    assert signature == note.Signature(signer.verifier, None)
+
+
+def test_witnesses_cosign_with_their_time_and_strangers_are_passed_over(signer, witness):
+    signed = note.cosign(note.sign(CHECKPOINT.text(), signer), witness, 1_388_500_000)
+    _, found = note.verify(signed, [signer.verifier, witness.verifier])
+    assert [one.time for one in found] == [None, 1_388_500_000]
+    assert [one.verifier for one in note.verify(signed, [witness.verifier])[1]] == [witness.verifier]
+    with pytest.raises(note.NoteError, match="none of the known keys"):
+        note.verify(signed, [note.Verifier.parse(PETER)])
+    with pytest.raises(note.NoteError, match="witness's key"):
+        note.cosign(signed, signer, 0)
+
+
+def test_a_known_key_s_wrong_signature_spoils_the_note(signer, witness):
+    signed = note.cosign(note.sign(CHECKPOINT.text(), signer), witness, 7)
+    with pytest.raises(note.NoteError, match="does not fit"):
+        note.verify(signed.replace("wuxing\n8\n", "wuxing\n9\n"), [witness.verifier])
+
+
+@pytest.mark.parametrize("text", [
+    "", "text", "text\n\n", "text\n\n- name AAAA\n", "text\n\n\u2014 name AAAA", "text\n\n\u2014 name *\n",
+    "a\tb\n\n\u2014 n AA==\n",
+])
+def test_what_is_not_a_signed_note_is_refused(text, signer):
+    with pytest.raises(note.NoteError):
+        note.verify(text, [signer.verifier])
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("\n8\n", "\n08\n"), ("\n8\n", "\n-8\n"), ("XcnaeacG", "XcnaeacGAAAA"), ("units ", "unit "),
+    ("results 0", "results 0a"), ("rulebook f", "rulebook F"), ("units ", "\nunits "), ("results", "units"), ("example.org/wuxing\n8\n", ""),
+])
+def test_what_is_not_a_checkpoint_is_refused(old, new):
+    with pytest.raises(note.NoteError):
+        note.Checkpoint.parse(CHECKPOINT.text().replace(old, new, 1))
+
+
+def test_the_units_commit_to_count_and_order_also_without_events():
+    found = note.unit_commitments([("U2", LEAVES[0]), ("U1", LEAVES[1]), ("U2", LEAVES[2])], ["U3", "assessment"])
+    assert [(one.unit, one.count) for one in found.sorted] == [("U1", 1), ("U2", 2), ("U3", 0), ("assessment", 0)]
+    for unit in ("U1", "U2", "U3", "assessment"):
+        one, at, proof = found.of(unit)
+        assert merkle.included(one.leaf(), at, 4, proof, found.root)
+    assert found.of("U2")[0].digest == sha256(LEAVES[0] + LEAVES[2]).hexdigest()
