@@ -1,10 +1,11 @@
-"""Connects parties and services to the broker with their own keys, appends to the ledger whole batches at a time, reads it in bulk.
+"""Connects parties and services to the broker with their own keys, appends to the ledger in batches, reads it in bulk.
 
-FastStream for ingest and scorer, as their rights demand: the API prefix `JSC.API` in `js_options`, the inbox prefix on the broker AND on
-the subscriber (the broker's does not reach pull subscribers: such a service starts happily and hears nothing for ever), `declare=False`
-(else FastStream would try to change the stream), the provisioner's durable by name, `batch=True` (single pulls lose the order),
-manual acks (the default terminates an event at any exception), and handlers that take `NatsMessage` and decode each
-`raw_message` themselves (a typed batch dies whole on one bad message). `broker` and `durable_subscriber` below are made so:
+FastStream for ingest and scorer, as their rights demand: the API prefix `JSC.API` in `js_options`; the inbox prefix on
+the broker AND on the subscriber (the broker's does not reach pull subscribers: such a service starts happily and hears
+nothing for ever); `declare=False` (else FastStream tries to change the stream); the provisioner's durable by name;
+`batch=True` (single pulls lose the order); manual acks (the default terminates an event at any exception); handlers
+that take `NatsMessage` and decode each `raw_message` themselves (a typed batch dies whole on one bad message).
+`broker` and `durable_subscriber` below are made so:
 
     nats = broker(url, "ingest", data)
 
@@ -33,7 +34,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
-from infra.rights import API, PROVISIONER, configure, inbox, key_file
+from infra.rights import API, COLLECTOR, PROVISIONER, configure, inbox, key_file
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 
@@ -54,7 +55,7 @@ class BrokerUnreachable(RuntimeError):  # noqa: N818 - house style: a refusal ha
 
 
 class WrongLastSequence(RuntimeError):  # noqa: N818 - as above
-    """The stream's end is not where the writer thought: somebody else wrote, or an earlier batch of unknown outcome did land."""
+    """The stream does not end where the writer thought: another wrote, or a batch of unknown outcome did land."""
 
 
 class AppendRefused(RuntimeError):  # noqa: N818 - as above
@@ -74,7 +75,7 @@ class Message(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One stored message. `recorded_at` is the broker's time in microseconds since 1970 UTC, cut off and not rounded."""
+    """One stored message. `recorded_at` is the broker's time in microseconds since 1970 UTC, cut off, not rounded."""
 
     sequence: int
     subject: str
@@ -84,7 +85,7 @@ class Entry(NamedTuple):
 
 
 async def connect(url: str, role: str, data: Path, *, forever: bool = False) -> Client:
-    """Connect as a party (its code) or service, with its key in `data`/keys; `forever` goes on reconnecting, as services do.
+    """Connect as a party (its code) or service, with its key in `data`/keys; `forever` reconnects without end.
 
     What the broker does not permit is dropped without an answer; only the log line `broker.complained` tells.
     """
@@ -106,7 +107,9 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False) -> 
         )
     except (NatsError, OSError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
-        raise BrokerUnreachable(f"无法以 {role} 身份连接 {url}。 / Cannot connect to {url} as {role}: {reason}") from None
+        raise BrokerUnreachable(
+            f"无法以 {role} 身份连接 {url}。 / Cannot connect to {url} as {role}: {reason}"
+        ) from None
     return client
 
 
@@ -121,13 +124,19 @@ async def connected(url: str, role: str, data: Path, *, forever: bool = False) -
 
 
 @contextlib.asynccontextmanager
-async def embedded(
-    data: Path, assessment: str, offices: Sequence[str], units: Sequence[str], collector: str = "chuangjian", port: int = -1,
+async def embedded(  # noqa: PLR0913 - the plain values of the rulebook
+    data: Path,
+    assessment: str,
+    offices: Sequence[str],
+    units: Sequence[str],
+    *,
+    collector: str = COLLECTOR,
+    port: int = -1,
 ) -> AsyncIterator[EmbeddedServer]:
     """A server of our own on `data`, with keys, rights and streams made; ended at the end."""
     server = EmbeddedServer(data, port).claim()
     try:
-        configure(data, assessment, offices, units, collector)
+        configure(data, assessment, offices, units, collector=collector)
         async with server:
             async with connected(server.url, PROVISIONER, data) as client:
                 await provision(client, assessment, offices, units)
@@ -147,10 +156,14 @@ async def pull(client: Client, kind: str, assessment: str, durable: str) -> JetS
 
 
 async def publish_batch(
-    client: Client, messages: Sequence[Message], expected_last_sequence: int | None = None, timeout: float = ANSWER_WITHIN,  # noqa: ASYNC109 - the broker's answer is what is waited for
+    client: Client,
+    messages: Sequence[Message],
+    expected_last_sequence: int | None = None,
+    timeout: float = ANSWER_WITHIN,  # noqa: ASYNC109 - the broker's answer is what is waited for
 ) -> PubAck:
-    """Append up to 1,000 messages whole or not at all, fenced by the stream's last sequence; `seq` of the answer is the last one's.
+    """Append up to 1,000 messages whole or not at all, fenced by the stream's last sequence.
 
+    The answer's `seq` is the last message's. Raises WrongLastSequence, AppendRefused or AppendUnknown.
     The server fsyncs once a batch: 55,000 events a second where single messages come to 4,000.
     """
     assert 0 < len(messages) <= BATCH, f"a batch has 1 to {BATCH} messages, not {len(messages)}"
@@ -166,7 +179,9 @@ async def publish_batch(
         try:
             answer = await client.request(message.subject, message.data, timeout, headers=headers)
         except (NatsError, TimeoutError) as error:
-            raise AppendUnknown(f"no answer to a batch of {last} for {message.subject}: {type(error).__name__}") from error
+            raise AppendUnknown(
+                f"no answer to a batch of {last} for {message.subject}: {type(error).__name__}"
+            ) from error
     return _accepted(json.loads(answer.data), last)
 
 
@@ -178,9 +193,10 @@ def _accepted(answer: dict[str, Any], size: int) -> PubAck:
 
 
 async def read_ledger(client: Client, assessment: str, start: int = 1, end: int | None = None) -> AsyncIterator[Entry]:
-    """The ledger's entries from `start` to `end` inclusive (to its present end without one), in order, by batch direct get.
+    """The ledger's entries from `start` to `end` inclusive (its present end without one), in order.
 
-    The next batch is on its way while one is handed out. Raises TimeoutError when the broker falls silent.
+    By batch direct get, which moves no durable; the next batch is on its way while one is handed out.
+    Raises TimeoutError when the broker falls silent.
     """
     ahead: asyncio.Task[list[Entry]] | None = None
     try:
@@ -208,7 +224,9 @@ async def last_entry(client: Client, kind: str, assessment: str) -> Entry | None
 
 def pulled_entry(message: Msg) -> Entry:
     """What a durable delivered, as `read_ledger` gives it; nats-py's own metadata rounds the time through a float."""
-    sequence, _, nanoseconds = message.reply.split(".")[5:8] if message.reply.count(".") == 8 else message.reply.split(".")[7:10]
+    sequence, _, nanoseconds = (
+        message.reply.split(".")[5:8] if message.reply.count(".") == 8 else message.reply.split(".")[7:10]
+    )
     return Entry(int(sequence), message.subject, message.headers or {}, int(nanoseconds) // 1000, message.data)
 
 
@@ -226,7 +244,10 @@ def broker(url: str, role: str, data: Path) -> NatsBroker:
 
 
 def durable_subscriber(nats: NatsBroker, role: str, assessment: str, size: int = BATCH, timeout: float = 0.2) -> Any:
-    """The subscriber of ingest or scorer on its durable: batches of up to `size`, or what came in `timeout` seconds. Acks are yours."""
+    """The subscriber of ingest or scorer on its durable: up to `size` messages, or what came in `timeout` seconds.
+
+    Acks are the handler's.
+    """
     kind = DURABLES[role]
     return nats.subscriber(
         f"{kind.lower()}.{assessment}.>",
@@ -241,7 +262,9 @@ def durable_subscriber(nats: NatsBroker, role: str, assessment: str, size: int =
 def _seed(data: Path, role: str) -> Path:
     path = key_file(data, role)
     if not path.is_file():
-        raise BrokerUnreachable(f"没有 {role} 的密钥：{path}。 / No key for {role}: expected {path}, made at the first start.")
+        raise BrokerUnreachable(
+            f"没有 {role} 的密钥：{path}。 / No key for {role}: expected {path}, made at the first start."
+        )
     return path
 
 
@@ -276,4 +299,6 @@ def _direct_entry(message: Msg) -> Entry:
     sequence, subject, recorded = headers["Nats-Sequence"], headers["Nats-Subject"], headers["Nats-Time-Stamp"]
     for added in _ADDED:
         headers.pop(added, None)
-    return Entry(int(sequence), subject, headers, (datetime.fromisoformat(recorded) - _EPOCH) // _MICROSECOND, message.data)
+    return Entry(
+        int(sequence), subject, headers, (datetime.fromisoformat(recorded) - _EPOCH) // _MICROSECOND, message.data
+    )

@@ -1,8 +1,9 @@
-"""Decides who may say and read what: an account and a key for every party and service, written as the server's configuration.
+"""Decides who may say and read what: accounts and keys for every party and service, as the server's configuration.
 
-Nobody but the provisioner lives in CORE, the account that owns the streams. A user inside CORE could aim the server's *reply*, a
-stored payload, at `$JS.API.STREAM.DELETE…` or at another's subject, and reply subjects are not checked against permissions. So all
-others have accounts without JetStream and import from CORE, one by one, the subjects they need; the API under the prefix `JSC.API`.
+Nobody but the provisioner lives in CORE, the account that owns the streams. A user inside CORE could aim the server's
+*reply*, a stored payload, at `$JS.API.STREAM.DELETE…` or at another's subject, and reply subjects are not checked
+against permissions. So all others have accounts without JetStream and import from CORE, one by one, the subjects they
+need; the API under the prefix `JSC.API`.
 """
 
 import json
@@ -26,6 +27,8 @@ API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
+COLLECTOR = "chuangjian"
+"""The office that opens the assessment and collects (创建办), unless the rulebook says otherwise."""
 SYSTEM = "sys"
 UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
 """All that a unit may publish: its appeal, and taking it back."""
@@ -87,21 +90,26 @@ def _look(name: str) -> tuple[Service, ...]:
 
 
 def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
-    """An office, or with `types` a unit (`*`: what the units' shared account imports): its own intake, receipts and refusals.
+    """An office, or with `types` a unit (`*`: what the units' account imports): its own intake, receipts and refusals.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
+    Units hear nothing live: in one shared account a unit could aim an answer of the broker, with words of its own in
+    it, at the subject on which another unit listens. Their durables wait just as well, on inboxes nobody can guess.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
     for kind in ("RECEIPT", "REFUSED"):
         name = stream(kind, assessment)
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
-    return Rights(tuple(says), (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}"), payload=payload)
+    hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
+    return Rights(tuple(says), hears, payload=payload)
 
 
 def service_rights(assessment: str) -> dict[str, Rights]:
     """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
-    intake, ledger, receipt, refused, ranking = (stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING"))
+    intake, ledger, receipt, refused, ranking = (
+        stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+    )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
     ingest = (*_pull(intake, "ingest"), *_look(ledger), _put(f"ledger.{assessment}.>"), _put(receipts), _put(refusals))
     ranker = (Service(cut, cut, owner="SCORER"), _put(f"ranking.{assessment}"), *_look(ranking))
@@ -129,7 +137,9 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
         if not _CODE.fullmatch(code):
             raise PartyRefused(f"代码无效。 / Not a code ([A-Za-z0-9_-]{{1,64}}): {role} {code!r}")
         if code.casefold() in seen:
-            raise PartyRefused(f"代码重复。 / The {role} {code!r} has the name of {seen[code.casefold()]}: rename one of them")
+            raise PartyRefused(
+                f"代码重复。 / The {role} {code!r} has the name of {seen[code.casefold()]}: rename one of them"
+            )
         seen[code.casefold()] = f"the {role} {code}"
 
 
@@ -138,8 +148,10 @@ def key_file(data: Path, name: str) -> Path:
     return data / "keys" / f"{name}.nk"
 
 
-def configure(data: Path, assessment: str, offices: Sequence[str], units: Sequence[str], collector: str = "chuangjian") -> Path:
-    """Make the keys that are missing, write `data`/nats.conf for these parties, let the server check it, return its path.
+def configure(
+    data: Path, assessment: str, offices: Sequence[str], units: Sequence[str], *, collector: str = COLLECTOR
+) -> Path:
+    """Make the missing keys, write `data`/nats.conf for these parties, let the server check it, return its path.
 
     The collecting office opens the assessment, with a rulebook and a roster in one event, and so may send more at once.
     """
@@ -155,9 +167,13 @@ def configure(data: Path, assessment: str, offices: Sequence[str], units: Sequen
 
 
 def accounts(
-    assessment: str, offices: Sequence[str], units: Sequence[str], public: dict[str, str], collector: str,
+    assessment: str,
+    offices: Sequence[str],
+    units: Sequence[str],
+    public: dict[str, str],
+    collector: str,
 ) -> dict[str, Any]:
-    """The accounts of the configuration. CORE's exports follow from what the others import, so no export overlaps another."""
+    """The accounts of the configuration; CORE's exports follow from what the others import, word for word."""
     granted = {name.upper(): rights for name, rights in service_rights(assessment).items()}
     users = {name.upper(): [_user(name, rights, public)] for name, rights in service_rights(assessment).items()}
     for office in offices:
@@ -198,7 +214,10 @@ def _exports(owner: str, granted: dict[str, Rights]) -> list[dict[str, Any]]:
         for subject in rights.hears if owner == "CORE" else ():
             streams.setdefault(f"live.{subject}", []).append(account)
     return [
-        *({"service": s, "accounts": who, **({"response_type": "stream"} if many else {})} for (s, many), who in services.items()),
+        *(
+            {"service": s, "accounts": who, **({"response_type": "stream"} if many else {})}
+            for (s, many), who in services.items()
+        ),
         *({"stream": subject, "accounts": who} for subject, who in streams.items()),
     ]
 
@@ -224,7 +243,9 @@ def _public_key(data: Path, name: str) -> str:
     if not path.exists():
         _write_private(path, nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
     if path.stat().st_mode & 0o077:
-        raise KeyUnsafe(f"密钥文件 {path} 可被他人读取。 / Others can read the key {path}: make it anew, or chmod 600 it.")
+        raise KeyUnsafe(
+            f"密钥文件 {path} 可被他人读取。 / Others can read the key {path}: make it anew, or chmod 600 it."
+        )
     try:
         return str(nkeys.from_seed(bytearray(path.read_bytes().strip())).public_key.decode())
     except (nkeys.ErrInvalidSeed, ValueError):  # the message must not show what the file holds
@@ -245,12 +266,13 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 def _store_limit(data: Path, store: Path) -> int:
-    """Bytes for the store: below what the disk has free, so that a full store is refused in good order and a full disk never met."""
+    """Bytes for the store: less than the disk has, so that the store is full, a clean refusal, before the disk is."""
     used = sum(part.stat().st_size for part in _files(store))
     room = used + shutil.disk_usage(data).free * 8 // 10
     if room < _STORE_LEAST:
         raise ServerUnusable(
-            f"磁盘空间不足：{data}。 / Too little disk for {data}: {room} bytes usable, {_STORE_LEAST} needed. Make room.",
+            f"磁盘空间不足：{data}。请清理磁盘。 / "
+            f"Too little disk for {data}: {room} bytes usable, {_STORE_LEAST} needed. Make room.",
         )
     return min(STORE_LIMIT, room)
 

@@ -27,11 +27,13 @@ _POLL = 0.005
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 # The guard reads a pipe that nobody writes to: it ends when the parent's end closes, that is, when the parent is gone.
-_GUARD = 'read -r _; kill -TERM "$1" || exit 0; n=0; while kill -0 "$1" && [ $n -lt 5 ]; do sleep 1; n=$((n+1)); done; kill -KILL "$1"'
+_GUARD = """read -r _; kill -TERM "$1" || exit 0
+for _ in 1 2 3 4 5; do sleep 1; kill -0 "$1" || exit 0; done
+kill -KILL "$1\""""
 
 
 class ServerUnusable(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
-    """The server cannot run here; the message says what was expected, what was found and what to do (中文 / English)."""
+    """The server cannot run here; the message says what was expected, what was found and what to do."""
 
 
 def find_binary() -> Path:
@@ -48,10 +50,10 @@ def find_binary() -> Path:
 
 
 class EmbeddedServer:
-    """One nats-server on `data`/nats.conf (see `infra.rights.configure`), on loopback, holding the lock of its data folder.
+    """One nats-server on `data`/nats.conf (see `infra.rights.configure`), on loopback, with its data folder locked.
 
-    Use it as a context manager, plain or async; `kill()` and `start()` again keep store and port. With `port=-1` the first start
-    takes a free one. The child inherits the lock, so the folder stays locked as long as any server of it lives.
+    Use it as a context manager, plain or async; `kill()` and `start()` again keep store and port. With `port=-1` the
+    first start takes a free one. The child inherits the lock: the folder is locked as long as a server of it lives.
     """
 
     def __init__(self, data: Path, port: int = -1) -> None:
@@ -88,7 +90,9 @@ class EmbeddedServer:
             self.data.mkdir(parents=True, exist_ok=True)
             lock = (self.data / "nats.lock").open("a")
         except OSError as error:
-            raise ServerUnusable(f"数据文件夹不可用。 / The data folder {self.data} cannot be used: {error.strerror}.") from None
+            raise ServerUnusable(
+                f"数据文件夹不可用。 / The data folder {self.data} cannot be used: {error.strerror}."
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -145,8 +149,18 @@ class EmbeddedServer:
         _refuse_taken(self.port)
         self._output = self._output or self._log.open("ab")
         self._said = self._output.seek(0, os.SEEK_END)
-        command = [self._binary, "-c", self.data / "nats.conf", "-a", LOOPBACK, "-p", str(self.port), "-l", self._log]
-        self._process = subprocess.Popen(  # noqa: S603
+        command: list[str | Path] = [
+            self._binary,
+            "-c",
+            self.data / "nats.conf",
+            "-a",
+            LOOPBACK,
+            "-p",
+            str(self.port),
+            "-l",
+            self._log,
+        ]
+        self._process = subprocess.Popen(
             [*command, "--ports_file_dir", self.data],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -190,7 +204,8 @@ class EmbeddedServer:
         assert self._process
         if self._process.poll() is not None or time.monotonic() > deadline:
             raise ServerUnusable(
-                f"nats-server 无法在 {self.data} 上运行。 / nats-server cannot run on {self.data}: {self._last_words()}",
+                f"nats-server 无法在 {self.data} 上运行。 / "
+                f"nats-server cannot run on {self.data}: {self._last_words()}",
             )
         time.sleep(_POLL)
 
@@ -242,9 +257,10 @@ def _healthy(monitoring: str) -> bool:
 
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What the child does before it becomes nats-server: ask Linux to end it with its parent; elsewhere the guard alone does.
+    """What the child does before it becomes nats-server: ask Linux to end it with its parent.
 
-    Linux means the parent's *thread*, so a server started by a worker thread would end with that thread: there too the guard alone.
+    Linux means the parent's *thread*, and a worker thread may end long before the process: there, as on other systems,
+    the guard alone does it.
     """
     if _LIBC is None or threading.current_thread() is not threading.main_thread():
         return None

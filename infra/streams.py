@@ -1,4 +1,4 @@
-"""Declares the five streams and their durable consumers once, makes them, and refuses to run on streams that are otherwise."""
+"""Declares the five streams and their durable consumers once, makes them, and refuses to run on others."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,8 @@ class StreamDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a 
         self.differences = tuple(differences)
         listed = "; ".join(f"{d.field}: expected {d.expected!r}, found {d.found!r}" for d in differences)
         super().__init__(
-            f"流 {name} 的设置与声明不符，服务不会在其上运行。 / {name} is not as declared: {listed}. Nothing runs on it. "
+            f"流 {name} 的设置与声明不符，服务不会在其上运行。 / "
+            f"{name} is not as declared: {listed}. Nothing runs on it. "
             "If it was changed by hand, find out by whom and change it back with the provisioner's key; "
             "if the log itself was replaced, restore the data folder from a copy.",
         )
@@ -67,8 +68,10 @@ def stream(kind: str, assessment: str) -> str:
 
 
 def live(kind: str, assessment: str, party: str) -> str:
-    """Where CORE repeats a stored receipt or refusal for the party that listens: the server hands on to other accounts only what it
-    says itself, not what came in from another account."""
+    """Where CORE repeats a stored receipt or refusal for the party that listens.
+
+    The server hands on to other accounts what it says itself, and not what came in from another account.
+    """
     return f"live.{kind.lower()}.{assessment}.{party}"
 
 
@@ -100,7 +103,14 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         return log(kind, ".*", allow_atomic=True, republish=said, **days)
 
     return (
-        log("INTAKE", ".*.*.*", retention=RetentionPolicy.WORK_QUEUE, max_bytes=MAX_INTAKE, deny_delete=False, deny_purge=False),
+        log(
+            "INTAKE",
+            ".*.*.*",
+            retention=RetentionPolicy.WORK_QUEUE,
+            max_bytes=MAX_INTAKE,
+            deny_delete=False,
+            deny_purge=False,
+        ),
         log("LEDGER", ".>", allow_atomic=True),
         kept("RECEIPT"),
         kept("REFUSED"),
@@ -109,7 +119,7 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
 
 
 def declared_durables(assessment: str, parties: Sequence[str]) -> Iterator[tuple[str, ConsumerConfig]]:
-    """Every durable with its stream: the two services', and for receipts and refusals each party's own and the gateway's for all.
+    """Every durable with its stream: the two services', each party's own receipts and refusals, the gateway's for all.
 
     Only the provisioner makes consumers: whoever can make one can aim it at any subject of the account.
     """
@@ -134,8 +144,10 @@ def declared_durables(assessment: str, parties: Sequence[str]) -> Iterator[tuple
             yield durable(kind, party, party)
 
 
-async def provision(nc: Client, assessment: str, offices: Sequence[str], units: Sequence[str], replicas: int = 1) -> None:
-    """Make what is missing, as the provisioner; raise StreamDiffers at what is there and otherwise. Safe to repeat on every start."""
+async def provision(
+    nc: Client, assessment: str, offices: Sequence[str], units: Sequence[str], replicas: int = 1
+) -> None:
+    """Make what is missing, as the provisioner; raise StreamDiffers at what is otherwise. For every start."""
     js = nc.jetstream(timeout=30)
     for wanted in declared_streams(assessment, replicas):
         assert wanted.name
@@ -166,7 +178,7 @@ async def _consumers(js: JetStreamContext, name: str) -> list[ConsumerInfo]:
 
 
 def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None) -> None:
-    """Raise StreamDiffers unless this is a ledger nobody can have shortened: the declared settings, from sequence 1, without holes.
+    """Raise StreamDiffers unless this ledger is as declared, from sequence 1 and without holes.
 
     `replicas` None takes any number: how many servers there are is the provisioner's affair.
     """
@@ -184,13 +196,17 @@ def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None)
         raise StreamDiffers(wanted.name, found)
 
 
-_SERVERS_OWN = {"metadata", "duplicate_window", "consumer_limits", "max_waiting", "num_replicas_default", "placement"}
+_SERVERS_OWN = frozenset({"metadata", "duplicate_window", "consumer_limits", "max_waiting", "placement"})
 
 
 def _refuse_differences(name: str, wanted: StreamConfig | ConsumerConfig, found: StreamConfig | ConsumerConfig) -> None:
-    """Compare every setting that nats-py knows, the undeclared ones too: a transform, a mirror or async persistence must be absent."""
-    pairs = ((field, getattr(wanted, field), getattr(found, field)) for field in vars(wanted) if field not in _SERVERS_OWN)
-    differences = [Difference(field, a, b) for field, a, b in pairs if (a or None) != (b or None) and not _default(field, a, b)]
+    """Compare every setting that nats-py knows: a transform, a mirror or async persistence must be absent too."""
+    pairs = (
+        (field, getattr(wanted, field), getattr(found, field)) for field in vars(wanted) if field not in _SERVERS_OWN
+    )
+    differences = [
+        Difference(field, a, b) for field, a, b in pairs if (a or None) != (b or None) and not _default(field, a, b)
+    ]
     if differences:
         raise StreamDiffers(name, differences)
 
