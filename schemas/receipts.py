@@ -1,0 +1,62 @@
+"""What parties get back: the receipt of an event, and the ranking as it is published."""
+
+from typing import Literal
+
+import msgspec
+
+Disposition = Literal[
+    "counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void"
+]
+State = Literal["running", "closed", "publicised", "finalised"]
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A receipt (回执): ingest sends accepted or refused, the scorer settled; `leaf` is the hex SHA-256 of the payload."""
+
+    source: str | None
+    id: str | None
+    outcome: Literal["accepted", "refused", "settled"]
+    sequence: int | None = None
+    leaf: str | None = None
+    reason: str | None = None
+    path: str | None = None
+    message: str | None = None
+    disposition: Disposition | None = None
+    why: str | None = None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A unit's line of a ranking (排名): its place (名次) within its category, its final of 8 decimals, its award."""
+
+    unit: str
+    category: str
+    place: int
+    final: str
+    award: str | None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A unit whose place or award differs from the ranking published before; null before the first."""
+
+    unit: str
+    category: str
+    place_before: int | None
+    place_after: int
+    final_before: str | None
+    final_after: str
+    award_before: str | None
+    award_after: str | None
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """The ranking at a ledger sequence, with the digest of the results and the hash of the snapshot that proves them."""
+
+    assessment: str
+    sequence: int
+    digest: str
+    snapshot: str
+    sha256: str
+    root: str
+    state: State
+    units: tuple[Place, ...]
+    moved: tuple[Moved, ...] = ()

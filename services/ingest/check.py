@@ -1,0 +1,714 @@
+"""Decides, without history, whether an event may enter the ledger: form, authority, roster, rulebook and ranges."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from functools import partial
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import inspect
+
+from schemas import roster as rosters
+from schemas import rulebook as rulebooks
+from schemas import subjects
+from schemas.events import (
+    CHARACTERS_MAX,
+    DECIMAL,
+    DEPTH_MAX,
+    OPENED,
+    OPENED_SIZE_MAX,
+    SIZE_MAX,
+    TEXT_MAX,
+    TYPES,
+    YEAR,
+    Event,
+    instant,
+)
+from schemas.refusals import ABSENT, Language, Phrase, Reason, Refusal, found, message, shortened
+from schemas.roster import Unit
+from schemas.rulebook import Item, Rulebook, RulebookError
+
+__all__ = ["Checker", "Event", "Refusal", "opened", "parse", "read"]
+
+
+class Fault(NamedTuple):
+    """What is wrong, before anybody has put it into words."""
+
+    reason: Reason
+    path: str | None
+    expected: Phrase
+    seen: Phrase
+
+
+class Wire(msgspec.Struct, gc=False):
+    """An event as it came: all attributes but specversion, id, source and type may still hold anything."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    data: dict[str, str | list[str] | dict[str, str]]
+
+
+# Reading JSON -------------------------------------------------------------------------------------------------------
+
+_wire = msgspec.json.Decoder(Wire).decode
+_BACKSLASH, _QUOTE = ord("\\"), ord('"')
+#: Quotes of the seven attributes' names and of the six texts beside data.
+_ENVELOPE_QUOTES = 2 * (7 + 6)
+
+
+def parse(raw: bytes) -> Any:
+    """The JSON value of a line, or the Fault that makes it none; a plain event comes as `Wire`, by the fast road.
+
+    The fast road takes only what the strict road would read the same: without a backslash every two quotes are one
+    text, so a repeated key or an attribute that `Wire` skips leaves quotes that are not accounted for.
+    """
+    if _BACKSLASH not in raw:
+        try:
+            wire = _wire(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _strict(raw)
+        quotes = _ENVELOPE_QUOTES
+        for value in wire.data.values():
+            if value.__class__ is str:
+                quotes += 4
+            else:
+                quotes += 2 + (2 if value.__class__ is list else 4) * len(value)
+        if quotes == raw.count(_QUOTE):
+            return wire
+    return _strict(raw)
+
+
+def read(raw: bytes) -> Wire | Fault:
+    """The event of a line as it came, or the Fault that makes it none: its size, its JSON, not an object.
+
+    Over 64 KiB only an opening of the assessment passes, and that must be read to be seen.
+    """
+    size = len(raw)
+    value = parse(raw) if size <= OPENED_SIZE_MAX else None
+    if value.__class__ is dict:
+        value = Wire(*(value.get(name, ABSENT) for name in Wire.__struct_fields__))
+    if size > SIZE_MAX and not (value.__class__ is Wire and value.type == OPENED and size <= OPENED_SIZE_MAX):
+        return Fault(Reason.TOO_LARGE, None, ("bytes", SIZE_MAX), ("bytes_found", size))
+    if value.__class__ is Wire or value.__class__ is Fault:
+        return value  # type: ignore[no-any-return]
+    return Fault(Reason.NOT_CLOUDEVENT, None, ("object",), found(value))
+
+
+class _NotJSONError(ValueError):
+    """Raised inside the parser's hooks, never seen outside `_strict`."""
+
+
+def _strict(raw: bytes) -> Any:
+    """The JSON value by the strict road, or its Fault."""
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return _not_json("byte_order_mark")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        return _not_json("not_utf8", error.start + 1)
+    if _depth(text) > DEPTH_MAX:
+        return _not_json("depth", DEPTH_MAX)
+    try:
+        value = _decoder.decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except _NotJSONError as error:
+        return _not_json(*error.args)
+    except UnicodeEncodeError:
+        return _not_json("surrogate")
+    except json.JSONDecodeError as error:
+        return _not_json("syntax", error.pos + 1, error.msg)
+    return value
+
+
+def _not_json(*seen: Any) -> Fault:
+    return Fault(Reason.NOT_JSON, None, ("json",), seen)
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest outside strings; a lower bound is enough where there are too few to nest too deep."""
+    if text.count("[") + text.count("{") <= DEPTH_MAX:
+        return 0
+    depth = deepest = 0
+    for bracket in re.findall(r"[][{}]", re.sub(r'"[^"\\]*(?:\\.[^"\\]*)*"?', "", text, flags=re.DOTALL)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose keys may not repeat."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _NotJSONError("repeated_key", shortened(next(key for key in keys if keys.count(key) > 1)))
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise _NotJSONError("constant", name)
+
+
+def _integer(digits: str) -> int:
+    """An integer; one of more than 30 digits is out of every range, whatever it is."""
+    return int(digits) if len(digits) <= 30 else int(digits[0] + "1") * 10**30
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_integer)
+
+# Forms of fields ----------------------------------------------------------------------------------------------------
+
+#: Tells what is wrong with a value at a path; the whole data is there for what depends on another field.
+Form = Callable[[Any, str, dict[str, Any]], Fault | None]
+_decimal = re.compile(DECIMAL.strip("^$")).fullmatch
+
+
+def _bad(path: str, expected: Phrase, value: Any) -> Fault:
+    return Fault(Reason.BAD_FIELD, path, expected, found(value))
+
+
+def _text(most: int, value: Any, path: str, _: Any = None) -> Fault | None:
+    if value.__class__ is str and 0 < len(value) <= most:
+        return None
+    return _bad(path, ("text", most), value)
+
+
+def _points(value: Any, path: str, _: Any) -> Fault | None:
+    if value.__class__ is str and len(value) <= TEXT_MAX and _decimal(value):
+        return None
+    return _bad(path, ("decimal",), value)
+
+
+def _count(value: Any, path: str, _: Any) -> Fault | None:
+    return None if value.__class__ is int and value >= 0 else _bad(path, ("integer",), value)
+
+
+def _code(value: Any, path: str, _: Any) -> Fault | None:
+    return None if value.__class__ is str and subjects.CODE.fullmatch(value) else _bad(path, ("code",), value)
+
+
+def _one_of(values: tuple[str, ...], value: Any, path: str, _: Any) -> Fault | None:
+    if value.__class__ is str and value in values:
+        return None
+    return _bad(path, ("one_of", ", ".join(values)), value)
+
+
+def _whole_number(value: Any, path: str, _: Any) -> Fault | None:
+    if value.__class__ is str and re.fullmatch(r"0|[1-9][0-9]{0,2}", value):
+        return None
+    return _bad(path, ("range", '"0" to "999"'), value)
+
+
+def _entries(most: int, text_max: int, value: Any, path: str, _: Any) -> Fault | None:
+    if value.__class__ is not list or len(value) > most:
+        return _bad(path, ("entries", most), value)
+    faults = (_text(text_max, entry, f"{path}[{n}]") for n, entry in enumerate(value))
+    return next(filter(None, faults), None)
+
+
+def _units(value: Any, path: str, _: Any) -> Fault | None:
+    if value.__class__ is not list or len(value) < 2:
+        return _bad(path, ("units",), value)
+    faults = (_text(TEXT_MAX, entry, f"{path}[{n}]") for n, entry in enumerate(value))
+    return next(filter(None, faults), None) or (_bad(path, ("units",), value) if len({*value}) < len(value) else None)
+
+
+def _reference(value: Any, path: str, _: Any) -> Fault | None:
+    if value.__class__ is not dict:
+        return _bad(path, ("object",), value)
+    faults = (_text(TEXT_MAX, value.get(name, ABSENT), f"{path}.{name}") for name in ("source", "id"))
+    return next(filter(None, faults), None)
+
+
+def _rulebook(value: Any, path: str, _: Any) -> Fault | None:
+    try:
+        rulebooks.read(value)
+    except RulebookError as error:
+        return Fault(Reason.BAD_FIELD, path, ("fault",), ("value", str(error)))
+    return None
+
+
+def _roster(value: Any, path: str, data: dict[str, Any]) -> Fault | None:
+    """Looked at after the rulebook, which is whole by then and names the categories."""
+    categories = [category["code"] for category in data["rulebook"]["category"]]
+    for row, key, words in rosters.faults(value, categories):
+        place = path + (f"[{row}]" if row is not None else "") + (f".{key}" if key else "")
+        return Fault(Reason.BAD_FIELD, place, ("fault",), ("value", words))
+    return None
+
+
+class Field(NamedTuple):
+    """A field of data; of a plain text only `most`, its length, need be looked at."""
+
+    name: str
+    required: bool
+    most: int
+    form: Form
+
+
+def _field(field: inspect.Field) -> Field:
+    """The form of a field as `schemas.events` declares it."""
+    kind: Any = field.type
+    if isinstance(kind, inspect.UnionType):
+        kind = next(one for one in kind.types if not isinstance(one, inspect.UnsetType))
+    special: dict[str, Form] = {
+        "units": _units, "target": _reference, "appeal": _reference, "rulebook": _rulebook, "roster": _roster,
+        "assessment": _code, "characters": _count,
+    }  # fmt: skip
+    most, form = 0, special.get(field.name)
+    if form is None and isinstance(kind, inspect.LiteralType):
+        form = partial(_one_of, tuple(map(str, kind.values)))
+    elif form is None and isinstance(kind, inspect.ListType):
+        form = partial(_entries, kind.max_length, kind.item_type.max_length)
+    elif form is None and kind.pattern == DECIMAL:
+        form = _points
+    elif form is None:
+        most, form = kind.max_length, partial(_text, kind.max_length)
+    assert form is not None
+    return Field(field.name, field.required, most, form)
+
+
+FIELDS: dict[str, tuple[Field, ...]] = {
+    name: tuple(map(_field, inspect.type_info(data).fields)) for name, data in TYPES.items()  # type: ignore[attr-defined]
+}
+
+# What the rulebook asks ---------------------------------------------------------------------------------------------
+
+
+class Limit(NamedTuple):
+    """A range that a decimal or a number must lie in, both ends included but `above`."""
+
+    name: str
+    reason: Reason
+    minimum: Decimal
+    maximum: Decimal
+    above: bool = False
+    step: Decimal | None = None
+
+    def holds(self, value: Any) -> bool:
+        """Whether it does; exact, whatever the number of digits."""
+        number = Decimal(value)
+        if not self.minimum <= number <= self.maximum or (self.above and number == self.minimum):
+            return False
+        return not self.step or (number - self.minimum) % self.step == 0
+
+    def words(self) -> str:
+        """The range as it is written in a message."""
+        words = f"{self.minimum} {'<' if self.above else '<='} {self.name} <= {self.maximum}"
+        return words + (f", step {self.step}" if self.step else "")
+
+
+class Shape(NamedTuple):
+    """What an event of one type must be once the fields that decide it (item, ground, …) are known."""
+
+    fields: tuple[Field, ...]
+    names: frozenset[str]
+    sources: frozenset[str]
+    fault: tuple[Reason, str, Phrase] | None
+    limit: Limit | None
+    within: dict[Any, bool]
+
+
+class Kind(NamedTuple):
+    """What an event of one type is: who owns it, the fields that choose its shape, the columns it fills."""
+
+    name: str
+    owner: str
+    first: str
+    second: str
+    nested: str | None
+    year: bool
+    assessment: bool
+    row: Callable[[dict[str, Any]], dict[str, Any]] | None
+    columns: tuple[str, ...]
+    shapes: dict[tuple[Any, Any], Shape]
+
+
+class Traits(NamedTuple):
+    """What of a kind no rulebook changes; `row` makes columns of data whose fields have other names."""
+
+    owner: str
+    last: str
+    first: str = ""
+    second: str = ""
+    nested: str | None = None
+    row: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+
+def _revoked(data: dict[str, Any]) -> dict[str, Any]:
+    target = data["target"]
+    return {"target_source": target["source"], "target_id": target["id"], "reason": data["reason"]}
+
+
+def _filed(data: dict[str, Any]) -> dict[str, Any]:
+    return _revoked({"target": data["target"], "reason": data["statement"]})
+
+
+def _decided(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "target_source": data["appeal"]["source"], "target_id": data["appeal"]["id"]}
+
+
+def _resolved(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "units": tuple(data["units"])}
+
+
+def _adopted(data: dict[str, Any]) -> dict[str, Any]:
+    return {"reading": data["reading"], "reading_value": data["value"], "reason": data["reason"]}
+
+
+_TRAITS: dict[str, Traits] = {
+    "deduction.recorded.v1": Traits("item", "points", "item", "ground"),
+    "rating.recorded.v1": Traits("item", "value", "item", "component"),
+    "submission.recorded.v1": Traits("submissions", "characters", "item"),
+    "item.exempted.v1": Traits("item", "item", "item"),
+    "item.closed.v1": Traits("item", "item", "item"),
+    "event.revoked.v1": Traits("target", "target_id", nested="target", row=_revoked),
+    "appeal.filed.v1": Traits("unit", "target_id", nested="target", row=_filed),
+    "appeal.decided.v1": Traits("appeals", "outcome", "outcome", nested="appeal", row=_decided),
+    "tie.resolved.v1": Traits("collector", "units", row=_resolved),
+    "reading.adopted.v1": Traits("collector", "reading_value", "reading", row=_adopted),
+    "stage.reached.v1": Traits("collector", "stage"),
+    OPENED: Traits("collector", "item", nested="roster"),
+}
+_RENAMED = {"rater_group": "group", "case_name": "case"}
+_COLUMNS = tuple(_RENAMED.get(name, name) for name in Event.__struct_fields__[7:])
+
+
+def _kind(name: str, shapes: dict[tuple[Any, Any], Shape]) -> Kind:
+    owner, last, first, second, nested, row = _TRAITS[name]
+    columns = _COLUMNS[: _COLUMNS.index(last) + 1]
+    year = name in YEAR
+    return Kind(name, owner, first, second, nested, year, year or owner == "target", row, columns, shapes)
+
+
+def _offices(codes: tuple[str | None, ...]) -> frozenset[str]:
+    return frozenset(f"{subjects.OFFICES}{code}" for code in codes)
+
+
+class _Shapes:
+    """The shapes that a rulebook gives each type, made once when a checker is made."""
+
+    def __init__(self, book: Rulebook) -> None:
+        self.book = book
+        self.items = book.items()
+        self.owners = {code: _offices(item.offices) for code, item in self.items.items()}
+        roles = book.roles
+        self.roles = {
+            "submissions": self.owners[roles.submissions.item or ""],
+            "appeals": _offices((roles.appeals.office,)),
+            "collector": _offices((roles.collector.office,)),
+        }
+        self.offices = _offices(tuple(office.code for office in book.office))
+
+    def of(self, name: str) -> dict[tuple[Any, Any], Shape]:
+        """Shapes of a type by the two fields that choose them; (None, None) is that of what is not known."""
+        makers = {"deduction.recorded.v1": self._deductions, "rating.recorded.v1": self._ratings,
+                  "appeal.decided.v1": self._decisions, "reading.adopted.v1": self._adoptions}  # fmt: skip
+        if name in makers:
+            return dict(makers[name](name))
+        owner, first = _TRAITS[name].owner, _TRAITS[name].first
+        if first == "item":
+            return dict(self._of_items(name, owner))
+        lists = {"award": tuple(award.code for award in self.book.award)} if name == "tie.resolved.v1" else {}
+        return {(None, None): self._shape(name, lists=lists, sources=self.roles.get(owner))}
+
+    def _shape(
+        self,
+        name: str,
+        *,
+        lists: Mapping[str, tuple[str, ...]] | None = None,
+        forms: Mapping[str, Form] | None = None,
+        needs: tuple[str, ...] | None = None,
+        sources: frozenset[str] | None = None,
+        fault: tuple[Reason, str, Phrase] | None = None,
+        limit: Limit | None = None,
+    ) -> Shape:
+        """A shape; `needs` names which of the fields that not every event of the type has it has, null: any may be."""
+        own = {**(forms or {}), **{key: partial(_one_of, values) for key, values in (lists or {}).items()}}
+        fields = []
+        for field in FIELDS[name]:
+            if field.required or field.name == "evidence" or needs is None or field.name in needs:
+                required = field.required or field.name in (needs or ())
+                form = own.get(field.name)
+                fields.append(Field(field.name, required, 0, form) if form else field._replace(required=required))
+        names = frozenset(field.name for field in fields)
+        return Shape(tuple(fields), names, sources or self.offices, fault, limit, {})
+
+    def _unknown_item(self) -> tuple[Reason, str, Phrase]:
+        return Reason.UNKNOWN_ITEM, "item", ("rulebook",)
+
+    def _all(self, part: str) -> tuple[str, ...]:
+        """The codes of a list (node, component, group) over all items."""
+        return tuple(dict.fromkeys(one.code for item in self.book.item for one in getattr(item, part)))
+
+    def _own(self, item: Item, *parts: str) -> dict[str, tuple[str, ...]]:
+        """The codes of an item's lists, and of all items' where it has none."""
+        return {part: tuple(one.code for one in getattr(item, part)) or self._all(part) for part in parts}
+
+    def _deductions(self, name: str) -> Iterator[tuple[tuple[Any, Any], Shape]]:
+        """A deduction has points where its ground has a range, and a node where its item has nodes."""
+        yield (None, None), self._shape(name, lists={"node": self._all("node")}, fault=self._unknown_item())
+        for item in self.book.item:
+            lists, owners = self._own(item, "node"), self.owners[item.code]
+            grounds = tuple(ground.code for ground in item.ground)
+            if item.method == "deduct":
+                fault: tuple[Reason, str, Phrase] = (Reason.UNKNOWN_GROUND, "ground", ("one_of", ", ".join(grounds)))
+            else:
+                fault = Reason.WRONG_KIND, "item", ("value", "rating.recorded.v1")
+            yield (item.code, None), self._shape(name, lists=lists, sources=owners, fault=fault)
+            for ground in item.ground:
+                needs = (("points",) if ground.max else ()) + (("node",) if item.node else ())
+                limit = _ground_limit(ground) if ground.max else None
+                shape = self._shape(name, lists=lists, needs=needs, sources=owners, limit=limit)
+                yield (item.code, ground.code), shape
+
+    def _ratings(self, name: str) -> Iterator[tuple[tuple[Any, Any], Shape]]:
+        """A rating has a group, a component or a case where its item has them; each component is a rate of 0 to 1."""
+        lists = {part: self._all(part) for part in ("group", "component")}
+        yield (None, None), self._shape(name, lists=lists, fault=self._unknown_item())
+        for item in self.book.item:
+            needs = tuple(part for part in ("group", "component") if getattr(item, part))
+            needs += ("case",) if self._has_cases(item) else ()
+            deduct = (Reason.WRONG_KIND, "item", ("value", "deduction.recorded.v1"))
+            shape = partial(
+                self._shape, name, lists=self._own(item, "group", "component"), needs=needs,
+                sources=self.owners[item.code], fault=deduct if item.method == "deduct" else None,
+            )  # fmt: skip
+            span = item.value and _value_limit(item.value.min, item.value.max)
+            yield (item.code, None), shape(limit=span)
+            for part in item.component:
+                yield (item.code, part.code), shape(limit=_value_limit("0", "1", "1" if part.binary else None))
+
+    def _has_cases(self, item: Item) -> bool:
+        rule = item.rules.get("cases", "one")
+        return "best" in (self.book.readings()[rule[1:]] if rule.startswith("@") else (rule,))
+
+    def _of_items(self, name: str, owner: str) -> Iterator[tuple[tuple[Any, Any], Shape]]:
+        """Types that know their item alone; a submission has an item and an owner of its own."""
+        sources = self.roles.get(owner)
+        yield (None, None), self._shape(name, sources=sources, fault=self._unknown_item())
+        home = self.book.roles.submissions.item
+        for item in self.book.item:
+            fault: tuple[Reason, str, Phrase] | None = None
+            limit = None
+            if owner == "submissions":
+                fault = (Reason.WRONG_KIND, "item", ("value", shortened(home))) if item.code != home else None
+                most = Decimal(item.characters.value) if item.characters else Decimal(CHARACTERS_MAX)
+                limit = Limit("characters", Reason.VALUE_OUT_OF_RANGE, Decimal(0), most)
+            shape = self._shape(name, sources=sources or self.owners[item.code], fault=fault, limit=limit)
+            yield (item.code, None), shape
+
+    def _decisions(self, name: str) -> Iterator[tuple[tuple[Any, Any], Shape]]:
+        """A decision has points where it revises."""
+        sources = self.roles["appeals"]
+        yield (None, None), self._shape(name, needs=(), sources=sources)
+        yield ("revised", None), self._shape(name, needs=("points",), sources=sources)
+
+    def _adoptions(self, name: str) -> Iterator[tuple[tuple[Any, Any], Shape]]:
+        """An adopted value is one of the reading's, or of a parameter any whole number of 0 to 999."""
+        readings, sources = self.book.readings(), self.roles["collector"]
+        names = (*readings, *(parameter.name for parameter in self.book.parameter))
+        yield (None, None), self._shape(name, lists={"reading": names}, sources=sources)
+        for reading, values in readings.items():
+            yield (reading, None), self._shape(name, lists={"value": values}, sources=sources)
+        for parameter in self.book.parameter:
+            yield (parameter.name, None), self._shape(name, forms={"value": _whole_number}, sources=sources)
+
+
+def _ground_limit(ground: rulebooks.Ground) -> Limit:
+    above = ground.above is not None
+    minimum = Decimal((ground.above if above else ground.min) or 0)
+    step = Decimal(ground.step) if ground.step else None
+    return Limit("points", Reason.POINTS_OUT_OF_RANGE, minimum, Decimal(ground.max or 0), above, step)
+
+
+def _value_limit(minimum: str, maximum: str, step: str | None = None) -> Limit:
+    limits = Decimal(minimum), Decimal(maximum)
+    return Limit("value", Reason.VALUE_OUT_OF_RANGE, *limits, step=Decimal(step) if step else None)
+
+
+# The check ----------------------------------------------------------------------------------------------------------
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_MEMO_MAX = 1 << 16
+
+
+class Checker:
+    """Checks events by one rulebook and roster; messages are in `lang`."""
+
+    def __init__(self, rulebook: Rulebook, roster: tuple[Unit, ...], lang: Language = "en") -> None:
+        self.rulebook = rulebook
+        self.lang = lang
+        shapes = _Shapes(rulebook)
+        self._offices = shapes.offices
+        self._units = frozenset(unit.unit for unit in roster)
+        self._kinds = {name: _kind(name, shapes.of(name)) for name in TYPES}
+
+    def check(self, raw: bytes, subject: str | None = None) -> Event | Refusal:
+        """The event of a line, or why it is refused; with `subject`, the intake subject it came on is checked too."""
+        wire = read(raw)
+        if wire.__class__ is Fault:
+            return self._refusal(wire, None, None)
+        assert isinstance(wire, Wire)
+        topic = None if subject is None else subjects.read_intake(subject) or subjects.Intake("", "", "", "")
+        result = self._event(wire, topic)
+        return self._refusal(result, wire.source, wire.id) if result.__class__ is Fault else result
+
+    def _refusal(self, fault: Any, source: Any, id_: Any) -> Refusal:
+        """A Fault in words; source and id are the strings found there."""
+        reason, path, expected, seen = fault
+        words = message(reason, path, expected, seen, self.lang)
+        source, id_ = (text if text.__class__ is str else None for text in (source, id_))
+        return Refusal(None, source, id_, reason, path, words)
+
+    def _event(self, wire: Wire, topic: subjects.Intake | None) -> Any:
+        """The event of a line that is a JSON object, or its Fault."""
+        kind = self._kinds.get(wire.type) if wire.type.__class__ is str else None
+        occurred = instant(wire.time) if wire.time.__class__ is str else None
+        fault = _envelope(wire, kind, topic, occurred)
+        if fault is not None:
+            return fault
+        assert kind is not None
+        data: dict[str, Any] = wire.data
+        shape = _shape(kind, data)
+        fault = _data(kind, shape, data) or self._standing(kind, shape, wire, topic)
+        if fault is not None:
+            return fault
+        row = kind.row(data) if kind.row else data
+        return Event(
+            wire.source, wire.id, wire.type, wire.subject, wire.time, occurred,
+            sha256(_encode((wire.type, wire.subject, wire.time, data))).digest(),
+            *map(row.get, kind.columns), reason=row.get("reason"),
+        )  # fmt: skip
+
+    def _standing(self, kind: Kind, shape: Shape, wire: Wire, topic: subjects.Intake | None) -> Fault | None:
+        """Authority, then what the roster and the rulebook do not have, then ranges."""
+        known = wire.subject in self._units or wire.subject == subjects.ASSESSMENT and kind.assessment
+        if not self._authorised(kind, shape, wire, known) or (
+            topic is not None and subjects.party_of(wire.source) != topic.party
+        ):
+            return self._unauthorised(kind, shape, wire, topic)
+        if not known:
+            return Fault(Reason.UNKNOWN_UNIT, "subject", ("roster",), found(wire.subject))
+        data: dict[str, Any] = wire.data
+        if kind.owner == "collector" and "units" in shape.names:
+            for n, unit in enumerate(data["units"]):
+                if unit not in self._units:
+                    return Fault(Reason.UNKNOWN_UNIT, f"data.units[{n}]", ("roster",), found(unit))
+        if shape.fault is not None:
+            reason, name, expected = shape.fault
+            seen = kind.name if reason is Reason.WRONG_KIND else data[name]
+            return Fault(reason, f"data.{name}", expected, found(seen))
+        return None if shape.limit is None else _within(shape, shape.limit, data[shape.limit.name])
+
+    def _authorised(self, kind: Kind, shape: Shape, wire: Wire, known: bool) -> bool:
+        """Whose the event is; what concerns a unit that does not exist is nobody's, so any known office will do."""
+        if kind.owner == "unit":
+            return wire.source == subjects.UNITS + wire.subject
+        if kind.owner == "target":
+            if known and wire.source != wire.data["target"]["source"]:  # type: ignore[index,call-overload]
+                return False
+            own = wire.subject != subjects.ASSESSMENT and wire.source == subjects.UNITS + wire.subject
+            return own or wire.source in self._offices
+        return wire.source in (shape.sources if known else self._offices)
+
+    def _unauthorised(self, kind: Kind, shape: Shape, wire: Wire, topic: subjects.Intake | None) -> Fault:
+        """Names the sources that may send the event, or that its subject lets through."""
+        if topic is not None and subjects.party_of(wire.source) != topic.party:
+            expected: Phrase = ("only", f"the party {topic.party}")
+        elif kind.owner == "unit":
+            expected = ("only", subjects.UNITS + shortened(wire.subject).strip('"'))
+        elif kind.owner == "target":
+            expected = ("value", "the source of the target")
+        else:
+            expected = ("only", ", ".join(sorted(shape.sources)))
+        return Fault(Reason.SOURCE_NOT_AUTHORISED, "source", expected, found(wire.source))
+
+
+def opened(raw: bytes) -> tuple[str, Rulebook, tuple[Unit, ...]]:
+    """The assessment, rulebook and roster of an `assessment.opened` event that passed the check."""
+    wire = read(raw)
+    assert isinstance(wire, Wire)
+    data: dict[str, Any] = wire.data
+    return data["assessment"], rulebooks.read(data["rulebook"]), rosters.read(data["roster"])
+
+
+def _envelope(wire: Wire, kind: Kind | None, topic: subjects.Intake | None, occurred: str | None) -> Fault | None:
+    """The attributes, in the order of the checks: those that make it an event, its type, its subject, time and data."""
+    if wire.specversion != "1.0":
+        return Fault(Reason.NOT_CLOUDEVENT, "specversion", ("value", '"1.0"'), found(wire.specversion))
+    for name, value in (("id", wire.id), ("source", wire.source), ("type", wire.type)):
+        if value.__class__ is not str or not 0 < len(value) <= TEXT_MAX:
+            return Fault(Reason.NOT_CLOUDEVENT, name, ("text", TEXT_MAX), found(value))
+    if kind is None:
+        return Fault(Reason.UNKNOWN_TYPE, "type", ("one_of", ", ".join(TYPES)), found(wire.type))
+    if topic is not None and topic.type != wire.type:
+        return _bad("type", ("token", shortened(topic.type)), wire.type)
+    subject = wire.subject
+    if subject.__class__ is not str or not 0 < len(subject) <= TEXT_MAX:
+        return _bad("subject", ("text", TEXT_MAX), subject)
+    if kind.year and subject != subjects.ASSESSMENT:
+        return _bad("subject", ("value", f'"{subjects.ASSESSMENT}"'), subject)
+    if topic is not None and topic.subject != subject:
+        return _bad("subject", ("token", shortened(topic.subject)), subject)
+    if occurred is None:
+        return _bad("time", ("time",), wire.time)
+    return None if wire.data.__class__ is dict else _bad("data", ("object",), wire.data)
+
+
+def _shape(kind: Kind, data: dict[str, Any]) -> Shape:
+    """The shape that an event's data choose, or that of what is not known."""
+    first, second = data.get(kind.first), data.get(kind.second)
+    try:
+        shape = kind.shapes.get((first, second)) or kind.shapes.get((first, None))
+    except TypeError:  # a list or an object where a code belongs
+        shape = None
+    return shape or kind.shapes[None, None]
+
+
+def _data(kind: Kind, shape: Shape, data: dict[str, Any]) -> Fault | None:
+    """The fields of data, in their order, then those that have no place in it."""
+    for name, required, most, form in shape.fields:
+        value = data.get(name, ABSENT)
+        if value.__class__ is str and 0 < len(value) <= most:
+            continue
+        if value is ABSENT and not required:
+            continue
+        fault = form(value, f"data.{name}", data)
+        if fault is not None:
+            return fault
+    if kind.nested is None and shape.names.issuperset(data):
+        return None
+    unknown = min(_unknown(kind, shape, data), default=None)
+    if unknown is None:
+        return None
+    names = ", ".join(field.name for field in shape.fields)
+    return Fault(Reason.UNKNOWN_FIELD, unknown[0], ("only", names), found(unknown[1]))
+
+
+def _unknown(kind: Kind, shape: Shape, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Path and name of every field that has no place, also inside a reference and in the rows of a roster."""
+    yield from ((f"data.{name}", name) for name in data if name not in shape.names)
+    if kind.nested == "roster":
+        for n, row in enumerate(data["roster"]):
+            yield from ((f"data.roster[{n}].{name}", name) for name in row if name not in rosters.FIELDS)
+    elif kind.nested:
+        own = data[kind.nested]
+        yield from ((f"data.{kind.nested}.{name}", name) for name in own if name not in ("source", "id"))
+
+
+def _within(shape: Shape, limit: Limit, value: Any) -> Fault | None:
+    """Whether a number lies in its range; remembered, since the same few numbers come again and again."""
+    within = shape.within.get(value)
+    if within is None:
+        if len(shape.within) >= _MEMO_MAX:
+            shape.within.clear()
+        within = shape.within[value] = limit.holds(value)
+    return None if within else Fault(limit.reason, f"data.{limit.name}", ("range", limit.words()), found(value))
