@@ -18,7 +18,7 @@ that take `NatsMessage` and decode each `raw_message` themselves (a typed batch 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +42,9 @@ BATCH = 1000
 """The most messages that the server takes in one atomic batch."""
 ANSWER_WITHIN = 30.0
 """Seconds to wait for the broker's answer before its outcome counts as unknown."""
+
+Hearer = Callable[[str], None]
+"""Told what the broker or the connection complains of."""
 
 _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,15 +87,19 @@ class Entry(NamedTuple):
     data: bytes
 
 
-async def connect(url: str, role: str, data: Path, *, forever: bool = False) -> Client:
+async def connect(url: str, role: str, data: Path, *, forever: bool = False, hear: Hearer | None = None) -> Client:
     """Connect as a party (its code) or service, with its key in `data`/keys; `forever` reconnects without end.
 
-    What the broker does not permit is dropped without an answer; only the log line `broker.complained` tells.
+    What the broker does not permit it drops without an answer: only `hear` is told, by default the log.
     """
     log = structlog.get_logger(__name__).bind(role=role)
 
     async def complained(error: Exception) -> None:
-        log.warning("broker.complained", error=str(error) or type(error).__name__)
+        said = str(error) or type(error).__name__
+        if hear:
+            hear(said)
+        else:
+            log.warning("broker.complained", error=said)
 
     client = Client()
     try:
@@ -114,9 +121,11 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False) -> 
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str, role: str, data: Path, *, forever: bool = False) -> AsyncIterator[Client]:
+async def connected(
+    url: str, role: str, data: Path, *, forever: bool = False, hear: Hearer | None = None
+) -> AsyncIterator[Client]:
     """As `connect`, and closed at the end."""
-    client = await connect(url, role, data, forever=forever)
+    client = await connect(url, role, data, forever=forever, hear=hear)
     try:
         yield client
     finally:

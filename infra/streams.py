@@ -182,9 +182,9 @@ def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None)
 
     `replicas` None takes any number: how many servers there are is the provisioner's affair.
     """
-    wanted = next(c for c in declared_streams(assessment, replicas or info.config.num_replicas or 1) if c.allow_atomic)
-    assert wanted.name
-    _refuse_differences(wanted.name, wanted, info.config)
+    name = stream("LEDGER", assessment)
+    declared = declared_streams(assessment, replicas or info.config.num_replicas or 1)
+    _refuse_differences(name, next(config for config in declared if config.name == name), info.config)
     state = info.state
     holes = [
         Difference("state.first_seq", 1, state.first_seq) if state.last_seq and state.first_seq != 1 else None,
@@ -193,7 +193,7 @@ def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None)
         Difference("state.lost", None, state.lost) if state.lost else None,
     ]
     if found := [hole for hole in holes if hole]:
-        raise StreamDiffers(wanted.name, found)
+        raise StreamDiffers(name, found)
 
 
 _SERVERS_OWN = frozenset({"metadata", "duplicate_window", "consumer_limits", "max_waiting", "placement"})
