@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.events import lines as bench_lines
 from schemas import roster, rulebook
 from services.synthetic import year
 from tests import oracle
@@ -119,3 +120,9 @@ def test_a_settled_year_is_finalised() -> None:
     found = result(settled=True)
     assert [len(award["units"]) for award in found["awards"]] == [5, 10]
     assert found["assessment_state"] == "finalised"
+
+
+def test_the_lines_of_the_bench_are_all_valid_and_some_are_revoked() -> None:
+    found = oracle.score("".join(bench_lines(3000)).encode(), roster=ROSTER)
+    assert (found["as_of"], found["refused"]) == (3000, [])
+    assert Counter(row["disposition"] for row in found["deductions"])["revoked"] == 6
