@@ -88,15 +88,21 @@ class Entry(NamedTuple):
 
 
 async def connect(url: str, role: str, data: Path, *, forever: bool = False, hear: Hearer | None = None) -> Client:
-    """Connect as a party (its code) or service, with its key in `data`/keys; `forever` reconnects without end.
+    """Connect as a party (its code) or service, with its key in `data`/keys.
 
+    Raises BrokerUnreachable at once, but with `forever`, as services are run, waits for the server without end.
+    A connection that was made and lost is made again: within a minute, or with `forever` without end.
     What the broker does not permit it drops without an answer: only `hear` is told, by default the log.
     """
     log = structlog.get_logger(__name__).bind(role=role)
+    reasons: list[str] = []
+    made = forever
 
     async def complained(error: Exception) -> None:
         said = str(error) or type(error).__name__
-        if hear:
+        if not made:
+            reasons.append(said)
+        elif hear:
             hear(said)
         else:
             log.warning("broker.complained", error=said)
@@ -109,14 +115,18 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
             nkeys_seed=str(_seed(data, role)),
             inbox_prefix=inbox(role),
             error_cb=complained,
-            max_reconnect_attempts=-1 if forever else 3,
-            reconnect_time_wait=1,
+            allow_reconnect=forever,
+            max_reconnect_attempts=-1 if forever else 1,
+            reconnect_time_wait=1 if forever else 0,
         )
     except (NatsError, OSError, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
+        reason = next(iter(reasons), str(error) or type(error).__name__)
         raise BrokerUnreachable(
             f"无法以 {role} 身份连接 {url}。 / Cannot connect to {url} as {role}: {reason}"
         ) from None
+    made = True
+    patience = {"allow_reconnect": True, "reconnect_time_wait": 1, "max_reconnect_attempts": -1 if forever else 60}
+    client.options.update(patience)
     return client
 
 

@@ -22,7 +22,7 @@ UNITS = ("U001", "U002", "U003")
 
 @dataclass(frozen=True)
 class Site:
-    """A running server with its data folder; `complaints` is what the broker told the connections made here, by role."""
+    """A running server with its data folder; `complaints` is what the broker told the connections, by role."""
 
     server: EmbeddedServer
     data: Path

