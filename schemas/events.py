@@ -228,8 +228,8 @@ def instant(time: str) -> str | None:
     before them the year is -0001, after them the hours of the last day go on beyond 23; both sort.
     """
     minute = _minutes.get(time[:16] + time[19:])
-    if minute is not None and time[16:19] in _SECONDS:
-        return minute + time[16:19]
+    if minute is not None and (second := time[16:19]) in _SECONDS:
+        return minute + second
     match = _TIME.fullmatch(time)
     if match is None or len(time) > TEXT_MAX or (minute := _utc(match)) is None:
         return None

@@ -74,12 +74,10 @@ def parse(raw: bytes) -> Any:
             wire = _wire(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _strict(raw)
-        quotes = _ENVELOPE_QUOTES
+        quotes = _ENVELOPE_QUOTES + 4 * len(wire.data)
         for value in wire.data.values():
-            if value.__class__ is str:
-                quotes += 4
-            else:
-                quotes += 2 + (2 if value.__class__ is list else 4) * len(value)
+            if value.__class__ is not str:
+                quotes += (2 if value.__class__ is list else 4) * len(value) - 2
         if quotes == raw.count(_QUOTE):
             return wire
     return _strict(raw)
@@ -92,6 +90,8 @@ def read(raw: bytes) -> Wire | Fault:
     """
     size = len(raw)
     value = parse(raw) if size <= OPENED_SIZE_MAX else None
+    if value.__class__ is Wire and size <= SIZE_MAX:
+        return value  # type: ignore[no-any-return]
     if value.__class__ is dict:
         value = Wire(*(value.get(name, ABSENT) for name in Wire.__struct_fields__))
     if size > SIZE_MAX and not (value.__class__ is Wire and value.type == OPENED and size <= OPENED_SIZE_MAX):
@@ -206,11 +206,20 @@ def _whole_number(value: Any, path: str, _: Any) -> Fault | None:
     return _bad(path, ("range", '"0" to "999"'), value)
 
 
-def _entries(most: int, text_max: int, value: Any, path: str, _: Any) -> Fault | None:
-    if value.__class__ is not list or len(value) > most:
-        return _bad(path, ("entries", most), value)
-    faults = (_text(text_max, entry, f"{path}[{n}]") for n, entry in enumerate(value))
-    return next(filter(None, faults), None)
+def _entries(most: int, text_max: int) -> Form:
+    """A list of texts."""
+
+    def form(value: Any, path: str, _: Any) -> Fault | None:
+        if value.__class__ is not list or len(value) > most:
+            return _bad(path, ("entries", most), value)
+        for entry in value:
+            if entry.__class__ is not str or not 0 < len(entry) <= text_max:
+                break
+        else:
+            return None
+        return next(filter(None, (_text(text_max, entry, f"{path}[{n}]") for n, entry in enumerate(value))))
+
+    return form
 
 
 def _units(value: Any, path: str, _: Any) -> Fault | None:
@@ -247,6 +256,7 @@ def _roster(value: Any, path: str, data: dict[str, Any]) -> Fault | None:
 class Field(NamedTuple):
     """A field of data; of a plain text only `most`, its length, need be looked at."""
 
+    path: str
     name: str
     required: bool
     most: int
@@ -266,13 +276,13 @@ def _field(field: inspect.Field) -> Field:
     if form is None and isinstance(kind, inspect.LiteralType):
         form = partial(_one_of, tuple(map(str, kind.values)))
     elif form is None and isinstance(kind, inspect.ListType):
-        form = partial(_entries, kind.max_length, kind.item_type.max_length)
+        form = _entries(kind.max_length, kind.item_type.max_length)
     elif form is None and kind.pattern == DECIMAL:
         form = _points
     elif form is None:
         most, form = kind.max_length, partial(_text, kind.max_length)
     assert form is not None
-    return Field(field.name, field.required, most, form)
+    return Field(f"data.{field.name}", field.name, field.required, most, form)
 
 
 FIELDS: dict[str, tuple[Field, ...]] = {
@@ -305,10 +315,11 @@ class Limit(NamedTuple):
         return words + (f", step {self.step}" if self.step else "")
 
 
-class Shape(NamedTuple):
+class Shape(msgspec.Struct, frozen=True):
     """What an event of one type must be once the fields that decide it (item, ground, …) are known."""
 
-    fields: tuple[Field, ...]
+    fields: tuple[tuple[str, str, bool, int, Form], ...]  # plain tuples of Field: they unpack faster
+    chosen: int
     names: frozenset[str]
     sources: frozenset[str]
     fault: tuple[Reason, str, Phrase] | None
@@ -316,8 +327,12 @@ class Shape(NamedTuple):
     within: dict[Any, bool]
 
 
-class Kind(NamedTuple):
-    """What an event of one type is: who owns it, the fields that choose its shape, the columns it fills."""
+#: Makes the flat event of an event that passed, its instant and its content.
+Flat = Callable[[Wire, str, bytes], Event]
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What an event of one type is: who owns it, the fields that choose its shape, its flat form."""
 
     name: str
     owner: str
@@ -326,66 +341,77 @@ class Kind(NamedTuple):
     nested: str | None
     year: bool
     assessment: bool
-    row: Callable[[dict[str, Any]], dict[str, Any]] | None
-    columns: tuple[str, ...]
+    flat: Flat
     shapes: dict[tuple[Any, Any], Shape]
 
 
 class Traits(NamedTuple):
-    """What of a kind no rulebook changes; `row` makes columns of data whose fields have other names."""
+    """What of a kind no rulebook changes."""
 
     owner: str
-    last: str
+    flat: Flat
     first: str = ""
     second: str = ""
     nested: str | None = None
-    row: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
-def _revoked(data: dict[str, Any]) -> dict[str, Any]:
-    target = data["target"]
-    return {"target_source": target["source"], "target_id": target["id"], "reason": data["reason"]}
+def _deducted(w: Wire, occurred: str, content: bytes) -> Event:
+    get: Callable[[str], Any] = w.data.get
+    return Event(
+        w.source, w.id, w.type, w.subject, w.time, occurred, content,
+        get("item"), get("matter"), get("ground"), get("node"), get("points"), reason=get("reason"),
+    )  # fmt: skip
 
 
-def _filed(data: dict[str, Any]) -> dict[str, Any]:
-    return _revoked({"target": data["target"], "reason": data["statement"]})
+def _rated(w: Wire, occurred: str, content: bytes) -> Event:
+    get: Callable[[str], Any] = w.data.get
+    return Event(
+        w.source, w.id, w.type, w.subject, w.time, occurred, content, get("item"), None, None, None, None,
+        get("rater"), get("group"), get("component"), get("case"), get("value"),
+    )  # fmt: skip
 
 
-def _decided(data: dict[str, Any]) -> dict[str, Any]:
-    return {**data, "target_source": data["appeal"]["source"], "target_id": data["appeal"]["id"]}
+def _flat(columns: Callable[[dict[str, Any]], dict[str, Any]]) -> Flat:
+    """Make events of the columns that data give by name."""
+    return lambda w, occurred, content: Event(
+        w.source, w.id, w.type, w.subject, w.time, occurred, content, **columns(w.data)
+    )
 
 
-def _resolved(data: dict[str, Any]) -> dict[str, Any]:
-    return {**data, "units": tuple(data["units"])}
+def _target(target: dict[str, str], reason: str) -> dict[str, Any]:
+    return {"target_source": target["source"], "target_id": target["id"], "reason": reason}
 
 
-def _adopted(data: dict[str, Any]) -> dict[str, Any]:
-    return {"reading": data["reading"], "reading_value": data["value"], "reason": data["reason"]}
-
-
+_same = _flat(lambda data: data)
 _TRAITS: dict[str, Traits] = {
-    "deduction.recorded.v1": Traits("item", "points", "item", "ground"),
-    "rating.recorded.v1": Traits("item", "value", "item", "component"),
-    "submission.recorded.v1": Traits("submissions", "characters", "item"),
-    "item.exempted.v1": Traits("item", "item", "item"),
-    "item.closed.v1": Traits("item", "item", "item"),
-    "event.revoked.v1": Traits("target", "target_id", nested="target", row=_revoked),
-    "appeal.filed.v1": Traits("unit", "target_id", nested="target", row=_filed),
-    "appeal.decided.v1": Traits("appeals", "outcome", "outcome", nested="appeal", row=_decided),
-    "tie.resolved.v1": Traits("collector", "units", row=_resolved),
-    "reading.adopted.v1": Traits("collector", "reading_value", "reading", row=_adopted),
-    "stage.reached.v1": Traits("collector", "stage"),
-    OPENED: Traits("collector", "item", nested="roster"),
+    "deduction.recorded.v1": Traits("item", _deducted, "item", "ground"),
+    "rating.recorded.v1": Traits("item", _rated, "item", "component"),
+    "submission.recorded.v1": Traits("submissions", _same, "item"),
+    "item.exempted.v1": Traits("item", _same, "item"),
+    "item.closed.v1": Traits("item", _same, "item"),
+    "event.revoked.v1": Traits("target", _flat(lambda data: _target(**data)), nested="target"),
+    "appeal.filed.v1": Traits("unit", _flat(lambda data: _target(data["target"], data["statement"])), nested="target"),
+    "appeal.decided.v1": Traits(
+        "appeals",
+        _flat(lambda d: {**_target(d["appeal"], d["reason"]), "outcome": d["outcome"], "points": d.get("points")}),
+        "outcome",
+        nested="appeal",
+    ),
+    "tie.resolved.v1": Traits("collector", _flat(lambda data: {**data, "units": tuple(data["units"])})),
+    "reading.adopted.v1": Traits(
+        "collector",
+        _flat(lambda d: {"reading": d["reading"], "reading_value": d["value"], "reason": d["reason"]}),
+        "reading",
+    ),
+    "stage.reached.v1": Traits("collector", _same),
+    OPENED: Traits("collector", _flat(lambda _: {}), nested="roster"),
 }
-_RENAMED = {"rater_group": "group", "case_name": "case"}
-_COLUMNS = tuple(_RENAMED.get(name, name) for name in Event.__struct_fields__[7:])
 
 
 def _kind(name: str, shapes: dict[tuple[Any, Any], Shape]) -> Kind:
-    owner, last, first, second, nested, row = _TRAITS[name]
-    columns = _COLUMNS[: _COLUMNS.index(last) + 1]
+    owner, flat, first, second, nested = _TRAITS[name]
     year = name in YEAR
-    return Kind(name, owner, first, second, nested, year, year or owner == "target", row, columns, shapes)
+    return Kind(name, owner, first, second, nested, year, year or owner == "target", flat, shapes)
 
 
 def _offices(codes: tuple[str | None, ...]) -> frozenset[str]:
@@ -425,21 +451,27 @@ class _Shapes:
         *,
         lists: Mapping[str, tuple[str, ...]] | None = None,
         forms: Mapping[str, Form] | None = None,
+        chosen: tuple[str, ...] = (),
         needs: tuple[str, ...] | None = None,
         sources: frozenset[str] | None = None,
         fault: tuple[Reason, str, Phrase] | None = None,
         limit: Limit | None = None,
     ) -> Shape:
-        """A shape; `needs` names which of the fields that not every event of the type has it has, null: any may be."""
+        """A shape; `needs` names those it has of the fields that not every event of the type has (null: any may be).
+
+        `chosen` are the fields that chose the shape and so have been looked at.
+        """
         own = {**(forms or {}), **{key: partial(_one_of, values) for key, values in (lists or {}).items()}}
         fields = []
         for field in FIELDS[name]:
             if field.required or field.name == "evidence" or needs is None or field.name in needs:
                 required = field.required or field.name in (needs or ())
                 form = own.get(field.name)
-                fields.append(Field(field.name, required, 0, form) if form else field._replace(required=required))
+                most = 0 if form else field.most
+                fields.append(field._replace(required=required, most=most, form=form or field.form))
         names = frozenset(field.name for field in fields)
-        return Shape(tuple(fields), names, sources or self.offices, fault, limit, {})
+        fields = [field for field in fields if field.name not in chosen]
+        return Shape(tuple(map(tuple, fields)), len(chosen), names, sources or self.offices, fault, limit, {})
 
     def _unknown_item(self) -> tuple[Reason, str, Phrase]:
         return Reason.UNKNOWN_ITEM, "item", ("rulebook",)
@@ -462,11 +494,12 @@ class _Shapes:
                 fault: tuple[Reason, str, Phrase] = (Reason.UNKNOWN_GROUND, "ground", ("one_of", ", ".join(grounds)))
             else:
                 fault = Reason.WRONG_KIND, "item", ("value", "rating.recorded.v1")
-            yield (item.code, None), self._shape(name, lists=lists, sources=owners, fault=fault)
+            yield (item.code, None), self._shape(name, lists=lists, chosen=("item",), sources=owners, fault=fault)
             for ground in item.ground:
                 needs = (("points",) if ground.max else ()) + (("node",) if item.node else ())
                 limit = _ground_limit(ground) if ground.max else None
-                shape = self._shape(name, lists=lists, needs=needs, sources=owners, limit=limit)
+                chosen = ("item", "ground")
+                shape = self._shape(name, lists=lists, chosen=chosen, needs=needs, sources=owners, limit=limit)
                 yield (item.code, ground.code), shape
 
     def _ratings(self, name: str) -> Iterator[tuple[tuple[Any, Any], Shape]]:
@@ -478,7 +511,7 @@ class _Shapes:
             needs += ("case",) if self._has_cases(item) else ()
             deduct = (Reason.WRONG_KIND, "item", ("value", "deduction.recorded.v1"))
             shape = partial(
-                self._shape, name, lists=self._own(item, "group", "component"), needs=needs,
+                self._shape, name, lists=self._own(item, "group", "component"), chosen=("item",), needs=needs,
                 sources=self.owners[item.code], fault=deduct if item.method == "deduct" else None,
             )  # fmt: skip
             span = item.value and _value_limit(item.value.min, item.value.max)
@@ -502,7 +535,7 @@ class _Shapes:
                 fault = (Reason.WRONG_KIND, "item", ("value", shortened(home))) if item.code != home else None
                 most = Decimal(item.characters.value) if item.characters else Decimal(CHARACTERS_MAX)
                 limit = Limit("characters", Reason.VALUE_OUT_OF_RANGE, Decimal(0), most)
-            shape = self._shape(name, sources=sources or self.owners[item.code], fault=fault, limit=limit)
+            shape = self._shape(name, chosen=("item",), sources=sources or self.owners[item.code], fault=fault, limit=limit)
             yield (item.code, None), shape
 
     def _decisions(self, name: str) -> Iterator[tuple[tuple[Any, Any], Shape]]:
@@ -581,12 +614,8 @@ class Checker:
         fault = _data(kind, shape, data) or self._standing(kind, shape, wire, topic)
         if fault is not None:
             return fault
-        row = kind.row(data) if kind.row else data
-        return Event(
-            wire.source, wire.id, wire.type, wire.subject, wire.time, occurred,
-            sha256(_encode((wire.type, wire.subject, wire.time, data))).digest(),
-            *map(row.get, kind.columns), reason=row.get("reason"),
-        )  # fmt: skip
+        content = sha256(_encode((wire.type, wire.subject, wire.time, data))).digest()
+        return kind.flat(wire, occurred, content)
 
     def _standing(self, kind: Kind, shape: Shape, wire: Wire, topic: subjects.Intake | None) -> Fault | None:
         """Authority, then what the roster and the rulebook do not have, then ranges."""
@@ -642,13 +671,15 @@ def opened(raw: bytes) -> tuple[str, Rulebook, tuple[Unit, ...]]:
 
 def _envelope(wire: Wire, kind: Kind | None, topic: subjects.Intake | None, occurred: str | None) -> Fault | None:
     """The attributes, in the order of the checks: those that make it an event, its type, its subject, time and data."""
+    id_, source = wire.id, wire.source
     if wire.specversion != "1.0":
         return Fault(Reason.NOT_CLOUDEVENT, "specversion", ("value", '"1.0"'), found(wire.specversion))
-    for name, value in (("id", wire.id), ("source", wire.source), ("type", wire.type)):
-        if value.__class__ is not str or not 0 < len(value) <= TEXT_MAX:
-            return Fault(Reason.NOT_CLOUDEVENT, name, ("text", TEXT_MAX), found(value))
+    if id_.__class__ is not str or not 0 < len(id_) <= TEXT_MAX:
+        return _not_event("id", id_)
+    if source.__class__ is not str or not 0 < len(source) <= TEXT_MAX:
+        return _not_event("source", source)
     if kind is None:
-        return Fault(Reason.UNKNOWN_TYPE, "type", ("one_of", ", ".join(TYPES)), found(wire.type))
+        return _no_kind(wire.type)
     if topic is not None and topic.type != wire.type:
         return _bad("type", ("token", shortened(topic.type)), wire.type)
     subject = wire.subject
@@ -663,6 +694,17 @@ def _envelope(wire: Wire, kind: Kind | None, topic: subjects.Intake | None, occu
     return None if wire.data.__class__ is dict else _bad("data", ("object",), wire.data)
 
 
+def _not_event(path: str, value: Any) -> Fault:
+    return Fault(Reason.NOT_CLOUDEVENT, path, ("text", TEXT_MAX), found(value))
+
+
+def _no_kind(value: Any) -> Fault:
+    """What is wrong with a type that no event has."""
+    if value.__class__ is not str or not 0 < len(value) <= TEXT_MAX:
+        return _not_event("type", value)
+    return Fault(Reason.UNKNOWN_TYPE, "type", ("one_of", ", ".join(TYPES)), found(value))
+
+
 def _shape(kind: Kind, data: dict[str, Any]) -> Shape:
     """The shape that an event's data choose, or that of what is not known."""
     first, second = data.get(kind.first), data.get(kind.second)
@@ -675,22 +717,26 @@ def _shape(kind: Kind, data: dict[str, Any]) -> Shape:
 
 def _data(kind: Kind, shape: Shape, data: dict[str, Any]) -> Fault | None:
     """The fields of data, in their order, then those that have no place in it."""
-    for name, required, most, form in shape.fields:
-        value = data.get(name, ABSENT)
-        if value.__class__ is str and 0 < len(value) <= most:
+    strange = len(data) - shape.chosen
+    for path, name, required, most, form in shape.fields:
+        if name in data:
+            value = data[name]
+            strange -= 1
+            if value.__class__ is str and 0 < len(value) <= most:
+                continue
+        elif required:
+            value = ABSENT
+        else:
             continue
-        if value is ABSENT and not required:
-            continue
-        fault = form(value, f"data.{name}", data)
+        fault = form(value, path, data)
         if fault is not None:
             return fault
-    if kind.nested is None and shape.names.issuperset(data):
+    if not strange and kind.nested is None:
         return None
     unknown = min(_unknown(kind, shape, data), default=None)
     if unknown is None:
         return None
-    names = ", ".join(field.name for field in shape.fields)
-    return Fault(Reason.UNKNOWN_FIELD, unknown[0], ("only", names), found(unknown[1]))
+    return Fault(Reason.UNKNOWN_FIELD, unknown[0], ("only", ", ".join(sorted(shape.names))), found(unknown[1]))
 
 
 def _unknown(kind: Kind, shape: Shape, data: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,168 @@
+"""Folds a file of events without a server: the line number is the sequence, the code path that of the services."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from schemas.events import Event
+from schemas.refusals import Refusal
+from schemas.rulebook import Rulebook
+from schemas.roster import Unit
+from services import rules
+from services.ingest.check import Checker, opened
+from services.scorer import store
+from services.year import Year
+
+CHUNK = 8 * 1024 * 1024
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A file folded into a DuckDB connection."""
+
+    con: duckdb.DuckDBPyConnection
+    year: Year
+    lines: int
+    refused: list[Refusal]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Whole lines of a file, by their bytes; `line` is the number of the first."""
+
+    path: Path
+    start: int
+    end: int
+    line: int
+    limit: int
+    keep_raw: bool
+
+
+def fold(  # noqa: PLR0913 - each is an option of the command
+    path: Path,
+    shipped: Year,
+    *,
+    rulebook: Rulebook | None = None,
+    roster: tuple[Unit, ...] | None = None,
+    target: Path | None = None,
+    limit: int | None = None,
+    keep_raw: bool = True,
+    progress: Progress = lambda _done, _total: None,
+) -> Folded:
+    """Check and fold the lines of a file up to `limit`; an `assessment.opened` as first event sets the year.
+
+    A rulebook or roster given wins over the event's. Raises OSError when the file cannot be read.
+    """
+    year = Year(shipped.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
+    first = _first_event(path, Checker(year.rulebook, year.roster), limit)
+    if first and first.opened:
+        assessment, its_rulebook, its_roster = first.opened
+        year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
+    checker = Checker(year.rulebook, year.roster)
+    before = Checker(rulebook or shipped.rulebook, roster or shipped.roster)
+    chunks = list(_chunks(path, limit, keep_raw))
+    tables, refused, lines = [], [], 0
+    for done, (part, refusals, count) in enumerate(_run(chunks, checker, before, first.line if first else 0), 1):
+        tables.append(part)
+        refused += refusals
+        lines += count
+        progress(done, len(chunks))
+    con = store.connect(target)
+    rules.create_tables(con)
+    rules.load_rulebook(con, year.rulebook, year.roster)
+    if tables:
+        store.append(con, pa.concat_tables(tables))
+    return Folded(con, year, lines, refused)
+
+
+@dataclass(frozen=True)
+class _First:
+    line: int
+    opened: tuple[str, Rulebook, tuple[Unit, ...]] | None
+
+
+def _first_event(path: Path, checker: Checker, limit: int | None) -> _First | None:
+    """The first accepted event: lines before it are checked by the option's or the shipped pair."""
+    with path.open("rb") as file:
+        for line, raw in enumerate(file, 1):
+            if limit is not None and line > limit:
+                break
+            event = checker.check(_stripped(raw))
+            if isinstance(event, Event):
+                return _First(line, opened(_stripped(raw)) if event.type == "assessment.opened.v1" else None)
+    return None
+
+
+def _stripped(raw: bytes) -> bytes:
+    """A line without its end: LF, or CR LF."""
+    if not raw.endswith(b"\n"):
+        return raw
+    return raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+
+
+def _chunks(path: Path, limit: int | None, keep_raw: bool) -> Iterator[_Chunk]:
+    """Cut a file at line ends into pieces that are checked side by side."""
+    line, start = 1, 0
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            data += file.readline()
+            if limit is not None and line > limit:
+                return
+            yield _Chunk(path, start, start + len(data), line, limit or 2**62, keep_raw)
+            line += data.count(b"\n")
+            start += len(data)
+
+
+Checked = tuple[pa.Table, list[Refusal], int]
+
+
+def _run(chunks: list[_Chunk], checker: Checker, before: Checker, first: int) -> Iterator[Checked]:
+    """Check chunks in their order, on all cores when there is more than one of them."""
+    if len(chunks) <= 1:
+        yield from (_check_chunk(chunk, checker, before, first) for chunk in chunks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(checker, before, first)) as pool:
+        yield from pool.map(_check_in_worker, chunks)
+
+
+_worker: list[tuple[Checker, Checker, int]] = []
+
+
+def _start(checker: Checker, before: Checker, first: int) -> None:
+    _worker[:] = [(checker, before, first)]
+
+
+def _check_in_worker(chunk: _Chunk) -> Checked:
+    return _check_chunk(chunk, *_worker[0])
+
+
+def _check_chunk(chunk: _Chunk, checker: Checker, before: Checker, first: int) -> Checked:
+    """Check the lines of a chunk: the events as a table, the refusals, the number of lines."""
+    with chunk.path.open("rb") as file:
+        file.seek(chunk.start)
+        lines = file.read(chunk.end - chunk.start).split(b"\n")
+    last = lines.pop()
+    lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+    lines += [last] if last else []
+    lines = lines[: chunk.limit - chunk.line + 1]
+    sequences: list[int] = []
+    events: list[Event] = []
+    raws: list[bytes | None] = []
+    refused: list[Refusal] = []
+    for line, raw in enumerate(lines, chunk.line):
+        found = (checker if line > first else before).check(raw)
+        if isinstance(found, Event):
+            sequences.append(line)
+            events.append(found)
+            raws.append(raw if chunk.keep_raw else None)
+        else:
+            refused.append(msgspec.structs.replace(found, line=line))
+    return store.table(sequences, [None] * len(events), events, raws), refused, len(lines)

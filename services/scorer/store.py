@@ -1,0 +1,44 @@
+"""The DuckDB file of one assessment: how it is made, opened, and given events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from schemas.events import Event
+from services import rules
+from services.scorer.admission import admit
+
+#: Readable by DuckDB 1.4 and later, while this library's own newest storage is not.
+STORAGE = "v1.4.0"
+_ARROW = {"BIGINT": pa.int64(), "TIMESTAMP": pa.timestamp("us"), "BLOB": pa.binary(), "VARCHAR[]": pa.list_(pa.string())}
+COLUMNS = {
+    name: _ARROW.get(kind, pa.string())
+    for name, kind in rules.EVENT_COLUMNS.items() if name not in rules.JUDGED_COLUMNS
+}
+
+
+def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a file, or memory when there is none, without extensions from elsewhere and with few checkpoints."""
+    settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    if not read_only:
+        settings |= {"storage_compatibility_version": STORAGE, "checkpoint_threshold": "256MB"}
+    return duckdb.connect(str(path or ":memory:"), read_only=read_only, config=settings)
+
+
+def table(
+    sequences: Sequence[int], recorded: Sequence[datetime | None], events: Sequence[Event], raws: Sequence[bytes | None]
+) -> pa.Table:
+    """Checked events as an Arrow table with the columns of the event table but for those that admission judges."""
+    fields = zip(*map(msgspec.structs.astuple, events), strict=True) if events else [()] * (len(COLUMNS) - 3)
+    columns = (sequences, recorded, *fields, raws)
+    arrays = [pa.array(values, kind) for values, kind in zip(columns, COLUMNS.values(), strict=True)]
+    return pa.Table.from_arrays(arrays, names=list(COLUMNS))
+
+
+def append(con: duckdb.DuckDBPyConnection, events: pa.Table) -> None:
+    """Judge events and append them, in ledger order, in the caller's transaction."""
+    admit(con, events)
