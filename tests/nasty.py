@@ -76,6 +76,7 @@ class Writer:
         self.raters = RATERS[: rng.choice((1, 2, 3, 5))]
         self.hot = self.units[:3]  # what collides, collides here
         self.outcomes: tuple[str, ...] = (*OUTCOMES, "revised")
+        self.spoiled: list[Json] = []
         self.decided: set[str] = set()
         self.matters = rng.sample(MATTERS, rng.choice((1, 3, 6)))
 
@@ -460,7 +461,12 @@ def broken(writer: Writer) -> bytes:
     spoil = writer.rng.choices(kinds, [3, 3, 6, 9, 3, 8, 1])[0]
     if spoil is odd_opening and writer.rng.random() < 0.7:
         spoil = odd_data
-    return spoil(writer, deepcopy(writer.any_event())).replace(b"\n", b"")
+    event = deepcopy(writer.any_event())
+    line = spoil(writer, event).replace(b"\n", b"")
+    own = event.get("source") in [f"/units/{unit}" for unit in writer.units] and isinstance(event.get("id"), str)
+    if own and event.get("type") == "appeal.filed.v1" and isinstance(event.get("subject"), str):
+        writer.spoiled.append(event)  # it may pass all the same, and then it waits for a decision
+    return line
 
 
 # --- Years ------------------------------------------------------------------------------------------------------------
@@ -570,9 +576,9 @@ def finish(writer: Writer) -> None:
     rng = writer.rng
     if rng.random() < 0.5:
         writer.write(writer.stage("finalised"))
-    for appeal in [event for event in writer.sent if event["type"] == "appeal.filed.v1"]:
+    for appeal in [*writer.spoiled, *(event for event in writer.sent if event["type"] == "appeal.filed.v1")]:
         decision = writer.decision(appeal)
-        decision.update(subject=appeal["subject"])
+        decision["subject"] = appeal["subject"]
         decision["data"].update(outcome=rng.choice(writer.outcomes), points="0")
         if decision["data"]["outcome"] != "revised":
             del decision["data"]["points"]
