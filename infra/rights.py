@@ -35,6 +35,8 @@ UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
 OFFICE_PAYLOAD = 128 * 1024
 COLLECTOR_PAYLOAD = 1536 * 1024
 SERVER_PAYLOAD = 2 * 1024 * 1024
+CONNECTIONS = 16
+"""Connections at once for each party, so that none can take all of the server's."""
 STORE_LIMIT = 16 * 1024**3
 """Bytes of the file store, where the disk has them."""
 
@@ -161,7 +163,7 @@ def configure(
     store = data.absolute() / "jetstream"
     head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(data, store), "system_account": "SYS"}
     tables = {"accounts": accounts(assessment, offices, units, public, collector)}
-    lines = [f"{name}: {json.dumps(value)}" for name, value in (*head.items(), *tables.items())]
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
     settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
     return _write_checked(data / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
 
@@ -200,7 +202,7 @@ def inbox(name: str) -> str:
 def _account(name: str, rights: Rights, users: list[dict[str, Any]], granted: dict[str, Rights]) -> dict[str, Any]:
     says = [{"service": {"account": s.owner, "subject": s.subject}, "to": s.local} for s in rights.says]
     hears = [{"stream": {"account": "CORE", "subject": f"live.{subject}"}, "to": subject} for subject in rights.hears]
-    limits = {"max_payload": rights.payload}
+    limits = {"max_payload": rights.payload, "max_connections": CONNECTIONS * len(users)}
     return {"users": users, "limits": limits, "imports": [*says, *hears], "exports": _exports(name, granted)}
 
 

@@ -147,6 +147,8 @@ class EmbeddedServer:
         self.claim()
         assert self._lock
         _refuse_taken(self.port)
+        for left in self.data.glob("nats-server_*.ports"):  # by a server that could not clean up
+            left.unlink(missing_ok=True)
         self._output = self._output or self._log.open("ab")
         self._said = self._output.seek(0, os.SEEK_END)
         command: list[str | Path] = [

@@ -10,8 +10,9 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
-from infra.client import Message, jetstream, last_entry, publish_batch, pull, read_ledger
+from infra.client import Message, embedded, jetstream, last_entry, publish_batch, pull, read_ledger
 from infra.rights import API, SERVICES, KeyUnsafe, PartyRefused, configure, key_file
 from infra.streams import check_ledger, stream
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, state
@@ -357,6 +358,23 @@ def test_a_stored_payload_aimed_at_the_api_by_a_reader_does_nothing(nats_site: S
         assert await state(js) == before
         assert (await js.stream_info(LEDGER)).config.max_msgs == -1
         assert [c.name for c in await js.consumers_info(LEDGER)] == ["scorer"]
+
+
+def test_inside_core_the_same_trick_deletes_the_log(tmp_path: Path) -> None:
+    """The control of the tests above, and the reason why nobody but the provisioner lives in CORE."""
+
+    async def steps() -> None:
+        async with embedded(tmp_path, A, OFFICES, UNITS) as server:
+            site = Site(server, tmp_path)
+            async with site.as_("ingest") as ingest, site.as_("provisioner") as insider:
+                await publish_batch(ingest, [Message(f"ledger.{A}.ducha.U001", b"")], 0)
+                aim = f"$JS.API.STREAM.DELETE.{LEDGER}"
+                await insider.publish(f"$JS.API.DIRECT.GET.{LEDGER}", b'{"seq":1}', reply=aim)
+                await insider.flush()
+                with pytest.raises(NotFoundError):
+                    await insider.jetstream().stream_info(LEDGER)
+
+    asyncio.run(steps())
 
 
 def test_a_unit_cannot_aim_an_answer_at_another_unit_in_their_shared_account(nats_site: Site) -> None:
