@@ -299,8 +299,8 @@ JUNK: list[Any] = [
     "1.1", "1.3", "1.4", "2.1", "2.2", "2.4", "3.2", "4.1", "Y.1", "9.9", "y.1", "1.10", "no_feedback", "criticised",
     "accident", "handling", "late_or_unmet", "problem_serious", "assessment", "matter_rule", "publicity_days", "07",
     "1000",
-    *RAW,
 ]  # fmt: skip
+REFERENCES: list[Any] = [value for value in JUNK if isinstance(value, (dict, list)) or value is None]
 TIMES = [
     None, 5, "", "2013-02-30T00:00:00Z", "2013-02-29T00:00:00Z", "2012-02-29T00:00:00Z", "1900-02-29T00:00:00Z",
     "2000-02-29T00:00:00Z", "2013-13-01T00:00:00Z", "2013-00-01T00:00:00Z", "2013-01-00T00:00:00Z",
@@ -367,6 +367,13 @@ def odd_envelope(writer: Writer, event: Json) -> bytes:
     return writer.encode(event)
 
 
+def junk(rng: Random, name: str) -> Any:
+    """A value that hardly fits the field."""
+    if name in ("target", "appeal") and rng.random() < 0.7:
+        return rng.choice(REFERENCES)
+    return rng.choice([*RAW] if rng.random() < 0.06 else JUNK)
+
+
 def odd_data(writer: Writer, event: Json) -> bytes:
     """A field of the data taken away, put wrong, or added where the item has none; sometimes two, for the order."""
     rng = writer.rng
@@ -377,9 +384,9 @@ def odd_data(writer: Writer, event: Json) -> bytes:
         if how < 0.15:
             event["data"].pop(name, None)
         elif how < 0.8:
-            event["data"][name] = rng.choice(JUNK)
+            event["data"][name] = junk(rng, name)
         else:
-            event["data"][rng.choice(extra)] = rng.choice(JUNK)
+            event["data"][rng.choice(extra)] = junk(rng, "")
     return writer.encode(event)
 
 
@@ -435,9 +442,11 @@ def odd_opening(writer: Writer, event: Json) -> bytes:
     data["roster"] = data["roster"][:3]
     row = rng.choice(data["roster"])
     key = rng.choice(("unit", "name", "category", "group"))
-    change = rng.randrange(8)
+    change = rng.randrange(9)
     if change == 0:
         row.pop(key)
+    elif change == 8:
+        data["roster"].insert(rng.randrange(3), rng.choice(({**row, "unit": "X1", "z": "", "a": 1}, None, "U1", [])))
     elif change == 1:
         row[key] = rng.choice((None, 5, "", "x" * 201, "U 1", "C", "x" * 65))
     elif change == 2:
@@ -565,6 +574,10 @@ def calm(writer: Writer, events: int, *, tied: bool) -> None:
         default = rng.random() < 0.5 or (name == "award_tie" and rng.random() < 0.5)
         writer.write(writer.reading(name, READINGS[name][0] if default and name in READINGS else None))
     finish(writer)
+    reached = [event for event in writer.sent if event["data"].get("stage") == "finalised"]
+    if rng.random() < 0.4:
+        about = {"target": {"source": reached[-1]["source"], "id": reached[-1]["id"]}, "reason": "重开"}
+        writer.write(writer.event(reached[-1]["source"], "event.revoked.v1", "assessment", about))
     for _ in range(min(40, 5 + spare // 8)):
         writer.write(writer.any_event())
     if rng.random() < 0.5:
