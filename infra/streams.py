@@ -28,6 +28,9 @@ MAX_INTAKE = 256 * 1024 * 1024
 """Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
 RECEIPT_DAYS = 90
 RANKINGS = 1000
+LEAST_WINDOW = 0.1
+"""Seconds, the server's least. A message id is the stream's and not the office's, so an office could have another's
+event dropped as its own duplicate; and what the broker drops gets no receipt. The fold knows duplicates for ever."""
 MAX_ACK_PENDING = 10_000
 ACK_WAIT = 30
 DURABLES = {"ingest": "INTAKE", "scorer": "LEDGER"}
@@ -110,6 +113,7 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
             max_bytes=MAX_INTAKE,
             deny_delete=False,
             deny_purge=False,
+            duplicate_window=LEAST_WINDOW,
         ),
         log("LEDGER", ".>", allow_atomic=True),
         kept("RECEIPT"),
@@ -196,7 +200,7 @@ def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None)
         raise StreamDiffers(name, found)
 
 
-_SERVERS_OWN = frozenset({"metadata", "duplicate_window", "consumer_limits", "max_waiting", "placement"})
+_SERVERS_OWN = frozenset({"metadata", "consumer_limits", "max_waiting", "placement"})
 
 
 def _refuse_differences(name: str, wanted: StreamConfig | ConsumerConfig, found: StreamConfig | ConsumerConfig) -> None:
@@ -213,5 +217,5 @@ def _refuse_differences(name: str, wanted: StreamConfig | ConsumerConfig, found:
 
 def _default(field: str, wanted: object, found: object) -> bool:
     """The server spells out some defaults of settings that were left unset."""
-    spelled = {"max_consumers": -1, "compression": "none", "replay_policy": "instant", "num_replicas": 0}
-    return wanted is None and field in spelled and found == spelled[field]
+    spelled = {"max_consumers": -1, "compression": "none", "replay_policy": "instant", "duplicate_window": 120}
+    return not wanted and field in spelled and found == spelled[field]

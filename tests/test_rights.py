@@ -269,6 +269,14 @@ def test_a_party_cannot_listen_to_what_is_another_s(nats_site: Site, role: str) 
             assert f'subscription to "{subject.lower()}"' in await nats_site.complaint(role)
 
 
+def test_a_unit_hears_nothing_live_because_another_unit_could_speak_there(nats_site: Site) -> None:
+    @on(nats_site, "U001")
+    async def _(unit: Client, _js: JetStreamContext) -> None:
+        for subject in (f"receipt.{A}.U001", f"refused.{A}.U001"):
+            await unit.subscribe(subject)
+            assert f'subscription to "{subject.lower()}"' in await nats_site.complaint("U001")
+
+
 def test_an_office_hears_its_own_receipts_and_refusals_live_and_no_other_s(nats_site: Site) -> None:
     @on(nats_site, "ducha", "gateway", "ingest")
     async def _(ducha: Client, gateway: Client, ingest: Client, _js: JetStreamContext) -> None:
