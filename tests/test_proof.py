@@ -1,12 +1,20 @@
 """Proof: the Merkle tree, the signed checkpoint, and the bundle that anyone can verify."""
 
+import base64
+import copy
+import csv
+import json
+import subprocess
+import sys
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.audit import merkle, note
+from schemas import rulebook
+from services.audit import merkle, note, verifier
 
 # The reference inputs and roots of certificate-transparency (merkle/testonly/reference.go and merkle_tree_test.cc).
 INPUTS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
@@ -228,7 +236,8 @@ def test_what_is_not_a_signed_note_is_refused(text, signer):
 
 @pytest.mark.parametrize(("old", "new"), [
     ("\n8\n", "\n08\n"), ("\n8\n", "\n-8\n"), ("XcnaeacG", "XcnaeacGAAAA"), ("units ", "unit "),
-    ("results 0", "results 0a"), ("rulebook f", "rulebook F"), ("units ", "\nunits "), ("results", "units"), ("example.org/wuxing\n8\n", ""),
+    ("results 0", "results 0a"), ("rulebook f", "rulebook F"), ("units ", "\nunits "), ("results", "units"),
+    ("example.org/wuxing\n8\n", ""),
 ])
 def test_what_is_not_a_checkpoint_is_refused(old, new):
     with pytest.raises(note.NoteError):
@@ -242,3 +251,186 @@ def test_the_units_commit_to_count_and_order_also_without_events():
         one, at, proof = found.of(unit)
         assert merkle.included(one.leaf(), at, 4, proof, found.root)
     assert found.of("U2")[0].digest == sha256(LEAVES[0] + LEAVES[2]).hexdigest()
+
+
+# -- A bundle made by hand over the worked example, and what the verifier says of it ------------------------------------
+
+EXAMPLE_DIR = Path(__file__).parent / "regulation" / "worked-example"
+LINES = (EXAMPLE_DIR / "events.jsonl").read_bytes().splitlines()
+ROSTER = {row["unit"]: row for row in csv.DictReader((EXAMPLE_DIR / "roster.csv").open(encoding="utf-8"))}
+BOOK = rulebook.plain(rulebook.load(rulebook.SHIPPED / "rulebook.toml"))
+READINGS = {each["name"]: each["values"][0] for each in BOOK["reading"]}
+POINTS = {
+    "1.1": "1.000000", "1.2": "4.000000", "1.3": "17.950000", "1.4": "4.500000", "1.5": "3.000000", "2.1": "4.300000",
+    "2.2": "4.500000", "2.3": "4.320000", "2.4": "4.000000", "3.1": "8.600000", "3.2": "4.400000", "3.3": "4.700000",
+    "4.1": "17.500000", "5.1": "18.200000", "Y.1": "109.500000",
+}
+STATED = {
+    "items": {code: {"points": points, "state": "scored"} for code, points in POINTS.items()},
+    "daily": "100.970000", "year_end": "109.500000", "final": "10.35290000",
+}
+
+
+def digest(value):
+    return sha256(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def event(kind, subject, source, name, /, **data):
+    body = {"specversion": "1.0", "id": name, "source": source, "type": f"{kind}.v1", "subject": subject}
+    return json.dumps({**body, "time": "2013-05-06T09:30:00+08:00", "data": data}, ensure_ascii=False).encode()
+
+
+class Publisher:
+    """A log with its key: makes checkpoints at any size, and the bundle of one unit."""
+
+    def __init__(self, key, raws, results=None):
+        self.key, self.raws, self.results = key, list(raws), results
+        self.leaves = [merkle.leaf_hash(raw) for raw in self.raws]
+        self.subjects = [json.loads(raw)["subject"] for raw in self.raws]
+        self.units = note.unit_commitments(zip(self.subjects, self.leaves, strict=True), [*ROSTER, "assessment"])
+
+    def checkpoint(self, size=None):
+        n = len(self.raws) if size is None else size
+        top = merkle.root(self.leaves[:n])
+        text = note.Checkpoint("example.org/wuxing", n, top, self.units.root, digest(self.results), digest(BOOK)).text()
+        return note.sign(text, self.key)
+
+    def entry(self, tree, at):
+        raw, proof = self.raws[at], tree.inclusion(at)
+        return {"sequence": at + 1, "index": at, "raw": base64.b64encode(raw).decode(), "proof": [p.hex() for p in proof]}
+
+    def commitment(self, code):
+        one, at, proof = self.units.of(code)
+        return {"count": one.count, "hash": one.digest, "index": at, "proof": [p.hex() for p in proof]}
+
+    def values(self, item):
+        rated = [json.loads(raw) for raw in self.raws if b"rating.recorded" in raw]
+        rows = {e["subject"]: e["data"]["value"] for e in rated if e["data"]["item"] == item}
+        keys = ("unit", "category", "group")
+        return [{**{key: ROSTER[unit][key] for key in keys}, "value": value} for unit, value in sorted(rows.items())]
+
+    def bundle(self, unit="U042", stated=STATED, **changes):
+        tree = merkle.Tree(self.leaves)
+        of = {code: [n for n, each in enumerate(self.subjects) if each == code] for code in (unit, "assessment")}
+        return {
+            "version": "wuxing-bundle-1", "checkpoint": self.checkpoint(), "keys": [str(self.key.verifier)],
+            "consistency": [], "size": tree.size, "unit": unit,
+            "roster": {key: ROSTER[unit][key] for key in ("unit", "category", "group")},
+            "events": [self.entry(tree, n) for n in of[unit]], "held": [], "void_sequences": [],
+            "year_events": [self.entry(tree, n) for n in of["assessment"]],
+            "commitments": {
+                "units": len(self.units.sorted), "unit": self.commitment(unit),
+                "assessment": self.commitment("assessment"),
+            },
+            "rulebook": BOOK, "readings": READINGS, "cross_unit": {code: self.values(code) for code in ("1.5", "5.1")},
+            "results": self.results, "stated": copy.deepcopy(stated), **changes,
+        }
+
+
+@pytest.fixture
+def publisher(signer):
+    return Publisher(signer, LINES)
+
+
+def found(bundle, keys=(), older=()):
+    """The name of the first failure with what it names, or None when all holds."""
+    try:
+        list(verifier.Unit(json.loads(json.dumps(bundle)), list(keys), list(older)).check())
+    except verifier.Failed as failed:
+        return failed.args
+    return None
+
+
+def run(tmp_path, bundle, *options):
+    """Run a copy of the file alone, as a stranger does: no packages, no environment."""
+    (tmp_path / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
+    (tmp_path / "verify.py").write_bytes(Path(verifier.__file__).read_bytes())
+    command = [sys.executable, "-I", "-S", "verify.py", "bundle.json", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_the_worked_example_s_unit_verifies_to_its_final(publisher, tmp_path):
+    code, said = run(tmp_path, publisher.bundle(), "--lang", "en")
+    assert (code, said.splitlines()[-2:]) == (0, [
+        "ok   points: final comes to 10.35290000",
+        "note word?: stated: the publisher's word, not proved",
+    ])
+    assert "ok   points: 5.1 comes to 18.200000 scored" in said
+    code, said = run(tmp_path, publisher.bundle())
+    assert (code, "通过 points: final 得 10.35290000" in said) == (0, True)
+
+
+def test_the_verifier_is_one_short_file_that_imports_only_python():
+    lines = Path(verifier.__file__).read_text(encoding="utf-8").splitlines()
+    imports = {line.split()[1].partition(".")[0] for line in lines if line.startswith(("import ", "from "))}
+    assert len(lines) < 500
+    assert imports - {"__future__"} <= set(sys.stdlib_module_names)
+
+
+def test_one_changed_byte_is_named(publisher):
+    bundle = publisher.bundle()
+    raw = base64.b64decode(bundle["events"][4]["raw"]).replace(b'"0.80"', b'"0.70"')
+    bundle["events"][4]["raw"] = base64.b64encode(raw).decode()
+    assert found(bundle) == ("event_changed", 5)
+
+
+def test_an_event_left_out_is_named(publisher):
+    bundle = publisher.bundle()
+    del bundle["events"][2]
+    assert found(bundle) == ("event_left_out", "U042", 35, 34, "?")
+    bundle = publisher.bundle()
+    del bundle["year_events"][-1]
+    assert found(bundle) == ("event_left_out", "assessment", 18, 17, "?")
+
+
+def test_two_swapped_events_are_named_however_they_are_swapped(publisher):
+    bundle = publisher.bundle()
+    events = bundle["events"]
+    events[0], events[1] = events[1], events[0]
+    assert found(bundle) == ("events_swapped", 2, 1)
+    for keys in (["raw"], ["raw", "proof"], ["raw", "proof", "index"]):
+        bundle = publisher.bundle()
+        a, b = bundle["events"][:2]
+        for key in keys:
+            a[key], b[key] = b[key], a[key]
+        assert found(bundle)[0] == "events_swapped"
+
+
+def test_a_truncated_log_is_named(publisher, signer, tmp_path):
+    whole, short = publisher.checkpoint(), Publisher(signer, LINES[:255])
+    assert found(publisher.bundle(size=260)) == ("log_truncated", 260, 261)
+    assert found(publisher.bundle(checkpoint=short.checkpoint(), size=255))[0] == "commitment"
+    assert found(publisher.bundle(checkpoint=publisher.checkpoint(255), size=255))[:2] == ("log_truncated", 256)
+    assert found(short.bundle(), older=[whole]) == ("log_truncated", 261, 255)
+    (tmp_path / "held").write_text(whole, encoding="utf-8")
+    code, said = run(tmp_path, short.bundle(), "--checkpoint", "held", "--lang", "en")
+    assert (code, said.splitlines()[-1]) == (1, "FAIL log_truncated: there are to be 261 events, here it ends at 255")
+
+
+def test_a_log_that_was_rewritten_is_named_and_one_that_grew_holds(publisher, signer):
+    early = Publisher(signer, LINES[:200]).checkpoint()
+    other = Publisher(signer, [LINES[1], LINES[0], *LINES[2:200]]).checkpoint()
+    proof = [node.hex() for node in merkle.Tree(publisher.leaves).consistency(200)]
+    grown = publisher.bundle(consistency=[{"checkpoint": early, "proof": proof}])
+    assert found(grown) is None
+    assert found(grown, older=[early, publisher.checkpoint()]) is None
+    assert found(grown, older=[other]) == ("log_rewritten", 200)
+    assert found(publisher.bundle(), older=[early]) == ("consistency", 200)
+    assert found(publisher.bundle(consistency=[{"checkpoint": other, "proof": proof}])) == ("log_rewritten", 200)
+
+
+@pytest.mark.parametrize("code", POINTS)
+def test_a_forged_item_is_named(publisher, code):
+    for key, value in (("points", "5.000001"), ("points", None), ("state", "pending")):
+        bundle = publisher.bundle()
+        bundle["stated"]["items"][code][key] = value
+        assert found(bundle)[:2] == ("result_forged", code)
+
+
+@pytest.mark.parametrize("total", ["daily", "year_end", "final"])
+def test_a_forged_total_is_named(publisher, total):
+    bundle = publisher.bundle()
+    bundle["stated"][total] = "12.00000000"
+    assert found(bundle) == ("result_forged", total, "12.00000000", STATED[total])
