@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from schemas.rulebook import ADOPTABLE, AWARD_RULES, Item, Rulebook
 from schemas.roster import Unit
@@ -56,26 +58,62 @@ RULEBOOK_TABLES = {
 }
 
 
+@dataclass(frozen=True)
+class Definition:
+    """A macro or a view of the rules; `kept` views are computed once and read as tables while results are computed."""
+
+    kind: str
+    name: str
+    comment: str
+    body: str
+    kept: bool
+    needs: tuple[str, ...]
+
+    def view(self) -> str:
+        """The view with all that it needs inside it, each once: views of views would be bound again at every mention."""
+        every = {one.name: one for one in definitions()}
+        needed = [f"{name} AS ({every[name].body})" for name in self.needs]
+        head = f"WITH {', '.join(needed)} " if needed else ""
+        return f"CREATE VIEW {self.name} AS {head}SELECT * FROM ({self.body})"
+
+
 @cache
-def definitions() -> tuple[tuple[str, str, str, bool], ...]:
-    """Every macro and view in order: (kind, name, statement, whether results are computed from a table of it)."""
-    found = []
+def definitions() -> tuple[Definition, ...]:
+    """Every macro and view, in the order of the files."""
+    found: dict[str, Definition] = {}
     for file in (file for folder in FOLDERS for file in sorted(folder.glob("*.sql"))):
         for block in re.split(r";\s*$", file.read_text(encoding="utf-8"), flags=re.MULTILINE):
             match = re.search(r"^CREATE (VIEW|MACRO) (\w+)", block, flags=re.MULTILINE)
-            if match:
-                staged = "-- stage\n" in block[: match.start()]
-                found.append((match[1], match[2], block[match.start() :].strip(), staged))
-    return tuple(found)
+            if not match:
+                continue
+            comment = [line[3:] for line in block[: match.start()].splitlines() if line.startswith("-- ")]
+            body = block[match.end() :].partition(" AS\n")[2] if match[1] == "VIEW" else block[match.start() :]
+            words = set(re.findall(r"\w+", body))
+            direct = [one for one in found.values() if one.kind == "VIEW" and one.name in words]
+            needs = {name for one in direct for name in (*one.needs, one.name)}
+            found[match[2]] = Definition(
+                match[1], match[2], " ".join(line for line in comment if line != "stage"), body.strip(),
+                "stage" in comment, tuple(name for name in found if name in needs),
+            )
+    return tuple(found.values())
 
 
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the empty event and rulebook tables and install every macro and view."""
+    """Create the empty event and rulebook tables and the macros."""
     con.execute("CREATE TABLE event ({})".format(", ".join(f"{name} {kind}" for name, kind in EVENT_COLUMNS.items())))
     for name, columns in RULEBOOK_TABLES.items():
         con.execute(f"CREATE TABLE {name} ({columns})")
-    for _, _, statement, _ in definitions():
-        con.execute(statement)
+    for one in definitions():
+        if one.kind == "MACRO":
+            con.execute(one.body)
+
+
+def create_views(con: duckdb.DuckDBPyConnection) -> None:
+    """Install every view, for those who query the file; `compute` does without them."""
+    for one in definitions():
+        if one.kind == "VIEW":
+            con.execute(one.view())
+            con.execute(f"COMMENT ON VIEW {one.name} IS {_quoted(one.comment)}")
 
 
 def load_rulebook(con: duckdb.DuckDBPyConnection, book: Rulebook, roster: Iterable[Unit]) -> None:
@@ -90,8 +128,10 @@ def load_rulebook(con: duckdb.DuckDBPyConnection, book: Rulebook, roster: Iterab
     for name, values in rows.items():
         con.execute(f"DELETE FROM {name}")
         if values:
-            marks = ", ".join("?" * len(values[0]))
-            con.executemany(f"INSERT INTO {name} VALUES ({marks})", values)
+            columns = [pa.array(column) for column in zip(*values, strict=True)]
+            con.register("arriving", pa.table(columns, [f"c{n}" for n in range(len(columns))]))
+            con.execute(f"INSERT INTO {name} FROM arriving")
+            con.unregister("arriving")
 
 
 def set_options(con: duckdb.DuckDBPyConnection, readings: dict[str, str]) -> None:
@@ -111,11 +151,10 @@ def compute(
     cursor = con.cursor()
     if as_of is not None:
         cursor.execute(f"SET VARIABLE as_of = {as_of:d}")
-    for kind, name, statement, staged in definitions():
-        if kind == "VIEW":
-            body = statement.partition(" AS\n")[2]
-            cursor.execute(f"CREATE TEMP {'TABLE' if staged else 'VIEW'} {name} AS {body}")
-        if name == upto:
+    for one in definitions():
+        if one.kind == "VIEW":
+            cursor.execute(f"CREATE TEMP {'TABLE' if one.kept else 'VIEW'} {one.name} AS {one.body}")
+        if one.name == upto:
             break
     return cursor
 
@@ -177,6 +216,10 @@ def _step_table(item: Item, places: int) -> list[tuple[str, str, int, Decimal]]:
     return [
         (item.code, kind, place, _six(points(place))) for kind, points in kinds.items() for place in range(1, places + 1)
     ]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _six(points: Fraction) -> Decimal:

@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -65,17 +66,19 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     if first and first.opened:
         assessment, its_rulebook, its_roster = first.opened
         year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
-    checker = Checker(year.rulebook, year.roster)
-    before = Checker(rulebook or shipped.rulebook, roster or shipped.roster)
+    before = Year(year.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
+    rule = _Rule(before, year, first.line if first else 0)
     chunks = list(_chunks(path, limit, keep_raw))
     tables, refused, lines = [], [], 0
-    for done, (part, refusals, count) in enumerate(_run(chunks, checker, before, first.line if first else 0), 1):
+    for done, (part, refusals, count) in enumerate(_run(chunks, rule), 1):
         tables.append(part)
         refused += refusals
         lines += count
         progress(done, len(chunks))
     con = store.connect(target)
     rules.create_tables(con)
+    if target:
+        rules.create_views(con)
     rules.load_rulebook(con, year.rulebook, year.roster)
     if tables:
         store.append(con, pa.concat_tables(tables))
@@ -123,46 +126,63 @@ def _chunks(path: Path, limit: int | None, keep_raw: bool) -> Iterator[_Chunk]:
 Checked = tuple[pa.Table, list[Refusal], int]
 
 
-def _run(chunks: list[_Chunk], checker: Checker, before: Checker, first: int) -> Iterator[Checked]:
+def _run(chunks: list[_Chunk], rule: "_Rule") -> Iterator[Checked]:
     """Check chunks in their order, on all cores when there is more than one of them."""
     if len(chunks) <= 1:
-        yield from (_check_chunk(chunk, checker, before, first) for chunk in chunks)
+        yield from map(rule.check, chunks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(checker, before, first)) as pool:
+    with ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(rule,)) as pool:
         yield from pool.map(_check_in_worker, chunks)
 
 
-_worker: list[tuple[Checker, Checker, int]] = []
+_worker: "list[_Rule]" = []
 
 
-def _start(checker: Checker, before: Checker, first: int) -> None:
-    _worker[:] = [(checker, before, first)]
+def _start(rule: "_Rule") -> None:
+    _worker[:] = [rule]
 
 
 def _check_in_worker(chunk: _Chunk) -> Checked:
-    return _check_chunk(chunk, *_worker[0])
+    return _worker[0].check(chunk)
 
 
-def _check_chunk(chunk: _Chunk, checker: Checker, before: Checker, first: int) -> Checked:
-    """Check the lines of a chunk: the events as a table, the refusals, the number of lines."""
+@dataclass(frozen=True)
+class _Rule:
+    """What lines are checked by: up to the first event the year given, after it the year that it opened."""
+
+    before: Year
+    year: Year
+    first: int
+
+    @cached_property
+    def checkers(self) -> tuple[Checker, Checker]:
+        return Checker(self.before.rulebook, self.before.roster), Checker(self.year.rulebook, self.year.roster)
+
+    def check(self, chunk: _Chunk) -> Checked:
+        """Check the lines of a chunk: the events as a table, the refusals, the number of lines."""
+        before, after = self.checkers
+        sequences: list[int] = []
+        events: list[Event] = []
+        raws: list[bytes | None] = []
+        refused: list[Refusal] = []
+        lines = _lines(chunk)
+        for line, raw in enumerate(lines, chunk.line):
+            found = (after if line > self.first else before).check(raw)
+            if isinstance(found, Event):
+                sequences.append(line)
+                events.append(found)
+                raws.append(raw if chunk.keep_raw else None)
+            else:
+                refused.append(msgspec.structs.replace(found, line=line))
+        return store.table(sequences, [None] * len(events), events, raws), refused, len(lines)
+
+
+def _lines(chunk: _Chunk) -> list[bytes]:
+    """The lines of a chunk up to the limit; a last line end makes no line, CR before LF is dropped."""
     with chunk.path.open("rb") as file:
         file.seek(chunk.start)
         lines = file.read(chunk.end - chunk.start).split(b"\n")
     last = lines.pop()
     lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-    lines += [last] if last else []
-    lines = lines[: chunk.limit - chunk.line + 1]
-    sequences: list[int] = []
-    events: list[Event] = []
-    raws: list[bytes | None] = []
-    refused: list[Refusal] = []
-    for line, raw in enumerate(lines, chunk.line):
-        found = (checker if line > first else before).check(raw)
-        if isinstance(found, Event):
-            sequences.append(line)
-            events.append(found)
-            raws.append(raw if chunk.keep_raw else None)
-        else:
-            refused.append(msgspec.structs.replace(found, line=line))
-    return store.table(sequences, [None] * len(events), events, raws), refused, len(lines)
+    return (lines + ([last] if last else []))[: chunk.limit - chunk.line + 1]

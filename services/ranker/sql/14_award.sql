@@ -23,7 +23,7 @@ WITH base AS (
   WHERE r.item = 'award' AND r.rule = 'rounding' AND s.item = 'award' AND s.rule = 'shape'
 )
 SELECT award, ordinal, scope,
-       CASE shape WHEN 'cumulative' THEN own - lag(own, 1, 0) OVER w ELSE own END AS quota,
+       CASE shape WHEN 'cumulative' THEN own - coalesce(lag(own) OVER (PARTITION BY scope ORDER BY ordinal), 0) ELSE own END AS quota,
        CASE shape WHEN 'cumulative' THEN own ELSE sum(own) OVER w END AS position_last
 FROM share WINDOW w AS (PARTITION BY scope ORDER BY ordinal ROWS UNBOUNDED PRECEDING);
 

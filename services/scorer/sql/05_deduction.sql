@@ -40,7 +40,7 @@ FROM (SELECT *, sum(step) OVER (PARTITION BY unit, item, matter, branch ORDER BY
 
 -- What each line adds to the charge of its matter; where every event is its own matter, all that it has in force.
 CREATE VIEW matter_increase AS
-SELECT seq, charge - lag(charge, 1, 0) OVER (PARTITION BY unit, item, matter ORDER BY seq) AS increase FROM matter_charge
+SELECT seq, charge - coalesce(lag(charge) OVER (PARTITION BY unit, item, matter ORDER BY seq), 0) AS increase FROM matter_charge
 UNION ALL
 SELECT c.seq, c.points_in_force FROM claim c
 JOIN rule_in_force r ON r.item = c.item AND r.rule = 'matter' AND r.value = 'each';
