@@ -161,8 +161,8 @@ TYPES: dict[str, type[Data]] = {
     "assessment.opened.v1": AssessmentOpened,
 }
 #: Types whose subject is the assessment itself.
-YEAR = frozenset({"item.closed.v1", "tie.resolved.v1", "reading.adopted.v1", "stage.reached.v1", "assessment.opened.v1"})
 OPENED = "assessment.opened.v1"
+YEAR = frozenset({"item.closed.v1", "tie.resolved.v1", "reading.adopted.v1", "stage.reached.v1", OPENED})
 
 D = TypeVar("D", bound=Data)
 
@@ -242,7 +242,7 @@ def instant(time: str) -> str | None:
 
 
 def _utc(match: re.Match[str]) -> str | None:
-    """The minute in UTC; years are moved by 400, a whole cycle of the calendar, to where Python's datetime knows them."""
+    """The minute in UTC; years move by 400, a whole cycle of the calendar, to where Python's datetime knows them."""
     year, month, day, hour, minute = map(int, match.group(1, 2, 3, 4, 5))
     cycle = 400 if year < 5000 else -400
     try:

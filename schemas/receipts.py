@@ -11,7 +11,7 @@ State = Literal["running", "closed", "publicised", "finalised"]
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """A receipt (回执): ingest sends accepted or refused, the scorer settled; `leaf` is the hex SHA-256 of the payload."""
+    """A receipt (回执): ingest sends accepted or refused, the scorer settled; `leaf` is the payload's hex SHA-256."""
 
     source: str | None
     id: str | None
@@ -49,7 +49,7 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """The ranking at a ledger sequence, with the digest of the results and the hash of the snapshot that proves them."""
+    """The ranking at a ledger sequence, with the digest of the results and the hash of the snapshot that proves it."""
 
     assessment: str
     sequence: int
