@@ -211,8 +211,10 @@ def _accepted(answer: dict[str, Any], size: int) -> PubAck:
     return PubAck.from_response(answer)
 
 
-async def read_ledger(client: Client, assessment: str, start: int = 1, end: int | None = None) -> AsyncIterator[Entry]:
-    """The ledger's entries from `start` to `end` inclusive (its present end without one), in order.
+async def read_stream(
+    client: Client, kind: str, assessment: str, start: int = 1, end: int | None = None
+) -> AsyncIterator[Entry]:
+    """The entries of a stream, LEDGER or INTAKE, from `start` to `end` inclusive (its present end without one), in order.
 
     By batch direct get, which moves no durable; the next batch is on its way while one is handed out.
     Raises TimeoutError when the broker falls silent.
@@ -221,11 +223,11 @@ async def read_ledger(client: Client, assessment: str, start: int = 1, end: int 
     try:
         while start:
             count = BATCH if end is None else min(BATCH, end - start + 1)
-            entries = await (ahead or _read_batch(client, assessment, start, count))
+            entries = await (ahead or _read_batch(client, stream(kind, assessment), start, count))
             start = entries[-1].sequence + 1 if entries and entries[-1].sequence != end else 0
             if start:
                 count = BATCH if end is None else min(BATCH, end - start + 1)
-                ahead = asyncio.create_task(_read_batch(client, assessment, start, count))
+                ahead = asyncio.create_task(_read_batch(client, stream(kind, assessment), start, count))
             for entry in entries:
                 yield entry
     finally:
@@ -242,7 +244,7 @@ async def last_entry(client: Client, kind: str, assessment: str) -> Entry | None
 
 
 def pulled_entry(message: Msg) -> Entry:
-    """What a durable delivered, as `read_ledger` gives it; nats-py's own metadata rounds the time through a float."""
+    """What a durable delivered, as `read_stream` gives it; nats-py's own metadata rounds the time through a float."""
     sequence, _, nanoseconds = (
         message.reply.split(".")[5:8] if message.reply.count(".") == 8 else message.reply.split(".")[7:10]
     )
@@ -291,7 +293,7 @@ def _status(message: Msg) -> str | None:
     return (message.headers or {}).get("Status")
 
 
-async def _read_batch(client: Client, assessment: str, start: int, count: int) -> list[Entry]:
+async def _read_batch(client: Client, name: str, start: int, count: int) -> list[Entry]:
     entries: list[Entry] = []
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -305,7 +307,7 @@ async def _read_batch(client: Client, assessment: str, start: int, count: int) -
     subscription = await client.subscribe(reply, cb=take, pending_bytes_limit=8 * _READ_BYTES)
     try:
         request = json.dumps({"seq": start, "batch": count, "max_bytes": _READ_BYTES}).encode()
-        await client.publish(f"{API}.DIRECT.GET.{stream('LEDGER', assessment)}", request, reply=reply)
+        await client.publish(f"{API}.DIRECT.GET.{name}", request, reply=reply)
         await asyncio.wait_for(done, ANSWER_WITHIN)
     finally:
         await subscription.unsubscribe()

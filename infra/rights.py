@@ -113,7 +113,10 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
-    ingest = (*_pull(intake, "ingest"), *_look(ledger), _put(f"ledger.{assessment}.>"), _put(receipts), _put(refusals))
+    ingest = (
+        *_pull(intake, "ingest"), *_look(intake), *_look(ledger),
+        _put(f"ledger.{assessment}.>"), _put(receipts), _put(refusals),
+    )
     ranker = (Service(cut, cut, owner="SCORER"), _put(f"ranking.{assessment}"), *_look(ranking))
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
     infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))

@@ -1,7 +1,8 @@
 """Installs the rules, which are SQL views over the event table, and computes their results: one road to a number."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
@@ -31,7 +32,8 @@ EVENT_COLUMNS = {
 }
 #: What admission adds to an event that was checked.
 JUDGED_COLUMNS = ("admission", "void_reason", "void_detail", "refers_to")
-RULEBOOK_TABLES = {
+#: The rulebook as tables, the roster, options over the adopted readings, and lines that intake refused.
+TABLES = {
     "rulebook_total": "daily_coefficient DECIMAL(4,2), year_end_coefficient DECIMAL(4,2), award_category VARCHAR",
     "rulebook_category": "category VARCHAR, ordinal INTEGER, name_zh VARCHAR, name_en VARCHAR, pass_mark DECIMAL(18,8)",
     "rulebook_office": "item VARCHAR, office VARCHAR, share DECIMAL(18,6)",
@@ -54,6 +56,7 @@ RULEBOOK_TABLES = {
     "rulebook_award": "award VARCHAR, ordinal INTEGER, name_zh VARCHAR, name_en VARCHAR, share DECIMAL(7,6)",
     "rulebook_reading": "name VARCHAR, is_reading BOOLEAN, value VARCHAR, clause VARCHAR, source VARCHAR",
     "reading_option": "name VARCHAR, value VARCHAR",
+    "refused": "line BIGINT, source VARCHAR, id VARCHAR, reason VARCHAR, path VARCHAR, message VARCHAR",
     "roster": "unit VARCHAR, name VARCHAR, category VARCHAR, unit_group VARCHAR",
 }
 
@@ -101,7 +104,7 @@ def definitions() -> tuple[Definition, ...]:
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
     """Create the empty event and rulebook tables and the macros."""
     con.execute("CREATE TABLE event ({})".format(", ".join(f"{name} {kind}" for name, kind in EVENT_COLUMNS.items())))
-    for name, columns in RULEBOOK_TABLES.items():
+    for name, columns in TABLES.items():
         con.execute(f"CREATE TABLE {name} ({columns})")
     for one in definitions():
         if one.kind == "MACRO":
@@ -141,22 +144,35 @@ def set_options(con: duckdb.DuckDBPyConnection, readings: dict[str, str]) -> Non
         con.execute("INSERT INTO reading_option VALUES (?, ?)", [name, value])
 
 
+@contextmanager
 def compute(
-    con: duckdb.DuckDBPyConnection, *, as_of: int | None = None, upto: str | None = None
-) -> duckdb.DuckDBPyConnection:
-    """Compute the views in order, up to the one named, in a cursor of their own; the results are its temporary tables.
+    con: duckdb.DuckDBPyConnection, *, as_of: int | None = None, scope: list[str] | None = None, upto: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Compute the views in order, up to the one named, as temporary tables of this connection; they go at the end.
 
-    A view that others read more than once is kept as a table of the same name, so that it is computed once.
+    A view that others read more than once is kept as a table of the same name, so that it is computed once. Give each
+    thread a cursor of its own.
     """
-    cursor = con.cursor()
-    if as_of is not None:
-        cursor.execute(f"SET VARIABLE as_of = {as_of:d}")
-    for one in definitions():
-        if one.kind == "VIEW":
-            cursor.execute(f"CREATE TEMP {'TABLE' if one.kept else 'VIEW'} {one.name} AS {one.body}")
-        if one.name == upto:
-            break
-    return cursor
+    made: list[tuple[str, str]] = []
+    try:
+        if as_of is not None:
+            con.execute(f"SET VARIABLE as_of = {as_of:d}")
+        if scope is not None:
+            con.execute("SET VARIABLE scope = ?::VARCHAR[]", [scope])
+        for one in definitions():
+            if one.kind == "VIEW":
+                kind = "TABLE" if one.kept else "VIEW"
+                con.execute(f"CREATE TEMP {kind} {one.name} AS {one.body}")
+                made.append((kind, one.name))
+            if one.name == upto:
+                break
+        yield con
+    finally:
+        with suppress(duckdb.TransactionException):  # a transaction that failed has taken them with it
+            for kind, name in reversed(made):
+                con.execute(f"DROP {kind} temp.{name}")
+        con.execute("RESET VARIABLE as_of")
+        con.execute("RESET VARIABLE scope")
 
 
 def _rulebook_rows(book: Rulebook) -> dict[str, list[tuple[Any, ...]]]:

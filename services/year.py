@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from schemas import roster, rulebook
+from schemas.events import OPENED
 from schemas.roster import Unit
 from schemas.rulebook import SHIPPED, Rulebook
+from services.ingest.check import opened
 
 
 @dataclass(frozen=True)
@@ -16,9 +20,20 @@ class Year:
     rulebook: Rulebook
     roster: tuple[Unit, ...]
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether the units are made up, as the shipped roster's are: every output says so then."""
+        return any("合成" in unit.name for unit in self.roster)
+
 
 def given(assessment: str, rulebook_file: Path | None, roster_file: Path | None) -> Year:
     """The year of files given, else the shipped ones; raises RulebookError or RosterError."""
     book = rulebook.load(rulebook_file or SHIPPED / "rulebook.toml")
     categories = [category.code for category in book.category]
     return Year(assessment, book, roster.load(roster_file or SHIPPED / "roster.csv", categories))
+
+
+def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
+    """The year that the first event of a file of events opened; null when it opened none."""
+    row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
+    return Year(*opened(row[0])) if row else None

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from infra.client import Message, embedded, jetstream, last_entry, publish_batch, pull, read_ledger
+from infra.client import Message, embedded, jetstream, last_entry, publish_batch, pull, read_stream
 from infra.rights import API, SERVICES, KeyUnsafe, PartyRefused, configure, key_file
 from infra.streams import check_ledger, stream
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, state
@@ -361,7 +361,7 @@ def test_a_stored_payload_aimed_at_the_api_by_a_reader_does_nothing(nats_site: S
                 if client is scorer:
                     request = json.dumps({"batch": len(payloads), "no_wait": True}).encode()
                     await client.publish(f"{API}.CONSUMER.MSG.NEXT.{LEDGER}.scorer", request, reply=aim)
-            read = [entry.data async for entry in read_ledger(client, A, start)]
+            read = [entry.data async for entry in read_stream(client, "LEDGER", A, start)]
             assert read == payloads
         assert await state(js) == before
         assert (await js.stream_info(LEDGER)).config.max_msgs == -1

@@ -35,7 +35,7 @@ from infra.client import (
     publish_batch,
     pull,
     pulled_entry,
-    read_ledger,
+    read_stream,
 )
 from infra.rights import PROVISIONER, configure
 from infra.server import EmbeddedServer, ServerUnusable, find_binary
@@ -295,7 +295,7 @@ def test_a_batch_is_appended_whole_behind_its_fence_and_read_back_in_order(tmp_p
     async def steps() -> None:
         async with site(tmp_path, "ingest", "audit", "scorer") as (_, ingest, audit, scorer):
             assert await last_entry(ingest, "LEDGER", A) is None
-            assert [entry async for entry in read_ledger(audit, A)] == []
+            assert [entry async for entry in read_stream(audit, "LEDGER", A)] == []
             assert (await publish_batch(ingest, messages(1, BATCH), 0)).seq == BATCH
             assert (await publish_batch(ingest, messages(BATCH + 1, 1), BATCH)).seq == BATCH + 1
             assert (await publish_batch(ingest, messages(BATCH + 2, BATCH), BATCH + 1)).seq == 2 * BATCH + 1
@@ -305,12 +305,12 @@ def test_a_batch_is_appended_whole_behind_its_fence_and_read_back_in_order(tmp_p
             too_large = Message(f"ledger.{A}.ducha.U001", b"x" * (1536 * 1024 + 1))
             with pytest.raises(AppendRefused, match="incomplete"):
                 await publish_batch(ingest, [*messages(1, 2), too_large, *messages(4, 1)], 2 * BATCH + 1)
-            entries = [entry async for entry in read_ledger(audit, A)]
+            entries = [entry async for entry in read_stream(audit, "LEDGER", A)]
             assert [e.sequence for e in entries] == list(range(1, 2 * BATCH + 2))
             assert all(e.data == b'{"n":%d}' % e.sequence and e.headers["From"] == str(e.sequence) for e in entries)
             assert [e.recorded_at for e in entries] == sorted(e.recorded_at for e in entries)
             for start, end in ((1, 1), (BATCH, BATCH + 1), (5, 2 * BATCH), (2 * BATCH + 1, 2 * BATCH + 1)):
-                assert [e async for e in read_ledger(scorer, A, start, end)] == entries[start - 1 : end]
+                assert [e async for e in read_stream(scorer, "LEDGER", A, start, end)] == entries[start - 1 : end]
             assert await last_entry(ingest, "LEDGER", A) == entries[-1]
             durable = await pull(scorer, "LEDGER", A, "scorer")
             assert [pulled_entry(m) for m in await durable.fetch(5, timeout=10)] == entries[:5]

@@ -4,18 +4,16 @@ It decides whether these events, all of them and in this order, are in the log t
 the unit's points follow from them by the rulebook. It shares no code with the publisher's. Exit 0: all holds; 1: the
 first failure is named (SAYS lists them); 2: the bundle or a key cannot be read. BUNDLE.json is one object; hashes are
 hex, an `entry` is {"sequence", "index" (leaf, from 0), "raw" (base64, as sent), "proof": [hash]}, a `row` has ROW:
-  version       "wuxing-bundle-1"
-  checkpoint    the signed note: origin, size, root, and the lines `units`, `results`, `rulebook`; its `size` again
+  version       "wuxing-bundle-1"; `unit`: the unit's code; `roster`: its row; `readings`: {name: value in force}, all
+  checkpoint    the signed note: origin, size, root, and the lines `units`, `results`, `rulebook`; `size`: its size
   keys          verifier keys of the log (type 1) and of witnesses (type 4), name+id+key; --key replaces them
   consistency   [{"checkpoint": an earlier note, "proof": [hash]}], may be empty
-  unit, roster  the unit's code, and its row of the roster
   events        every entry whose subject is the unit, in ledger order; `year_events`: whose subject is `assessment`
   held          entries of other units that first held a (source, id) which an entry above repeats; may be empty
   void_sequences  sequences of `finalised` that were void, which only the publisher can know
   commitments   {"units": number of codes, "unit" and "assessment": {"count", "hash", "index", "proof"}}: the leaf is
                 code, count and hash joined by newlines, hash the SHA-256 of the list's leaf hashes in order
   rulebook      as in the log; the line `rulebook` is the SHA-256 of its JSON, keys sorted, no white space
-  readings      {name: value in force}, all of them
   cross_unit    {item: [row with "value"]}: the units with a standing value and no exemption, where units are compared;
                 taken from the publisher, and held against the signed results where these are carried
   results       the whole published results, or null; the line `results` is their digest
@@ -30,13 +28,13 @@ import hashlib
 import json
 import sys
 from fractions import Fraction
-from math import floor
 from pathlib import Path
 from typing import Any, Iterator  # noqa: UP035 - runs on Python 3.8 too
 
-VERSION = "wuxing-bundle-1"
 ROW = ("unit", "category", "group")
 ZERO = Fraction(0)
+FOREVER = ("event.revoked", "assessment.opened")
+SCORING = ("deduction.recorded", "rating.recorded", "submission.recorded", "item.exempted", "item.closed")
 SAYS = {  # first the failures; a name with ? is for the reader to judge
     "version": ("包的格式是 {},需要 {}", "the bundle's format is {}, expected {}"),
     "signature": ("{} 没有可信的签名", "{} is without a signature that fits"),
@@ -49,17 +47,15 @@ SAYS = {  # first the failures; a name with ? is for the reader to judge
     "commitment": ("{} 的清单与承诺不符", "the list of {} is not the one committed to"),
     "rulebook": ("考核细则 {} 不是签名或开考的那一部", "the rulebook {} is not the one signed, or opened with"),
     "roster": ("{} 的类别与分组和名单不符", "category and group of {} are not those of the roster"),
-    "readings": ("{} 应为 {},包中为 {}", "{}: expected {}, found {}"),
-    "void": ("序号 {} 不能作废", "sequence {} cannot be void"),
+    "readings": ("{} 应为 {},包中为 {}", "{}: expected {}, found {}"), "points": ("{} 得 {} {}", "{} comes to {} {}"),
+    "void": ("序号 {} 不能作废", "sequence {} cannot be void"), "signed": ("{} 个事件,由 {} 签名", "{} events, signed by {}"),
     "cross_unit": ("{}:{} 的数据与日志或公布结果不符", "{}: the value of {} does not fit log or results"),
     "result_forged": ("{} 公布为 {},算得 {}", "{}: stated {}, found {}"),
-    "signed": ("{} 个事件,由 {} 签名", "{} events, signed by {}"),
     "key?": ("公钥取自本包,请与公示的核对:{}", "the keys are the bundle's own; compare with those published: {}"),
     "continues": ("延续了 {} 个事件时的检查点", "continues the checkpoint of {} events"),
     "complete": ("{} 的 {} 个事件齐全、有序、未改", "{}: all {} events, in order, unchanged"),
     "agrees": ("{} 与签名的内容相符", "{}: agrees with what is signed"),
     "word?": ("{} 取自发布方,未经证明", "{}: the publisher's word, not proved"),
-    "points": ("{} 得 {} {}", "{} comes to {} {}"),
 }
 
 
@@ -76,11 +72,6 @@ def need(holds: object, *line: object) -> None:
 def sha(*parts: bytes) -> bytes:
     """SHA-256 of the parts, one after another."""
     return hashlib.sha256(b"".join(parts)).digest()
-
-
-def unhex(nodes: list[str]) -> list[bytes]:
-    """Return the hashes of a proof."""
-    return [bytes.fromhex(node) for node in nodes]
 
 
 def canonical(value: Any) -> bytes:
@@ -132,36 +123,25 @@ class Ed25519:
         return all((left[k] * right[2] - right[k] * left[2]) % self.p == 0 for k in (0, 1))
 
 
-def read_key(text: str) -> tuple[tuple[str, bytes], tuple[int, bytes]]:
-    """Split a verifier key into (name, id) and (type, public key); the id must be the key's own."""
-    name, identity, key = text.split("+", 2)
-    raw = base64.b64decode(key, validate=True)
-    own = sha(name.encode(), b"\n", raw)[:4]
-    if raw[0] not in (1, 4) or own.hex() != identity.lower():
-        raise ValueError(f"key {text}: its id is {own.hex()}, or its type is neither 1 nor 4")
-    return (name, own), (raw[0], raw[1:])
-
-
 def open_note(note: str, keys: list[str]) -> dict[str, Any]:
-    """Check a checkpoint's signatures; its fields, and `who`: the log that signed, then witnesses with their times."""
-    body, known = note.rpartition("\n\n")[0], dict(map(read_key, keys))
-    origin, size, root, *rest = body.split("\n")
-    logs, witnesses = [], []
-    for dash, name, raw in (line.split(" ") for line in note[len(body) + 2 :].splitlines()):
-        blob = base64.b64decode(raw, validate=True)
-        kind, key = known.get((name, blob[:4]), (0, b""))
-        time, who = int.from_bytes(blob[4:12], "big"), f"{name}+{blob[:4].hex()}"
+    """Check a checkpoint's signatures; its fields, and `who`: the log that signed, and witnesses with their times."""
+    body, known, who = note.rpartition("\n\n")[0], {}, {1: [], 4: []}  # type: str, dict[Any, bytes], dict[int, list[str]]
+    for name, _, key in (each.split("+", 2) for each in keys):
+        public = base64.b64decode(key, validate=True)
+        known[name, sha(name.encode(), b"\n", public)[:4]] = public
+    origin, size, *lines = body.split("\n")
+    for dash, name, line in (each.split(" ") for each in note[len(body) + 2 :].splitlines()):
+        raw = base64.b64decode(line, validate=True)
+        public, time = known.get((name, raw[:4]), b"\0"), int.from_bytes(raw[4:12], "big")
+        kind, signer = public[0], f"{name}+{raw[:4].hex()}"
         message = f"{body}\n" if kind == 1 else f"cosignature/v1\ntime {time}\n{body}\n"
-        fits = not kind or Ed25519().signed(key, message.encode(), blob[4 if kind == 1 else 12 :])
-        need(fits and dash == "\u2014", "signature", who)
-        if kind == 4:
-            witnesses.append(f"{who} @{time}")
-        elif kind and name == origin:
-            logs.append(who)
-    need(logs, "signature", origin)
-    fields = dict(line.split(" ", 1) for line in rest)
-    roots = [base64.b64decode(top, validate=True) for top in (root, fields.get("units", ""))]
-    return {**fields, "origin": origin, "size": int(size), "root": roots[0], "units": roots[1], "who": logs + witnesses}
+        fits = not kind or Ed25519().signed(public[1:], message.encode(), raw[4 if kind == 1 else 12 :])
+        need(fits and dash == "\u2014", "signature", signer)
+        who.get(kind if kind == 4 or name == origin else 0, []).append(signer if kind == 1 else f"{signer} @{time}")
+    need(who[1], "signature", origin)
+    fields: dict[str, Any] = dict(each.split(" ", 1) for each in lines[1:])
+    root, units = (base64.b64decode(each, validate=True) for each in (lines[0], fields["units"]))
+    return {**fields, "origin": origin, "size": int(size), "root": root, "units": units, "who": who[1] + who[4]}
 
 
 def top(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
@@ -176,7 +156,7 @@ def top(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
 
 def tops(first: int, size: int, proof: list[bytes], old: bytes) -> tuple[bytes, bytes]:
     """Return the two roots a consistency proof leads to (section 2.1.4); `old` is known until a step to the right."""
-    if first == size or not 0 < first < size or not proof:
+    if not 0 < first < size or not proof:
         return (old or proof[0],) * 2 if first == size and len(proof) == (0 if old else 1) else (b"", b"")
     half, beside = 1 << ((size - 1).bit_length() - 1), proof[-1]
     if first <= half:
@@ -188,16 +168,12 @@ def tops(first: int, size: int, proof: list[bytes], old: bytes) -> tuple[bytes, 
 
 def half_up(number: Fraction, places: int = 6) -> Fraction:
     """Round half up; points are never negative."""
-    return Fraction(floor(number * 10**places + Fraction(1, 2)), 10**places)
+    return Fraction(int(number * 10**places + Fraction(1, 2)), 10**places)
 
 
 def text(number: Fraction, places: int = 6) -> str:
-    """Write a number with so many decimals."""
-    whole, rest = divmod(int(half_up(number, places) * 10**places), 10**places)
-    return f"{whole}.{rest:0{places}d}"
-
-
-SCORING = ("deduction.recorded", "rating.recorded", "submission.recorded", "item.exempted", "item.closed")
+    """Write a number that has at most so many decimals."""
+    return "{}.{:0{}d}".format(*divmod(int(number * 10**places), 10**places), places)
 
 
 class Event:
@@ -206,7 +182,7 @@ class Event:
     def __init__(self, entry: dict[str, Any]) -> None:
         self.raw = base64.b64decode(entry["raw"], validate=True)
         self.sequence, self.index, self.leaf = int(entry["sequence"]), int(entry["index"]), sha(b"\0", self.raw)
-        self.proof = unhex(entry["proof"])
+        self.proof = list(map(bytes.fromhex, entry["proof"]))
         self.admitted, self.revoked = False, False
         self.appeal: Event | None = None  # of a deduction or rating: the appeal against it that was not withdrawn
         self.decision: Event | None = None  # of an appeal: the decision that stands
@@ -217,7 +193,6 @@ class Event:
         body = json.loads(self.raw)
         self.source, self.id, self.data, self.subject = body["source"], body["id"], body["data"], body["subject"]
         self.office, self.type = self.source.rpartition("/")[2], body["type"].rpartition(".")[0]
-        self.content = canonical([body["type"], body["subject"], body["time"], body["data"]])
         self.item, self.stage = self.data.get("item", ""), self.data.get("stage", "")
 
     def ruling(self) -> dict[str, Any]:
@@ -233,15 +208,19 @@ class Unit:
     """One unit's bundle: first the log, then which events stand, then what they come to by the rulebook."""
 
     def __init__(self, bundle: dict[str, Any], keys: list[str], older: list[str]) -> None:
-        self.bundle, self.keys, self.older = bundle, keys or bundle["keys"], older
-        self.code, self.roster, self.book, self.readings = (bundle[k] for k in ("unit", "roster", "rulebook", "readings"))
+        need(bundle["version"] == "wuxing-bundle-1", "version", bundle["version"], "wuxing-bundle-1")
+        self.bundle, self.keys, self.older, self.trusted = bundle, keys or bundle["keys"], older, keys
+        self.code, self.roster = bundle["unit"], bundle["roster"]
+        self.book, self.readings = bundle["rulebook"], bundle["readings"]
         self.items = {item["code"]: item for item in self.book["item"]}
-        self.log = open_note(bundle["checkpoint"], self.keys)
+        self.log, places = open_note(bundle["checkpoint"], self.keys), ("bands", "rank_step")
+        self.compares = {c for c, i in self.items.items() if i["method"] in places or self._rule(i, "order") == "ranked"}
         self.own, self.year, self.other = ([Event(e) for e in bundle[k]] for k in ("events", "year_events", "held"))
         self.events = sorted([*self.own, *self.year, *self.other], key=lambda event: event.index)
 
     def check(self) -> Iterator[tuple[Any, ...]]:
         """Run every check, yielding what holds; raises Failed at the first that does not."""
+        yield from [] if self.trusted else [("key?", ", ".join(self.keys))]
         yield "signed", self.log["size"], ", ".join(self.log["who"])
         yield from self.check_log()
         yield from self.check_list(self.code, self.own, self.bundle["commitments"]["unit"])
@@ -252,9 +231,9 @@ class Unit:
             first = held.setdefault((event.source, event.id), event) is event
             event.admitted = first and event.subject in (self.code, "assessment") and self.admit(event, held)
         yield from self.check_rules()
+        yield from self.check_results() if self.bundle["results"] else (("word?", "stated"),)
         yield from self.check_units()
         yield from self.check_stated()
-        yield from self.check_results() if self.bundle["results"] else (("word?", "stated"),)
 
     def check_log(self) -> Iterator[tuple[Any, ...]]:
         """Check the size, and that the log continues what it was; a checkpoint held needs the bundle's proof."""
@@ -263,7 +242,7 @@ class Unit:
         need(self.bundle["size"] == size, "log_truncated", self.bundle["size"], size)
         need(last <= size, "log_truncated", last, size)
         roots = {size: root}
-        steps = [(step["checkpoint"], unhex(step["proof"])) for step in self.bundle["consistency"]]
+        steps = [(step["checkpoint"], list(map(bytes.fromhex, step["proof"]))) for step in self.bundle["consistency"]]
         for note, proof in [*steps, *((note, None) for note in self.older)]:
             old = open_note(note, self.keys)
             n = old["size"]
@@ -275,9 +254,9 @@ class Unit:
             yield "continues", n
 
     def check_list(self, code: str, events: list[Event], stated: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-        """Check that a list is all that the log has of its subject, in order."""
-        leaf = sha(b"\0", f"{code}\n{stated['count']}\n{stated['hash']}".encode())
-        found = top(leaf, stated["index"], self.bundle["commitments"]["units"], unhex(stated["proof"]))
+        """Check that a list is all that the log has of its subject, in order, and say what happened to it if not."""
+        leaf, proof = f"{code}\n{stated['count']}\n{stated['hash']}", list(map(bytes.fromhex, stated["proof"]))
+        found = top(sha(b"\0", leaf.encode()), stated["index"], self.bundle["commitments"]["units"], proof)
         need(found == self.log["units"], "commitment", code)
         self.check_included(events)
         for a, b in ((events[n - 1], events[n]) for n in range(1, len(events))):
@@ -291,25 +270,23 @@ class Unit:
         yield "complete", code, len(events)
 
     def check_included(self, events: list[Event]) -> None:
-        """Check each event's inclusion proof, and say what happened to the first that fails; then read it."""
-        size, root = self.log["size"], self.log["root"]
+        """Check each event's inclusion proof, or find whose place it was given; read it once its bytes are proved."""
         for event in events:
-            good = top(event.leaf, event.index, size, event.proof) == root
-            for other in [] if good else events:
-                swapped = root in [top(event.leaf, other.index, size, proof) for proof in (event.proof, other.proof)]
-                need(not swapped, "events_swapped", event.sequence, other.sequence)
-            need(good, "event_changed", event.sequence)
+            places = [(event, event.proof), *((other, p) for other in events for p in (event.proof, other.proof))]
+            fits = (n for n, p in places if top(event.leaf, n.index, self.log["size"], p) == self.log["root"])
+            other = next(fits, None)
+            need(other, "event_changed", event.sequence)
+            need(other is event, "events_swapped", event.sequence, other and other.sequence)
             event.read()
 
-    def standing(self, kind: str, item: str = "") -> list[Event]:
-        """Return the standing events of a type (and an item), in ledger order."""
+    def _standing(self, kind: str, item: str = "") -> list[Event]:
         return [event for event in self.events if event.type == kind and event.item == item and event.stands()]
 
     def admit(self, event: Event, held: dict[tuple[str, str], Event]) -> bool:
         """Whether an event is not void, by what precedes it; carries out what it does to others."""
         if event.type in SCORING:
-            final = any(other.stage == "finalised" for other in self.standing("stage.reached"))
-            return not final and event.office not in {e.office for e in self.standing("item.closed", event.item)}
+            final = any(other.stage == "finalised" for other in self._standing("stage.reached"))
+            return not final and event.office not in {e.office for e in self._standing("item.closed", event.item)}
         if event.type in ("event.revoked", "appeal.filed", "appeal.decided"):
             named = event.data["appeal" if event.type == "appeal.decided" else "target"]
             found = held.get((named["source"], named["id"]))
@@ -321,53 +298,48 @@ class Unit:
     def refers(self, event: Event, found: Event) -> bool:
         """Carry out a revocation, an appeal or a decision on what it names; False if it is void."""
         if event.type == "event.revoked":  # takes out what stands, an appeal only while it is undecided
-            fits = found.stands() and not found.decision and found.type not in ("event.revoked", "assessment.opened")
-            found.revoked = fits
-            if fits and found.target:  # an appeal is withdrawn, or a decision undone
+            found.revoked = found.stands() and not found.decision and found.type not in FOREVER
+            if found.revoked and found.target:  # an appeal is withdrawn, or a decision undone
                 found.target.appeal = found.target.decision = None
-        elif event.type == "appeal.filed":  # against a standing deduction or rating that has none
-            fits = found.stands() and not found.appeal and found.type in SCORING[:2]
-            found.appeal, event.target = (event, found) if fits else (found.appeal, None)
-        else:  # decides an undecided appeal whose target was not revoked, within the range of what it revises
-            target, revised = found.target, event.data["outcome"] == "revised"
-            fits = found.type == "appeal.filed" and not found.decision and bool(target and not target.revoked)
-            fits = fits and (not revised or bool(target and self.may_be(target, Fraction(event.data["points"]))))
-            found.decision, event.target = (event, found) if fits else (found.decision, None)
+            return found.revoked
+        if event.type == "appeal.filed":  # against a standing deduction or rating that has none
+            if fits := found.stands() and not found.appeal and found.type in SCORING[:2]:
+                found.appeal, event.target = event, found
+            return fits
+        target, revised = found.target, event.data["outcome"] == "revised"
+        if found.type != "appeal.filed" or found.decision or not target or target.revoked:
+            return False
+        if fits := not revised or self.may_be(target, Fraction(event.data["points"])):
+            found.decision, event.target = event, found
         return fits
 
     def check_rules(self) -> Iterator[tuple[Any, ...]]:
         """Check rulebook, roster row, readings and void events against what the log says."""
-        book, opened = self.book, [event.data for event in self.standing("assessment.opened")]
-        same = all(book == data["rulebook"] for data in opened) and sha(canonical(book)).hex() == self.log["rulebook"]
-        need(same, "rulebook", book["id"])
-        yield "agrees", "rulebook"
-        row = {key: self.roster[key] for key in ROW}
-        rows = [{key: each[key] for key in ROW} for data in opened for each in data["roster"]]
-        need(row["unit"] == self.code and row in (rows if opened else [row]), "roster", self.code)
-        yield ("agrees" if opened else "word?"), "roster"
-        adopted = {event.data["reading"]: event.data["value"] for event in self.standing("reading.adopted")}
-        for name, values in ((each["name"], each["values"]) for each in book["reading"]):
-            expected, found = adopted.get(name, values[0]), self.readings.get(name)
-            need(found == expected, "readings", name, expected, found)
-        void = set(self.bundle["void_sequences"])
-        final = {event.sequence for event in self.events if event.stage == "finalised"}
+        book, opened = self.book, [event.data for event in self._standing("assessment.opened")]
+        same = all(book == data["rulebook"] for data in opened)
+        need(same and sha(canonical(book)).hex() == self.log["rulebook"], "rulebook", book["id"])
+        row = [self.code, *(self.roster[key] for key in ROW[1:])]
+        rows = [[each[key] for key in ROW] for data in opened for each in data["roster"]] if opened else [row]
+        need(self.roster["unit"] == self.code and row in rows, "roster", self.code)
+        yield from (("agrees", "rulebook"), ("agrees" if opened else "word?", "roster"))
+        adopted = {event.data["reading"]: event.data["value"] for event in self._standing("reading.adopted")}
+        for each in book["reading"]:
+            expected, found = adopted.get(each["name"], each["values"][0]), self.readings.get(each["name"])
+            need(found == expected, "readings", each["name"], expected, found)
+        void, final = set(self.bundle["void_sequences"]), {e.sequence for e in self.events if e.stage == "finalised"}
         need(void <= final, "void", sorted(void - final))
         yield from [("word?", f"void_sequences {sorted(void)} / {sorted(final)}")] if final else []
 
-    def rule(self, item: dict[str, Any], name: str) -> str:
-        """Return a rule of an item, its reading resolved."""
+    def _rule(self, item: dict[str, Any], name: str) -> str:
         value: str = item.get("rules", {}).get(name, "")
         return self.readings[value[1:]] if value.startswith("@") else value
 
-    def full(self, item: dict[str, Any]) -> Fraction:
-        """Return the basic points of an item (基本分); the year-end's follow its scale."""
-        return Fraction(self.rule(item, "scale") or item["points"]["value"])
+    def _full(self, item: dict[str, Any]) -> Fraction:  # the basic points (基本分); the year-end's follow its scale
+        return Fraction(self._rule(item, "scale") or item["points"]["value"])
 
     def worth(self, event: Event, claimed: bool = False) -> Fraction:
         """Return the points of a deduction or the value of a rating, as revised on appeal or as claimed."""
-        ruling, data = event.ruling(), event.data
-        if ruling["outcome"] == "revised" and not claimed:
-            return Fraction(ruling["points"])
+        data = event.data if claimed or event.ruling()["outcome"] != "revised" else event.ruling()
         points = data.get("value") or data.get("points")
         return Fraction(points or one(self.items[event.item]["ground"], data["ground"])["points"])
 
@@ -376,24 +348,24 @@ class Unit:
         item = self.items[event.item]
         if item["method"] == "deduct":
             return points <= self.worth(event, claimed=True)
-        if item["method"] == "checklist":
-            return points in (0, 1) or (points < 1 and not one(item["component"], event.data["component"]).get("binary"))
-        return Fraction(item["value"]["min"]) <= points <= Fraction(item["value"]["max"])
+        least, most = (Fraction(item.get("value", {"min": 0, "max": 1})[end]) for end in ("min", "max"))
+        binary = item["method"] == "checklist" and one(item["component"], event.data["component"]).get("binary")
+        return points in (0, 1) if binary else least <= points <= most
 
     def charge(self, item: dict[str, Any], seen: dict[str, Fraction]) -> Fraction:
         """Return a matter's charge: its dearest chain of grounds, or the sum of all."""
         chains = dict.fromkeys((ground.get("branch", "all") for ground in item["ground"]), ZERO)
         for ground in item["ground"]:
             chains[ground.get("branch", "all")] += seen.get(ground["code"], ZERO)
-        return max(chains.values()) if self.rule(item, "matter") == "chain" else sum(chains.values(), ZERO)
+        return max(chains.values()) if self._rule(item, "matter") == "chain" else sum(chains.values(), ZERO)
 
     def deduct(self, item: dict[str, Any]) -> Fraction:
         """Return what is left after each line's increase of its matter's charge, cut by cap, then by balance."""
-        each, separate = self.rule(item, "matter") == "each", self.rule(item, "pool") == "separate"
-        balance = {o: Fraction(p) for o, p in item["share"].items()} if separate else {"": self.full(item)}
+        each, separate = self._rule(item, "matter") == "each", self._rule(item, "pool") == "separate"
+        balance = {o: Fraction(p) for o, p in item["share"].items()} if separate else {"": self._full(item)}
         caps = {node["cap_group"]: Fraction(node["cap"]) for node in item.get("node", [])}
         matters: dict[Any, dict[str, Fraction]] = {}
-        for event in self.standing("deduction.recorded", item["code"]):
+        for event in self._standing("deduction.recorded", item["code"]):
             ground, purse = one(item["ground"], event.data["ground"]), event.office if separate else ""
             seen = matters.setdefault(event.index if each else event.data["matter"], {})
             if ground.get("requires") and ground["requires"] not in seen:
@@ -411,7 +383,7 @@ class Unit:
     def rated(self, item: dict[str, Any]) -> dict[tuple[str, str], Fraction]:
         """Return the values that count, by (case, group or component) and rater: the latest standing one of each."""
         panel, latest = item["method"] in ("mean", "weighted_mean"), {}
-        for event in self.standing("rating.recorded", item["code"]):
+        for event in self._standing("rating.recorded", item["code"]):
             part = next((event.data[key] for key in ("case", "group", "component") if key in event.data), "")
             latest[part, event.data["rater"] if panel else ""] = self.worth(event)
         return latest
@@ -421,100 +393,91 @@ class Unit:
         parts = {}
         for part, _ in values:
             panel = sorted(value for (p, _), value in values.items() if p == part)
-            panel = panel[1:-1] if self.rule(item, "mean") == "trimmed" and len(panel) >= 3 else panel
+            panel = panel[1:-1] if self._rule(item, "mean") == "trimmed" and len(panel) >= 3 else panel
             parts[part] = sum(panel, ZERO) / len(panel)
         if item["method"] == "checklist":
             return sum((Fraction(c["points"]) * parts.get(c["code"], ZERO) for c in item["component"]), ZERO)
         best = max(parts.values())
         if item["method"] == "weighted_mean":
-            shares = self.rule(item, "weights").split("/")
+            shares = self._rule(item, "weights").split("/")
             weights = {g["code"]: Fraction(shares[k]) for k, g in enumerate(item["group"]) if g["code"] in parts}
             best = sum((weight * parts[p] for p, weight in weights.items()), ZERO) / sum(weights.values(), ZERO)
-        return best * self.full(item) / Fraction(item["value"]["max"])
-
-    def compares(self, item: dict[str, Any]) -> bool:
-        """Whether an item compares units: bands, rank steps, and the scaled item whose order is ranked."""
-        return item["method"] in ("bands", "rank_step") or self.rule(item, "order") == "ranked"
+        return best * self._full(item) / Fraction(item["value"]["max"])
 
     def compared(self, item: dict[str, Any], row: Any) -> Fraction:
         """Return the points that a unit's place among the units of its pool gives."""
-        keys = ROW[1:] if item["method"] == "rank_step" else ROW[1:2] if self.rule(item, "pool") == "category" else ()
+        keys = ROW[1:] if item["method"] == "rank_step" else ROW[1:2] if self._rule(item, "pool") == "category" else ()
         rows, value = self.bundle["cross_unit"][item["code"]], Fraction(row["value"])
         pool = [Fraction(other["value"]) for other in rows if all(other[key] == row[key] for key in keys)]
         above, tied = sum(v > value for v in pool), pool.count(value)
         if item["method"] == "bands":
-            shares, rounding = [len(pool) * Fraction(band["share"]) for band in item["band"]], self.rule(item, "rounding")
-            half, quotas = Fraction(rounding == "cumulative_half_up", 2), [floor(share) for share in shares]
+            rounding, shares = self._rule(item, "rounding"), [len(pool) * Fraction(b["share"]) for b in item["band"]]
+            half, quotas = Fraction(rounding == "cumulative_half_up", 2), [int(share) for share in shares]
             order = sorted(range(len(shares)), key=lambda k: (quotas[k] - shares[k], k))
             for k in order[: len(pool) - sum(quotas)]:
                 quotas[k] += 1
             sizes = quotas if rounding == "largest_remainder" else shares
-            bands = [(floor(sum(sizes[: k + 1]) + half), band["points"]) for k, band in enumerate(item["band"])]
+            bands = [(int(sum(sizes[: k + 1]) + half), band["points"]) for k, band in enumerate(item["band"])]
             return next(Fraction(points) for end, points in bands if above < end)
         if item["method"] == "scaled":
-            return max(ZERO, self.full(item) - Fraction(self.rule(item, "step")) * above)
-        step, last = Fraction(item["step"]["value"]), above + (tied if self.rule(item, "ties") == "average" else 1)
-        geometric = self.rule(item, "step") == "geometric"
-        steps = [(1 - step) ** n if geometric else max(ZERO, 1 - step * n) for n in range(above, last)]
-        return self.full(item) * sum(steps, ZERO) / len(steps)
+            return max(ZERO, self._full(item) - Fraction(self._rule(item, "step")) * above)
+        step, last = Fraction(item["step"]["value"]), above + (tied if self._rule(item, "ties") == "average" else 1)
+        linear, places = self._rule(item, "step") == "linear", range(above, last)
+        return self._full(item) * sum((max(ZERO, 1 - step * n) if linear else (1 - step) ** n for n in places), ZERO) / len(places)
 
     def reckon(self, item: dict[str, Any]) -> tuple[Fraction | None, str]:
         """Return an item's points, None without input, and its state; of an exempted rated item not yet its share."""
         values, points = self.rated(item), None
-        closed = {event.office for event in self.standing("item.closed", item["code"])} >= set(item["offices"])
+        closed = {event.office for event in self._standing("item.closed", item["code"])} >= set(item["offices"])
         done = item["method"] == "deduct" or len(values) >= len(item.get("component", [0]))
-        if self.standing("item.exempted", item["code"]):
-            return self.full(item), "exempt"
+        if self._standing("item.exempted", item["code"]):
+            return self._full(item), "exempt"
         if item["method"] == "deduct":
             points = self.deduct(item)
         elif values:
             row = {**self.roster, "value": next(iter(values.values()))}
-            points = half_up(self.compared(item, row) if self.compares(item) else self.alone(item, values))
-        elif closed and self.rule(item, "cases") == "best":
+            points = half_up(self.compared(item, row) if item["code"] in self.compares else self.alone(item, values))
+        elif closed and self._rule(item, "cases") == "best":
             points, done = ZERO, True
         return points, "scored" if closed and done else "pending"
 
-    def rescaled(self, item: dict[str, Any], found: dict[str, Any], late: set[str]) -> Fraction:
-        """Return what an exempted rated item gets: its share of the points of its part, or of the daily items."""
-        left = [each for each in self.items.values() if found[each["code"]][1] != "exempt"]
-        pool = [each for each in left if each["part"] == item["part"]] or [e for e in left if e["part"] not in late]
-        if not pool or item["method"] == "deduct":
-            return self.full(item)
-        points = sum((found[each["code"]][0] or ZERO for each in pool), ZERO)
-        return half_up(self.full(item) * points / sum(map(self.full, pool), ZERO))
-
     def check_stated(self) -> Iterator[tuple[Any, ...]]:
-        """Check the stated points of every item, and the totals that follow from them."""
+        """Check every item, the exempted rated ones by their share of part or daily items, and the totals."""
         stated, formula, sums = self.bundle["stated"], self.book["total"], {True: ZERO, False: ZERO}
         late = {part["code"] for part in self.book["part"] if part.get("year_end")}
         found = {code: self.reckon(item) for code, item in self.items.items()}
+        left = [item for code, item in self.items.items() if found[code][1] != "exempt"]
         for code, (points, state) in found.items():
-            came = self.rescaled(self.items[code], found, late) if state == "exempt" else points
+            item, came = self.items[code], points
+            pool = [each for each in left if each["part"] == item["part"]] or [e for e in left if e["part"] not in late]
+            if state == "exempt" and item["method"] != "deduct" and pool:
+                got = sum((found[each["code"]][0] or ZERO for each in pool), ZERO)
+                came = half_up(self._full(item) * got / sum(map(self._full, pool), ZERO))
             mine, theirs = {"points": None if came is None else text(came), "state": state}, stated["items"][code]
             need(mine == theirs, "result_forged", code, theirs, mine)
             yield ("points", code, *mine.values())
-            sums[self.items[code]["part"] in late] += came or 0
+            sums[item["part"] in late] += came or 0
         daily, year_end, scale = (Fraction(formula[k]["value"]) for k in ("daily_weight", "year_end_weight", "scale"))
         final = text((sums[False] * daily + sums[True] * year_end) * scale, 8)
-        for name, mine in (("daily", text(sums[False])), ("year_end", text(sums[True])), ("final", final)):
-            need(stated[name] == mine, "result_forged", name, stated[name], mine)
-            yield "points", name, mine, ""
+        for name, total in (("daily", text(sums[False])), ("year_end", text(sums[True])), ("final", final)):
+            need(stated[name] == total, "result_forged", name, stated[name], total)
+            yield "points", name, total, ""
 
     def check_units(self) -> Iterator[tuple[Any, ...]]:
         """Check the values of all units, where units are compared, against this unit's own and the signed results."""
         units = {row["unit"]: row for row in self.bundle["results"]["units"]} if self.bundle["results"] else {}
-        for item in filter(self.compares, self.items.values()):
-            code, rows = item["code"], self.bundle["cross_unit"][item["code"]]
-            own = [] if self.standing("item.exempted", code) else list(self.rated(item).values())
-            mine = [Fraction(row["value"]) for row in rows if row["unit"] == self.code]
-            rostered = all(row[key] == self.roster[key] for row in rows if row["unit"] == self.code for key in ROW)
-            need(mine == own and rostered, "cross_unit", code, self.code)
-            items = {name: (row["items"][code]["points"], row["items"][code]["state"]) for name, row in units.items()}
-            valued = sorted(name for name, (points, state) in items.items() if points and state != "exempt")
+        for code in sorted(self.compares):
+            item, rows = self.items[code], self.bundle["cross_unit"][code]
+            values = [] if self._standing("item.exempted", code) else list(self.rated(item).values())
+            own = [([self.roster[key] for key in ROW], value) for value in values]
+            mine = [([row[key] for key in ROW], Fraction(row["value"])) for row in rows if row["unit"] == self.code]
+            need(mine == own, "cross_unit", code, self.code)
+            items = {name: row["items"][code] for name, row in units.items()}
+            valued = sorted(name for name, each in items.items() if each["points"] and each["state"] != "exempt")
             need(not units or valued == sorted(row["unit"] for row in rows), "cross_unit", code, "*")
-            for row in rows if units else []:
-                fits = all(units[row["unit"]][key] == row[key] for key in ROW)
-                fits = fits and text(self.compared(item, row)) == items[row["unit"]][0]
+            for row, other in ((row, units[row["unit"]]) for row in rows if units):
+                came = text(half_up(self.compared(item, row)))
+                fits = all(other[key] == row[key] for key in ROW) and came == items[row["unit"]]["points"]
                 need(fits, "cross_unit", code, row["unit"])
             yield "agrees" if units else "word?", f"cross_unit {code} ({len(rows)})"
 
@@ -525,8 +488,9 @@ class Unit:
             body[name] = [{key: value for key, value in line.items() if key != "why"} for line in body[name]]
         found, row = sha(canonical(body)).hex(), one(body["units"], self.code, "unit")
         need(found == self.log["results"], "result_forged", "digest", found, self.log["results"])
-        for key, value in {**self.bundle["stated"], **self.roster}.items():
-            need(key == "name" or row[key] == value, "result_forged", key, row[key], value)
+        for key in (*ROW[1:], "items", "daily", "year_end", "final"):
+            expected = {**self.roster, **self.bundle["stated"]}[key]
+            need(row[key] == expected, "result_forged", key, row[key], expected)
         yield "agrees", "results"
 
 
@@ -539,20 +503,14 @@ def main() -> int:
     parser.add_argument("--lang", choices=("zh", "en"), default="zh")
     options = parser.parse_args()
     en = options.lang == "en"
-
-    def say(mark: str, name: str, *values: object) -> None:
-        sys.stdout.write(f"{mark} {name}: {SAYS[name][en].format(*values).rstrip()}\n")
-
     try:
         older = [path.read_text(encoding="utf-8") for path in options.checkpoint]
-        bundle = json.loads(options.bundle.read_bytes())
-        need(bundle["version"] == VERSION, "version", bundle["version"], VERSION)
-        if not options.key:
-            say("note" if en else "注意", "key?", ", ".join(bundle["keys"]))
-        for line in Unit(bundle, options.key, older).check():
-            say(("note" if en else "注意") if line[0].endswith("?") else "ok  " if en else "通过", *line)
+        for name, *values in Unit(json.loads(options.bundle.read_bytes()), options.key, older).check():
+            mark = ("note" if en else "注意") if name.endswith("?") else "ok  " if en else "通过"
+            sys.stdout.write(f"{mark} {name}: {SAYS[name][en].format(*values).rstrip()}\n")
     except Failed as failed:
-        say("FAIL" if en else "不符", *failed.args)
+        name, *values = failed.args
+        sys.stdout.write(f"{'FAIL' if en else '不符'} {name}: {SAYS[name][en].format(*values)}\n")
         return 1
     except Exception as error:  # noqa: BLE001 - a bundle is a stranger's; whatever it breaks, it was not read
         sys.stdout.write(f"{'cannot be read' if en else '无法读取'}: {type(error).__name__}: {error}\n")

@@ -3,19 +3,14 @@
 The ledger's tail carries the intake sequence it came from, so a kill between append and ack appends nothing twice.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import structlog
-from faststream import FastStream
-from faststream.nats import NatsMessage
 from nats.aio.client import Client
 
-from infra.client import Entry, Message, broker, connected, durable_subscriber, jetstream, last_entry, publish_batch
-from infra.client import pulled_entry, read_stream
+from infra.client import Entry, Message, broker, connected, jetstream, publish_batch, read_stream
 from infra.streams import MAX_ACK_PENDING, check_ledger, stream
 from schemas import subjects
 from schemas.events import OPENED, Event
@@ -23,6 +18,7 @@ from schemas.receipts import Receipt
 from schemas.refusals import Refusal
 from services.audit.merkle import leaf_hash
 from services.ingest.check import Checker, opened
+from services.serve import serve
 from services.settings import Settings
 from services.year import Year, given
 
@@ -154,18 +150,11 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
     year = given(settings.assessment, settings.rulebook, settings.roster)
     async with connected(settings.nats_url, "ingest", settings.data, forever=True) as client:
         ingest = await start(client, year, log)
-        nats = broker(settings.nats_url, "ingest", settings.data)
-        busy = asyncio.Lock()
 
-        @durable_subscriber(nats, "ingest", settings.assessment)  # type: ignore[untyped-decorator]
-        async def take(batch: NatsMessage) -> None:
-            async with busy:
-                raw: Any = batch.raw_message
-                entries = sorted((pulled_entry(one) for one in raw), key=lambda entry: entry.sequence)
-                last = entries[-1].sequence
-                if last - ingest.intake_next + 1 > len(entries):
-                    await _catch_up(ingest, last)
-                await ingest.take(entries)
-                await batch.ack()
+        async def take(entries: Sequence[Entry]) -> None:
+            last = entries[-1].sequence
+            if last - ingest.intake_next + 1 > len(entries):
+                await _catch_up(ingest, last)
+            await ingest.take(entries)
 
-        await FastStream(nats, logger=None).run()
+        await serve(broker(settings.nats_url, "ingest", settings.data), "ingest", settings.assessment, take, log)

@@ -1,0 +1,108 @@
+"""The ranker: asks for a consistent cut, ranks all units, publishes the snapshot and the ranking; keeps no state."""
+
+import asyncio
+from pathlib import Path
+
+import duckdb
+import msgspec
+import structlog
+from faststream import FastStream
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from infra.client import broker, connected, jetstream, last_entry
+from schemas import subjects
+from schemas.receipts import Moved, Place, Ranking
+from schemas.results import Results
+from services.ranker import snapshot
+from services.scorer import store
+from services.scorer.app import Cut
+from services.settings import Settings
+from services.year import Year, given, stored
+
+CUT_WITHIN = 120.0
+
+
+async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Rank whenever the ledger has grown, until told to stop."""
+    async with connected(settings.nats_url, "ranker", settings.data, forever=True) as client:
+        app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
+        failed: list[Exception] = []
+
+        async def periodically() -> None:
+            try:
+                while True:
+                    await once(client, settings, log)
+                    await asyncio.sleep(settings.rank_seconds)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+                failed.append(error)
+                app.exit()
+
+        task = asyncio.create_task(periodically())
+        await app.run()
+        task.cancel()
+        if failed:
+            log.error("service.failed", error=str(failed[0]) or type(failed[0]).__name__)
+            raise failed[0]
+
+
+async def once(client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> Ranking | None:
+    """Publish a ranking when the ledger has grown since the last one; null when nothing has changed or no cut came."""
+    entry = await last_entry(client, "RANKING", settings.assessment)
+    before = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+    held = before if before and (settings.snapshots / before.snapshot).exists() else None
+    request = msgspec.json.encode(held.sequence if held else 0)
+    try:
+        answer = await client.request(subjects.cut(settings.assessment), request, CUT_WITHIN)
+    except (NatsError, TimeoutError):
+        log.warning("cut.missing")  # the scorer is not there yet, or busy; the next round asks again
+        return None
+    cut = msgspec.json.decode(answer.data, type=Cut)
+    if cut.path is None:
+        return None
+    ranking = await asyncio.to_thread(_rank, cut, settings, before)
+    await jetstream(client).publish(subjects.ranking(settings.assessment), msgspec.json.encode(ranking))
+    log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
+    return ranking
+
+
+def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
+    """Make the snapshot of a cut; the copy itself becomes it."""
+    assert cut.path is not None
+    path = Path(cut.path)
+    con = store.connect(path)
+    try:
+        year = stored(con) or given(settings.assessment, settings.rulebook, settings.roster)
+        found = snapshot.complete(con, year, cut.sequence)
+        root = _meta(con, "root")
+        con.execute("CHECKPOINT")
+    finally:
+        con.close()
+    name = f"{settings.assessment}-{cut.sequence}.duckdb"
+    sha256 = snapshot.publish(path, settings.snapshots, name)
+    return Ranking(
+        assessment=settings.assessment, sequence=cut.sequence, digest=found.digest, snapshot=name, sha256=sha256,
+        root=root, state=found.assessment_state,
+        units=tuple(Place(u.unit, u.category, u.place, u.final, u.award) for u in found.units),
+        moved=tuple(_moved(found, before)),
+    )
+
+
+def _meta(con: duckdb.DuckDBPyConnection, key: str) -> str:
+    row = con.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _moved(found: Results, before: Ranking | None) -> list[Moved]:
+    """Units whose place or award differs from the ranking before."""
+    old = {place.unit: place for place in before.units} if before else {}
+    pairs = [(unit, old.get(unit.unit)) for unit in found.units]
+    return [
+        Moved(
+            unit.unit, unit.category, was.place if was else None, unit.place, was.final if was else None, unit.final,
+            was.award if was else None, unit.award,
+        )
+        for unit, was in pairs
+        if was is None or (was.place, was.award) != (unit.place, unit.award)
+    ]

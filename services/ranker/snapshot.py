@@ -1,0 +1,82 @@
+"""Makes a snapshot: the scorer's copy with the results of all units in it, complete in itself, renamed into place."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import duckdb
+
+from schemas.results import Results
+from services import rules
+from services.audit import merkle
+from services.ranker.results import computed
+from services.year import Year
+
+#: Published tables, each with the view that computes it again inside the snapshot.
+PUBLISHED = {
+    "published_unit": "unit_result", "published_item": "item_result", "published_award": "award_result",
+    "published_deduction": "audit_trail", "published_event": "event_trail", "published_reading": "reading_in_force",
+}
+VERSION = "0.1.0"
+
+
+class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+    """The scorer's incremental points are not those of a whole recomputation: nothing is published."""
+
+
+def complete(con: duckdb.DuckDBPyConnection, year: Year, sequence: int) -> Results:
+    """Add the published tables and `meta` to a file of events; returns the results.
+
+    Raises ProjectionDiffers when the scorer's incremental points are not those of the whole recomputation.
+    """
+    with rules.compute(con):
+        _compare(con)
+        for table, view in PUBLISHED.items():
+            con.execute(f"CREATE TABLE main.{table} AS FROM {view}")
+        found = computed(
+            con, assessment=year.assessment, rulebook=year.rulebook.id, as_of=sequence, refused=[], lang="en"
+        )
+    leaves = con.execute("SELECT raw FROM event ORDER BY seq").fetchall()
+    root = merkle.root([merkle.leaf_hash(raw) for (raw,) in leaves]).hex()
+    con.execute("CREATE OR REPLACE TABLE meta (key VARCHAR, value VARCHAR)")
+    facts = {
+        "assessment": year.assessment, "rulebook": year.rulebook.id, "sequence": str(sequence), "digest": found.digest,
+        "root": root, "state": found.assessment_state, "version": VERSION, "synthetic": str(year.synthetic).lower(),
+    }
+    for item in facts.items():
+        con.execute("INSERT INTO meta VALUES (?, ?)", item)
+    return found
+
+
+def publish(made: Path, folder: Path, name: str) -> str:
+    """Move a finished file into the folder of snapshots and point `latest` at it, both atomically; returns its SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with made.open("rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    made.chmod(0o444)
+    made.rename(folder / name)
+    pointer = folder / "latest.new"
+    pointer.unlink(missing_ok=True)
+    pointer.symlink_to(name)
+    pointer.rename(folder / "latest.duckdb")
+    return digest
+
+
+def latest(folder: Path) -> Path | None:
+    """The snapshot published last, null when there is none."""
+    pointer = folder / "latest.duckdb"
+    return pointer.resolve() if pointer.exists() else None
+
+
+def _compare(con: duckdb.DuckDBPyConnection) -> None:
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'unit_item'").fetchall():
+        return
+    rows = con.execute(
+        "(FROM unit_item EXCEPT FROM own_points) UNION ALL (FROM own_points EXCEPT FROM unit_item) LIMIT 3"
+    ).fetchall()
+    if rows:
+        raise ProjectionDiffers(
+            f"增量结果与重算不符：{rows[0][:3]}。 / The scorer's points of {rows[0][0]}, item {rows[0][1]} differ from the"
+            " recomputation. Stop the scorer, delete its file and let it fold the ledger again; report this as a bug."
+        )

@@ -1,0 +1,269 @@
+"""The scorer: folds the ledger into one DuckDB file, in order, and hands out consistent copies of it.
+
+Events, dispositions, the dirty units' points and the sequence are one transaction a batch. It starts after the last
+sequence in the file and trusts no acknowledgement: what the durable has passed is read from the stream itself.
+"""
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import msgspec
+import structlog
+from nats.aio.client import Client
+
+from infra.client import Entry, Message, broker, connected, jetstream, publish_batch, read_stream
+from infra.streams import check_ledger, stream
+from schemas import subjects
+from schemas.events import Event
+from schemas.receipts import Receipt
+from schemas.refusals import Reason, Refusal, message
+from services import rules
+from services.audit.merkle import leaf_hash
+from services.ingest.app import opened_year
+from services.ingest.check import Checker
+from services.scorer import store
+from services.serve import serve
+from services.settings import Settings
+from services.year import Year, given
+
+BATCH = 1000
+SAMPLES = 64
+DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
+
+
+class HistoryChanged(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+    """The log is not the one that was folded: nothing is folded on top of it, and no ranking is published."""
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """A consistent copy of the scorer's file; without a path nothing has changed since the sequence asked for."""
+
+    sequence: int
+    path: str | None = None
+    sha256: str | None = None
+
+
+@dataclass
+class Scorer:
+    """The fold and its file."""
+
+    client: Client
+    con: duckdb.DuckDBPyConnection
+    year: Year
+    settings: Settings
+    log: structlog.typing.FilteringBoundLogger
+    last: int = 0
+
+    async def take(self, entries: Sequence[Entry]) -> None:
+        """Fold entries that follow on; what was folded before is passed over, what is missing is read from the stream."""
+        new = [entry for entry in entries if entry.sequence > self.last]
+        if new and new[-1].sequence - self.last > len(new):
+            await self.catch_up(new[-1].sequence)
+        elif new:
+            await self._fold(new)
+
+    async def catch_up(self, upto: int) -> None:
+        """Fold what the stream holds after the last folded sequence, by reading it directly."""
+        batch: list[Entry] = []
+        async for entry in read_stream(self.client, "LEDGER", self.year.assessment, self.last + 1, upto):
+            batch.append(entry)
+            if len(batch) == BATCH:
+                await self._fold(batch)
+                batch = []
+        if batch:
+            await self._fold(batch)
+
+    async def cut(self, after: int) -> Cut:
+        """Copy the file as it stands, in a child: opening the live file here would drop DuckDB's lock on it."""
+        if self.last <= after:
+            return Cut(self.last)
+        folder = self.settings.data / "cuts"
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.duckdb"):
+            old.unlink()
+        path = folder / f"{self.year.assessment}-{self.last}.duckdb"
+        await asyncio.to_thread(self.con.execute, "CHECKPOINT")
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", _COPY, _file(self.settings), path], check=True)
+        with path.open("rb") as copied:
+            return Cut(self.last, str(path.absolute()), hashlib.file_digest(copied, "sha256").hexdigest())
+
+    async def _fold(self, entries: Sequence[Entry]) -> None:
+        """Fold a batch in one transaction, then tell the parties what only the fold knows."""
+        expected = list(range(self.last + 1, self.last + 1 + len(entries)))
+        if [entry.sequence for entry in entries] != expected:
+            raise HistoryChanged(
+                f"账本在序号{self.last}之后不连续。 / The ledger has a hole after {self.last}. Stop, and find out who"
+                " changed the stream; a deleted scorer file is rebuilt from the ledger."
+            )
+        if self.last == 0 and (found := opened_year(entries[0].data, self.year)):
+            self.year = found
+        await asyncio.to_thread(self._write, entries)
+        self.last = entries[-1].sequence
+        await self.settle(entries[0].sequence)
+        self.log.info("batch.folded", events=len(entries), sequence=self.last)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        checker = Checker(self.year.rulebook, self.year.roster)
+        judged = [(entry, checker.check(entry.data)) for entry in entries]
+        good = [(entry, event) for entry, event in judged if isinstance(event, Event)]
+        with transaction(self.con):
+            if self.last == 0:
+                rules.load_rulebook(self.con, self.year.rulebook, self.year.roster)
+                self.con.execute("DELETE FROM meta")
+                self.con.execute("INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)", [
+                    self.year.assessment, self.year.rulebook.id])
+            for entry, refusal in judged:
+                if isinstance(refusal, Refusal):
+                    values = [entry.sequence, *msgspec.structs.astuple(refusal)[1:]]
+                    self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", values)
+            if good:
+                times = [entry.recorded_at for entry, _ in good]
+                sequences, raws = [entry.sequence for entry, _ in good], [entry.data for entry, _ in good]
+                store.append(self.con, store.table(sequences, times, [event for _, event in good], raws))
+                self._project([event for _, event in good])
+
+    def _project(self, events: Sequence[Event]) -> None:
+        """Recompute the own points of the units that the batch touches; of all units when a reading may have changed."""
+        everything = any(event.type in DIRTY_ALL or event.subject == "assessment" for event in events)
+        dirty = None if everything else sorted({event.subject for event in events})
+        self.con.execute("DELETE FROM unit_item WHERE coalesce(list_contains(?::VARCHAR[], unit), true)", [dirty])
+        with rules.compute(self.con, scope=dirty, upto="own_points"):
+            self.con.execute("INSERT INTO unit_item FROM own_points")
+
+    async def settle(self, start: int) -> None:
+        """Send `settled` for every duplicate, conflict and void from a sequence on."""
+        rows = self.con.execute(
+            "SELECT seq, source, id, admission, refers_to, void_en(void_reason, void_detail), raw FROM event"
+            " WHERE seq >= ? AND admission <> 'admitted' ORDER BY seq", [start]
+        ).fetchall()
+        told = [
+            Message(
+                subjects.receipt(self.year.assessment, subjects.party_of(source) or ""),
+                msgspec.json.encode(_settled(seq, source, identifier, admission, first, why, raw)),
+            )
+            for seq, source, identifier, admission, first, why, raw in rows
+        ]
+        for n in range(0, len(told), BATCH):
+            await publish_batch(self.client, told[n : n + BATCH])
+        if self.last:
+            self.con.execute("DELETE FROM meta WHERE key = 'settled'")
+            self.con.execute("INSERT INTO meta VALUES ('settled', ?)", [str(self.last)])
+
+
+_COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
+
+
+def _settled(  # noqa: PLR0913, PLR0917 - the columns of a row
+    seq: int, source: str, identifier: str, admission: str, first: int | None, why: str | None, raw: bytes
+) -> Receipt:
+    leaf = leaf_hash(raw).hex()
+    if admission == "conflict":
+        text = message(Reason.CONFLICT, "id", ("first",), ("other",))
+        return Receipt(source, identifier, "settled", seq, leaf, Reason.CONFLICT, "id", text)
+    if admission == "duplicate":
+        why = f"The same event as sequence {first}; it counts once"
+    disposition = "duplicate" if admission == "duplicate" else "void"
+    return Receipt(source, identifier, "settled", seq, leaf, disposition=disposition, why=why)
+
+
+def _file(settings: Settings) -> Path:
+    return settings.data / "scorer" / f"{settings.assessment}.duckdb"
+
+
+def open_file(settings: Settings, year: Year) -> tuple[duckdb.DuckDBPyConnection, int]:
+    """Open the scorer's file, or make it; the last sequence folded is in it."""
+    path = _file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    con = store.connect(path)
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'event'").fetchall():
+        with transaction(con):
+            rules.create_tables(con)
+            rules.create_views(con)
+            rules.load_rulebook(con, year.rulebook, year.roster)
+            con.execute(
+                "CREATE TABLE unit_item (unit VARCHAR, item VARCHAR, points DECIMAL(18,6), complete BOOLEAN, one_group BOOLEAN)"
+            )
+            con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
+        con.execute("CHECKPOINT")
+    row = con.execute("SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)").fetchone()
+    assert row is not None
+    return con, int(row[0])
+
+
+async def start(client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> Scorer:
+    """Open the file, hold it against the log, and fold what is new in the log."""
+    year = given(settings.assessment, settings.rulebook, settings.roster)
+    info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
+    check_ledger(info, settings.assessment)
+    con, last = open_file(settings, year)
+    scorer = Scorer(client, con, year, settings, log, last)
+    await _compare(scorer, info.state.last_seq)
+    if last:
+        async for entry in read_stream(client, "LEDGER", settings.assessment, 1, 1):
+            scorer.year = opened_year(entry.data, year) or year
+        row = con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
+        await scorer.settle((row[0] if row else 0) + 1)
+    if info.state.last_seq > last:
+        await scorer.catch_up(info.state.last_seq)
+    log.info("scorer.started", sequence=scorer.last)
+    return scorer
+
+
+async def _compare(scorer: Scorer, log_last: int) -> None:
+    """Raise HistoryChanged unless the log still holds what was folded: the last event and others evenly between."""
+    if log_last < scorer.last:
+        raise HistoryChanged(
+            f"账本止于序号{log_last}，而已折叠至{scorer.last}。 / The ledger ends at {log_last}, but {scorer.last} events"
+            " were folded: its store was damaged or replaced. Restore it from a copy; nothing is folded until then."
+        )
+    step = max(1, scorer.last // SAMPLES)
+    for seq in {*range(1, scorer.last + 1, step), scorer.last} - {0}:
+        row = scorer.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
+        async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, seq, seq):
+            if row and row[0] != entry.data:
+                raise HistoryChanged(
+                    f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare with an"
+                    " export or a snapshot; nothing is folded until the log is restored."
+                )
+
+
+class transaction:  # noqa: N801 - reads as a word of the language
+    """One transaction: committed at the end, rolled back when anything is raised."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+
+    def __enter__(self) -> None:
+        self.con.begin()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.con.commit()
+        else:
+            self.con.rollback()
+
+
+async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Serve until told to stop."""
+    async with connected(settings.nats_url, "scorer", settings.data, forever=True) as client:
+        scorer = await start(client, settings, log)
+        nats = broker(settings.nats_url, "scorer", settings.data)
+        busy = asyncio.Lock()
+
+        async def take(entries: Sequence[Entry]) -> None:
+            async with busy:
+                await scorer.take(entries)
+
+        @nats.subscriber(subjects.cut(settings.assessment))
+        async def cut(after: int) -> bytes:
+            async with busy:
+                return msgspec.json.encode(await scorer.cut(after))
+
+        await serve(nats, "scorer", settings.assessment, take, log)
+        scorer.con.close()

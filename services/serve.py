@@ -1,0 +1,43 @@
+"""Runs a service on its durable until it is told to stop or something fails; what fails ends the process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from faststream import FastStream
+from faststream.nats import NatsBroker, NatsMessage
+
+from infra.client import Entry, durable_subscriber, pulled_entry
+
+Take = Callable[[Sequence[Entry]], Awaitable[None]]
+
+
+async def serve(
+    nats: NatsBroker, role: str, assessment: str, take: Take, log: structlog.typing.FilteringBoundLogger
+) -> None:
+    """Hand batches in stream order to `take` and acknowledge them after it; the first failure is raised at the end.
+
+    After a failed write a DuckDB process must not go on, so a service never retries inside: it exits and starts anew.
+    """
+    app = FastStream(nats, logger=None)
+    failed: list[Exception] = []
+    busy = asyncio.Lock()
+
+    @durable_subscriber(nats, role, assessment)  # type: ignore[untyped-decorator]
+    async def handle(batch: NatsMessage) -> None:
+        async with busy:
+            if failed:
+                return
+            raw: Any = batch.raw_message
+            try:
+                await take(sorted((pulled_entry(one) for one in raw), key=lambda entry: entry.sequence))
+                await batch.ack()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+                failed.append(error)
+                app.exit()
+
+    await app.run()
+    if failed:
+        log.error("service.failed", error=str(failed[0]) or type(failed[0]).__name__)
+        raise failed[0]
