@@ -1,4 +1,4 @@
-"""What the contract looks like to other systems: JSON Schema and AsyncAPI 3; `python -m schemas.documents` writes it."""
+"""How the contract looks to other systems: JSON Schema and AsyncAPI 3; `python -m schemas.documents` writes it."""
 
 import json
 import sys

@@ -4,9 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Disposition = Literal[
-    "counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void"
-]
+Disposition = Literal["counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void"]
 State = Literal["running", "closed", "publicised", "finalised"]
 
 

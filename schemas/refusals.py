@@ -44,6 +44,12 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
+def conflict(line: int | None, source: str, id_: str, lang: Language = "en") -> Refusal:
+    """Make the refusal of an event whose source and id another content holds; only the fold can tell."""
+    words = message(Reason.CONFLICT, "id", ("first",), ("other",), lang)
+    return Refusal(line, source, id_, Reason.CONFLICT, "id", words)
+
+
 #: What is wrong and what to do, by reason: (English, Chinese) of each.
 SENTENCES: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
     Reason.TOO_LARGE: (

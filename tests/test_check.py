@@ -1,4 +1,4 @@
-"""The pure intake check, sentence by sentence of the contract: both sides of every boundary, and no input that raises."""
+"""The pure intake check, sentence by sentence of the contract: both sides of every boundary; no input raises."""
 
 import copy
 import json
@@ -25,7 +25,8 @@ GONE = object()
 #: A good event of each type: source, subject, data.
 GOOD = {
     "deduction.recorded.v1": ("/offices/ducha", "U042", {
-        "item": "1.1", "matter": "批示-2013-017", "ground": "no_feedback", "reason": "逾期未反馈", "evidence": ["督查通报2013-5"]}),
+        "item": "1.1", "matter": "批示-2013-017", "ground": "no_feedback", "reason": "逾期未反馈",
+        "evidence": ["督查通报2013-5"]}),
     "rating.recorded.v1": ("/offices/gongwei", "U042", {"item": "2.1", "value": "4.2", "rater": "r1"}),
     "submission.recorded.v1": ("/offices/kaoji", "U042", {"item": "Y.1", "characters": 4999}),
     "item.exempted.v1": ("/offices/tongji", "U042", {"item": "2.3", "reason": "无服务对象"}),
@@ -34,10 +35,13 @@ GOOD = {
     "appeal.filed.v1": ("/units/U042", "U042", {"target": REF, "statement": "已反馈"}),
     "appeal.decided.v1": ("/offices/gongwei", "U042", {
         "appeal": {"source": "/units/U042", "id": "a1"}, "outcome": "revised", "points": "0.5", "reason": "部分成立"}),
-    "tie.resolved.v1": ("/offices/chuangjian", "assessment", {"award": "first", "units": ["U041", "U040"], "reason": "抽签"}),
-    "reading.adopted.v1": ("/offices/chuangjian", "assessment", {"reading": "matter_rule", "value": "sum", "reason": "会议"}),
+    "tie.resolved.v1": ("/offices/chuangjian", "assessment", {
+        "award": "first", "units": ["U041", "U040"], "reason": "抽签"}),
+    "reading.adopted.v1": ("/offices/chuangjian", "assessment", {
+        "reading": "matter_rule", "value": "sum", "reason": "会议"}),
     "stage.reached.v1": ("/offices/chuangjian", "assessment", {"stage": "daily_closed"}),
-    "assessment.opened.v1": ("/offices/chuangjian", "assessment", {"assessment": "w-2013", "rulebook": PLAIN, "roster": ROWS}),
+    "assessment.opened.v1": ("/offices/chuangjian", "assessment", {
+        "assessment": "w-2013", "rulebook": PLAIN, "roster": ROWS}),
 }  # fmt: skip
 DED, RAT, SUB, EXE, CLO, REV, APP, DEC, TIE, REA, STA, OPE = GOOD
 NODE = {"item": "1.4", "ground": "late_or_unmet", "points": "0.5", "node": "plan"}
@@ -140,7 +144,8 @@ CASES = {
         (DED, {"a": 1, "reason": ""}, {}, bad("data.reason")),
     ],
     "all fields are required but evidence": [
-        *((kind, {name: GONE}, {}, bad(f"data.{name}")) for kind in GOOD for name in GOOD[kind][2] if name != "evidence"),
+        *((kind, {name: GONE}, {}, bad(f"data.{name}")) for kind in GOOD for name in GOOD[kind][2]
+          if name != "evidence"),
         *((kind, {name: None}, {}, bad(f"data.{name}")) for kind in GOOD for name in GOOD[kind][2]),
         (DED, {"evidence": GONE}, {}, OK),
     ],
@@ -167,7 +172,8 @@ CASES = {
         *((DED, {"matter": text}, {}, want) for text, want in
           (("", bad("data.matter")), ("事" * 200, OK), ("😀" * 200, OK), ("事" * 201, bad("data.matter")))),
         *((DED, {"reason": text}, {}, want) for text, want in (("事" * 2000, OK), ("事" * 2001, bad("data.reason")))),
-        *((APP, {"statement": text}, {}, want) for text, want in (("s" * 2000, OK), ("s" * 2001, bad("data.statement")))),
+        (APP, {"statement": "s" * 2000}, {}, OK),
+        (APP, {"statement": "s" * 2001}, {}, bad("data.statement")),
         (RAT, {"rater": "r" * 200}, {}, OK),
         (RAT, {"rater": "r" * 201}, {}, bad("data.rater")),
         (RAT, {**CASE, "case": "c" * 201}, {}, bad("data.case")),
@@ -211,7 +217,8 @@ CASES = {
         (DED, {**NODE, "node": GONE}, {}, bad("data.node")),
         (DED, {"item": "1.2", "ground": "accident"}, {}, bad("data.points")),
         (DED, {"item": "1.2", "ground": "accident", "points": "1", "node": "plan"}, {}, odd("data.node")),
-        *((RAT, {name: "x"}, {}, odd(f"data.{name}")) for name in ("group", "component", "case")),
+        *((RAT, {name: value}, {}, odd(f"data.{name}")) for name in ("group", "component", "case")
+          for value in ("x", 1, [], {})),
         (RAT, GROUP, {}, OK),
         (RAT, {**GROUP, "group": GONE}, {}, bad("data.group")),
         (RAT, PART, {"source": OFFICE + "wenda"}, OK),
@@ -259,7 +266,8 @@ CASES = {
     "authority: the offices of the item": [
         (DED, {"item": "1.3", "ground": "handling", "points": "1"}, {"source": OFFICE + "renda"}, OK),
         (DED, {"item": "1.3", "ground": "handling", "points": "1"}, {"source": OFFICE + "zhengxie"}, OK),
-        *((kind, {}, {"source": OFFICE + "jiwei"}, NOT_YOURS) for kind in (DED, RAT, SUB, EXE, CLO, DEC, TIE, REA, STA, OPE)),
+        *((kind, {}, {"source": OFFICE + "jiwei"}, NOT_YOURS)
+          for kind in (DED, RAT, SUB, EXE, CLO, DEC, TIE, REA, STA, OPE)),
         (DED, {}, {"source": "/units/U042"}, NOT_YOURS),
         (DED, {}, {"source": "ducha"}, NOT_YOURS),
         (DED, {}, {"source": "/offices/ducha/"}, NOT_YOURS),
@@ -326,7 +334,8 @@ CASES = {
     "values within the item's range": [
         *((RAT, {"item": item, "value": value, **more}, {"source": OFFICE + office}, want)
           for item, office, most, more in (
-              ("1.5", "gongwei", "100", {}), ("2.1", "gongwei", "5", {}), ("2.2", "gongwei", "100", {"group": "clients"}),
+              ("1.5", "gongwei", "100", {}), ("2.1", "gongwei", "5", {}),
+              ("2.2", "gongwei", "100", {"group": "clients"}),
               ("2.3", "tongji", "100", {}), ("3.1", "wenda", "10", {}), ("3.2", "wenda", "1", {"component": "usage"}),
               ("3.3", "shenguan", "1", {"component": "accuracy"}), ("4.1", "xuanchuan", "20", {"case": "c"}),
               ("5.1", "jiwei", "100", {}), ("Y.1", "kaoji", "120", {}))
@@ -356,7 +365,7 @@ CASES = {
 @pytest.mark.parametrize("sentence", CASES)
 def test_the_contract_sentence_by_sentence(sentence):
     for kind, data, attributes, expected in CASES[sentence]:
-        assert (kind, data, attributes, expected) == (kind, data, attributes, verdict(line(event(kind, data, **attributes))))
+        assert expected == verdict(line(event(kind, data, **attributes))), (kind, data, attributes)
 
 
 GOOD_LINE = line(event(DED))
@@ -510,8 +519,8 @@ def test_the_tokens_of_the_subject_it_came_on_are_checked(topic, changes, expect
 def test_a_party_is_an_office_or_a_unit():
     assert verdict(line(event(APP)), "intake.a.U042.appeal-filed-v1.U042") == "ok"
     assert verdict(line(event(APP)), "intake.a.U041.appeal-filed-v1.U042") == NOT_YOURS
-    assert [subjects.party_of(s) for s in ("/offices/ducha", "/units/U1", "/units/", "/units/a.b", "ducha", "/offices/a/b")] == [
-        "ducha", "U1", None, None, None, None]  # fmt: skip
+    sources = ("/offices/ducha", "/units/U1", "/units/", "/units/a.b", "ducha", "/offices/a/b")
+    assert [subjects.party_of(source) for source in sources] == ["ducha", "U1", None, None, None, None]
 
 
 def test_every_reason_that_intake_can_give_is_given_by_a_case():
@@ -520,10 +529,16 @@ def test_every_reason_that_intake_can_give_is_given_by_a_case():
 
 
 def test_source_and_id_of_a_refusal_are_the_strings_found_there():
-    found = [CHECKER.check(raw) for raw in (
-        b"{", b" " * 70000, line(event(DED, id="i" * 300)), line(event(DED, source=7)), line(event(DED, {"item": 1})), b"[]")]  # fmt: skip
-    assert [(None, None), (None, None), ("/offices/ducha", "i" * 300), (None, "e1"), ("/offices/ducha", "e1"), (None, None)] == [
-        (one.source, one.id) for one in found]  # fmt: skip
+    for raw, expected in (
+        (b"{", (None, None)),
+        (b" " * 70000, (None, None)),
+        (b"[]", (None, None)),
+        (line(event(DED, id="i" * 300)), ("/offices/ducha", "i" * 300)),
+        (line(event(DED, source=7)), (None, "e1")),
+        (line(event(DED, {"item": 1})), ("/offices/ducha", "e1")),
+    ):
+        refusal = CHECKER.check(raw)
+        assert expected == (refusal.source, refusal.id)
 
 
 def test_content_is_compared_by_value():
@@ -533,7 +548,8 @@ def test_content_is_compared_by_value():
     one = content(DED)
     shuffled = dict(reversed(event(DED).items()))
     shuffled["data"] = dict(reversed(shuffled["data"].items()))
-    assert one == CHECKER.check(json.dumps(shuffled, indent=3).encode()).content, "order, spacing and escapes do not matter"
+    spaced = json.dumps(shuffled, indent=3).encode()
+    assert one == CHECKER.check(spaced).content, "order, spacing and escapes do not matter"
     assert one == content(DED, id="other", extension="x")
     assert one != content(DED, time="2013-05-06T01:30:00Z"), "two spellings of one instant differ"
     assert content(RAT, {"value": "1"}) != content(RAT, {"value": "1.0"})
@@ -549,7 +565,9 @@ def test_owners_roles_and_ranges_come_from_the_rulebook():
     plain = json.loads(json.dumps(PLAIN).replace("chuangjian", "cj"))
     plain["roles"]["appeals"]["office"] = "jiwei"
     plain["item"][0]["ground"][0] = {"code": "g", "name": {"zh": "", "en": ""}, "words": "", "above": "0.5", "max": "1"}
-    plain["reading"].append({"name": "cases", "clause": "", "values": ["one", "best"], "source": "text", "question": {"zh": "", "en": ""}})
+    question = {"zh": "", "en": ""}
+    reading = {"name": "cases", "clause": "", "values": ["one", "best"], "source": "text", "question": question}
+    plain["reading"].append(reading)
     next(item for item in plain["item"] if item["code"] == "2.1")["rules"]["cases"] = "@cases"
     plain["item"][-1]["characters"]["value"] = "10"
     checker = Checker(rulebook.read(plain), (roster.Unit("V1", "v", "B", "g"),))
@@ -573,19 +591,22 @@ def test_owners_roles_and_ranges_come_from_the_rulebook():
 def test_messages_say_what_where_expected_and_found_in_both_languages():
     raw = line(event(DED, {"item": "1.2", "ground": "accident", "points": "6"}))
     assert CHECKER.check(raw).message == (
-        "The points are outside the ground's range (data.points): expected 0 < points <= 5, found \"6\". "
+        'The points are outside the ground\'s range (data.points): expected 0 < points <= 5, found "6". '
         "Give points within the range."
     )
     assert Checker(BOOK, roster.shipped(), "zh").check(raw).message == (
-        "扣分超出该情形的幅度（data.points）：应为0 < points <= 5，实为\"6\"。请给出幅度之内的分值。"
+        '扣分超出该情形的幅度（data.points）：应为0 < points <= 5，实为"6"。请给出幅度之内的分值。'
     )
-    for one in (b"x" * 60000, line(event(DED, {"matter": "长" * 9000})), line(event(TIE, {"units": ["", "x" * 60000]}))):
+    data = ((DED, {"matter": "长" * 9000}), (DED, {"item": "长" * 200}), (TIE, {"units": ["", "x" * 60000]}))
+    for one in (b"x" * 60000, *(line(event(*each)) for each in data)):
         assert len(CHECKER.check(one).message) < 400
 
 
 def test_every_reason_and_phrase_has_words_in_both_languages():
     assert list(Reason) == list(refusals.SENTENCES)
-    for english, chinese in (*refusals.PHRASES.values(), *(pair for pairs in refusals.SENTENCES.values() for pair in pairs)):
+    assert refusals.conflict(7, "/offices/ducha", "e1").reason is Reason.CONFLICT
+    sentences = (pair for pairs in refusals.SENTENCES.values() for pair in pairs)
+    for english, chinese in (*refusals.PHRASES.values(), *sentences):
         assert english
         assert chinese
         assert [f"{{{n}}}" in english for n in range(3)] == [f"{{{n}}}" in chinese for n in range(3)]
@@ -594,12 +615,14 @@ def test_every_reason_and_phrase_has_words_in_both_languages():
 # Laws ---------------------------------------------------------------------------------------------------------------
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("aé事\"\\\n\ud800😀", max_size=3)
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('aé事"\\\n\ud800😀', max_size=3)
     | st.sampled_from(["1.1", "2.2", "9.9", "no_feedback", "0.5", "plan", "leader", "U042", "x" * 201]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["", "a", "source", "id"]), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["", "a", "source", "id"]), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-names = st.sampled_from(sorted({name for _, _, data in GOOD.values() for name in data} | {"group", "component", "case", "node", "x", ""}))
+FIELDS = {name for _, _, data in GOOD.values() for name in data} | {"group", "component", "case", "node", "x", ""}
+names = st.sampled_from(sorted(FIELDS))
 
 
 @st.composite
@@ -612,7 +635,8 @@ def mutated(draw):
                 del target[key]
             else:
                 target[key] = draw(values)
-    raw = json.dumps(whole, ensure_ascii=draw(st.booleans()), separators=draw(st.sampled_from([(",", ":"), (", ", ": ")])))
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    raw = json.dumps(whole, ensure_ascii=draw(st.booleans()), separators=separators)
     return raw.encode("utf-8", "surrogatepass")
 
 
@@ -620,8 +644,12 @@ def mutated(draw):
 def torn(draw):
     raw = line(event(draw(st.sampled_from([kind for kind in GOOD if kind != OPE]))))
     start, length = draw(st.integers(0, len(raw))), draw(st.integers(0, 12))
-    piece = draw(st.binary(max_size=6) | st.sampled_from([b'"', b"\\", b'","id":"', b'"x":[],', b"{", b"}", b"\xef\xbb\xbf", b'"":"",', b" "]))
+    pieces = [b'"', b"\\", b'","id":"', b'"x":[],', b"{", b"}", b"\xef\xbb\xbf", b'"":"",', b" ", b"\x00"]
+    piece = draw(st.binary(max_size=6) | st.sampled_from(pieces))
     return raw[:start] + piece + raw[start + length :]
+
+
+PREFIX = b'{"specversion":"1.0","id":"a","source":"s","type":"t","subject":"u","time":"t",'
 
 
 def consistent(raw):
@@ -639,17 +667,18 @@ def test_no_line_raises(raw):
 
 @given(st.binary(max_size=60).map(bytes) | mutated() | torn())
 @settings(max_examples=400, deadline=None)
-@example(b'{"specversion":"1.0","id":"a","source":"s","type":"t","subject":"u","time":"t","data":{"foo":[],"evidence":[],"evidence":[]}}')
-@example(b'{"specversion":"1.0","id":"a","source":"s","type":"t","subject":"u","time":"t","data":{"":{},"":{}}}')
-@example(b'{"specversion":"1.0","id":"a","source":"s","type":"t","subject":"u","time":"t","data":{},"data":{}}')
-@example(b'{"specversion":"1.0","id":"a","source":"s","type":"t","subject":"u","time":"t","data":{},"x":1,"x":2}')
+@example(PREFIX + b'"data":{"foo":[],"evidence":[],"evidence":[]}}')
+@example(PREFIX + b'"data":{"":{},"":{}}}')
+@example(PREFIX + b'"data":{},"data":{}}')
+@example(PREFIX + b'"data":{},"x":1,"x":2}')
+@example(PREFIX + b'"data":{}}\x00')
 def test_the_fast_road_and_the_strict_road_agree(raw):
     fast = module.parse(raw)
     strict = module._strict(raw)  # noqa: SLF001 - the road that must agree
     if isinstance(fast, module.Wire):
         assert strict == msgspec.structs.asdict(fast)
     else:
-        assert strict == fast or strict != strict  # noqa: PLR0124 - nothing else differs from itself but what holds a NaN
+        assert strict == fast
 
 
 def test_plain_events_take_the_fast_road():

@@ -39,17 +39,17 @@ def test_what_intake_accepts_the_declared_structs_accept(line):
 
 
 def test_the_columns_of_an_event_are_pinned():
-    assert Event.__struct_fields__ == tuple(
-        "source id type subject time occurred content item matter ground node points rater rater_group component case_name "
-        "value target_source target_id outcome award units reading reading_value stage characters reason".split()
+    assert " ".join(Event.__struct_fields__) == (
+        "source id type subject time occurred content item matter ground node points rater rater_group component "
+        "case_name value target_source target_id outcome award units reading reading_value stage characters reason"
     )
 
 
 def test_the_reasons_are_in_the_order_of_the_contract():
-    assert list(Reason) == (
+    assert " ".join(Reason) == (
         "too_large not_json not_cloudevent unknown_type bad_field unknown_field source_not_authorised unknown_unit "
         "unknown_item wrong_kind unknown_ground points_out_of_range value_out_of_range conflict"
-    ).split()
+    )
 
 
 def test_receipts_refusals_and_rankings_have_the_keys_of_the_contract():
@@ -76,7 +76,8 @@ def test_every_reference_of_a_document_leads_somewhere(name):
     document = json.loads((documents.GENERATED / f"{name}.json").read_text(encoding="utf-8"))
 
     def references(value):
-        for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, one in pairs:
             yield from [one] if key == "$ref" else references(one)
 
     for reference in references(document):
@@ -95,9 +96,10 @@ def test_subjects_read_back_what_was_put_in():
     made = subjects.intake("w-2013", "ducha", "deduction.recorded.v1", "U042")
     assert made == "intake.w-2013.ducha.deduction-recorded-v1.U042"
     assert subjects.Intake("w-2013", "ducha", "deduction.recorded.v1", "U042") == subjects.read_intake(made)
-    assert subjects.Ledger("w-2013", "ducha", "U042") == subjects.read_ledger(subjects.ledger("w-2013", "ducha", "U042"))
-    assert ["refused.w.ducha", "receipt.w.ducha", "ranking.w", "cut.w"] == [
-        subjects.refused("w", "ducha"), subjects.receipt("w", "ducha"), subjects.ranking("w"), subjects.cut("w")]  # fmt: skip
+    assert subjects.Ledger("w", "ducha", "U042") == subjects.read_ledger(subjects.ledger("w", "ducha", "U042"))
+    assert subjects.refused("w", "ducha") == "refused.w.ducha"
+    assert subjects.receipt("w", "ducha") == "receipt.w.ducha"
+    assert (subjects.ranking("w"), subjects.cut("w")) == ("ranking.w", "cut.w")
 
 
 @pytest.mark.parametrize("token", ["", "a.b", "a b", "*", ">", "单位", "a" * 65, "a\n"])

@@ -147,8 +147,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object, whose keys may not repeat."""
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _NotJSONError("repeated_key", shortened(next(key for key in keys if keys.count(key) > 1)))
+        seen: set[str] = set()
+        again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _NotJSONError("repeated_key", shortened(again))
     return value
 
 
@@ -710,11 +711,12 @@ def _no_kind(value: Any) -> Fault:
 def _shape(kind: Kind, data: dict[str, Any]) -> Shape:
     """The shape that an event's data choose, or that of what is not known."""
     first, second = data.get(kind.first), data.get(kind.second)
-    try:
-        shape = kind.shapes.get((first, second)) or kind.shapes.get((first, None))
-    except TypeError:  # a list or an object where a code belongs
-        shape = None
-    return shape or kind.shapes[None, None]
+    if first.__class__ is not str:
+        return kind.shapes[None, None]
+    if second.__class__ is not str:
+        second = None
+    shapes = kind.shapes
+    return shapes.get((first, second)) or shapes.get((first, None)) or shapes[None, None]
 
 
 def _data(kind: Kind, shape: Shape, data: dict[str, Any]) -> Fault | None:
