@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
@@ -169,6 +169,7 @@ _decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant
 #: Tells what is wrong with a value at a path; the whole data is there for what depends on another field.
 Form = Callable[[Any, str, dict[str, Any]], Fault | None]
 _decimal = re.compile(DECIMAL.strip("^$")).fullmatch
+_MEMO_MAX = 1 << 16
 
 
 def _bad(path: str, expected: Phrase, value: Any) -> Fault:
@@ -181,8 +182,13 @@ def _text(most: int, value: Any, path: str, _: Any = None) -> Fault | None:
     return _bad(path, ("text", most), value)
 
 
+@lru_cache(_MEMO_MAX)
+def _is_decimal(text: str) -> bool:
+    return len(text) <= TEXT_MAX and _decimal(text) is not None
+
+
 def _points(value: Any, path: str, _: Any) -> Fault | None:
-    if value.__class__ is str and len(value) <= TEXT_MAX and _decimal(value):
+    if value.__class__ is str and _is_decimal(value):
         return None
     return _bad(path, ("decimal",), value)
 
@@ -195,10 +201,16 @@ def _code(value: Any, path: str, _: Any) -> Fault | None:
     return None if value.__class__ is str and subjects.CODE.fullmatch(value) else _bad(path, ("code",), value)
 
 
-def _one_of(values: tuple[str, ...], value: Any, path: str, _: Any) -> Fault | None:
-    if value.__class__ is str and value in values:
-        return None
-    return _bad(path, ("one_of", ", ".join(values)), value)
+def _one_of(values: tuple[str, ...]) -> Form:
+    """A code of a list."""
+    codes = frozenset(values)
+
+    def form(value: Any, path: str, _: Any) -> Fault | None:
+        if value.__class__ is str and value in codes:
+            return None
+        return _bad(path, ("one_of", ", ".join(values)), value)
+
+    return form
 
 
 def _whole_number(value: Any, path: str, _: Any) -> Fault | None:
@@ -273,7 +285,7 @@ def _field(field: inspect.Field) -> Field:
     }  # fmt: skip
     most, form = 0, special.get(field.name)
     if form is None and isinstance(kind, inspect.LiteralType):
-        form = partial(_one_of, tuple(map(str, kind.values)))
+        form = _one_of(tuple(map(str, kind.values)))
     elif form is None and field.name == "evidence":
         form = _entries(kind.max_length, kind.item_type.max_length)
     elif form is None and kind.pattern == DECIMAL:
@@ -460,7 +472,7 @@ class _Shapes:
 
         `chosen` are the fields that chose the shape and so have been looked at.
         """
-        own: dict[str, Form] = {key: partial(_one_of, values) for key, values in (lists or {}).items()}
+        own: dict[str, Form] = {key: _one_of(values) for key, values in (lists or {}).items()}
         own.update(forms or {})
         fields = []
         for field in FIELDS[name]:
@@ -571,7 +583,6 @@ def _value_limit(minimum: str, maximum: str, step: str | None = None) -> Limit:
 # The check ----------------------------------------------------------------------------------------------------------
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_MEMO_MAX = 1 << 16
 
 
 class Checker:
