@@ -6,17 +6,16 @@ first failure is named (SAYS lists them); 2: the bundle or a key cannot be read.
 hex, an `entry` is {"sequence", "index" (leaf, from 0), "raw" (base64, as sent), "proof": [hash]}, a `row` has ROW:
   version       "wuxing-bundle-1"; `unit`: the unit's code; `roster`: its row; `readings`: {name: value in force}, all
   checkpoint    the signed note: origin, size, root, and the lines `units`, `results`, `rulebook`; `size`: its size
-  keys          verifier keys of the log (type 1) and of witnesses (type 4), name+id+key; --key replaces them
+  keys          verifier keys name+id+key, of the log (type 1) and of witnesses (type 4); --key replaces them
   consistency   [{"checkpoint": an earlier note, "proof": [hash]}], may be empty
   events        every entry whose subject is the unit, in ledger order; `year_events`: whose subject is `assessment`
   held          entries of other units that first held a (source, id) which an entry above repeats; may be empty
-  void_sequences  sequences of `finalised` that were void, which only the publisher can know
+  void_sequences  of `finalised` that were void, which only the publisher can know
   commitments   {"units": number of codes, "unit" and "assessment": {"count", "hash", "index", "proof"}}: the leaf is
                 code, count and hash joined by newlines, hash the SHA-256 of the list's leaf hashes in order
   rulebook      as in the log; the line `rulebook` is the SHA-256 of its JSON, keys sorted, no white space
-  cross_unit    {item: [row with "value"]}: the units with a standing value and no exemption, where units are compared;
-                taken from the publisher, and held against the signed results where these are carried
-  results       the whole published results, or null; the line `results` is their digest
+  cross_unit    {item: [row with "value"]}: the units with a standing value and no exemption, where units are compared
+  results       the whole published results, or null; the line `results` is their digest, and they check `cross_unit`
   stated        {"items": {item: {"points", "state"}}, "daily", "year_end", "final"}
 """
 
@@ -47,8 +46,9 @@ SAYS = {  # first the failures; a name with ? is for the reader to judge
     "commitment": ("{} 的清单与承诺不符", "the list of {} is not the one committed to"),
     "rulebook": ("考核细则 {} 不是签名或开考的那一部", "the rulebook {} is not the one signed, or opened with"),
     "roster": ("{} 的类别与分组和名单不符", "category and group of {} are not those of the roster"),
-    "readings": ("{} 应为 {},包中为 {}", "{}: expected {}, found {}"), "points": ("{} 得 {} {}", "{} comes to {} {}"),
-    "void": ("序号 {} 不能作废", "sequence {} cannot be void"), "signed": ("{} 个事件,由 {} 签名", "{} events, signed by {}"),
+    "readings": ("{} 应为 {},包中为 {}", "{}: expected {}, found {}"),
+    "void": ("序号 {} 不能作废", "sequence {} cannot be void"), "points": ("{} 得 {} {}", "{} comes to {} {}"),
+    "signed": ("{} 个事件,由 {} 签名", "{} events, signed by {}"),
     "cross_unit": ("{}:{} 的数据与日志或公布结果不符", "{}: the value of {} does not fit log or results"),
     "result_forged": ("{} 公布为 {},算得 {}", "{}: stated {}, found {}"),
     "key?": ("公钥取自本包,请与公示的核对:{}", "the keys are the bundle's own; compare with those published: {}"),
@@ -60,36 +60,31 @@ SAYS = {  # first the failures; a name with ? is for the reader to judge
 
 
 class Failed(Exception):  # noqa: N818 - it is an answer, not an error
-    """A check that does not hold: its arguments are a Line."""
+    """A check that does not hold: a name of SAYS, and what goes into its sentence."""
 
 
-def need(holds: object, *line: object) -> None:
-    """Stop with a named failure unless the check holds."""
+def _need(holds: object, *line: object) -> None:
     if not holds:
         raise Failed(*line)
 
 
-def sha(*parts: bytes) -> bytes:
-    """SHA-256 of the parts, one after another."""
+def _sha(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no white space, as the digests want it."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+def _digest(value: Any) -> str:  # of JSON with sorted keys and no white space
+    return _sha(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()).hex()
 
 
-def one(things: list[dict[str, Any]], code: str, key: str = "code") -> dict[str, Any]:
-    """Return the thing with this code."""
+def _one(things: list[dict[str, Any]], code: str, key: str = "code") -> dict[str, Any]:
     return next(thing for thing in things if thing[key] == code)
 
 
 class Ed25519:
     """Verifies signatures (RFC 8032, section 5.1.7); points are in extended coordinates, None is no point."""
 
-    p = 2**255 - 19
-    order = 2**252 + 27742317777372353535851937790883648493
-    d = -121665 * pow(121666, p - 2, p) % p
+    p, order = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+    d = -121665 * pow(121666, 2**255 - 21, 2**255 - 19) % (2**255 - 19)
 
     def _add(self, a: Any, b: Any) -> Any:
         low, high = (a[1] - a[0]) * (b[1] - b[0]), (a[1] + a[0]) * (b[1] + b[0])
@@ -118,8 +113,7 @@ class Ed25519:
         if key is None or r is None or len(signature) != 64 or s >= self.order:
             return False
         h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % self.order
-        left = self._times(s, self._point(b"\x58" + b"\x66" * 31))
-        right = self._add(r, self._times(h, key))
+        left, right = self._times(s, self._point(b"\x58" + b"\x66" * 31)), self._add(r, self._times(h, key))
         return all((left[k] * right[2] - right[k] * left[2]) % self.p == 0 for k in (0, 1))
 
 
@@ -128,7 +122,7 @@ def open_note(note: str, keys: list[str]) -> dict[str, Any]:
     body, known, who = note.rpartition("\n\n")[0], {}, {1: [], 4: []}  # type: str, dict[Any, bytes], dict[int, list[str]]
     for name, _, key in (each.split("+", 2) for each in keys):
         public = base64.b64decode(key, validate=True)
-        known[name, sha(name.encode(), b"\n", public)[:4]] = public
+        known[name, _sha(name.encode(), b"\n", public)[:4]] = public
     origin, size, *lines = body.split("\n")
     for dash, name, line in (each.split(" ") for each in note[len(body) + 2 :].splitlines()):
         raw = base64.b64decode(line, validate=True)
@@ -136,12 +130,12 @@ def open_note(note: str, keys: list[str]) -> dict[str, Any]:
         kind, signer = public[0], f"{name}+{raw[:4].hex()}"
         message = f"{body}\n" if kind == 1 else f"cosignature/v1\ntime {time}\n{body}\n"
         fits = not kind or Ed25519().signed(public[1:], message.encode(), raw[4 if kind == 1 else 12 :])
-        need(fits and dash == "\u2014", "signature", signer)
+        _need(fits and dash == "\u2014", "signature", signer)
         who.get(kind if kind == 4 or name == origin else 0, []).append(signer if kind == 1 else f"{signer} @{time}")
-    need(who[1], "signature", origin)
-    fields: dict[str, Any] = dict(each.split(" ", 1) for each in lines[1:])
-    root, units = (base64.b64decode(each, validate=True) for each in (lines[0], fields["units"]))
-    return {**fields, "origin": origin, "size": int(size), "root": root, "units": units, "who": who[1] + who[4]}
+    _need(who[1], "signature", origin)
+    log: dict[str, Any] = dict(each.split(" ", 1) for each in lines[1:])
+    root, units = (base64.b64decode(each, validate=True) for each in (lines[0], log["units"]))
+    return {**log, "origin": origin, "size": int(size), "root": root, "units": units, "who": who[1] + who[4]}
 
 
 def top(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
@@ -150,8 +144,8 @@ def top(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
         return leaf if size == 1 and index == 0 and not proof else b""
     half = 1 << ((size - 1).bit_length() - 1)
     if index < half:
-        return (inner := top(leaf, index, half, proof[:-1])) and sha(b"\1", inner, proof[-1])
-    return (inner := top(leaf, index - half, size - half, proof[:-1])) and sha(b"\1", proof[-1], inner)
+        return (inner := top(leaf, index, half, proof[:-1])) and _sha(b"\1", inner, proof[-1])
+    return (inner := top(leaf, index - half, size - half, proof[:-1])) and _sha(b"\1", proof[-1], inner)
 
 
 def tops(first: int, size: int, proof: list[bytes], old: bytes) -> tuple[bytes, bytes]:
@@ -161,18 +155,16 @@ def tops(first: int, size: int, proof: list[bytes], old: bytes) -> tuple[bytes, 
     half, beside = 1 << ((size - 1).bit_length() - 1), proof[-1]
     if first <= half:
         a, b = tops(first, half, proof[:-1], old)
-        return a, sha(b"\1", b, beside)
+        return a, _sha(b"\1", b, beside)
     a, b = tops(first - half, size - half, proof[:-1], b"")
-    return sha(b"\1", beside, a), sha(b"\1", beside, b)
+    return _sha(b"\1", beside, a), _sha(b"\1", beside, b)
 
 
-def half_up(number: Fraction, places: int = 6) -> Fraction:
-    """Round half up; points are never negative."""
-    return Fraction(int(number * 10**places + Fraction(1, 2)), 10**places)
+def _half_up(number: Fraction) -> Fraction:  # to 6 decimals; points are never negative
+    return Fraction(int(number * 10**6 + Fraction(1, 2)), 10**6)
 
 
-def text(number: Fraction, places: int = 6) -> str:
-    """Write a number that has at most so many decimals."""
+def _text(number: Fraction, places: int = 6) -> str:
     return "{}.{:0{}d}".format(*divmod(int(number * 10**places), 10**places), places)
 
 
@@ -181,9 +173,8 @@ class Event:
 
     def __init__(self, entry: dict[str, Any]) -> None:
         self.raw = base64.b64decode(entry["raw"], validate=True)
-        self.sequence, self.index, self.leaf = int(entry["sequence"]), int(entry["index"]), sha(b"\0", self.raw)
-        self.proof = list(map(bytes.fromhex, entry["proof"]))
-        self.admitted, self.revoked = False, False
+        self.sequence, self.index, self.leaf = int(entry["sequence"]), int(entry["index"]), _sha(b"\0", self.raw)
+        self.proof, self.admitted, self.revoked = list(map(bytes.fromhex, entry["proof"])), False, False
         self.appeal: Event | None = None  # of a deduction or rating: the appeal against it that was not withdrawn
         self.decision: Event | None = None  # of an appeal: the decision that stands
         self.target: Event | None = None  # of an appeal: what it is against; of a decision: its appeal
@@ -208,19 +199,19 @@ class Unit:
     """One unit's bundle: first the log, then which events stand, then what they come to by the rulebook."""
 
     def __init__(self, bundle: dict[str, Any], keys: list[str], older: list[str]) -> None:
-        need(bundle["version"] == "wuxing-bundle-1", "version", bundle["version"], "wuxing-bundle-1")
-        self.bundle, self.keys, self.older, self.trusted = bundle, keys or bundle["keys"], older, keys
-        self.code, self.roster = bundle["unit"], bundle["roster"]
+        _need(bundle["version"] == "wuxing-bundle-1", "version", bundle["version"], "wuxing-bundle-1")
+        self.bundle, self.keys, self.older = bundle, keys or bundle["keys"], older
+        self.code, self.roster, self.void = bundle["unit"], bundle["roster"], set(bundle["void_sequences"])
         self.book, self.readings = bundle["rulebook"], bundle["readings"]
         self.items = {item["code"]: item for item in self.book["item"]}
-        self.log, places = open_note(bundle["checkpoint"], self.keys), ("bands", "rank_step")
-        self.compares = {c for c, i in self.items.items() if i["method"] in places or self._rule(i, "order") == "ranked"}
+        self.log, ways = open_note(bundle["checkpoint"], self.keys), ("bands", "rank_step")
+        self.compares = {c for c, i in self.items.items() if i["method"] in ways or self._rule(i, "order") == "ranked"}
         self.own, self.year, self.other = ([Event(e) for e in bundle[k]] for k in ("events", "year_events", "held"))
         self.events = sorted([*self.own, *self.year, *self.other], key=lambda event: event.index)
 
     def check(self) -> Iterator[tuple[Any, ...]]:
         """Run every check, yielding what holds; raises Failed at the first that does not."""
-        yield from [] if self.trusted else [("key?", ", ".join(self.keys))]
+        yield from [("key?", ", ".join(self.keys))] if self.keys is self.bundle["keys"] else []
         yield "signed", self.log["size"], ", ".join(self.log["who"])
         yield from self.check_log()
         yield from self.check_list(self.code, self.own, self.bundle["commitments"]["unit"])
@@ -239,34 +230,32 @@ class Unit:
         """Check the size, and that the log continues what it was; a checkpoint held needs the bundle's proof."""
         size, root = self.log["size"], self.log["root"]
         last = max((event.index + 1 for event in self.events), default=0)
-        need(self.bundle["size"] == size, "log_truncated", self.bundle["size"], size)
-        need(last <= size, "log_truncated", last, size)
+        _need(self.bundle["size"] == size >= last, "log_truncated", max(self.bundle["size"], last), size)
         roots = {size: root}
         steps = [(step["checkpoint"], list(map(bytes.fromhex, step["proof"]))) for step in self.bundle["consistency"]]
         for note, proof in [*steps, *((note, None) for note in self.older)]:
-            old = open_note(note, self.keys)
-            n = old["size"]
-            need(n <= size, "log_truncated", n, size)
-            need(proof is not None or n in roots, "consistency", n)
+            n = (old := open_note(note, self.keys))["size"]
+            _need(n <= size, "log_truncated", n, size)
+            _need(proof is not None or n in roots, "consistency", n)
             ends = (roots[n], root) if proof is None else tops(n, size, proof, old["root"])
-            need((*ends, old["origin"]) == (old["root"], root, self.log["origin"]), "log_rewritten", n)
+            _need((*ends, old["origin"]) == (old["root"], root, self.log["origin"]), "log_rewritten", n)
             roots[n] = old["root"]
             yield "continues", n
 
     def check_list(self, code: str, events: list[Event], stated: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         """Check that a list is all that the log has of its subject, in order, and say what happened to it if not."""
         leaf, proof = f"{code}\n{stated['count']}\n{stated['hash']}", list(map(bytes.fromhex, stated["proof"]))
-        found = top(sha(b"\0", leaf.encode()), stated["index"], self.bundle["commitments"]["units"], proof)
-        need(found == self.log["units"], "commitment", code)
+        found = top(_sha(b"\0", leaf.encode()), stated["index"], self.bundle["commitments"]["units"], proof)
+        _need(found == self.log["units"], "commitment", code)
         self.check_included(events)
         for a, b in ((events[n - 1], events[n]) for n in range(1, len(events))):
-            need(a.index < b.index and a.sequence < b.sequence, "events_swapped", a.sequence, b.sequence)
+            _need(a.index < b.index and a.sequence < b.sequence, "events_swapped", a.sequence, b.sequence)
         results = self.bundle["results"] or {"deductions": [], "events": []}
         lines = {line["seq"] for line in results["deductions"] + results["events"] if line["unit"] == code}
         lost = sorted(lines - {event.sequence for event in events}) or "?"
-        need(len(events) >= stated["count"], "event_left_out", code, stated["count"], len(events), lost)
-        same = sha(*(event.leaf for event in events)).hex() == stated["hash"]
-        need(same and {event.subject for event in events} <= {code}, "commitment", code)
+        _need(len(events) >= stated["count"], "event_left_out", code, stated["count"], len(events), lost)
+        same = _sha(*(event.leaf for event in events)).hex() == stated["hash"]
+        _need(same and {event.subject for event in events} <= {code}, "commitment", code)
         yield "complete", code, len(events)
 
     def check_included(self, events: list[Event]) -> None:
@@ -275,8 +264,8 @@ class Unit:
             places = [(event, event.proof), *((other, p) for other in events for p in (event.proof, other.proof))]
             fits = (n for n, p in places if top(event.leaf, n.index, self.log["size"], p) == self.log["root"])
             other = next(fits, None)
-            need(other, "event_changed", event.sequence)
-            need(other is event, "events_swapped", event.sequence, other and other.sequence)
+            _need(other, "event_changed", event.sequence)
+            _need(other is event, "events_swapped", event.sequence, other and other.sequence)
             event.read()
 
     def _standing(self, kind: str, item: str = "") -> list[Event]:
@@ -292,8 +281,7 @@ class Unit:
             found = held.get((named["source"], named["id"]))
             same = found and found.subject == event.subject and found.admitted and not found.revoked
             return bool(found and same and self.refers(event, found))
-        void = event.sequence in self.bundle["void_sequences"]
-        return not void and (event.type != "assessment.opened" or event.index == 0)
+        return event.sequence not in self.void and (event.type != "assessment.opened" or event.index == 0)
 
     def refers(self, event: Event, found: Event) -> bool:
         """Carry out a revocation, an appeal or a decision on what it names; False if it is void."""
@@ -309,7 +297,7 @@ class Unit:
         target, revised = found.target, event.data["outcome"] == "revised"
         if found.type != "appeal.filed" or found.decision or not target or target.revoked:
             return False
-        if fits := not revised or self.may_be(target, Fraction(event.data["points"])):
+        if fits := not revised or self._may_be(target, Fraction(event.data["points"])):
             found.decision, event.target = event, found
         return fits
 
@@ -317,18 +305,18 @@ class Unit:
         """Check rulebook, roster row, readings and void events against what the log says."""
         book, opened = self.book, [event.data for event in self._standing("assessment.opened")]
         same = all(book == data["rulebook"] for data in opened)
-        need(same and sha(canonical(book)).hex() == self.log["rulebook"], "rulebook", book["id"])
+        _need(same and _digest(book) == self.log["rulebook"], "rulebook", book["id"])
         row = [self.code, *(self.roster[key] for key in ROW[1:])]
         rows = [[each[key] for key in ROW] for data in opened for each in data["roster"]] if opened else [row]
-        need(self.roster["unit"] == self.code and row in rows, "roster", self.code)
+        _need(self.roster["unit"] == self.code and row in rows, "roster", self.code)
         yield from (("agrees", "rulebook"), ("agrees" if opened else "word?", "roster"))
         adopted = {event.data["reading"]: event.data["value"] for event in self._standing("reading.adopted")}
         for each in book["reading"]:
             expected, found = adopted.get(each["name"], each["values"][0]), self.readings.get(each["name"])
-            need(found == expected, "readings", each["name"], expected, found)
-        void, final = set(self.bundle["void_sequences"]), {e.sequence for e in self.events if e.stage == "finalised"}
-        need(void <= final, "void", sorted(void - final))
-        yield from [("word?", f"void_sequences {sorted(void)} / {sorted(final)}")] if final else []
+            _need(found == expected, "readings", each["name"], expected, found)
+        final = {event.sequence for event in self.events if event.stage == "finalised"}
+        _need(self.void <= final, "void", sorted(self.void - final))
+        yield from [("word?", f"void_sequences {sorted(self.void)} / {sorted(final)}")] if final else []
 
     def _rule(self, item: dict[str, Any], name: str) -> str:
         value: str = item.get("rules", {}).get(name, "")
@@ -337,44 +325,36 @@ class Unit:
     def _full(self, item: dict[str, Any]) -> Fraction:  # the basic points (基本分); the year-end's follow its scale
         return Fraction(self._rule(item, "scale") or item["points"]["value"])
 
-    def worth(self, event: Event, claimed: bool = False) -> Fraction:
-        """Return the points of a deduction or the value of a rating, as revised on appeal or as claimed."""
+    def _worth(self, event: Event, claimed: bool = False) -> Fraction:  # a deduction's points, a rating's value
         data = event.data if claimed or event.ruling()["outcome"] != "revised" else event.ruling()
         points = data.get("value") or data.get("points")
-        return Fraction(points or one(self.items[event.item]["ground"], data["ground"])["points"])
+        return Fraction(points or _one(self.items[event.item]["ground"], data["ground"])["points"])
 
-    def may_be(self, event: Event, points: Fraction) -> bool:
-        """Whether a decision may put these points in place of an event's."""
+    def _may_be(self, event: Event, points: Fraction) -> bool:  # what a decision may put in its place
         item = self.items[event.item]
         if item["method"] == "deduct":
-            return points <= self.worth(event, claimed=True)
+            return points <= self._worth(event, claimed=True)
         least, most = (Fraction(item.get("value", {"min": 0, "max": 1})[end]) for end in ("min", "max"))
-        binary = item["method"] == "checklist" and one(item["component"], event.data["component"]).get("binary")
+        binary = item["method"] == "checklist" and _one(item["component"], event.data["component"]).get("binary")
         return points in (0, 1) if binary else least <= points <= most
 
-    def charge(self, item: dict[str, Any], seen: dict[str, Fraction]) -> Fraction:
-        """Return a matter's charge: its dearest chain of grounds, or the sum of all."""
-        chains = dict.fromkeys((ground.get("branch", "all") for ground in item["ground"]), ZERO)
-        for ground in item["ground"]:
-            chains[ground.get("branch", "all")] += seen.get(ground["code"], ZERO)
-        return max(chains.values()) if self._rule(item, "matter") == "chain" else sum(chains.values(), ZERO)
-
     def deduct(self, item: dict[str, Any]) -> Fraction:
-        """Return what is left after each line's increase of its matter's charge, cut by cap, then by balance."""
-        each, separate = self._rule(item, "matter") == "each", self._rule(item, "pool") == "separate"
+        """Return what is left after each line's increase of the matter's dearest chain, cut by cap and balance."""
+        mode, separate = self._rule(item, "matter"), self._rule(item, "pool") == "separate"
         balance = {o: Fraction(p) for o, p in item["share"].items()} if separate else {"": self._full(item)}
         caps = {node["cap_group"]: Fraction(node["cap"]) for node in item.get("node", [])}
-        matters: dict[Any, dict[str, Fraction]] = {}
+        matters: dict[Any, dict[str, dict[str, Fraction]]] = {}
         for event in self._standing("deduction.recorded", item["code"]):
-            ground, purse = one(item["ground"], event.data["ground"]), event.office if separate else ""
-            seen = matters.setdefault(event.index if each else event.data["matter"], {})
-            if ground.get("requires") and ground["requires"] not in seen:
+            ground, purse = _one(item["ground"], event.data["ground"]), event.office if separate else ""
+            chains = matters.setdefault(event.index if mode == "each" else event.data["matter"], {})
+            seen = chains.setdefault(ground.get("branch", "all") if mode == "chain" else "", {})
+            if ground.get("requires") and not any(ground["requires"] in chain for chain in chains.values()):
                 continue
-            before = self.charge(item, seen)
-            seen[ground["code"]] = max(seen.get(ground["code"], ZERO), self.worth(event))
-            cost = self.charge(item, seen) - before
+            before = max(sum(chain.values(), ZERO) for chain in chains.values())
+            seen[ground["code"]] = max(seen.get(ground["code"], ZERO), self._worth(event))
+            cost = max(sum(chain.values(), ZERO) for chain in chains.values()) - before
             if caps:
-                group = one(item["node"], event.data["node"])["cap_group"]
+                group = _one(item["node"], event.data["node"])["cap_group"]
                 cost = min(cost, caps[group])
                 caps[group] -= cost
             balance[purse] -= min(cost, balance[purse])
@@ -385,13 +365,12 @@ class Unit:
         panel, latest = item["method"] in ("mean", "weighted_mean"), {}
         for event in self._standing("rating.recorded", item["code"]):
             part = next((event.data[key] for key in ("case", "group", "component") if key in event.data), "")
-            latest[part, event.data["rater"] if panel else ""] = self.worth(event)
+            latest[part, event.data["rater"] if panel else ""] = self._worth(event)
         return latest
 
-    def alone(self, item: dict[str, Any], values: dict[tuple[str, str], Fraction]) -> Fraction:
-        """Return the points of a rated item that needs no other unit."""
-        parts = {}
-        for part, _ in values:
+    def _alone(self, item: dict[str, Any], values: dict[tuple[str, str], Fraction]) -> Fraction:
+        parts: dict[str, Fraction] = {}
+        for part in {part for part, _ in values}:
             panel = sorted(value for (p, _), value in values.items() if p == part)
             panel = panel[1:-1] if self._rule(item, "mean") == "trimmed" and len(panel) >= 3 else panel
             parts[part] = sum(panel, ZERO) / len(panel)
@@ -404,41 +383,39 @@ class Unit:
             best = sum((weight * parts[p] for p, weight in weights.items()), ZERO) / sum(weights.values(), ZERO)
         return best * self._full(item) / Fraction(item["value"]["max"])
 
-    def compared(self, item: dict[str, Any], row: Any) -> Fraction:
+    def _compared(self, item: dict[str, Any], row: Any) -> Fraction:
         """Return the points that a unit's place among the units of its pool gives."""
         keys = ROW[1:] if item["method"] == "rank_step" else ROW[1:2] if self._rule(item, "pool") == "category" else ()
         rows, value = self.bundle["cross_unit"][item["code"]], Fraction(row["value"])
         pool = [Fraction(other["value"]) for other in rows if all(other[key] == row[key] for key in keys)]
-        above, tied = sum(v > value for v in pool), pool.count(value)
+        above = sum(other > value for other in pool)
         if item["method"] == "bands":
             rounding, shares = self._rule(item, "rounding"), [len(pool) * Fraction(b["share"]) for b in item["band"]]
             half, quotas = Fraction(rounding == "cumulative_half_up", 2), [int(share) for share in shares]
-            order = sorted(range(len(shares)), key=lambda k: (quotas[k] - shares[k], k))
-            for k in order[: len(pool) - sum(quotas)]:
+            for k in sorted(range(len(shares)), key=lambda k: quotas[k] - shares[k])[: len(pool) - sum(quotas)]:
                 quotas[k] += 1
             sizes = quotas if rounding == "largest_remainder" else shares
             bands = [(int(sum(sizes[: k + 1]) + half), band["points"]) for k, band in enumerate(item["band"])]
             return next(Fraction(points) for end, points in bands if above < end)
         if item["method"] == "scaled":
             return max(ZERO, self._full(item) - Fraction(self._rule(item, "step")) * above)
-        step, last = Fraction(item["step"]["value"]), above + (tied if self._rule(item, "ties") == "average" else 1)
-        linear, places = self._rule(item, "step") == "linear", range(above, last)
-        return self._full(item) * sum((max(ZERO, 1 - step * n) if linear else (1 - step) ** n for n in places), ZERO) / len(places)
+        step, linear = Fraction(item["step"]["value"]), self._rule(item, "step") == "linear"
+        places = range(above, above + (pool.count(value) if self._rule(item, "ties") == "average" else 1))
+        steps = (max(ZERO, 1 - step * n) if linear else (1 - step) ** n for n in places)
+        return self._full(item) * sum(steps, ZERO) / len(places)
 
     def reckon(self, item: dict[str, Any]) -> tuple[Fraction | None, str]:
         """Return an item's points, None without input, and its state; of an exempted rated item not yet its share."""
-        values, points = self.rated(item), None
-        closed = {event.office for event in self._standing("item.closed", item["code"])} >= set(item["offices"])
-        done = item["method"] == "deduct" or len(values) >= len(item.get("component", [0]))
-        if self._standing("item.exempted", item["code"]):
+        code, values = item["code"], self.rated(item)
+        closed = {event.office for event in self._standing("item.closed", code)} >= set(item["offices"])
+        none = closed and self._rule(item, "cases") == "best"  # no case was submitted: 0
+        done = none or item["method"] == "deduct" or len(values) >= len(item.get("component", [0]))
+        if self._standing("item.exempted", code):
             return self._full(item), "exempt"
-        if item["method"] == "deduct":
-            points = self.deduct(item)
-        elif values:
+        points = self.deduct(item) if item["method"] == "deduct" else ZERO if none else None
+        if values:
             row = {**self.roster, "value": next(iter(values.values()))}
-            points = half_up(self.compared(item, row) if item["code"] in self.compares else self.alone(item, values))
-        elif closed and self._rule(item, "cases") == "best":
-            points, done = ZERO, True
+            points = _half_up(self._compared(item, row) if code in self.compares else self._alone(item, values))
         return points, "scored" if closed and done else "pending"
 
     def check_stated(self) -> Iterator[tuple[Any, ...]]:
@@ -452,15 +429,15 @@ class Unit:
             pool = [each for each in left if each["part"] == item["part"]] or [e for e in left if e["part"] not in late]
             if state == "exempt" and item["method"] != "deduct" and pool:
                 got = sum((found[each["code"]][0] or ZERO for each in pool), ZERO)
-                came = half_up(self._full(item) * got / sum(map(self._full, pool), ZERO))
-            mine, theirs = {"points": None if came is None else text(came), "state": state}, stated["items"][code]
-            need(mine == theirs, "result_forged", code, theirs, mine)
+                came = _half_up(self._full(item) * got / sum(map(self._full, pool), ZERO))
+            mine, theirs = {"points": None if came is None else _text(came), "state": state}, stated["items"][code]
+            _need(mine == theirs, "result_forged", code, theirs, mine)
             yield ("points", code, *mine.values())
             sums[item["part"] in late] += came or 0
         daily, year_end, scale = (Fraction(formula[k]["value"]) for k in ("daily_weight", "year_end_weight", "scale"))
-        final = text((sums[False] * daily + sums[True] * year_end) * scale, 8)
-        for name, total in (("daily", text(sums[False])), ("year_end", text(sums[True])), ("final", final)):
-            need(stated[name] == total, "result_forged", name, stated[name], total)
+        final = _text((sums[False] * daily + sums[True] * year_end) * scale, 8)
+        for name, total in (("daily", _text(sums[False])), ("year_end", _text(sums[True])), ("final", final)):
+            _need(stated[name] == total, "result_forged", name, stated[name], total)
             yield "points", name, total, ""
 
     def check_units(self) -> Iterator[tuple[Any, ...]]:
@@ -471,26 +448,24 @@ class Unit:
             values = [] if self._standing("item.exempted", code) else list(self.rated(item).values())
             own = [([self.roster[key] for key in ROW], value) for value in values]
             mine = [([row[key] for key in ROW], Fraction(row["value"])) for row in rows if row["unit"] == self.code]
-            need(mine == own, "cross_unit", code, self.code)
+            _need(mine == own, "cross_unit", code, self.code)
             items = {name: row["items"][code] for name, row in units.items()}
             valued = sorted(name for name, each in items.items() if each["points"] and each["state"] != "exempt")
-            need(not units or valued == sorted(row["unit"] for row in rows), "cross_unit", code, "*")
+            _need(not units or valued == sorted(row["unit"] for row in rows), "cross_unit", code, "*")
             for row, other in ((row, units[row["unit"]]) for row in rows if units):
-                came = text(half_up(self.compared(item, row)))
+                came = _text(_half_up(self._compared(item, row)))
                 fits = all(other[key] == row[key] for key in ROW) and came == items[row["unit"]]["points"]
-                need(fits, "cross_unit", code, row["unit"])
+                _need(fits, "cross_unit", code, row["unit"])
             yield "agrees" if units else "word?", f"cross_unit {code} ({len(rows)})"
 
     def check_results(self) -> Iterator[tuple[Any, ...]]:
         """Check the whole results, where they are carried, against their signed digest and what is stated."""
         body = {k: v for k, v in self.bundle["results"].items() if k not in ("digest", "as_of", "refused")}
-        for name in ("deductions", "events"):
-            body[name] = [{key: value for key, value in line.items() if key != "why"} for line in body[name]]
-        found, row = sha(canonical(body)).hex(), one(body["units"], self.code, "unit")
-        need(found == self.log["results"], "result_forged", "digest", found, self.log["results"])
-        for key in (*ROW[1:], "items", "daily", "year_end", "final"):
-            expected = {**self.roster, **self.bundle["stated"]}[key]
-            need(row[key] == expected, "result_forged", key, row[key], expected)
+        said = {n: [{k: v for k, v in x.items() if k != "why"} for x in body[n]] for n in ("deductions", "events")}
+        found, row = _digest({**body, **said}), _one(body["units"], self.code, "unit")
+        _need(found == self.log["results"], "result_forged", "digest", found, self.log["results"])
+        for key, expected in {**self.bundle["stated"], **{key: self.roster[key] for key in ROW}}.items():
+            _need(row[key] == expected, "result_forged", key, row[key], expected)
         yield "agrees", "results"
 
 
@@ -503,14 +478,16 @@ def main() -> int:
     parser.add_argument("--lang", choices=("zh", "en"), default="zh")
     options = parser.parse_args()
     en = options.lang == "en"
+
+    def say(mark: str, name: str, *values: object) -> None:
+        sys.stdout.write(f"{mark} {name}: {SAYS[name][en].format(*values).rstrip()}\n")
+
     try:
         older = [path.read_text(encoding="utf-8") for path in options.checkpoint]
-        for name, *values in Unit(json.loads(options.bundle.read_bytes()), options.key, older).check():
-            mark = ("note" if en else "注意") if name.endswith("?") else "ok  " if en else "通过"
-            sys.stdout.write(f"{mark} {name}: {SAYS[name][en].format(*values).rstrip()}\n")
+        for line in Unit(json.loads(options.bundle.read_bytes()), options.key, older).check():
+            say(("note" if en else "注意") if line[0].endswith("?") else "ok  " if en else "通过", *line)
     except Failed as failed:
-        name, *values = failed.args
-        sys.stdout.write(f"{'FAIL' if en else '不符'} {name}: {SAYS[name][en].format(*values)}\n")
+        say("FAIL" if en else "不符", *failed.args)
         return 1
     except Exception as error:  # noqa: BLE001 - a bundle is a stranger's; whatever it breaks, it was not read
         sys.stdout.write(f"{'cannot be read' if en else '无法读取'}: {type(error).__name__}: {error}\n")
