@@ -142,6 +142,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "one_of": ("one of {0}", "其中之一：{0}"),
     "token": ("{0}, as in the subject it came on", "{0}，与其发送主题一致"),
+    "party": ("a source of the party {0}, whose subject it came on", "发送主题所属的{0}"),
+    "target": ("the source of the target, an office or the unit itself", "原事件的来源，即考核责任单位或本单位"),
     "only": ("only {0}", "仅限{0}"),
     "fault": ("what the contract asks", "符合约定"),
     "range": ("{0}", "{0}"),
@@ -172,12 +174,18 @@ def found(value: Any) -> Phrase:
 def shortened(value: Any) -> str:
     """A value as JSON, cut to a readable length."""
     text = json.dumps(value[: SHOWN_MAX + 1] if isinstance(value, str) else value, ensure_ascii=False)
-    return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "…"
+    return cut(text, SHOWN_MAX)
+
+
+def cut(text: str, most: int = 200) -> str:
+    """Cut a text where it gets too long to read."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def message(reason: Reason, path: str | None, expected: Phrase, seen: Phrase, lang: Language = "en") -> str:
     """The sentence of a refusal: what is wrong, where, what was expected and found, and what to do."""
     what, remedy = (pair[lang == "zh"] for pair in SENTENCES[reason])
+    path = path and cut(path)
     if lang == "zh":
         return f"{what}{f'（{path}）' if path else ''}：应为{say(expected, lang)}，实为{say(seen, lang)}。{remedy}"
     return f"{what}{f' ({path})' if path else ''}: expected {say(expected)}, found {say(seen)}. {remedy}"

@@ -27,7 +27,7 @@ from schemas.events import (
     Event,
     instant,
 )
-from schemas.refusals import ABSENT, Language, Phrase, Reason, Refusal, found, message, shortened
+from schemas.refusals import ABSENT, Language, Phrase, Reason, Refusal, cut, found, message, shortened
 from schemas.roster import Unit
 from schemas.rulebook import Item, Rulebook, RulebookError
 
@@ -253,7 +253,7 @@ def _rulebook(value: Any, path: str, _: Any) -> Fault | None:
     try:
         rulebooks.read(value)
     except RulebookError as error:
-        return Fault(Reason.BAD_FIELD, path, ("fault",), ("value", str(error)))
+        return Fault(Reason.BAD_FIELD, path, ("fault",), ("value", cut(str(error))))
     return None
 
 
@@ -262,7 +262,7 @@ def _roster(value: Any, path: str, data: dict[str, Any]) -> Fault | None:
     categories = [category["code"] for category in data["rulebook"]["category"]]
     for row, key, words in rosters.faults(value, categories):
         place = path + (f"[{row}]" if row is not None else "") + (f".{key}" if key else "")
-        return Fault(Reason.BAD_FIELD, place, ("fault",), ("value", words))
+        return Fault(Reason.BAD_FIELD, place, ("fault",), ("value", cut(words)))
     return None
 
 
@@ -665,11 +665,11 @@ class Checker:
     def _unauthorised(self, kind: Kind, shape: Shape, wire: Wire, topic: subjects.Intake | None) -> Fault:
         """Names the sources that may send the event, or that its subject lets through."""
         if topic is not None and subjects.party_of(wire.source) != topic.party:
-            expected: Phrase = ("only", f"the party {topic.party}")
+            expected: Phrase = ("party", topic.party)
         elif kind.owner == "unit":
             expected = ("only", subjects.UNITS + shortened(wire.subject).strip('"'))
         elif kind.owner == "target":
-            expected = ("value", "the source of the target")
+            expected = ("target",)
         else:
             expected = ("only", ", ".join(sorted(shape.sources)))
         return Fault(Reason.SOURCE_NOT_AUTHORISED, "source", expected, found(wire.source))
