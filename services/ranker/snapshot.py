@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -80,3 +81,13 @@ def _compare(con: duckdb.DuckDBPyConnection) -> None:
             f"增量结果与重算不符：{rows[0][:3]}。 / The scorer's points of {rows[0][0]}, item {rows[0][1]} differ from the"
             " recomputation. Stop the scorer, delete its file and let it fold the ledger again; report this as a bug."
         )
+
+
+def publish_as(made: Path, target: Path) -> None:
+    """Put a finished file at a name of the user's choice, across file systems too, whole or not at all."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(made, draft)
+        draft.rename(target)
+    finally:
+        draft.unlink(missing_ok=True)

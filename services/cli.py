@@ -1,0 +1,123 @@
+"""The command `wuxing`: stdout is data, stderr is talk; exit 0 done, 1 the answer is no, 2 wrong use, 3 could not."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from services.outcome import Exit, Stop
+from services.settings import language
+
+app = App(
+    name="wuxing",
+    help="Event-sourced assessment of public bodies. 机关考核：事件溯源、规则即数据、排名可复算。\n\n"
+    "stdout is data, stderr is talk. Exit 0 done, 1 the answer is no, 2 wrong use, 3 could not.\n\n"
+    "Start with: wuxing demo",
+    version="0.1.0",
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+)
+for name, place in {
+    "demo": "services.stack:demo",
+    "up": "services.stack:up",
+    "ingest": "services.stack:ingest",
+    "scorer": "services.stack:scorer",
+    "ranker": "services.stack:ranker",
+    "status": "services.stack:status",
+    "emit": "services.office.emit:emit",
+    "export": "services.audit.export:export",
+    "explain": "services.audit.statement:explain",
+}.items():
+    app.command(place, name=name)
+
+
+@app.command
+def score(  # noqa: PLR0913 - each is an option of the contract
+    file: Path,
+    *,
+    rulebook: Path | None = None,
+    roster: Path | None = None,
+    reading: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - read only
+    as_of: str | None = None,
+    format: Literal["json", "table"] = "json",  # noqa: A002 - the contract's word
+    snapshot: Path | None = None,
+    digest: bool = False,
+    strict: bool = False,
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Fold a file of events and rank: no server, the services' own code path. The line number is the sequence.
+
+    Example: wuxing score year.jsonl --reading step=geometric --format json
+
+    Parameters
+    ----------
+    file
+        Events, one CloudEvents JSON object a line.
+    rulebook
+        A rulebook.toml instead of the one the file opens with.
+    roster
+        A UTF-8 CSV with header unit,name,category,group instead of the one the file opens with.
+    reading
+        name=value, put over what was adopted; may be given more than once.
+    as_of
+        A line number, or a time: the state before the first event that occurred later.
+    format
+        The whole object of the contract, or tables to read.
+    snapshot
+        Also write the DuckDB file, with events, rules, views and results.
+    digest
+        Show the digest under the tables.
+    strict
+        Exit 1 when a line was refused.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    from services import score as command
+
+    return command.run(
+        file, rulebook=rulebook, roster=roster, readings=reading, as_of=as_of, form=format, snapshot=snapshot,
+        show_digest=digest, strict=strict, lang=language(lang),
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the contract's code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; every way it can end is an exit code, none a traceback."""
+    chosen = next((b for a, b in zip(arguments, arguments[1:], strict=False) if a == "--lang"), None)
+    lang = language(chosen)
+    try:
+        result: Any = app(arguments)
+    except Stop as stop:
+        print(stop.text[lang], file=sys.stderr)
+        return stop.code
+    except CycloptsError as error:
+        print(f"{error}\n{'用法' if lang == 'zh' else 'Usage'}: wuxing --help", file=sys.stderr)
+        return Exit.USE
+    except KeyboardInterrupt:
+        print("已中断。" if lang == "zh" else "Interrupted; nothing half-written is left.", file=sys.stderr)
+        return Exit.FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except Exception as error:
+        if known(error):
+            print(str(error), file=sys.stderr)
+            return Exit.FAILED
+        raise
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def known(error: Exception) -> bool:
+    """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a file that is no snapshot."""
+    names = {
+        "RulebookError", "RosterError", "ServerUnusable", "BrokerUnreachable", "StreamDiffers", "PartyRefused", "KeyUnsafe",
+        "HistoryChanged", "ProjectionDiffers", "WrongLastSequence", "AppendRefused", "AppendUnknown", "NoteError",
+    }
+    return isinstance(error, OSError) or type(error).__name__ in names

@@ -1,0 +1,21 @@
+"""How a command ends: its exit code of the contract, and the sentence that says why."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes: done, the answer is no, wrong use, could not."""
+
+    DONE = 0
+    NO = 1
+    USE = 2
+    FAILED = 3
+
+
+class Stop(Exception):  # noqa: N818 - it is no error of ours
+    """Ends a command with a code and a sentence in both languages; no traceback reaches a user."""
+
+    def __init__(self, code: Exit, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.code = code
+        self.text = {"en": en, "zh": zh}

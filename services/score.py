@@ -1,0 +1,133 @@
+"""The command `score`: folds a file of events without a server and prints the results."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from schemas.events import instant
+from schemas.refusals import Language, Refusal
+from schemas.roster import RosterError
+from schemas.roster import load as load_roster
+from schemas.rulebook import Rulebook, RulebookError
+from schemas.rulebook import load as load_rulebook
+from services import rules, tables
+from services.outcome import Exit, Stop
+from services.progress import Bar
+from services.ranker import snapshot as snapshots
+from services.ranker.results import computed
+from services.scorer import file
+from services.scorer.file import Folded
+from services.year import given
+
+
+def run(  # noqa: PLR0913 - each is an option of the command
+    path: Path,
+    *,
+    rulebook: Path | None,
+    roster: Path | None,
+    readings: list[str],
+    as_of: str | None,
+    form: Literal["json", "table"],
+    snapshot: Path | None,
+    show_digest: bool,
+    strict: bool,
+    lang: Language,
+) -> int:
+    """Fold, rank and print; see `wuxing score --help`."""
+    shipped = given("wenzhou-2013", None, None)
+    try:
+        book = load_rulebook(rulebook) if rulebook else None
+        categories = [category.code for category in (book or shipped.rulebook).category]
+        units = load_roster(roster, categories) if roster else None
+    except (RulebookError, RosterError) as error:
+        raise Stop(Exit.USE, str(error), str(error)) from None
+    time = as_of if as_of is not None and not (as_of.isascii() and as_of.isdigit()) else None
+    if time is not None and instant(time) is None:
+        raise Stop(
+            Exit.USE, f"--as-of: expected a line number or an RFC 3339 time with an offset, found {time!r}",
+            f"--as-of：应为行号或带时区的RFC 3339时间，实为{time!r}",
+        )
+    limit = int(as_of) if as_of is not None and time is None else None
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder, Bar(lang) as bar:
+        made = Path(folder) / "snapshot.duckdb" if snapshot else None
+        try:
+            folded = file.fold(
+                path, shipped, rulebook=book, roster=units, target=made, limit=limit,
+                keep_raw=snapshot is not None, progress=bar.step,
+            )
+        except OSError as error:
+            raise Stop(
+                Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
+            ) from None
+        options = _options(readings, folded.year.rulebook)
+        cut = _cut(folded, time)
+        rules.set_options(folded.con, options)
+        _print(folded, cut, form, show_digest=show_digest, lang=lang)
+        if made and snapshot:
+            _write_snapshot(folded, cut, made, snapshot)
+    refused = [one for one in folded.refused if (one.line or 0) <= cut]
+    return Exit.NO if strict and (refused or _conflicts(folded, cut)) else Exit.DONE
+
+
+def _options(readings: list[str], book: Rulebook) -> dict[str, str]:
+    """The readings of `name=value`; an unknown name or value is wrong use."""
+    known, found = book.readings(), {}
+    for text in readings:
+        name, _, value = text.partition("=")
+        if value not in known.get(name, ()):
+            expected = f"one of {', '.join(known[name])}" if name in known else f"name=value of {', '.join(known)}"
+            raise Stop(
+                Exit.USE, f"--reading {text}: expected {expected}", f"--reading {text}：没有这一读法或取值，应为{expected}"
+            )
+        found[name] = value
+    return found
+
+
+def _cut(folded: Folded, time: str | None) -> int:
+    """The last line of the state asked for: before the first accepted event that occurred later than a time."""
+    if time is None:
+        return folded.lines
+    row = folded.con.execute(
+        "SELECT min(seq) - 1 FROM event WHERE admission <> 'conflict' AND occurred > ?", [instant(time)]
+    ).fetchone()
+    return int(row[0]) if row and row[0] is not None else folded.lines
+
+
+def _conflicts(folded: Folded, cut: int) -> bool:
+    found = folded.con.execute("SELECT 1 FROM event WHERE admission = 'conflict' AND seq <= ? LIMIT 1", [cut]).fetchall()
+    return bool(found)
+
+
+def _print(folded: Folded, cut: int, form: str, *, show_digest: bool, lang: Language) -> None:
+    refused: list[Refusal] = [one for one in folded.refused if (one.line or 0) <= cut]
+    with rules.compute(folded.con, as_of=cut):
+        if form == "table" and not show_digest:
+            tables.ranking(folded.con, folded.year, len(refused), lang)
+            return
+        found = computed(
+            folded.con, assessment=folded.year.assessment, rulebook=folded.year.rulebook.id, as_of=cut,
+            refused=refused, lang=lang,
+        )
+        if form == "json":
+            sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+        else:
+            tables.ranking(folded.con, folded.year, len(refused), lang)
+            print(f"digest {found.digest}")
+
+
+def _write_snapshot(folded: Folded, cut: int, made: Path, target: Path) -> None:
+    """Write the snapshot beside its name and rename it, so that a file of that name is whole."""
+    con = folded.con
+    con.execute("DELETE FROM event WHERE seq > ?", [cut])
+    snapshots.complete(con, folded.year, cut)
+    con.execute("CHECKPOINT")
+    con.close()
+    try:
+        snapshots.publish_as(made, target)
+    except OSError as error:
+        raise Stop(
+            Exit.FAILED, f"{target}: cannot be written: {error.strerror}", f"{target}：无法写入：{error.strerror}"
+        ) from None
