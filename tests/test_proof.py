@@ -10,11 +10,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import rulebook
 from services.audit import merkle, note, verifier
+from tests import oracle
+from tests.nasty import years
+from tests.oracle import digest_of
 
 # The reference inputs and roots of certificate-transparency (merkle/testonly/reference.go and merkle_tree_test.cc).
 INPUTS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
@@ -152,6 +156,7 @@ EXAMPLE = (
     "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n"
     "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
+PRIVATE = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
 CHECKPOINT = note.Checkpoint("example.org/wuxing", 8, bytes.fromhex(ROOTS[8]), b"\7" * 32, "0" * 64, "f" * 64)
 
 
@@ -236,8 +241,8 @@ def test_what_is_not_a_signed_note_is_refused(text, signer):
 
 @pytest.mark.parametrize(("old", "new"), [
     ("\n8\n", "\n08\n"), ("\n8\n", "\n-8\n"), ("XcnaeacG", "XcnaeacGAAAA"), ("units ", "unit "),
-    ("results 0", "results 0a"), ("rulebook f", "rulebook F"), ("units ", "\nunits "), ("results", "units"),
-    ("example.org/wuxing\n8\n", ""),
+    ("results 0", "results 0a"), ("rulebook f", "rulebook F"), ("units ", "\nunits "),
+    ("results", "units"), ("example.org/wuxing\n8\n", ""),
 ])
 def test_what_is_not_a_checkpoint_is_refused(old, new):
     with pytest.raises(note.NoteError):
@@ -253,7 +258,7 @@ def test_the_units_commit_to_count_and_order_also_without_events():
     assert found.of("U2")[0].digest == sha256(LEAVES[0] + LEAVES[2]).hexdigest()
 
 
-# -- A bundle made by hand over the worked example, and what the verifier says of it ------------------------------------
+# -- A bundle made by hand over the worked example, and what the verifier says of it
 
 EXAMPLE_DIR = Path(__file__).parent / "regulation" / "worked-example"
 LINES = (EXAMPLE_DIR / "events.jsonl").read_bytes().splitlines()
@@ -283,46 +288,60 @@ def event(kind, subject, source, name, /, **data):
 class Publisher:
     """A log with its key: makes checkpoints at any size, and the bundle of one unit."""
 
-    def __init__(self, key, raws, results=None):
-        self.key, self.raws, self.results = key, list(raws), results
+    def __init__(self, key, raws, *, roster=ROSTER, sequences=None, results=None, readings=READINGS, book=BOOK):
+        self.key, self.raws, self.roster, self.results, self.readings = key, list(raws), roster, results, readings
+        self.sequences, self.book = sequences or range(1, len(self.raws) + 1), book
         self.leaves = [merkle.leaf_hash(raw) for raw in self.raws]
-        self.subjects = [json.loads(raw)["subject"] for raw in self.raws]
-        self.units = note.unit_commitments(zip(self.subjects, self.leaves, strict=True), [*ROSTER, "assessment"])
+        self.bodies = [json.loads(raw) for raw in self.raws]
+        self.subjects = [body["subject"] for body in self.bodies]
+        self.units = note.unit_commitments(zip(self.subjects, self.leaves, strict=True), [*roster, "assessment"])
+        self.tree = merkle.Tree(self.leaves)
 
     def checkpoint(self, size=None):
         n = len(self.raws) if size is None else size
         top = merkle.root(self.leaves[:n])
-        text = note.Checkpoint("example.org/wuxing", n, top, self.units.root, digest(self.results), digest(BOOK)).text()
-        return note.sign(text, self.key)
+        digests = digest_of(self.results) if self.results else "0" * 64, digest(self.book)
+        return note.sign(note.Checkpoint("example.org/wuxing", n, top, self.units.root, *digests).text(), self.key)
 
-    def entry(self, tree, at):
-        raw, proof = self.raws[at], tree.inclusion(at)
-        return {"sequence": at + 1, "index": at, "raw": base64.b64encode(raw).decode(), "proof": [p.hex() for p in proof]}
+    def entry(self, at):
+        raw, proof = base64.b64encode(self.raws[at]).decode(), [node.hex() for node in self.tree.inclusion(at)]
+        return {"sequence": self.sequences[at], "index": at, "raw": raw, "proof": proof}
+
+    def entries(self, code):
+        return [self.entry(at) for at, subject in enumerate(self.subjects) if subject == code]
+
+    def held(self, unit):
+        """Events of other units that first held what an event of this list repeats."""
+        first = {}
+        for at, body in enumerate(self.bodies):
+            first.setdefault((body["source"], body["id"]), at)
+        listed = [body for body in self.bodies if body["subject"] in (unit, "assessment")]
+        holders = {first[body["source"], body["id"]] for body in listed}
+        return [self.entry(at) for at in sorted(holders) if self.subjects[at] not in (unit, "assessment")]
 
     def commitment(self, code):
         one, at, proof = self.units.of(code)
-        return {"count": one.count, "hash": one.digest, "index": at, "proof": [p.hex() for p in proof]}
+        return {"count": one.count, "hash": one.digest, "index": at, "proof": [node.hex() for node in proof]}
 
     def values(self, item):
-        rated = [json.loads(raw) for raw in self.raws if b"rating.recorded" in raw]
-        rows = {e["subject"]: e["data"]["value"] for e in rated if e["data"]["item"] == item}
-        keys = ("unit", "category", "group")
-        return [{**{key: ROSTER[unit][key] for key in keys}, "value": value} for unit, value in sorted(rows.items())]
+        rated = [body for body in self.bodies if body["type"] == "rating.recorded.v1" and body["data"]["item"] == item]
+        return self.rows({body["subject"]: body["data"]["value"] for body in rated})
+
+    def rows(self, values):
+        return [{**self.row(unit), "value": value} for unit, value in sorted(values.items())]
+
+    def row(self, unit):
+        return {key: self.roster[unit][key] for key in ("unit", "category", "group")}
 
     def bundle(self, unit="U042", stated=STATED, **changes):
-        tree = merkle.Tree(self.leaves)
-        of = {code: [n for n, each in enumerate(self.subjects) if each == code] for code in (unit, "assessment")}
+        parts = {"unit": self.commitment(unit), "assessment": self.commitment("assessment")}
         return {
             "version": "wuxing-bundle-1", "checkpoint": self.checkpoint(), "keys": [str(self.key.verifier)],
-            "consistency": [], "size": tree.size, "unit": unit,
-            "roster": {key: ROSTER[unit][key] for key in ("unit", "category", "group")},
-            "events": [self.entry(tree, n) for n in of[unit]], "held": [], "void_sequences": [],
-            "year_events": [self.entry(tree, n) for n in of["assessment"]],
-            "commitments": {
-                "units": len(self.units.sorted), "unit": self.commitment(unit),
-                "assessment": self.commitment("assessment"),
-            },
-            "rulebook": BOOK, "readings": READINGS, "cross_unit": {code: self.values(code) for code in ("1.5", "5.1")},
+            "consistency": [], "size": self.tree.size, "unit": unit, "roster": self.row(unit),
+            "events": self.entries(unit), "year_events": self.entries("assessment"), "held": self.held(unit),
+            "void_sequences": [], "commitments": {"units": len(self.units.sorted), **parts},
+            "rulebook": self.book, "readings": self.readings,
+            "cross_unit": {code: self.values(code) for code in ("1.5", "5.1")} if "cross_unit" not in changes else {},
             "results": self.results, "stated": copy.deepcopy(stated), **changes,
         }
 
@@ -433,3 +452,123 @@ def test_a_forged_total_is_named(publisher, total):
     bundle = publisher.bundle()
     bundle["stated"][total] = "12.00000000"
     assert found(bundle) == ("result_forged", total, "12.00000000", STATED[total])
+
+
+def scored(data, roster):
+    """A publisher of what the oracle accepts of a file, with the oracle's results; and the bundles' other parts."""
+    lines = oracle.split_lines(data)
+    book = oracle.read_book(lines, oracle.Book(oracle.Ledger([dict(row) for row in roster]), "a", "r", [], 0), set())
+    results = oracle.score(data, roster=roster)
+    conflicts = [row["line"] for row in book.refused if row["reason"] == "conflict"]
+    sequences = sorted([*(each.seq for each in book.ledger.events), *conflicts])
+    key = note.Signer("example.org/wuxing", note.ED25519, PRIVATE)
+    raws, units = [lines[n - 1] for n in sequences], {row["unit"]: row for row in roster}
+    publisher = Publisher(key, raws, roster=units, sequences=sequences, results=results, readings=results["readings"])
+    void = [each.seq for each in book.ledger.events if each.void and each.data.get("stage") == "finalised"]
+    year = oracle.Year(book.ledger, {})
+    compared = {code: year.ranked_values(code) for code in ("1.5", "3.1", "5.1")}
+    shown = {code: {unit: oracle.show(each, 6) for unit, each in values.items()} for code, values in compared.items()}
+    cross = {code: publisher.rows(values) for code, values in shown.items()}
+    return publisher, {"void_sequences": void, "cross_unit": cross}
+
+
+def stated_of(results, unit):
+    row = next(row for row in results["units"] if row["unit"] == unit)
+    return {key: row[key] for key in ("items", "daily", "year_end", "final")}
+
+
+@settings(max_examples=25, deadline=None)
+@given(years(units=8, events=200), st.data())
+def test_in_any_year_a_unit_s_bundle_comes_to_what_the_oracle_says(year, data):
+    publisher, parts = scored(*year)
+    for unit in data.draw(st.lists(st.sampled_from(sorted(publisher.roster)), min_size=1, max_size=3, unique=True)):
+        bundle = publisher.bundle(unit, stated_of(publisher.results, unit), **parts)
+        assert found(bundle) is None
+        assert found({**bundle, "results": None}) is None
+        if len(bundle["events"]) > 1:
+            assert found({**bundle, "events": bundle["events"][:-1]})[0] == "event_left_out"
+
+
+def worked():
+    """The worked example with the whole results carried."""
+    publisher, parts = scored((EXAMPLE_DIR / "events.jsonl").read_bytes(), list(ROSTER.values()))
+    return publisher.bundle(**parts)
+
+
+def test_with_the_whole_results_the_event_left_out_and_the_forged_row_are_named():
+    assert found(worked()) is None
+    bundle = worked()
+    del bundle["events"][2]
+    assert found(bundle) == ("event_left_out", "U042", 35, 34, [3])
+    bundle = worked()
+    bundle["results"]["units"][41]["final"] = "11.00000000"
+    assert found(bundle)[:2] == ("result_forged", "digest")
+    bundle = worked()
+    bundle["stated"]["final"] = "11.00000000"
+    assert found(bundle)[:2] == ("result_forged", "final")
+
+
+@pytest.mark.parametrize("unit", ["U042", "U001", "U105"])
+def test_the_values_of_other_units_are_held_against_the_signed_results(unit):
+    bundle = worked()
+    row = next(row for row in bundle["cross_unit"]["5.1"] if row["unit"] == unit)
+    row["value"] = "99.5"
+    assert found(bundle)[:2] == ("cross_unit", "5.1")
+    bundle["cross_unit"]["5.1"].remove(row)
+    assert found(bundle)[:2] == ("cross_unit", "5.1")
+
+
+def test_what_the_checkpoint_does_not_say_is_named(publisher, signer, witness):
+    bundle = publisher.bundle()
+    other = {**BOOK, "name": {"zh": "x", "en": "x"}}
+    assert found({**bundle, "rulebook": other}) == ("rulebook", BOOK["id"])
+    geometric = {**READINGS, "step": "geometric"}
+    assert found({**bundle, "readings": geometric}) == ("readings", "step", "linear", "geometric")
+    assert found({**bundle, "void_sequences": [244]}) == ("void", [244])
+    assert found({**bundle, "version": "1"})[0] == "version"
+    stranger = publisher.bundle(checkpoint=publisher.checkpoint().replace("wuxing\n261", "wuxing\n262"))
+    assert found(stranger)[0] == "signature"
+    assert found(bundle, keys=[str(witness.verifier)]) == ("signature", "example.org/wuxing")
+    assert found(bundle, keys=[str(signer.verifier)]) is None
+    forged = copy.deepcopy(bundle)
+    forged["commitments"]["unit"]["count"] = 34
+    del forged["events"][-1]
+    assert found(forged) == ("commitment", "U042")
+
+
+def test_witnesses_are_listed_with_their_time(publisher, signer, witness):
+    keys = [str(signer.verifier), str(witness.verifier)]
+    bundle = publisher.bundle(checkpoint=note.cosign(publisher.checkpoint(), witness, 1_388_500_000), keys=keys)
+    [signers] = [line[2] for line in verifier.Unit(bundle, [], []).check() if line[0] == "signed"]
+    assert signers.endswith(f", {witness.name}+{witness.verifier.id.hex()} @1388500000")
+    body, _, lines = bundle["checkpoint"].rpartition("\n\n")
+    assert found({**bundle, "checkpoint": f"{body}\n\n{lines.replace('AAAA', 'AAAB')}"})[0] == "signature"
+
+
+def test_what_assessment_opened_says_of_rulebook_and_roster_must_agree(signer):
+    data = {"assessment": "a", "rulebook": BOOK, "roster": list(ROSTER.values())}
+    opened = event("assessment.opened", "assessment", "/offices/chuangjian", "open", **data)
+    publisher = Publisher(signer, [opened, *LINES])
+    assert found(publisher.bundle()) is None
+    moved = {**ROSTER["U042"], "group": "B9"}
+    cross = {code: publisher.values(code) for code in ("1.5", "5.1")}
+    assert found(publisher.bundle(roster=moved, cross_unit=cross)) == ("roster", "U042")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"version": "wuxing-bundle-1"}', "\udcff", "[" * 100_000])
+def test_what_is_no_bundle_exits_2_without_a_traceback(text, tmp_path):
+    (tmp_path / "bundle.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    command = [sys.executable, "-I", verifier.__file__, "bundle.json", "--lang", "en"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("cannot be read: ")
+
+
+@given(st.binary(max_size=200), st.integers(0, 511))
+def test_the_verifier_s_ed25519_agrees_with_the_library(message, bit):
+    public, signature = PRIVATE.public_key().public_bytes_raw(), PRIVATE.sign(message)
+    flipped = bytearray(signature)
+    flipped[bit // 8] ^= 1 << bit % 8
+    assert verifier.Ed25519().signed(public, message, signature)
+    assert not verifier.Ed25519().signed(public, message, bytes(flipped))
+    assert not verifier.Ed25519().signed(public, message + b"x", signature)
