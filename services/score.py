@@ -103,8 +103,9 @@ def _conflicts(folded: Folded, cut: int) -> bool:
 
 def _print(folded: Folded, cut: int, form: str, *, show_digest: bool, lang: Language) -> None:
     refused: list[Refusal] = [one for one in folded.refused if (one.line or 0) <= cut]
-    with rules.compute(folded.con, as_of=cut):
-        if form == "table" and not show_digest:
+    brief = form == "table" and not show_digest
+    with rules.compute(folded.con, as_of=cut, upto="assessment_state" if brief else None):
+        if brief:
             tables.ranking(folded.con, folded.year, len(refused), lang)
             return
         found = computed(

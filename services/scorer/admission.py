@@ -29,20 +29,21 @@ def admit(con: duckdb.DuckDBPyConnection, incoming: pa.Table) -> None:
     """
     con.register("arriving", incoming)
     con.execute(_INCOMING)
-    con.unregister("arriving")
     con.execute(_REPEATED)
     finals = con.execute(
         "SELECT seq FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND stage = 'finalised' ORDER BY seq", [STAGE]
     ).fetchall()
+    done = 0
     for (upto,) in finals:
-        _append(con, upto - 1, None)
-        _append(con, upto, _obstacles(con, upto - 1))
-    _append(con, FOR_EVER, None)
-    con.execute("DROP TABLE incoming; DROP TABLE repeated")
+        done = _append(con, done, upto - 1, None)
+        done = _append(con, done, upto, _obstacles(con, upto - 1))
+    _append(con, done, FOR_EVER, None)
+    con.execute("DROP VIEW incoming; DROP TABLE repeated")
+    con.unregister("arriving")
 
 
 _PLAIN = [name for name in rules.EVENT_COLUMNS if name not in rules.JUDGED_COLUMNS]
-_INCOMING = "CREATE TEMP TABLE incoming AS SELECT {} FROM arriving".format(
+_INCOMING = "CREATE TEMP VIEW incoming AS SELECT {} FROM arriving".format(
     ", ".join(
         f"TRY_CAST({name} AS {kind}) AS {name}" if kind.startswith("DECIMAL") else name
         for name, kind in rules.EVENT_COLUMNS.items() if name in _PLAIN
@@ -71,12 +72,13 @@ WITH holder AS (
   WHERE admission IN ('admitted', 'void')
   UNION ALL
   SELECT seq, source, id, type, unit, item, component, ground, points, NULL FROM incoming ANTI JOIN repeated USING (seq)
+  WHERE seq > ?
 )
 SELECT n.seq, n.type, n.source, n.unit, n.item, n.stage, n.outcome, n.points,
        t.seq, t.type, t.unit, t.source, t.item, t.admission
 FROM incoming n ANTI JOIN repeated USING (seq)
 LEFT JOIN holder t ON t.source = n.target_source AND t.id = n.target_id
-WHERE n.type IN ? AND n.seq <= ? ORDER BY n.seq
+WHERE n.type IN ? AND n.seq > ? AND n.seq <= ? ORDER BY n.seq
 """
 #: The points a revised decision may set: up to the claimed for a deduction, the range of the value for a rating.
 _RANGES = """
@@ -105,7 +107,7 @@ LEFT JOIN (
                AND (b.item IS NULL OR (b.item = n.item AND b.source = n.source))
   WHERE n.type IN ? GROUP BY n.seq
 ) s ON s.seq = n.seq
-WHERE n.seq <= ? ORDER BY n.seq
+WHERE n.seq > ? AND n.seq <= ?
 """
 
 
@@ -253,8 +255,8 @@ _VOID: dict[str, Callable[[Reference, Standing], str | None]] = {
 }
 
 
-def _append(con: duckdb.DuckDBPyConnection, upto: int, obstacles: str | None) -> None:
-    """Judge the incoming events up to a sequence and move them into the event table.
+def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str | None) -> int:
+    """Judge the incoming events after `done` up to a sequence and append them; returns how far that is.
 
     `obstacles` is what stands in the way of the `finalised` at `upto`, null when nothing is.
     """
@@ -264,7 +266,7 @@ def _append(con: duckdb.DuckDBPyConnection, upto: int, obstacles: str | None) ->
         for seq, low, high, binary in con.execute(_RANGES, {"filed": FILED, "kinds": APPEALABLE}).fetchall()
     }
     judged: list[tuple[int, str | None, str | None, int | None]] = []
-    for row in con.execute(_REFERRING, [STEPWISE, upto]).fetchall():
+    for row in con.execute(_REFERRING, [done, STEPWISE, done, upto]).fetchall():
         ref = Reference(*row)
         final = ref.type == STAGE and ref.stage == "finalised"
         void = _VOID[ref.type](ref, now) if not final else "obstacles" if obstacles else None
@@ -275,7 +277,7 @@ def _append(con: duckdb.DuckDBPyConnection, upto: int, obstacles: str | None) ->
         judged.append((ref.seq, void, obstacles if final else None, target))
     judged += con.execute(
         "SELECT seq, 'not_first', NULL, NULL FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND seq >"
-        " least((SELECT min(seq) FROM incoming), coalesce((SELECT min(seq) FROM event), ?))", [OPENED, FOR_EVER]
+        " (SELECT least(min(seq), (SELECT min(seq) FROM event)) FROM incoming)", [OPENED]
     ).fetchall()
     barred = [("closed", item, source, *span) for (item, source), spans in now.closings.items() for span in spans]
     barred += [("finalised", None, None, *span) for span in now.finals]
@@ -285,10 +287,10 @@ def _append(con: duckdb.DuckDBPyConnection, upto: int, obstacles: str | None) ->
     _table(con, "barred", barred, {
         "void_reason": pa.string(), "item": pa.string(), "source": pa.string(), "seq_from": pa.int64(), "seq_upto": pa.int64(),
     })
-    con.execute(_APPEND, [[kind for kind in SCORING if kind != CLOSED], upto])
+    con.execute(_APPEND, [[kind for kind in SCORING if kind != CLOSED], done, upto])
     con.unregister("judged")
     con.unregister("barred")
-    con.execute("DELETE FROM incoming WHERE seq <= ?", [upto])
+    return upto
 
 
 def _table(con: duckdb.DuckDBPyConnection, name: str, rows: list[tuple[object, ...]], types: dict[str, pa.DataType]) -> None:

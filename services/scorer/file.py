@@ -1,5 +1,6 @@
 """Folds a file of events without a server: the line number is the sequence, the code path that of the services."""
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -167,6 +168,7 @@ class _Rule:
         raws: list[bytes | None] = []
         refused: list[Refusal] = []
         lines = _lines(chunk)
+        gc.disable()  # nothing here is cyclic, and a collection walks all of the chunk
         for line, raw in enumerate(lines, chunk.line):
             found = (after if line > self.first else before).check(raw)
             if isinstance(found, Event):
@@ -175,7 +177,9 @@ class _Rule:
                 raws.append(raw if chunk.keep_raw else None)
             else:
                 refused.append(msgspec.structs.replace(found, line=line))
-        return store.table(sequences, [None] * len(events), events, raws), refused, len(lines)
+        found_table = store.table(sequences, [None] * len(events), events, raws)
+        gc.enable()
+        return found_table, refused, len(lines)
 
 
 def _lines(chunk: _Chunk) -> list[bytes]:

@@ -1,11 +1,10 @@
 """The DuckDB file of one assessment: how it is made, opened, and given events."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
 from schemas.events import Event
@@ -19,6 +18,7 @@ COLUMNS = {
     name: _ARROW.get(kind, pa.string())
     for name, kind in rules.EVENT_COLUMNS.items() if name not in rules.JUDGED_COLUMNS
 }
+_FIELDS = [attrgetter(name) for name in Event.__struct_fields__]
 
 
 def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -30,11 +30,10 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.Duck
 
 
 def table(
-    sequences: Sequence[int], recorded: Sequence[datetime | None], events: Sequence[Event], raws: Sequence[bytes | None]
+    sequences: Sequence[int], recorded: Sequence[int | None], events: Sequence[Event], raws: Sequence[bytes | None]
 ) -> pa.Table:
     """Checked events as an Arrow table with the columns of the event table but for those that admission judges."""
-    fields = zip(*map(msgspec.structs.astuple, events), strict=True) if events else [()] * (len(COLUMNS) - 3)
-    columns = (sequences, recorded, *fields, raws)
+    columns = (sequences, recorded, *(list(map(field, events)) for field in _FIELDS), raws)
     arrays = [pa.array(values, kind) for values, kind in zip(columns, COLUMNS.values(), strict=True)]
     return pa.Table.from_arrays(arrays, names=list(COLUMNS))
 
