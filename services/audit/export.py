@@ -1,0 +1,228 @@
+"""The command `export`: the ledger as a file, raw events in sequence, from the broker or from a snapshot.
+
+A .jsonl has one event a line, so that the line number is the sequence. JSON lets white space be a line feed, a line may
+not hold one: it becomes a space, as does a carriage return at the end, and stderr names the sequences. Content and all
+digests stay; only a .parquet keeps those bytes. A sequence of a snapshot that was a refused line is an empty line.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from nats.errors import Error as NatsError
+
+from infra.client import connected, jetstream, read_stream
+from infra.streams import stream
+from schemas.refusals import Language
+from services import settings
+from services.audit import point
+from services.outcome import Exit, Stop
+from services.progress import Bar
+from services.settings import Settings, language
+
+BATCH = 10_000
+#: The columns of a .parquet export; recorded time is the broker's, null where a file was folded.
+SCHEMA = pa.schema([
+    pa.field("sequence", pa.int64(), nullable=False), pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
+    pa.field("raw", pa.binary(), nullable=False),
+])
+
+
+class Stored(NamedTuple):
+    """One event as the ledger holds it; recorded time in microseconds since 1970 UTC."""
+
+    sequence: int
+    recorded_at: int | None
+    raw: bytes
+
+
+Take = Callable[[Sequence[Stored]], None]
+Progress = Callable[[int, int], None]
+
+
+def export(file: Path, *, snapshot: Path | None = None, lang: Literal["zh", "en"] | None = None) -> int:
+    """Write the ledger to a file: raw events, one a line in sequence, or a .parquet with recorded times.
+
+    Example: wuxing export ledger.jsonl
+
+    Parameters
+    ----------
+    file
+        FILE.jsonl or FILE.parquet; it appears when it is whole, or not at all.
+    snapshot
+        Take the events of this snapshot instead of the broker's ledger.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = language(lang)
+    if file.suffix not in (".jsonl", ".parquet"):
+        raise Stop(Exit.USE, f"{file}: expected FILE.jsonl or FILE.parquet", f"{file}：应为.jsonl或.parquet文件")
+    known = settings.read()
+    with Bar(chosen, "exporting", "导出") as bar, _replacing(file) as draft:
+        writer = Parquet(draft) if file.suffix == ".parquet" else Lines(draft)
+        if snapshot:
+            with point.snapshot(snapshot) as con:
+                of_snapshot(con, writer.write, bar.step)
+                writer.pad(point.last(con))
+        else:
+            of_broker(known, writer.write, bar.step)
+        writer.close()
+    _say(writer, file, chosen)
+    return Exit.DONE
+
+
+class Lines:
+    """A .jsonl: the line number is the sequence."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("wb")
+        self.line = self.events = 0
+        self.spaced: list[int] = []
+
+    def write(self, batch: Sequence[Stored]) -> None:
+        """Append events in sequence, empty lines where there are none."""
+        for sequence, _, raw in batch:
+            self.pad(sequence - 1)
+            line = one_line(raw)
+            if line != raw:
+                self.spaced.append(sequence)
+            self._file.write(line + b"\n")
+            self.line, self.events = sequence, self.events + 1
+
+    def pad(self, sequence: int) -> None:
+        """Empty lines up to a sequence: lines that were refused, whose bytes a snapshot does not keep."""
+        self._file.write(b"\n" * (sequence - self.line))
+        self.line = max(sequence, self.line)
+
+    def close(self) -> None:
+        """Make the file safe on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+class Parquet:
+    """A .parquet: sequence, recorded time, raw bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+        self.events = self.line = 0
+        self.spaced: list[int] = []
+
+    def write(self, batch: Sequence[Stored]) -> None:
+        """Append events in sequence."""
+        columns = zip(*batch, strict=True) if batch else [()] * 3
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
+        self.events += len(batch)
+
+    def pad(self, sequence: int) -> None:
+        """Sequences stand beside the events: nothing needs filling."""
+        self.line = sequence
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+def one_line(raw: bytes) -> bytes:
+    """An event that is one line of a file: line feeds, and a carriage return at the end, are white space of JSON."""
+    line = raw.replace(b"\n", b" ")
+    return line[:-1] + b" " if line.endswith(b"\r") else line
+
+
+def of_snapshot(con: duckdb.DuckDBPyConnection, take: Take, progress: Progress) -> None:
+    """Hand over the events of a snapshot in batches, in sequence."""
+    total = point.last(con)
+    found = con.execute("SELECT seq, epoch_us(recorded_at), raw FROM event ORDER BY seq")
+    while rows := found.fetchmany(BATCH):
+        take([Stored(*row) for row in rows])
+        progress(rows[-1][0], total)
+
+
+def of_broker(known: Settings, take: Take, progress: Progress, upto: int | None = None) -> None:
+    """Hand over the ledger's events in batches, as the party `audit`: up to a sequence, or to its present end.
+
+    Ends the command when the broker cannot be asked, or when the ledger has a hole, which its rights do not allow.
+    """
+    try:
+        asyncio.run(_of_broker(known, take, progress, upto))
+    except (NatsError, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        raise Stop(
+            Exit.FAILED, f"the ledger of {known.assessment} cannot be read from {known.nats_url}: {reason}",
+            f"无法从{known.nats_url}读取{known.assessment}的账本：{reason}",
+        ) from None
+
+
+async def _of_broker(known: Settings, take: Take, progress: Progress, upto: int | None) -> None:
+    async with connected(known.nats_url, "audit", known.data) as client:
+        info = await jetstream(client).stream_info(stream("LEDGER", known.assessment))
+        end = min(upto or info.state.last_seq, info.state.last_seq)
+        batch: list[Stored] = []
+        done = 0
+        if end:
+            async for entry in read_stream(client, "LEDGER", known.assessment, 1, end):
+                _check_next(done, entry.sequence)
+                done = entry.sequence
+                batch.append(Stored(entry.sequence, entry.recorded_at, entry.data))
+                if len(batch) == BATCH:
+                    take(batch)
+                    progress(done, end)
+                    batch = []
+        _check_next(done, end + 1)
+        take(batch)
+        progress(end, end)
+
+
+def _check_next(done: int, sequence: int) -> None:
+    if sequence != done + 1:
+        raise Stop(
+            Exit.FAILED,
+            f"the ledger has a hole: after sequence {done} comes {sequence}; find out who changed the stream",
+            f"账本不连续：序号{done}之后为{sequence}；请查明谁改动了账本",
+        )
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A draft beside a file that takes its place when it is whole."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    except OSError as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise Stop(
+            Exit.FAILED, f"{path}: cannot be written: {error.strerror}", f"{path}：无法写入：{error.strerror}"
+        ) from None
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _say(writer: Lines | Parquet, file: Path, lang: Language) -> None:
+    """What was written, on stderr, and where a line is not the bytes as sent."""
+    zh = lang == "zh"
+    done = f"已导出{writer.events}个事件：{file}" if zh else f"{writer.events} events written to {file}"
+    print(done, file=sys.stderr)
+    if empty := max(writer.line - writer.events, 0) if isinstance(writer, Lines) else 0:
+        print(
+            f"其中{empty}行为空：快照不保存被拒的行" if zh else
+            f"{empty} lines are empty: a snapshot does not keep lines that were refused", file=sys.stderr,
+        )
+    if writer.spaced:
+        some = ", ".join(map(str, writer.spaced[:20])) + (" …" if len(writer.spaced) > 20 else "")
+        print(
+            f"序号{some}的换行已改为空格（内容不变）；.parquet保留原字节" if zh else
+            f"line feeds became spaces in sequence {some}: the content is the same; a .parquet keeps the bytes as sent",
+            file=sys.stderr,
+        )

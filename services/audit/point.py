@@ -1,0 +1,169 @@
+"""Points in time on two axes: as recorded (a cut of the ledger), as occurred (a ledger of the facts up to a time)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from schemas.events import instant
+from schemas.rulebook import SHIPPED
+from services import rules, settings
+from services.outcome import Exit, Stop
+from services.ranker.snapshot import latest
+from services.scorer import store
+from services.year import Year, given, stored
+
+
+@contextmanager
+def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a snapshot read-only, the one published last without a path; what is none ends the command."""
+    folder = settings.read().snapshots
+    path = path or latest(folder)
+    if path is None:
+        raise Stop(
+            Exit.FAILED, f"{folder} holds no published snapshot; name one with --snapshot FILE.duckdb",
+            f"{folder}中没有已发布的快照；请用--snapshot指定文件",
+        )
+    if not path.is_file():
+        raise Stop(Exit.FAILED, f"{path}: there is no such snapshot", f"{path}：没有这个快照文件")
+    try:
+        con = store.connect(path, read_only=True)
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise Stop(
+            Exit.FAILED, f"{path}: not a snapshot that can be opened: {reason}", f"{path}：不是可以打开的快照：{reason}"
+        ) from None
+    try:
+        _check(con, path)
+        yield con
+    finally:
+        con.close()
+
+
+def _check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """A file without the tables that every snapshot has is refused by the name of the first missing one."""
+    found = {name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()}
+    missing = [name for name in ("event", "meta", *rules.TABLES) if name not in found]
+    if missing:
+        raise Stop(
+            Exit.FAILED, f"{path}: not a snapshot: expected a table {missing[0]!r}, found none",
+            f"{path}：不是快照：缺少表{missing[0]}",
+        )
+
+
+def meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What a snapshot says of itself: assessment, rulebook, sequence, digest, root and others."""
+    return dict(con.execute("SELECT key, value FROM meta").fetchall())
+
+
+def last(con: duckdb.DuckDBPyConnection) -> int:
+    """The last sequence of a snapshot, refused lines of a file counted."""
+    return int(meta(con).get("sequence", 0))
+
+
+def year(con: duckdb.DuckDBPyConnection) -> Year:
+    """The year of a snapshot: the one that its first event opened, else that of the settings or the shipped pair.
+
+    Ends the command when neither has the rulebook tables that the snapshot holds: its file was scored with options.
+    """
+    known = settings.read()
+    found = stored(con) or given(meta(con).get("assessment", known.assessment), known.rulebook, known.roster)
+    if name := unequal_rules(con, found):
+        raise Stop(
+            Exit.FAILED,
+            f"the snapshot has other rules ({name}) than {found.rulebook.id} of {known.rulebook or SHIPPED}: set"
+            " WUXING_RULEBOOK and WUXING_ROSTER to the files that it was made with",
+            f"快照的规则（{name}）与{found.rulebook.id}不同：请将WUXING_RULEBOOK和WUXING_ROSTER设为制作快照时的文件",
+        )
+    return found
+
+
+def unequal_rules(con: duckdb.DuckDBPyConnection, other: Year) -> str | None:
+    """The first rulebook table of a snapshot that differs from what a year's rulebook and roster come to."""
+    with store.connect() as fresh:
+        rules.create_tables(fresh)
+        rules.load_rulebook(fresh, other.rulebook, other.roster)
+        for name in _RULES:
+            fresh.register("held", con.execute(f"FROM {name}").to_arrow_table())
+            rows = fresh.execute(
+                f"(FROM held EXCEPT ALL FROM {name}) UNION ALL (FROM {name} EXCEPT ALL FROM held) LIMIT 1"
+            ).fetchall()
+            fresh.unregister("held")
+            if rows:
+                return name
+    return None
+
+
+_RULES = tuple(name for name in rules.TABLES if name not in ("reading_option", "refused"))
+
+
+def as_of(con: duckdb.DuckDBPyConnection, text: str | None) -> int:
+    """The sequence that an `--as-of` names in a snapshot; without one, its last.
+
+    All digits are a sequence (beyond the end: the last). A time goes by recorded time, inclusive; where a file was
+    folded and nothing is recorded, before the first accepted event that occurred later.
+    """
+    end = last(con)
+    if text is None:
+        return end
+    if text.isascii() and text.isdigit():
+        return min(int(text), end)
+    time = moment(text, "--as-of")
+    row = con.execute(
+        "SELECT CASE WHEN count(recorded_at) > 0 THEN min(seq) FILTER ("
+        "  rtrim(rtrim(strftime(recorded_at, '%Y-%m-%dT%H:%M:%S.%f'), '0'), '.') > $time)"
+        " ELSE min(seq) FILTER (admission <> 'conflict' AND occurred > $time) END - 1 FROM event", {"time": time}
+    ).fetchone()
+    return end if row is None or row[0] is None else int(row[0])
+
+
+def moment(text: str, option: str) -> str:
+    """The instant of a time given to an option, as text that sorts; anything else is wrong use."""
+    time = instant(text)
+    if time is None:
+        en, zh = ("a sequence or ", "序号或") if option == "--as-of" else ("", "")
+        raise Stop(Exit.USE, f"{option}: expected {en}an RFC 3339 time with an offset, found {text!r}",
+                   f"{option}：应为{zh}带时区的RFC 3339时间，实为{text!r}")
+    return time
+
+
+def events(con: duckdb.DuckDBPyConnection, upto: int | None = None, until: str | None = None) -> pa.Table:
+    """The events as they came, without what admission judged: up to a sequence, that occurred up to an instant."""
+    columns = ", ".join(
+        f"{name}::VARCHAR AS {name}" if kind == pa.string() else name for name, kind in store.COLUMNS.items()
+    )
+    return con.execute(
+        f"SELECT {columns} FROM event WHERE seq <= coalesce($upto, seq) AND occurred <= coalesce($until, occurred)"
+        " ORDER BY seq", {"upto": upto, "until": until}
+    ).to_arrow_table()
+
+
+def refold(con: duckdb.DuckDBPyConnection, ledger: pa.Table, other: Year | None = None) -> duckdb.DuckDBPyConnection:
+    """A ledger folded again in memory, admission judged anew, by the rules that `con` holds or by another year's."""
+    fresh = store.connect()
+    rules.create_tables(fresh)
+    if other:
+        rules.load_rulebook(fresh, other.rulebook, other.roster)
+    else:
+        copy_rules(con, fresh)
+    store.append(fresh, ledger)
+    return fresh
+
+
+def copy_rules(con: duckdb.DuckDBPyConnection, fresh: duckdb.DuckDBPyConnection) -> None:
+    """Copy the rulebook and the roster, as tables."""
+    for name in _RULES:
+        fresh.register("held", con.execute(f"FROM {name}").to_arrow_table())
+        fresh.execute(f"INSERT INTO {name} FROM held")
+        fresh.unregister("held")
+
+
+def facts_until(con: duckdb.DuckDBPyConnection, time: str, upto: int | None = None) -> duckdb.DuckDBPyConnection:
+    """The ledger as it would be had it only what occurred up to a time (RFC 3339, inclusive), sequences kept.
+
+    Folded again, since what is void, a duplicate or final depends on what precedes it. With `upto`, only of what was
+    recorded up to that sequence: what was known then of what had happened by then. Rulebook and roster stay.
+    """
+    return refold(con, events(con, upto, moment(time, "--facts-until")))
