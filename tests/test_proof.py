@@ -572,3 +572,17 @@ def test_the_verifier_s_ed25519_agrees_with_the_library(message, bit):
     assert verifier.Ed25519().signed(public, message, signature)
     assert not verifier.Ed25519().signed(public, message, bytes(flipped))
     assert not verifier.Ed25519().signed(public, message + b"x", signature)
+
+
+def test_an_event_whose_id_another_unit_s_event_holds_is_a_conflict_and_the_holder_is_proved(signer):
+    def said(subject, matter):
+        about = {"item": "1.1", "matter": matter, "ground": "criticised", "reason": "r"}
+        return event("deduction.recorded", subject, "/offices/ducha", "same", **about)
+
+    publisher = Publisher(signer, [said("U001", "M7"), said("U042", "M8"), *LINES])
+    assert found(publisher.bundle()) is None
+    assert [entry["sequence"] for entry in publisher.bundle()["held"]] == [1]
+    assert found(publisher.bundle(held=[]))[:2] == ("result_forged", "1.1")
+    forged = publisher.bundle()
+    forged["held"][0]["raw"] = base64.b64encode(said("U001", "M9")).decode()
+    assert found(forged) == ("event_changed", 1)

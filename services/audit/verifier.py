@@ -401,8 +401,8 @@ class Unit:
             return max(ZERO, self._full(item) - Fraction(self._rule(item, "step")) * above)
         step, linear = Fraction(item["step"]["value"]), self._rule(item, "step") == "linear"
         places = range(above, above + (pool.count(value) if self._rule(item, "ties") == "average" else 1))
-        steps = (max(ZERO, 1 - step * n) if linear else (1 - step) ** n for n in places)
-        return self._full(item) * sum(steps, ZERO) / len(places)
+        table = [_half_up(self._full(item) * (max(ZERO, 1 - step * n) if linear else (1 - step) ** n)) for n in places]
+        return sum(table, ZERO) / len(table)
 
     def reckon(self, item: dict[str, Any]) -> tuple[Fraction | None, str]:
         """Return an item's points, None without input, and its state; of an exempted rated item not yet its share."""
