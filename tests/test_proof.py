@@ -292,7 +292,7 @@ class Publisher:
         self.key, self.raws, self.roster, self.results, self.readings = key, list(raws), roster, results, readings
         self.sequences, self.book = sequences or range(1, len(self.raws) + 1), book
         self.leaves = [merkle.leaf_hash(raw) for raw in self.raws]
-        self.bodies = [json.loads(raw) for raw in self.raws]
+        self.bodies = [json.loads(raw, parse_int=str) for raw in self.raws]
         self.subjects = [body["subject"] for body in self.bodies]
         self.units = note.unit_commitments(zip(self.subjects, self.leaves, strict=True), [*roster, "assessment"])
         self.tree = merkle.Tree(self.leaves)
@@ -586,3 +586,9 @@ def test_an_event_whose_id_another_unit_s_event_holds_is_a_conflict_and_the_hold
     forged = publisher.bundle()
     forged["held"][0]["raw"] = base64.b64encode(said("U001", "M9")).decode()
     assert found(forged) == ("event_changed", 1)
+
+
+def test_a_number_of_any_size_in_an_extension_attribute_spoils_no_bundle(signer):
+    """Python refuses to read integers of over 4,300 digits; the contract keeps unknown attributes as they are."""
+    long = LINES[0].replace(b'"specversion"', b'"extra": %s, "specversion"' % (b"9" * 5001))
+    assert found(Publisher(signer, [long, *LINES[1:]]).bundle()) is None
