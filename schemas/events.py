@@ -182,8 +182,8 @@ class Envelope(Struct, Generic[D], frozen=True):
 class Event(Struct, frozen=True, gc=False):
     """An event that passed the checks of intake, flat: one attribute a column of the ledger's table, in its order.
 
-    `occurred` is the instant of `time` as text that sorts; `content` is the SHA-256 of type, subject, time and data by
-    value. Of a decision, target_source and target_id are those of its appeal; `reason` holds a statement too.
+    `occurred` is the instant of `time` as text that sorts. Of a decision, target_source and target_id are those of its
+    appeal; `reason` holds a statement too.
     """
 
     source: str
@@ -192,7 +192,6 @@ class Event(Struct, frozen=True, gc=False):
     subject: str
     time: str
     occurred: str
-    content: bytes
     item: str | None = None
     matter: str | None = None
     ground: str | None = None

@@ -22,7 +22,7 @@ FOLDERS = (HERE / "scorer" / "sql", HERE / "ranker" / "sql")
 #: The event table: the envelope, one column a field of the data, and what admission judged once.
 EVENT_COLUMNS = {
     "seq": "BIGINT", "recorded_at": "TIMESTAMP", "source": "VARCHAR", "id": "VARCHAR", "type": "VARCHAR",
-    "unit": "VARCHAR", "time": "VARCHAR", "occurred": "VARCHAR", "content": "BLOB", "item": "VARCHAR",
+    "unit": "VARCHAR", "time": "VARCHAR", "occurred": "VARCHAR", "item": "VARCHAR",
     "matter": "VARCHAR", "ground": "VARCHAR", "node": "VARCHAR", "points": "DECIMAL(18,6)", "rater": "VARCHAR",
     "rater_group": "VARCHAR", "component": "VARCHAR", "case_name": "VARCHAR", "value": "DECIMAL(18,6)",
     "target_source": "VARCHAR", "target_id": "VARCHAR", "outcome": "VARCHAR", "award": "VARCHAR", "units": "VARCHAR[]",

@@ -18,7 +18,7 @@ CHECKER = Checker(rulebook.load(rulebook.SHIPPED / "rulebook.toml"), roster.ship
 
 
 def flat(event):
-    columns = msgspec.structs.asdict(event) | {"content": event.content.hex()}
+    columns = msgspec.structs.asdict(event)
     return {name: list(value) if name == "units" else value for name, value in columns.items() if value is not None}
 
 
@@ -40,7 +40,7 @@ def test_what_intake_accepts_the_declared_structs_accept(line):
 
 def test_the_columns_of_an_event_are_pinned():
     assert " ".join(Event.__struct_fields__) == (
-        "source id type subject time occurred content item matter ground node points rater rater_group component "
+        "source id type subject time occurred item matter ground node points rater rater_group component "
         "case_name value target_source target_id outcome award units reading reading_value stage characters reason"
     )
 

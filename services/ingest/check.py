@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache, partial
-from hashlib import sha256
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -338,8 +337,8 @@ class Shape(msgspec.Struct, frozen=True):
     within: dict[Any, bool]
 
 
-#: Makes the flat event of an event that passed, its instant and its content.
-Flat = Callable[[Wire, str, bytes], Event]
+#: Makes the flat event of an event that passed and its instant.
+Flat = Callable[[Wire, str], Event]
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -366,27 +365,25 @@ class Traits(NamedTuple):
     nested: str | None = None
 
 
-def _deducted(w: Wire, occurred: str, content: bytes) -> Event:
+def _deducted(w: Wire, occurred: str) -> Event:
     get: Callable[[str], Any] = w.data.get
     return Event(
-        w.source, w.id, w.type, w.subject, w.time, occurred, content,
+        w.source, w.id, w.type, w.subject, w.time, occurred,
         get("item"), get("matter"), get("ground"), get("node"), get("points"), reason=get("reason"),
     )  # fmt: skip
 
 
-def _rated(w: Wire, occurred: str, content: bytes) -> Event:
+def _rated(w: Wire, occurred: str) -> Event:
     get: Callable[[str], Any] = w.data.get
     return Event(
-        w.source, w.id, w.type, w.subject, w.time, occurred, content, get("item"), None, None, None, None,
+        w.source, w.id, w.type, w.subject, w.time, occurred, get("item"), None, None, None, None,
         get("rater"), get("group"), get("component"), get("case"), get("value"),
     )  # fmt: skip
 
 
 def _flat(columns: Callable[[dict[str, Any]], dict[str, Any]]) -> Flat:
     """Make events of the columns that data give by name."""
-    return lambda w, occurred, content: Event(
-        w.source, w.id, w.type, w.subject, w.time, occurred, content, **columns(w.data)
-    )
+    return lambda w, occurred: Event(w.source, w.id, w.type, w.subject, w.time, occurred, **columns(w.data))
 
 
 def _target(target: dict[str, str], reason: str) -> dict[str, Any]:
@@ -628,8 +625,7 @@ class Checker:
         fault = _data(kind, shape, data) or self._standing(kind, shape, wire, topic)
         if fault is not None:
             return fault
-        content = sha256(_encode((wire.type, wire.subject, wire.time, data))).digest()
-        return kind.flat(wire, occurred, content)
+        return kind.flat(wire, occurred)
 
     def _standing(self, kind: Kind, shape: Shape, wire: Wire, topic: subjects.Intake | None) -> Fault | None:
         """Authority, then what the roster and the rulebook do not have, then ranges."""
@@ -673,6 +669,15 @@ class Checker:
         else:
             expected = ("only", ", ".join(sorted(shape.sources)))
         return Fault(Reason.SOURCE_NOT_AUTHORISED, "source", expected, found(wire.source))
+
+
+def content(raw: bytes) -> bytes:
+    """What duplicates and conflicts are told by: type, subject, time and data of an event that passed, by value.
+
+    Order of keys, spacing and escapes do not matter; "1" and "1.0" differ.
+    """
+    wire = read(raw)
+    return _encode((wire.type, wire.subject, wire.time, wire.data))
 
 
 def opened(raw: bytes) -> tuple[str, Rulebook, tuple[Unit, ...]]:

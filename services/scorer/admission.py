@@ -4,7 +4,7 @@ Set-based for the many events that refer to nothing, stepwise for the few that d
 appeal, stages"). The judgement is stored with the event and never changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from services import rules
+from services.ingest.check import content
 
 SCORING = ("deduction.recorded.v1", "rating.recorded.v1", "submission.recorded.v1", "item.exempted.v1", "item.closed.v1")
 APPEALABLE = ("deduction.recorded.v1", "rating.recorded.v1")
@@ -22,22 +23,29 @@ OPENED, CLOSED, REVOKED, FILED, DECIDED, STAGE = (
 FOR_EVER = 2**62
 
 
-def admit(con: duckdb.DuckDBPyConnection, incoming: pa.Table) -> None:
+def admit(con: duckdb.DuckDBPyConnection, incoming: pa.Table, *, keep: Collection[str] = rules.EVENT_COLUMNS) -> None:
     """Judge checked events, in ledger order and after all that is in the event table, and append them to it.
 
-    `incoming` has the columns of the event table but for the three that are judged here.
+    `incoming` has the columns of the event table but for those that are judged here; the columns not to be kept stay
+    null, where nobody will look at them.
     """
     con.register("arriving", incoming)
     con.execute(_INCOMING)
     con.execute(_REPEATED)
+    rows = con.execute("SELECT seq, raw, first_raw FROM repeated WHERE admission IS NULL").fetchall()
+    told = [(seq, "duplicate" if content(raw) == content(first) else "conflict") for seq, raw, first in rows]
+    if told:
+        _table(con, "told", told, {"seq": pa.int64(), "admission": pa.string()})
+        con.execute("UPDATE repeated SET admission = told.admission FROM told WHERE told.seq = repeated.seq")
+        con.unregister("told")
     finals = con.execute(
         "SELECT seq FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND stage = 'finalised' ORDER BY seq", [STAGE]
     ).fetchall()
     done = 0
     for (upto,) in finals:
-        done = _append(con, done, upto - 1, None)
-        done = _append(con, done, upto, _obstacles(con, upto - 1))
-    _append(con, done, FOR_EVER, None)
+        done = _append(con, done, upto - 1, None, keep)
+        done = _append(con, done, upto, _obstacles(con, upto - 1), keep)
+    _append(con, done, FOR_EVER, None, keep)
     con.execute("DROP VIEW incoming; DROP TABLE repeated")
     con.unregister("arriving")
 
@@ -49,22 +57,24 @@ _INCOMING = "CREATE TEMP VIEW incoming AS SELECT {} FROM arriving".format(
         for name, kind in rules.EVENT_COLUMNS.items() if name in _PLAIN
     )
 )
-#: The first accepted event holds its (source, id) for ever; the same content again is a duplicate, other a conflict.
+#: The first accepted event holds its (source, id) for ever: the same content again is a duplicate, other a conflict.
+#: The same bytes are the same content; of other bytes the content is compared.
 _REPEATED = """
 CREATE TEMP TABLE repeated AS
 WITH held AS (
-  SELECT n.seq, e.seq AS first_seq, e.content FROM incoming n
+  SELECT n.seq, e.seq AS first_seq, n.raw, e.raw AS first_raw FROM incoming n
   JOIN event e ON e.source = n.source AND e.id = n.id AND e.admission IN ('admitted', 'void')
 ), twice AS (
   SELECT source, id, min(seq) AS first_seq FROM incoming GROUP BY source, id HAVING count(*) > 1
 ), within AS (
-  SELECT n.seq, f.seq AS first_seq, f.content FROM twice t
+  SELECT n.seq, f.seq AS first_seq, n.raw, f.raw AS first_raw FROM twice t
   JOIN incoming n ON n.source = t.source AND n.id = t.id AND n.seq > t.first_seq
   JOIN incoming f ON f.seq = t.first_seq
   ANTI JOIN held ON held.seq = n.seq
 )
-SELECT n.seq, k.first_seq, CASE WHEN n.content = k.content THEN 'duplicate' ELSE 'conflict' END AS admission
-FROM (FROM held UNION ALL FROM within) k JOIN incoming n ON n.seq = k.seq
+SELECT seq, first_seq, CASE WHEN raw = first_raw THEN 'duplicate' END AS admission,
+       CASE WHEN raw <> first_raw THEN raw END AS raw, CASE WHEN raw <> first_raw THEN first_raw END AS first_raw
+FROM (FROM held UNION ALL FROM within)
 """
 _REFERRING = """
 WITH holder AS (
@@ -96,7 +106,7 @@ LEFT JOIN rulebook_component c ON c.item = t.item AND c.component = t.component
 """
 _APPEND = """
 INSERT INTO event
-SELECT n.*, coalesce(r.admission, CASE WHEN coalesce(j.void_reason, s.void_reason) IS NULL THEN 'admitted' ELSE 'void' END),
+SELECT {}, coalesce(r.admission, CASE WHEN coalesce(j.void_reason, s.void_reason) IS NULL THEN 'admitted' ELSE 'void' END),
        CASE WHEN r.seq IS NULL THEN coalesce(j.void_reason, s.void_reason) END, j.void_detail, coalesce(r.first_seq, j.refers_to)
 FROM incoming n
 LEFT JOIN repeated r ON r.seq = n.seq
@@ -255,19 +265,20 @@ _VOID: dict[str, Callable[[Reference, Standing], str | None]] = {
 }
 
 
-def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str | None) -> int:
+def _append(
+    con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str | None, keep: Collection[str]
+) -> int:
     """Judge the incoming events after `done` up to a sequence and append them; returns how far that is.
 
     `obstacles` is what stands in the way of the `finalised` at `upto`, null when nothing is.
     """
     now = _standing(con)
-    now.ranges = {
-        seq: (low, high, binary)
-        for seq, low, high, binary in con.execute(_RANGES, {"filed": FILED, "kinds": APPEALABLE}).fetchall()
-    }
     judged: list[tuple[int, str | None, str | None, int | None]] = []
-    for row in con.execute(_REFERRING, [done, STEPWISE, done, upto]).fetchall():
-        ref = Reference(*row)
+    references = [Reference(*row) for row in con.execute(_REFERRING, [done, STEPWISE, done, upto]).fetchall()]
+    if any(ref.outcome == "revised" for ref in references):
+        rows = con.execute(_RANGES, {"filed": FILED, "kinds": APPEALABLE}).fetchall()
+        now.ranges = {seq: (low, high, binary) for seq, low, high, binary in rows}
+    for ref in references:
         final = ref.type == STAGE and ref.stage == "finalised"
         void = _VOID[ref.type](ref, now) if not final else "obstacles" if obstacles else None
         now.judged[ref.seq] = void
@@ -287,13 +298,14 @@ def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str
     _table(con, "barred", barred, {
         "void_reason": pa.string(), "item": pa.string(), "source": pa.string(), "seq_from": pa.int64(), "seq_upto": pa.int64(),
     })
-    con.execute(_APPEND, [[kind for kind in SCORING if kind != CLOSED], done, upto])
+    columns = ", ".join(f"n.{name}" if name in keep else "NULL" for name in _PLAIN)
+    con.execute(_APPEND.format(columns), [[kind for kind in SCORING if kind != CLOSED], done, upto])
     con.unregister("judged")
     con.unregister("barred")
     return upto
 
 
-def _table(con: duckdb.DuckDBPyConnection, name: str, rows: list[tuple[object, ...]], types: dict[str, pa.DataType]) -> None:
+def _table(con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[object, ...]], types: dict[str, pa.DataType]) -> None:
     columns = list(zip(*rows, strict=True)) or [[] for _ in types]
     arrays = [pa.array(values, kind) for values, kind in zip(columns, types.values(), strict=True)]
     con.register(name, pa.Table.from_arrays(arrays, list(types)))

@@ -28,6 +28,7 @@ from services.audit.merkle import leaf_hash
 from services.ingest.app import opened_year
 from services.ingest.check import Checker
 from services.scorer import store
+from services.scorer.admission import admit
 from services.serve import serve
 from services.settings import Settings
 from services.year import Year, given
@@ -125,7 +126,7 @@ class Scorer:
             if good:
                 times = [entry.recorded_at for entry, _ in good]
                 sequences, raws = [entry.sequence for entry, _ in good], [entry.data for entry, _ in good]
-                store.append(self.con, store.table(sequences, times, [event for _, event in good], raws))
+                admit(self.con, store.table(sequences, times, [event for _, event in good], raws))
                 self._project([event for _, event in good])
 
     def _project(self, events: Sequence[Event]) -> None:

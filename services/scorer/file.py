@@ -19,9 +19,12 @@ from schemas.roster import Unit
 from services import rules
 from services.ingest.check import Checker, opened
 from services.scorer import store
+from services.scorer.admission import admit
 from services.year import Year
 
 CHUNK = 8 * 1024 * 1024
+#: Columns that no number depends on.
+UNSEEN = {"raw", "time", "reason"}
 Progress = Callable[[int, int], None]
 
 
@@ -44,7 +47,6 @@ class _Chunk:
     end: int
     line: int
     limit: int
-    keep_raw: bool
 
 
 def fold(  # noqa: PLR0913 - each is an option of the command
@@ -69,7 +71,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
     before = Year(year.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
     rule = _Rule(before, year, first.line if first else 0)
-    chunks = list(_chunks(path, limit, keep_raw))
+    chunks = list(_chunks(path, limit))
     tables, refused, lines = [], [], 0
     for done, (part, refusals, count) in enumerate(_run(chunks, rule), 1):
         tables.append(part)
@@ -77,12 +79,13 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         lines += count
         progress(done, len(chunks))
     con = store.connect(target)
+    con.execute("SET preserve_insertion_order = false")
     rules.create_tables(con)
     if target:
         rules.create_views(con)
     rules.load_rulebook(con, year.rulebook, year.roster)
     if tables:
-        store.append(con, pa.concat_tables(tables))
+        admit(con, pa.concat_tables(tables), keep=set(rules.EVENT_COLUMNS) - (set() if keep_raw else UNSEEN))
     return Folded(con, year, lines, refused)
 
 
@@ -111,7 +114,7 @@ def _stripped(raw: bytes) -> bytes:
     return raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
 
 
-def _chunks(path: Path, limit: int | None, keep_raw: bool) -> Iterator[_Chunk]:
+def _chunks(path: Path, limit: int | None) -> Iterator[_Chunk]:
     """Cut a file at line ends into pieces that are checked side by side."""
     line, start = 1, 0
     with path.open("rb") as file:
@@ -119,7 +122,7 @@ def _chunks(path: Path, limit: int | None, keep_raw: bool) -> Iterator[_Chunk]:
             data += file.readline()
             if limit is not None and line > limit:
                 return
-            yield _Chunk(path, start, start + len(data), line, limit or 2**62, keep_raw)
+            yield _Chunk(path, start, start + len(data), line, limit or 2**62)
             line += data.count(b"\n")
             start += len(data)
 
@@ -165,7 +168,7 @@ class _Rule:
         before, after = self.checkers
         sequences: list[int] = []
         events: list[Event] = []
-        raws: list[bytes | None] = []
+        raws: list[bytes] = []
         refused: list[Refusal] = []
         lines = _lines(chunk)
         gc.disable()  # nothing here is cyclic, and a collection walks all of the chunk
@@ -174,7 +177,7 @@ class _Rule:
             if isinstance(found, Event):
                 sequences.append(line)
                 events.append(found)
-                raws.append(raw if chunk.keep_raw else None)
+                raws.append(raw)
             else:
                 refused.append(msgspec.structs.replace(found, line=line))
         found_table = store.table(sequences, [None] * len(events), events, raws)

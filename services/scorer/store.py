@@ -30,7 +30,7 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.Duck
 
 
 def table(
-    sequences: Sequence[int], recorded: Sequence[int | None], events: Sequence[Event], raws: Sequence[bytes | None]
+    sequences: Sequence[int], recorded: Sequence[int | None], events: Sequence[Event], raws: Sequence[bytes]
 ) -> pa.Table:
     """Checked events as an Arrow table with the columns of the event table but for those that admission judges."""
     columns = (sequences, recorded, *(list(map(field, events)) for field in _FIELDS), raws)
