@@ -181,7 +181,7 @@ class Event:
 
     def read(self) -> None:
         """Read the event, once its bytes are proved."""
-        body = json.loads(self.raw, parse_int=str, parse_float=str)  # an extension attribute may be a number of any size
+        body = json.loads(self.raw, parse_int=str, parse_float=str)  # an attribute may be a number of any size
         self.source, self.id, self.data, self.subject = body["source"], body["id"], body["data"], body["subject"]
         self.office, self.type = self.source.rpartition("/")[2], body["type"].rpartition(".")[0]
         self.item, self.stage = self.data.get("item", ""), self.data.get("stage", "")
