@@ -121,3 +121,7 @@ def known(error: Exception) -> bool:
         "HistoryChanged", "ProjectionDiffers", "WrongLastSequence", "AppendRefused", "AppendUnknown", "NoteError",
     }
     return isinstance(error, OSError) or type(error).__name__ in names
+
+
+if __name__ == "__main__":
+    main()

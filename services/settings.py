@@ -13,14 +13,14 @@ from schemas.refusals import Language
 class Settings(msgspec.Struct, frozen=True):
     """What a process needs to know; every variable is named in the README."""
 
-    nats_url: str = "nats://127.0.0.1:4222"
-    data: Path = Path("data")
-    assessment: str = "wenzhou-2013"
-    rulebook: Path | None = None
-    roster: Path | None = None
-    lang: Language = "en"
-    log: Literal["console", "json"] = "console"
-    rank_seconds: int = 5
+    nats_url: str
+    data: Path
+    assessment: str
+    rulebook: Path | None
+    roster: Path | None
+    lang: Language
+    log: Literal["console", "json"]
+    rank_seconds: int
 
     @property
     def snapshots(self) -> Path:
@@ -38,9 +38,9 @@ def read(environment: dict[str, str] | None = None) -> Settings:
     if log not in ("console", "json"):
         raise ValueError(f"WUXING_LOG: expected console or json, found {log!r}")
     return Settings(
-        nats_url=env.get("NATS_URL", Settings.nats_url),
+        nats_url=env.get("NATS_URL", "nats://127.0.0.1:4222"),
         data=Path(env.get("WUXING_DATA", "data")),
-        assessment=env.get("WUXING_ASSESSMENT", Settings.assessment),
+        assessment=env.get("WUXING_ASSESSMENT", "wenzhou-2013"),
         rulebook=_path(env.get("WUXING_RULEBOOK")),
         roster=_path(env.get("WUXING_ROSTER")),
         lang=language(env.get("WUXING_LANG")),

@@ -2,6 +2,7 @@
 
 import sys
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import duckdb
 from rich import box
@@ -94,3 +95,34 @@ def _awards(con: duckdb.DuckDBPyConnection, lang: Language) -> Table:
     for award, scope, quota, units, undecided in rows:
         table.add_row(award, scope, str(quota), " ".join(units), " ".join(undecided))
     return table
+
+
+def deductions(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> None:
+    """Print every deduction of a unit with its balance, clause and reason, from computed views."""
+    heads = ("序号", "项目", "条款", "事项", "扣分", "计入", "余额", "结果与原因") if lang == "zh" else (
+        "Seq", "Item", "Clause", "Matter", "Claimed", "Counted", "Balance", "What became of it")
+    table = Table(title=f"{'扣分明细' if lang == 'zh' else 'Deductions'} · {unit}", box=box.SIMPLE_HEAD, title_justify="left")
+    for n, head in enumerate(heads):
+        table.add_column(head, justify="right" if n in (0, 4, 5, 6) else "left", overflow="fold")
+    rows = con.execute(
+        f"SELECT seq, item, clause, matter, claimed, counted, balance_after, why_{lang} FROM audit_trail WHERE unit = ?"
+        " ORDER BY item, seq", [unit]
+    ).fetchall()
+    for seq, item, clause, matter, claimed, counted, balance, why in rows:
+        table.add_row(str(seq), item, clause, matter, four(claimed), four(counted), four(balance), why)
+    console().print(table)
+
+
+def facts(found: dict[str, Any], lang: Language) -> None:
+    """Print what `status` found, a line each."""
+    zh = {"assessment": "考核", "streams": "流", "waiting": "待处理", "ranked": "已排名至序号", "behind": "落后",
+          "refused": "拒收", "snapshot": "快照", "snapshot_age_seconds": "快照已有秒数", "digest": "摘要"}
+    table = Table(box=box.SIMPLE, show_header=False)
+    for key, value in found.items():
+        text = value if not isinstance(value, dict) else "  ".join(f"{k} {_inline(v)}" for k, v in value.items())
+        table.add_row(zh[key] if lang == "zh" else key.replace("_", " "), str(text))
+    console().print(table)
+
+
+def _inline(value: Any) -> str:
+    return " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

@@ -29,8 +29,11 @@ def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
     if not path.is_file():
         raise Stop(Exit.FAILED, f"{path}: there is no such snapshot", f"{path}：没有这个快照文件")
     try:
+        with path.open("rb") as file:
+            if file.read(12)[8:] != b"DUCK":  # where DuckDB's own files say what they are
+                raise duckdb.IOException("it is no DuckDB file")
         con = store.connect(path, read_only=True)
-    except (duckdb.Error, UnicodeDecodeError) as error:
+    except duckdb.Error as error:
         reason = str(error).splitlines()[0][:200]
         raise Stop(
             Exit.FAILED, f"{path}: not a snapshot that can be opened: {reason}", f"{path}：不是可以打开的快照：{reason}"
@@ -86,7 +89,7 @@ def unequal_rules(con: duckdb.DuckDBPyConnection, other: Year) -> str | None:
         rules.create_tables(fresh)
         rules.load_rulebook(fresh, other.rulebook, other.roster)
         for name in _RULES:
-            fresh.register("held", con.execute(f"FROM {name}").to_arrow_table())
+            fresh.register("held", con.sql(f"FROM {name}").to_arrow_table())
             rows = fresh.execute(
                 f"(FROM held EXCEPT ALL FROM {name}) UNION ALL (FROM {name} EXCEPT ALL FROM held) LIMIT 1"
             ).fetchall()
@@ -134,9 +137,9 @@ def events(con: duckdb.DuckDBPyConnection, upto: int | None = None, until: str |
     columns = ", ".join(
         f"{name}::VARCHAR AS {name}" if kind == pa.string() else name for name, kind in store.COLUMNS.items()
     )
-    return con.execute(
+    return con.sql(
         f"SELECT {columns} FROM event WHERE seq <= coalesce($upto, seq) AND occurred <= coalesce($until, occurred)"
-        " ORDER BY seq", {"upto": upto, "until": until}
+        " ORDER BY seq", params={"upto": upto, "until": until}
     ).to_arrow_table()
 
 
@@ -155,7 +158,7 @@ def refold(con: duckdb.DuckDBPyConnection, ledger: pa.Table, other: Year | None 
 def copy_rules(con: duckdb.DuckDBPyConnection, fresh: duckdb.DuckDBPyConnection) -> None:
     """Copy the rulebook and the roster, as tables."""
     for name in _RULES:
-        fresh.register("held", con.execute(f"FROM {name}").to_arrow_table())
+        fresh.register("held", con.sql(f"FROM {name}").to_arrow_table())
         fresh.execute(f"INSERT INTO {name} FROM held")
         fresh.unregister("held")
 

@@ -1,0 +1,353 @@
+"""The desk where events are handed in over HTTP: it publishes them to INTAKE for their office and waits for receipts.
+
+One road: an event goes out byte for byte on the subject of the office whose key was shown, and ingest judges it. Only
+what has no subject of its own, or no source and id to answer to, is refused here, by the same checks and words.
+
+Receipts come live, and the durable `gateway` brings those that were written while nobody listened; both carry their
+place in RECEIPT, so that none is heard twice. What is kept to be asked for is the newest receipt of each of the last
+`KEPT` pairs of source and id, since this process began and for as long before as it was down; the whole of 90 days is
+in RECEIPT, for the office to read over NATS.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Literal, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+import structlog
+from nats.aio.client import Client  # noqa: TC002 - imports are one way everywhere
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import PubAck  # noqa: TC002 - as above
+from nats.js.errors import APIError
+
+from infra.client import connected, jetstream, pull, pulled_entry
+from schemas import subjects
+from schemas.events import TEXT_MAX
+from schemas.receipts import Receipt
+from schemas.refusals import Reason, Refusal
+from services import metrics, tracing
+from services.audit.merkle import leaf_hash
+from services.ingest.check import Checker, Wire, read
+from services.settings import Settings
+
+PATIENCE = 2.0
+"""Seconds that an answer waits for the receipt."""
+MOST = 2000
+"""Events that may wait at once; more is back-pressure."""
+KEPT = 100_000
+"""Receipts kept to be asked for: some 100 MB at the very most, far less as a rule."""
+RETRY = 2
+"""Seconds after which who was told to try again may do so."""
+_FETCH = 500
+_LISTEN = 5.0
+_STATUS = {Reason.NOT_JSON: 400, Reason.TOO_LARGE: 413, Reason.CONFLICT: 409}
+
+Pair = tuple[str, str, str]
+"""The party whose key was shown, and the event's source and id."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """The event is stored, and no receipt of it has come yet; ask for it at the path `ask`."""
+
+    source: str
+    id: str
+    ask: str
+    outcome: Literal["pending"] = "pending"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with a request, not with an event: RFC 9457, `title` is its name and `detail` in both languages."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+
+
+class Answer(NamedTuple):
+    """What is said of one event, with the HTTP status that says the same."""
+
+    status: int
+    body: Receipt | Pending | Problem
+    retry: int | None = None
+
+
+class Busy(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+    """The gateway can take nothing now: no broker, or too many events wait already."""
+
+
+class Waiter:
+    """An event that was published: its answer, and what tells it from another of the same source and id."""
+
+    def __init__(self, pair: Pair, raw: bytes, *, again: bool) -> None:
+        self.pair = pair
+        self.leaf = leaf_hash(raw).hex()
+        self.again = again
+        self.accepted: Receipt | None = None
+        self.stored: asyncio.Future[PubAck] | None = None
+        self.receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+
+    def hear(self, receipt: Receipt) -> None:
+        """Answer with a receipt, unless nobody waits any more."""
+        if not self.receipt.done():
+            self.receipt.set_result(receipt)
+
+
+class Desk:
+    """Takes events of offices, remembers receipts. `checker` speaks where an event cannot reach ingest."""
+
+    def __init__(self, assessment: str, checker: Checker, *, most: int = MOST, kept: int = KEPT) -> None:
+        self.assessment = assessment
+        self.checker = checker
+        self.most = most
+        self.kept = kept
+        self.client: Client | None = None
+        self.in_flight = 0
+        self._js: JetStreamContext | None = None
+        self._memory: OrderedDict[Pair, tuple[int, Receipt]] = OrderedDict()
+        self._waiting: dict[Pair, deque[Waiter]] = {}
+        self._settling: dict[int, Waiter] = {}
+        self._log = structlog.get_logger(__name__)
+
+    # The broker's side
+
+    @contextlib.asynccontextmanager
+    async def open(self, settings: Settings) -> AsyncIterator[None]:
+        """Stay connected in the background: without a broker the gateway answers too, that it can take nothing."""
+        task = asyncio.create_task(self._serve(settings))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, NatsError):
+                await task
+
+    async def _serve(self, settings: Settings) -> None:
+        """Hear receipts for ever: live ones at once, and by the durable what was missed; what fails is tried again."""
+        while True:
+            try:
+                async with connected(settings.nats_url, "gateway", settings.data, forever=True) as client:
+                    await client.subscribe(subjects.receipt(self.assessment, "x")[:-1] + "*", cb=self._live)
+                    receipts = await pull(client, "RECEIPT", self.assessment, "gateway")
+                    await self._catch_up(receipts, 0.5)
+                    self.client, self._js = client, jetstream(client)
+                    metrics.started("gateway", lambda: None if client.is_connected else "the broker is gone")
+                    while True:
+                        await self._catch_up(receipts, _LISTEN)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the gateway goes on saying that it is closed
+                self._log.warning("broker.lost", error=str(error) or type(error).__name__)
+                self.client = self._js = None
+                metrics.expect("gateway", "it has no connection to the broker")
+                await asyncio.sleep(1)
+
+    async def _catch_up(self, receipts: JetStreamContext.PullSubscription, patience: float) -> None:
+        """Take what the durable has until it falls silent for so long."""
+        with contextlib.suppress(TimeoutError):
+            while messages := await receipts.fetch(_FETCH, timeout=patience):
+                for message in messages:
+                    entry = pulled_entry(message)
+                    self._heard(entry.sequence, entry.subject, entry.data)
+                    await message.ack()
+
+    async def _live(self, message: Msg) -> None:
+        self._heard(int((message.headers or {}).get("Nats-Sequence", 0)), message.subject, message.data)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a broker to hand events on to; nothing is buffered for one that is not there."""
+        return self.client is not None and self.client.is_connected
+
+    # Receipts
+
+    def _heard(self, place: int, subject: str, data: bytes) -> None:
+        """Take a receipt at its place in RECEIPT: keep it, and answer who waits for it."""
+        receipt = msgspec.json.decode(data, type=Receipt)
+        if receipt.source is None or receipt.id is None:
+            return
+        pair = (subject.rpartition(".")[2], receipt.source, receipt.id)
+        if place and place <= self._memory.get(pair, (0,))[0]:
+            return
+        self._memory[pair] = place, receipt
+        self._memory.move_to_end(pair)
+        if len(self._memory) > self.kept:
+            self._memory.popitem(last=False)
+        if receipt.outcome == "settled":
+            if waiter := self._settling.pop(receipt.sequence or 0, None):
+                waiter.hear(receipt)
+        elif waiter := self._of(pair, receipt):
+            self._tell(waiter, receipt)
+
+    def _of(self, pair: Pair, receipt: Receipt) -> Waiter | None:
+        """The first that was published with this source and id; of an accepted event the leaf must agree too."""
+        line = self._waiting.get(pair, deque())
+        for waiter in line:
+            if receipt.outcome == "refused" or waiter.leaf == receipt.leaf:
+                self._forget(waiter)
+                return waiter
+        return None
+
+    def _tell(self, waiter: Waiter, receipt: Receipt) -> None:
+        """Answer with a receipt; one of an event that came before is settled by the fold, and that is waited for."""
+        if waiter.again and receipt.outcome == "accepted" and receipt.sequence and not waiter.receipt.done():
+            waiter.accepted = receipt
+            self._settling[receipt.sequence] = waiter
+        else:
+            waiter.hear(receipt)
+
+    def _forget(self, waiter: Waiter) -> None:
+        line = self._waiting.get(waiter.pair)
+        if line and waiter in line:
+            line.remove(waiter)
+            if not line:
+                del self._waiting[waiter.pair]
+
+    def ask(self, party: str, source: str, identifier: str) -> Answer | None:
+        """The newest receipt of an event, or that it is pending; null when the gateway knows nothing of it."""
+        pair = (party, source, identifier)
+        if pair in self._waiting:
+            return Answer(202, Pending(source, identifier, place(source, identifier)), 1)
+        kept = self._memory.get(pair)
+        return Answer(200, kept[1]) if kept else None
+
+    # Events
+
+    async def take(self, party: str, raws: Sequence[bytes], parent: str | None = None) -> list[Answer]:
+        """Publish events in their order, wait for their receipts, say of each what became of it. Raises Busy.
+
+        `parent` is the traceparent of the request: it goes with the messages and not into the events.
+        """
+        with self._places(len(raws)):
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            headers = {tracing.HEADER: parent} if parent else None
+            handed = [await self._publish(party, raw, headers) for raw in raws]
+            answers = [one if isinstance(one, Answer) else await self._answer(one, deadline) for one in handed]
+        for answer in answers:
+            metrics.answered(answer.status)
+        return answers
+
+    @contextlib.contextmanager
+    def _places(self, events: int) -> Iterator[None]:
+        if not self.connected or self.in_flight + events > self.most:
+            raise Busy
+        self.in_flight += events
+        metrics.in_flight(self.in_flight)
+        try:
+            yield
+        finally:
+            self.in_flight -= events
+            metrics.in_flight(self.in_flight)
+
+    async def _publish(self, party: str, raw: bytes, headers: dict[str, str] | None) -> Answer | Waiter:
+        """Hand an event on to INTAKE, or refuse it where it has no subject there."""
+        wire = read(raw)
+        subject = self._subject(party, wire)
+        if subject is None:
+            found = self.checker.check(raw)
+            assert isinstance(found, Refusal), "an event without a subject is refused by the same checks"
+            metrics.refused(found.reason)
+            return refusal(found)
+        pair = (party, wire.source, wire.id)
+        before = self._memory.get(pair)
+        again = pair in self._waiting or (before is not None and before[1].outcome != "refused")
+        waiter = Waiter(pair, raw, again=again)
+        self._waiting.setdefault(pair, deque()).append(waiter)
+        try:
+            assert self._js
+            waiter.stored = await self._js.publish_async(subject, raw, headers=headers)
+        except (NatsError, AssertionError):
+            self._forget(waiter)
+            return closed()
+        return waiter
+
+    def _subject(self, party: str, wire: object) -> str | None:
+        """Where in INTAKE an event goes; null where its tokens are none, or no answer could be given to it."""
+        if not isinstance(wire, Wire):
+            return None
+        named = all(text.__class__ is str and 0 < len(text) <= TEXT_MAX for text in (wire.source, wire.id))
+        if not named or wire.type.__class__ is not str or wire.subject.__class__ is not str:
+            return None
+        try:
+            return subjects.intake(self.assessment, party, wire.type, wire.subject)
+        except ValueError:
+            return None
+
+    async def _answer(self, waiter: Waiter, deadline: float) -> Answer:
+        """What became of a published event by the deadline: its receipt, or that it is stored, or that nobody knows."""
+        assert waiter.stored
+        source, identifier = waiter.pair[1:]
+        stored = False
+        try:
+            async with asyncio.timeout_at(deadline):
+                await waiter.stored
+                stored = True
+                return said(await waiter.receipt)
+        except (APIError, NatsError):  # INTAKE is full, or the connection went
+            self._forget(waiter)
+            return closed()
+        except TimeoutError:
+            if waiter.accepted:
+                self._settling.pop(waiter.accepted.sequence or 0, None)
+                return said(waiter.accepted)
+            if stored:
+                return Answer(202, Pending(source, identifier, place(source, identifier)), 1)
+            self._forget(waiter)
+            return closed()
+
+
+def place(source: str, identifier: str) -> str:
+    """Where the receipt can be asked for; a query, because a source has slashes and an id may have anything."""
+    return f"/v1/events?{urlencode({'source': source, 'id': identifier})}"
+
+
+def said(receipt: Receipt) -> Answer:
+    """The status of a receipt: 201 accepted, 200 known before, and the refusals'."""
+    if receipt.reason:
+        return Answer(_STATUS.get(Reason(receipt.reason), 422), receipt)
+    return Answer(201 if receipt.outcome == "accepted" else 200, receipt)
+
+
+def refusal(found: Refusal) -> Answer:
+    """A refusal as the receipt that ingest would send."""
+    return said(
+        Receipt(found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message)
+    )
+
+
+#: Requests that are wrong, by name: status, English, Chinese.
+PROBLEMS: dict[str, tuple[int, str, str]] = {
+    "bad_query": (400, "Give source and id, each once.", "请给出source和id各一次。"),
+    "bad_request": (400, "The request cannot be read; see /docs.", "请求无法读取，参见/docs。"),
+    "no_key": (401, "Show the office's key as a bearer token.", "请以Bearer方式出示责任单位的密钥。"),
+    "not_found": (404, "There is nothing at this path; see /docs.", "没有此路径，参见/docs。"),
+    "no_receipt": (
+        404, "No receipt of this event is kept here. Sending it again is safe: an event counts once.",
+        "此处没有该事件的回执；可原样重发，同一事件只计一次。",
+    ),
+    "wrong_method": (405, "This path has no such method; see /docs.", "此路径不支持该方法，参见/docs。"),
+    "too_slow": (408, "The body did not arrive in time.", "请求正文未及时到达。"),
+    "wrong_media_type": (
+        415, "Send one of the media types of the header Accept, in UTF-8, uncompressed.",
+        "请以UTF-8发送标头Accept所列的类型，不压缩。",
+    ),
+    "our_fault": (500, "Something failed here; it was noted.", "服务出错，已记录。"),
+    "try_again": (
+        503, "Nothing more can be taken just now, or whether it was stored is not known. Send the same again: an event "
+        "counts once.", "暂时无法受理，或尚不知是否存入。请稍后原样重发：同一事件只计一次。",
+    ),
+}  # fmt: skip
+
+
+def problem(name: str) -> Answer:
+    """What is wrong with a request, by its name, in both languages."""
+    status, en, zh = PROBLEMS[name]
+    return Answer(status, Problem(name, status, f"{zh} / {en}"), RETRY if status == 503 else None)
+
+
+def closed() -> Answer:
+    """Back-pressure: nothing is lost by sending the same again, for an event counts once."""
+    return problem("try_again")

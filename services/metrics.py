@@ -1,0 +1,271 @@
+"""What a service tells its keeper: Prometheus metrics, whether it lives, and whether it is ready for work.
+
+Every number is told by the service that knows it, through one of the functions below, and costs next to nothing when
+nobody asks. Served on loopback, and only where `WUXING_METRICS_PORT` names a port: they know no rights.
+"""
+
+import asyncio
+import contextlib
+import os
+import socketserver
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import msgspec
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+from infra.client import jetstream
+from infra.streams import stream
+from services.outcome import Exit, Stop
+
+VARIABLE = "WUXING_METRICS_PORT"
+LAG_MOST = 1000
+"""Messages: one batch may always be on its way, and more means that the fold has not caught up."""
+ROUND_WITHIN = 180.0
+"""Seconds: a ranker that has not come round for longer (a cut may take 120) is not ready."""
+WATCH_EVERY = 5.0
+
+REGISTRY = CollectorRegistry()
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
+_ledger = Gauge("wuxing_ledger_sequence", "Last sequence of the ledger, as this process knows it.", registry=REGISTRY)
+_fold = Gauge("wuxing_fold_sequence", "Last ledger sequence that the scorer has folded.", registry=REGISTRY)
+_lag = Gauge("wuxing_fold_lag_messages", "Messages of the ledger that are not folded yet.", registry=REGISTRY)
+_refusals = Counter("wuxing_refusals", "Events refused, by the name of the refusal.", ["reason"], registry=REGISTRY)
+_messages = Counter("wuxing_messages", "Messages taken, by service.", ["service"], registry=REGISTRY)
+_seconds = Histogram(
+    "wuxing_batch_seconds", "Seconds a batch took: taken, folded, ranked.", ["service"], buckets=_BUCKETS,
+    registry=REGISTRY,
+)  # fmt: skip
+_snapshot = Gauge("wuxing_snapshot_sequence", "Ledger sequence of the newest snapshot.", registry=REGISTRY)
+_age = Gauge("wuxing_snapshot_age_seconds", "Seconds since the newest snapshot was made.", registry=REGISTRY)
+_moved = Counter("wuxing_places_changed", "Units whose place or award a ranking changed.", registry=REGISTRY)
+_round = Gauge("wuxing_ranker_round_timestamp_seconds", "When the ranker last came round, changed or not.",
+               registry=REGISTRY)  # fmt: skip
+_requests = Counter("wuxing_gateway_answers", "Answers of the gateway, one an event.", ["status"], registry=REGISTRY)
+_waiting = Gauge("wuxing_gateway_in_flight", "Events that the gateway waits for.", registry=REGISTRY)
+_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh.", ["service"], registry=REGISTRY)
+
+#: Service -> why it is not ready, null when it is. Only services of this process are in it.
+_checks: dict[str, Callable[[], str | None]] = {}
+
+
+# What services tell --------------------------------------------------------------------------------------------------
+
+
+def expect(service: str, why: str = "it has not started") -> None:
+    """Count a service of this process as not ready, for a reason, until it says otherwise."""
+    _checks[service] = lambda: why
+
+
+def started(service: str, check: Callable[[], str | None] = lambda: None) -> None:
+    """A service has read where it stands and takes work, as long as `check` names nothing against it.
+
+    The scorer must also keep up, and the ranker come round.
+    """
+    special = {"scorer": _behind, "ranker": _silent}
+    if service == "ranker":
+        round_done()
+    _checks[service] = special.get(service, check)
+
+
+@contextlib.contextmanager
+def batch(service: str, messages: int = 0) -> Iterator[None]:
+    """Time a batch; one that fails counts nothing."""
+    begun = time.perf_counter()
+    yield
+    _seconds.labels(service).observe(time.perf_counter() - begun)
+    _messages.labels(service).inc(messages)
+
+
+def ledger(sequence: int) -> None:
+    """The ledger ends at this sequence."""
+    _ledger.set(sequence)
+    _behind_by()
+
+
+def folded(sequence: int) -> None:
+    """The scorer has folded up to this sequence."""
+    _fold.set(sequence)
+    _behind_by()
+
+
+def refused(reason: str) -> None:
+    """An event was refused: by ingest, by the gateway, or by the fold as a conflict."""
+    _refusals.labels(reason).inc()
+
+
+def round_done() -> None:
+    """The ranker came round, whether or not there was anything to rank."""
+    _round.set_to_current_time()
+
+
+def ranked(sequence: int, moved: int, made: Path) -> None:
+    """A snapshot of this sequence was published in the file `made`, and moved so many units that had a place before."""
+    _moved.inc(moved)
+    shown(sequence, made)
+    round_done()
+
+
+def shown(sequence: int, made: Path) -> None:
+    """The snapshot that is the newest here; its age is that of its file."""
+    _snapshot.set(sequence)
+    _age.set_function(lambda: max(0.0, time.time() - made.stat().st_mtime) if made.exists() else float("nan"))
+
+
+def answered(status: int) -> None:
+    """The gateway answered for an event."""
+    _requests.labels(str(status)).inc()
+
+
+def in_flight(events: int) -> None:
+    """So many events wait at the gateway."""
+    _waiting.set(events)
+
+
+@contextlib.asynccontextmanager
+async def watching(client: Client, assessment: str, every: float = WATCH_EVERY) -> AsyncIterator[None]:
+    """Look at the ledger's end every few seconds, as long as this lasts: a lag must show in silence too."""
+    task = asyncio.create_task(_watch(client, assessment, every))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch(client: Client, assessment: str, every: float) -> None:
+    while True:
+        try:
+            ledger((await jetstream(client).stream_info(stream("LEDGER", assessment))).state.last_seq)
+        except (NatsError, TimeoutError) as error:
+            structlog.get_logger(__name__).warning("ledger.unseen", error=str(error) or type(error).__name__)
+        await asyncio.sleep(every)
+
+
+def _behind_by() -> None:
+    _lag.set(max(0.0, _value(_ledger) - _value(_fold)))
+
+
+def _behind() -> str | None:
+    lag = int(_value(_lag))
+    return None if lag <= LAG_MOST else f"{lag} messages of the ledger are not folded yet"
+
+
+def _silent() -> str | None:
+    silent = time.time() - _value(_round)
+    return None if silent <= ROUND_WITHIN else f"no round for {silent:.0f} seconds"
+
+
+def _value(gauge: Gauge) -> float:
+    return next(sample.value for metric in gauge.collect() for sample in metric.samples)
+
+
+# What the keeper asks ------------------------------------------------------------------------------------------------
+
+
+def readiness() -> dict[str, str | None]:
+    """Every service of this process, with why it is not ready or null."""
+    found = {service: check() for service, check in sorted(_checks.items())}
+    for service, why in found.items():
+        _ready.labels(service).set(why is None)
+    return found
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: whoever looks every few seconds is no event."""
+
+
+class Served(AbstractContextManager["Served"]):
+    """The running server of metrics and health; closed at the end."""
+
+    def __init__(self, server: WSGIServer) -> None:
+        self.port = server.server_port
+        self._server = server
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def port(environment: dict[str, str] | None = None) -> int | None:
+    """The port that WUXING_METRICS_PORT names, null without one; raises ValueError with the variable's name."""
+    text = (os.environ if environment is None else environment).get(VARIABLE)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise ValueError(f"{VARIABLE}: expected a port of 0 to 65535, found {text!r}")
+    return int(text)
+
+
+def serve_metrics(services: Sequence[str], at: int | None = None) -> Served | None:
+    """Serve /metrics, /healthz and /readyz for the services of this process, on loopback; null without a port.
+
+    Raises Stop where the port cannot be used.
+    """
+    for service in services:
+        expect(service)
+    if (number := port() if at is None else at) is None:
+        return None
+    try:
+        return Served(make_server("127.0.0.1", number, application(), _Server, _Quiet))
+    except OSError as error:
+        raise Stop(
+            Exit.FAILED, f"Port {number} of {VARIABLE} cannot be used: {error.strerror}. Give each process its own.",
+            f"{VARIABLE}的端口{number}不可用，请为每个进程指定不同端口。",
+        ) from None  # fmt: skip
+
+
+def application() -> WSGIApplication:
+    """The WSGI application: /healthz it lives, /readyz[/service] it is caught up, /metrics for Prometheus."""
+    scrape = make_wsgi_app(REGISTRY)
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        found = readiness()
+        if path == "/metrics":
+            return scrape(environ, start)  # type: ignore[no-any-return]
+        if path == "/healthz":
+            return _json(start, "200 OK", {"alive": True})
+        service = path.removeprefix("/readyz").removeprefix("/")
+        if not path.startswith("/readyz") or (service and service not in found):
+            return _json(start, "404 Not Found", {"paths": ["/metrics", "/healthz", "/readyz", "/readyz/{service}"]})
+        asked = {service: found[service]} if service else found
+        ready = not any(asked.values())
+        return _json(start, "200 OK" if ready else "503 Service Unavailable", {"ready": ready, "services": asked})
+
+    return answer
+
+
+def _json(start: StartResponse, status: str, body: dict[str, Any]) -> list[bytes]:
+    start(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+    return [msgspec.json.encode(body)]
+
+
+def names() -> frozenset[str]:
+    """Every series that Prometheus can ask for; dashboards and alerts may name no other."""
+    found: set[str] = set()
+    for metric in REGISTRY.collect():
+        own = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(metric.type, [""])
+        found |= {metric.name + suffix for suffix in own}
+    return frozenset(found)
+
+

@@ -1,0 +1,36 @@
+-- The statement (对账单): every line of every unit with the words of its clause, and how panels come to their points.
+
+-- Each case of a panel: the ratings that count, those that trimming drops, and the mean: 四(一)2(1), 四(一)4, 四(二).
+CREATE VIEW panel_case AS
+SELECT unit, item, case_name, ratings, trimmed, number, points_of(total) AS total, points AS points_base, value_max,
+       points_of(half_up(total * micro(points), number * micro(value_max))) AS points
+FROM (SELECT r.unit, r.item, r.case_name, f.points, v.value_max, list(r.value ORDER BY r.value, r.seq) AS ratings,
+             any_value(m.value) = 'trimmed' AND count(*) >= 3 AS trimmed,
+             CASE WHEN trimmed THEN count(*) - 2 ELSE count(*) END AS number,
+             CASE WHEN trimmed THEN sum(micro(r.value)) - max(micro(r.value)) - min(micro(r.value))
+                  ELSE sum(micro(r.value)) END AS total
+      FROM rating_in_force r
+      JOIN item_full f ON f.item = r.item AND f.method = 'mean'
+      JOIN rulebook_range v ON v.item = r.item
+      JOIN rule_in_force m ON m.item = r.item AND m.rule = 'mean'
+      GROUP BY r.unit, r.item, r.case_name, f.points, v.value_max);
+
+-- Every line of a unit: date as sent, office, clause and words, what it claims and counts, the balance before and after.
+-- Revocations, appeals and decisions stand under the item of what they are about.
+CREATE VIEW statement AS
+SELECT e.unit, coalesce(e.item, a.item, b.item, c.item) AS item, e.seq, left(e.time, 10) AS date, e.time, e.type, e.source,
+       split_part(e.source, '/', 3) AS office, o.name_zh AS office_zh, o.name_en AS office_en, i.clause,
+       coalesce(n.words || ' ' || g.words, g.words, i.words) AS words_zh, e.matter, g.name_zh AS ground_zh, g.name_en AS ground_en,
+       n.name_zh AS node_zh, n.name_en AS node_en, e.value, t.claimed, t.counted::DECIMAL(18,6) AS counted,
+       t.balance_before, t.balance_after, t.disposition, t.why_zh, t.why_en
+FROM (SELECT seq, claimed, counted, balance_before, balance_after, disposition, why_zh, why_en FROM audit_trail
+      UNION ALL SELECT seq, NULL, NULL, NULL, NULL, disposition, why_zh, why_en FROM event_trail) t
+JOIN ledger_event e ON e.seq = t.seq
+LEFT JOIN ledger_event a ON a.seq = e.refers_to
+LEFT JOIN ledger_event b ON b.seq = a.refers_to
+LEFT JOIN ledger_event c ON c.seq = b.refers_to
+LEFT JOIN rulebook_item i ON i.item = coalesce(e.item, a.item, b.item, c.item)
+LEFT JOIN rulebook_ground g ON g.item = e.item AND g.ground = e.ground
+LEFT JOIN rulebook_node n ON n.item = e.item AND n.node = e.node
+LEFT JOIN office o ON e.source = '/offices/' || o.office
+WHERE e.unit <> 'assessment';

@@ -1,0 +1,376 @@
+"""Runs the services: each by itself against a broker, or all of them on an embedded one, as `demo` and `up` do."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import msgspec
+import structlog
+from nats.aio.client import Client
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console
+
+from infra.client import connected, embedded, jetstream, last_entry
+from infra.streams import stream
+from schemas import subjects
+from schemas.receipts import Ranking
+from schemas.refusals import Language
+from schemas.rulebook import SHIPPED
+from services import log as logs
+from services import rules, settings, synthetic, tables
+from services.outcome import Exit, Stop
+from services.ranker import snapshot
+from services.scorer import store
+from services.settings import Settings
+from services.year import Year, given, stored
+
+SERVICES = ("ingest", "scorer", "ranker")
+GUARDED = "WUXING_GUARDED"
+Run = Callable[[Settings, structlog.typing.FilteringBoundLogger], Awaitable[None]]
+
+
+def ingest() -> int:
+    """Check what parties publish and append it to the ledger, against the broker at NATS_URL.
+
+    Example: NATS_URL=nats://127.0.0.1:4222 WUXING_DATA=data wuxing ingest
+    """
+    from services.ingest.app import run
+
+    return _service("ingest", run)
+
+
+def scorer() -> int:
+    """Fold the ledger into the DuckDB file of this assessment, against the broker at NATS_URL.
+
+    Example: NATS_URL=nats://127.0.0.1:4222 WUXING_DATA=data wuxing scorer
+    """
+    from services.scorer.app import run
+
+    return _service("scorer", run)
+
+
+def ranker() -> int:
+    """Rank whenever the ledger has grown, and publish the snapshot, against the broker at NATS_URL.
+
+    Example: NATS_URL=nats://127.0.0.1:4222 WUXING_DATA=data wuxing ranker
+    """
+    from services.ranker.app import run
+
+    return _service("ranker", run)
+
+
+def _service(name: str, run: Run) -> int:
+    """Run one service; started by a parent that holds its standard input, it ends with the parent."""
+    known = read_settings()
+    log = logs.configure(known, name)
+    if os.environ.get(GUARDED):
+        threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
+    asyncio.run(run(known, log))
+    return Exit.DONE
+
+
+def _end_with_parent(pipe: IO[bytes]) -> None:
+    """The parent never writes: the pipe ends when the parent does, however it ends."""
+    pipe.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def read_settings() -> Settings:
+    """The settings of the environment; a bad variable is wrong use."""
+    try:
+        return settings.read()
+    except ValueError as error:
+        raise Stop(Exit.USE, str(error), str(error)) from None
+
+
+def up(*, port: int = 4222, lang: Literal["zh", "en"] | None = None) -> int:
+    """Run an embedded NATS server and all services until interrupted.
+
+    Example: WUXING_DATA=data wuxing up
+
+    Parameters
+    ----------
+    port
+        The loopback port of the server.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    known = read_settings()
+    logs.configure(known, "up")
+    asyncio.run(_up(known, port, settings.language(lang)))
+    return Exit.DONE
+
+
+async def _up(known: Settings, port: int, lang: Language) -> None:
+    year = given(known.assessment, known.rulebook, known.roster)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with _stack(known, year, port=port, services=(*SERVICES, "console")) as url:
+        _say(lang, f"NATS {url} · data {known.data.absolute()} · http://127.0.0.1:8080 · Ctrl-C ends everything",
+             f"NATS {url} · 数据 {known.data.absolute()} · http://127.0.0.1:8080 · 按Ctrl-C全部结束")
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def _stack(
+    known: Settings, year: Year, *, port: int = -1, services: tuple[str, ...] = SERVICES, quiet: Path | None = None
+) -> AsyncIterator[str]:
+    """An embedded server and services as children, kept running; all of them have ended when this does."""
+    offices = [office.code for office in year.rulebook.office]
+    units = [unit.unit for unit in year.roster]
+    collector = year.rulebook.roles.collector.office or ""
+    known.data.mkdir(parents=True, exist_ok=True)
+    async with embedded(known.data, year.assessment, offices, units, collector=collector, port=port) as server:
+        environment = {
+            **os.environ, "NATS_URL": server.url, "WUXING_DATA": str(known.data), GUARDED: "1",
+            "WUXING_ASSESSMENT": year.assessment, "WUXING_RANK_SECONDS": str(known.rank_seconds),
+        }
+        keepers = [asyncio.create_task(_keep(name, environment, quiet)) for name in services]
+        try:
+            yield server.url
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+
+async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> None:
+    """Keep one service running: a process that ends is started again, ever later up to half a minute."""
+    log = structlog.get_logger(service="up")
+    wait = 1
+    while True:
+        with contextlib.ExitStack() as stack:
+            out = stack.enter_context((quiet / f"{name}.log").open("ab")) if quiet else None
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.cli", name, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out,
+                start_new_session=True,
+            )
+            try:
+                code = await child.wait()
+            except asyncio.CancelledError:
+                with contextlib.suppress(ProcessLookupError):
+                    child.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(child.wait(), 10)
+                if child.returncode is None:
+                    child.kill()
+                    await child.wait()
+                raise
+        log.warning("service.ended", name=name, code=code, again_in=wait)
+        await asyncio.sleep(wait)
+        wait = min(30, wait * 2)
+
+
+def demo(*, serve: bool = False, events: int = 6000, lang: Literal["zh", "en"] | None = None) -> int:
+    """Run a whole synthetic year through a real broker and the services, and print what came of it.
+
+    Example: wuxing demo --serve
+
+    Parameters
+    ----------
+    serve
+        Keep everything running afterwards, with the page at http://127.0.0.1:8080, until interrupted.
+    events
+        How many events the year has, at least about 4,500.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    known = msgspec.structs.replace(read_settings(), rank_seconds=1)
+    known = msgspec.structs.replace(known, data=known.data / "demo")
+    chosen = settings.language(lang)
+    logs.configure(known, "demo")
+    _fresh(known.data)
+    asyncio.run(_demo(known, chosen, events, serve=serve))
+    return Exit.DONE
+
+
+def _fresh(data: Path) -> None:
+    """Every demonstration starts anew; only a folder that a demonstration made is ever emptied."""
+    marker = data / "synthetic"
+    if data.exists() and any(data.iterdir()) and not marker.exists():
+        raise Stop(Exit.FAILED, f"{data} is not a demonstration's; move it away.", f"{data}不是演示数据，请移走。")
+    if data.exists():
+        with _claimed(data):
+            shutil.rmtree(data)
+    data.mkdir(parents=True)
+    marker.touch()
+
+
+@contextlib.contextmanager
+def _claimed(data: Path) -> Any:
+    from infra.server import EmbeddedServer
+
+    server = EmbeddedServer(data).claim()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) -> None:
+    year = given(known.assessment, None, None)
+    started = time.monotonic()
+    stop = asyncio.Event()
+    logs_folder = known.data / "logs"
+    logs_folder.mkdir(parents=True, exist_ok=True)
+    with tomllib_file() as book:
+        lines = list(synthetic.year(book, [msgspec.to_builtins(unit) for unit in year.roster], events=events))
+    services = (*SERVICES, "console") if serve else SERVICES
+    async with _stack(known, year, services=services, quiet=logs_folder) as url:
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=Console(file=sys.stderr), disable=not sys.stderr.isatty(),
+        ) as progress:
+            await _publish(url, known, year.assessment, lines, progress, lang)
+            ranking = await _published(url, known, len(lines), progress, lang)
+        _show(known, ranking, len(lines), time.monotonic() - started, lang)
+        if serve:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop.set)
+            _say(lang, "The page: http://127.0.0.1:8080 · Ctrl-C ends everything", "网页：http://127.0.0.1:8080 · 按Ctrl-C全部结束")
+            await stop.wait()
+
+
+@contextlib.contextmanager
+def tomllib_file() -> Any:
+    """The shipped rulebook as the plain object that an opening carries."""
+    with (SHIPPED / "rulebook.toml").open("rb") as file:
+        yield tomllib.load(file)
+
+
+async def _publish(
+    url: str, known: Settings, assessment: str, lines: list[tuple[str, bytes]], progress: Progress, lang: Language
+) -> None:
+    """Publish each line by its own party, in order: before another party speaks, all so far is acknowledged."""
+    task = progress.add_task("发布" if lang == "zh" else "publishing", total=len(lines))
+    async with contextlib.AsyncExitStack() as stack:
+        clients: dict[str, Any] = {}
+        waiting: list[Any] = []
+        speaking = ""
+        for n, (party, raw) in enumerate(lines, 1):
+            if party not in clients:
+                clients[party] = jetstream(await stack.enter_async_context(connected(url, party, known.data)))
+            if party != speaking or len(waiting) == 256:
+                await asyncio.gather(*waiting)
+                waiting, speaking = [], party
+            waiting.append(await clients[party].publish_async(_subject(assessment, party, raw), raw))
+            progress.update(task, completed=n)
+        await asyncio.gather(*waiting)
+
+
+def _subject(assessment: str, party: str, raw: bytes) -> str:
+    """The intake subject of a line; one that cannot be read says of itself only who sent it."""
+    try:
+        event = json.loads(raw)
+        return subjects.intake(assessment, party, event["type"], event["subject"])
+    except (ValueError, KeyError, TypeError):
+        return subjects.intake(assessment, party, "unreadable", "assessment")
+
+
+async def _published(url: str, known: Settings, lines: int, progress: Progress, lang: Language) -> Ranking:
+    """Wait until ingest has taken everything and the ranking of the whole ledger is published."""
+    task = progress.add_task("计分" if lang == "zh" else "scoring", total=lines)
+    async with connected(url, "audit", known.data) as client:
+        js = jetstream(client)
+        while True:
+            intake = await js.stream_info(stream("INTAKE", known.assessment))
+            ledger = await js.stream_info(stream("LEDGER", known.assessment))
+            entry = await last_entry(client, "RANKING", known.assessment)
+            ranking = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+            scored = ranking.sequence if ranking else 0
+            progress.update(task, completed=scored, total=ledger.state.last_seq or lines)
+            if ranking and not intake.state.messages and scored == ledger.state.last_seq:
+                return ranking
+            await asyncio.sleep(0.1)
+
+
+def _show(known: Settings, ranking: Ranking, lines: int, seconds: float, lang: Language) -> None:
+    """Print the rankings, the awards, the statement of one unit, and where the snapshot lies."""
+    path = known.snapshots / ranking.snapshot
+    con = store.connect(path, read_only=True)
+    year = stored(con)
+    assert year is not None
+    with rules.compute(con):
+        tables.ranking(con, year, 0, lang)
+        unit = con.execute(
+            "SELECT unit FROM deduction_result GROUP BY unit ORDER BY count(DISTINCT disposition) DESC, unit LIMIT 1"
+        ).fetchall()[0][0]
+        tables.deductions(con, unit, lang)
+        counts = Counter(dict(con.execute(
+            "SELECT disposition, count(*) FROM (SELECT disposition FROM deduction_result UNION ALL"
+            " SELECT disposition FROM event_result) GROUP BY ALL ORDER BY 2 DESC").fetchall()))
+    con.close()
+    told = " · ".join(f"{name} {count}" for name, count in counts.most_common())
+    _say(lang, f"{lines} events published, {ranking.sequence} in the ledger, {lines - ranking.sequence} refused · {told}",
+         f"发布{lines}个事件，入账{ranking.sequence}，拒收{lines - ranking.sequence} · {told}")
+    _say(lang, f"Snapshot: {path}\nDigest: {ranking.digest} · {seconds:.1f} s", f"快照：{path}\n摘要：{ranking.digest} · {seconds:.1f}秒")
+
+
+def status(*, format: Literal["table", "json"] = "table", lang: Literal["zh", "en"] | None = None) -> int:  # noqa: A002
+    """Show the streams, how far each service is behind, what was refused, and the age of the snapshot.
+
+    Example: wuxing status --format json
+
+    Parameters
+    ----------
+    format
+        A table to read, or JSON.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    known = read_settings()
+    found = asyncio.run(_status(known))
+    if format == "json":
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        tables.facts(found, settings.language(lang))
+    return Exit.DONE
+
+
+async def _status(known: Settings) -> dict[str, Any]:
+    async with connected(known.nats_url, "audit", known.data) as client:
+        return await facts(client, known)
+
+
+async def facts(client: Client, known: Settings) -> dict[str, Any]:
+    """What the broker and the snapshots tell of a running assessment."""
+    js = jetstream(client)
+    names = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+    infos = {name: (await js.stream_info(stream(name, known.assessment))).state for name in names}
+    entry = await last_entry(client, "RANKING", known.assessment)
+    ranking = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+    waiting = {}
+    for durable, name in (("ingest", "INTAKE"), ("scorer", "LEDGER")):
+        info = await js.consumer_info(stream(name, known.assessment), durable)
+        waiting[durable] = (info.num_pending or 0) + (info.num_ack_pending or 0)
+    latest = snapshot.latest(known.snapshots)
+    return {
+        "assessment": known.assessment,
+        "streams": {name: {"messages": state.messages, "last": state.last_seq} for name, state in infos.items()},
+        "waiting": waiting,
+        "ranked": ranking.sequence if ranking else 0,
+        "behind": infos["LEDGER"].last_seq - (ranking.sequence if ranking else 0),
+        "refused": infos["REFUSED"].messages,
+        "snapshot": str(latest) if latest else None,
+        "snapshot_age_seconds": int(time.time() - latest.stat().st_mtime) if latest else None,
+        "digest": ranking.digest if ranking else None,
+    }
+
+
+def _say(lang: Language, en: str, zh: str) -> None:
+    print(zh if lang == "zh" else en, file=sys.stderr)
