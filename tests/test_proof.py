@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import rulebook
@@ -71,6 +71,7 @@ EARLIER = [  # first size, second size, proof
 ]
 LEAVES = [merkle.leaf_hash(bytes.fromhex(text)) for text in INPUTS]
 
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 leaves = st.integers(1, 70).map(lambda n: [merkle.leaf_hash(b"%d" % i) for i in range(n)])
 
 
@@ -105,6 +106,7 @@ def test_a_leaf_is_never_a_node():
     assert merkle.leaf_hash(left + right) != merkle.node_hash(left, right) == sha256(b"\1" + left + right).digest()
 
 
+@untimed
 @given(leaves)
 def test_every_inclusion_proof_verifies_and_no_other_leaf_does(hashes):
     tree, size = merkle.Tree(hashes), len(hashes)
@@ -119,6 +121,7 @@ def test_every_inclusion_proof_verifies_and_no_other_leaf_does(hashes):
         assert not proof or not merkle.included(leaf, index, size, proof[:-1], tree.root)
 
 
+@untimed
 @given(leaves)
 def test_consistency_holds_between_all_sizes_and_a_wrong_root_never_verifies(hashes):
     size, tree = len(hashes), merkle.Tree(hashes)
@@ -132,6 +135,7 @@ def test_consistency_holds_between_all_sizes_and_a_wrong_root_never_verifies(has
         assert not merkle.consistent(size + 1, size, proof, old, tree.root)
 
 
+@untimed
 @given(leaves)
 def test_the_frontier_has_the_root_of_every_size_and_one_peak_a_one_bit(hashes):
     frontier = merkle.Frontier()
@@ -477,7 +481,7 @@ def stated_of(results, unit):
     return {key: row[key] for key in ("items", "daily", "year_end", "final")}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(untimed, max_examples=25)
 @given(years(units=8, events=200), st.data())
 def test_in_any_year_a_unit_s_bundle_comes_to_what_the_oracle_says(year, data):
     publisher, parts = scored(*year)
@@ -564,6 +568,7 @@ def test_what_is_no_bundle_exits_2_without_a_traceback(text, tmp_path):
     assert done.stdout.startswith("cannot be read: ")
 
 
+@untimed
 @given(st.binary(max_size=200), st.integers(0, 511))
 def test_the_verifier_s_ed25519_agrees_with_the_library(message, bit):
     public, signature = PRIVATE.public_key().public_bytes_raw(), PRIVATE.sign(message)
