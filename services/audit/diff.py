@@ -292,6 +292,9 @@ def standing_cells(was: Standing | None, now: Standing | None) -> list[str]:
     """Final, place, pass and award as `before → after`, one value where they are equal."""
     def cell(name: str) -> str:
         pair = [_plain(getattr(one, name)) if one else "—" for one in (was, now)]
+        if name == "final":
+            short = [tables.four(Decimal(text)) if text != "—" else text for text in pair]
+            pair = short if short[0] != short[1] or pair[0] == pair[1] else pair
         return pair[0] if pair[0] == pair[1] else " → ".join(pair)
 
     return [cell(name) for name in ("final", "place", "passed", "award")]
