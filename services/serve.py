@@ -11,12 +11,17 @@ from faststream.nats import NatsBroker, NatsMessage
 from infra.client import Entry, durable_subscriber, pulled_entry
 
 Take = Callable[[Sequence[Entry]], Awaitable[None]]
+Heal = Callable[[], Awaitable[None]]
+HEAL_SECONDS = 1.0
 
 
-async def serve(
-    nats: NatsBroker, role: str, assessment: str, take: Take, log: structlog.typing.FilteringBoundLogger
+async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
+    nats: NatsBroker, role: str, assessment: str, take: Take, heal: Heal, log: structlog.typing.FilteringBoundLogger
 ) -> None:
     """Hand batches in stream order to `take` and acknowledge them after it; the first failure is raised at the end.
+
+    A pull that ends while its messages are on their way loses them until the broker delivers them again, half a minute
+    later. So `heal` is asked every second to take what the stream has and the durable has not brought.
 
     After a failed write a DuckDB process must not go on, so a service never retries inside: it exits and starts anew.
     """
@@ -37,7 +42,19 @@ async def serve(
                 failed.append(error)
                 app.exit()
 
+    async def watch() -> None:
+        while not failed:
+            await asyncio.sleep(HEAL_SECONDS)
+            async with busy:
+                try:
+                    await heal()
+                except Exception as error:  # noqa: BLE001 - as above
+                    failed.append(error)
+                    app.exit()
+
+    watching = asyncio.create_task(watch())
     await app.run()
+    watching.cancel()
     if failed:
         log.error("service.failed", error=str(failed[0]) or type(failed[0]).__name__)
         raise failed[0]

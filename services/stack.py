@@ -14,7 +14,7 @@ import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -76,14 +76,14 @@ def _service(name: str, run: Run) -> int:
     known = read_settings()
     log = logs.configure(known, name)
     if os.environ.get(GUARDED):
-        threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(run(known, log))
     return Exit.DONE
 
 
-def _end_with_parent(pipe: IO[bytes]) -> None:
-    """The parent never writes: the pipe ends when the parent does, however it ends."""
-    pipe.read()
+def _end_with_parent() -> None:
+    """The parent never writes: standard input ends when the parent does, however it ends."""
+    os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

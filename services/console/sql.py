@@ -59,7 +59,7 @@ class Ready:
 
 
 @cache
-def ready() -> dict[str, Ready]:
+def queries() -> dict[str, Ready]:
     """The ready queries by name."""
     found = {}
     for file in sorted(QUERIES.glob("*.sql")):
@@ -169,7 +169,7 @@ def sql(
         Language of texts: zh or en; the locale's without it.
     """
     tongue = settings.language(lang)
-    known = globals()["ready"]()
+    known = queries()
     if query is None and ready is None:
         for one in known.values():
             print(f"{one.name:<24}{one.title[tongue]}")

@@ -259,7 +259,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
         listening = config.bind_socket()
     except SystemExit:
         raise Stop(
-            Exit.FAILED, f"{host}:{port} is taken or not ours: choose another --port.", f"{host}:{port}不可用，请换--port。"
+            Exit.FAILED, f"{host}:{port} cannot be used: choose another --port.", f"{host}:{port}不可用，请换--port。"
         ) from None
     with listening:
         await uvicorn.Server(config).serve([listening])

@@ -336,8 +336,8 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     ),
     "our_fault": (500, "Something failed here; it was noted.", "服务出错，已记录。"),
     "try_again": (
-        503, "Nothing more can be taken just now, or whether it was stored is not known. Send the same again: an event "
-        "counts once.", "暂时无法受理，或尚不知是否存入。请稍后原样重发：同一事件只计一次。",
+        503, "Nothing can be taken just now, or it is not known whether it was. Send the same again: it counts once.",
+        "暂时无法受理，或尚不知是否存入。请稍后原样重发：同一事件只计一次。",
     ),
 }  # fmt: skip
 

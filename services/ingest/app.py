@@ -157,4 +157,10 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
                 await _catch_up(ingest, last)
             await ingest.take(entries)
 
-        await serve(broker(settings.nats_url, "ingest", settings.data), "ingest", settings.assessment, take, log)
+        async def heal() -> None:
+            intake = await jetstream(client).stream_info(stream("INTAKE", settings.assessment))
+            if intake.state.messages and intake.state.last_seq >= ingest.intake_next:
+                await _catch_up(ingest, intake.state.last_seq)
+
+        nats = broker(settings.nats_url, "ingest", settings.data)
+        await serve(nats, "ingest", settings.assessment, take, heal, log)

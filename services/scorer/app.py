@@ -261,10 +261,16 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
             async with busy:
                 await scorer.take(entries)
 
+        async def heal() -> None:
+            info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
+            async with busy:
+                if info.state.last_seq > scorer.last:
+                    await scorer.catch_up(info.state.last_seq)
+
         @nats.subscriber(subjects.cut(settings.assessment))
         async def cut(after: int) -> bytes:
             async with busy:
                 return msgspec.json.encode(await scorer.cut(after))
 
-        await serve(nats, "scorer", settings.assessment, take, log)
+        await serve(nats, "scorer", settings.assessment, take, heal, log)
         scorer.con.close()

@@ -1,0 +1,432 @@
+"""The commands `what-if` and `readings`: the same year with other events or readings, and every unit that it would move.
+
+The changed ledger is folded again, admission judged anew, by the one road of the services; nothing is written.
+"""
+
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import duckdb
+import msgspec
+import pyarrow as pa
+from cyclopts import Parameter
+from rich import box
+from rich.table import Table
+
+from schemas.events import Event
+from schemas.refusals import Language, Refusal
+from schemas.rulebook import Rulebook, RulebookError
+from schemas.rulebook import load as load_rulebook
+from services import rules, tables
+from services.audit import point, smallest
+from services.audit.diff import Difference, Side, Standing, difference, show, side, standing_cells
+from services.ingest.check import Checker
+from services.outcome import Exit, Stop
+from services.scorer import store
+from services.settings import language
+from services.year import Year
+
+Many = Annotated[list[str], Parameter(negative=())]
+
+
+class Added(msgspec.Struct, frozen=True):
+    """What became of an added event: its sequence after the ledger's end, its disposition and why."""
+
+    seq: int
+    id: str
+    disposition: str
+    why: str
+
+
+class WhatIf(msgspec.Struct, frozen=True):
+    """A changed year beside the one that is: what was changed, and all that moved by it."""
+
+    dropped: list[int]
+    revised: dict[int, str]
+    added: list[Added]
+    rulebook: str
+    refused: list[Refusal]
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What to change: sequences to drop, points by sequence, lines to add at the end, another rulebook."""
+
+    drop: frozenset[int] = frozenset()
+    revise: tuple[tuple[int, Decimal], ...] = ()
+    add: tuple[bytes, ...] = ()
+    rulebook: Rulebook | None = None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A changed ledger folded anew, with the lines that the other rulebook refuses."""
+
+    con: duckdb.DuckDBPyConnection
+    added: list[int]
+    refused: list[Refusal]
+
+
+def what_if(  # noqa: PLR0913 - each is an option of the contract
+    *,
+    snapshot: Path | None = None,
+    drop: Many = [],  # noqa: B006 - read only
+    add: Path | None = None,
+    revise: Many = [],  # noqa: B006 - as above
+    reading: Many = [],  # noqa: B006 - as above
+    rulebook: Path | None = None,
+    unit: str | None = None,
+    smallest: bool = False,
+    at_most: int = 20_000,
+    as_of: str | None = None,
+    facts_until: str | None = None,
+    format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Drop, add or revise events, change readings or the rulebook: show every place, pass and award that moves.
+
+    Example: wuxing what-if --drop 4711 --reading step=geometric
+
+    Parameters
+    ----------
+    snapshot
+        The snapshot to change a copy of; the one published last without it.
+    drop
+        The sequence of an event to leave out; may be given more than once.
+    add
+        Events, one a line, to add after the last; with a closed item they are void, as they would be.
+    revise
+        SEQ=POINTS: in place of a deduction's points or a rating's value, as a decision on appeal would set them.
+    reading
+        name=value, put over what was adopted; may be given more than once.
+    rulebook
+        Another rulebook.toml for the same roster; events that it refuses are left out and listed.
+    unit
+        With --smallest: the unit in question.
+    smallest
+        Find the smallest set of the unit's own deductions whose removal would change its pass or award.
+    at_most
+        With --smallest: the most combinations to reckon.
+    as_of
+        Change the year as it stood at a sequence or a time, instead of the end.
+    facts_until
+        Only what had occurred by this time.
+    format
+        Tables to read, or JSON.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = language(lang)
+    with point.snapshot(snapshot) as con:
+        base, cut, year = _base(con, as_of, facts_until)
+        if smallest or unit:
+            if not (smallest and unit) or drop or add or revise or reading or rulebook:
+                raise Stop(
+                    Exit.USE, "--unit U and --smallest belong together, and allow no other change",
+                    "--unit与--smallest须一起使用，且不能与其他改动并用",
+                )
+            return _smallest(base, year, unit, at_most, format, chosen)
+        book = _book(rulebook)
+        wanted = Changes(
+            frozenset(_sequence(base, text, "--drop") for text in drop),
+            tuple(_revision(base, text) for text in revise), _lines(add), book,
+        )
+        options = _options(reading, book or year.rulebook)
+        changed = fold(base, year, wanted, after=cut)
+        before, after = side(base, cut), side(changed.con, cut + len(wanted.add), options)
+        found = WhatIf(
+            sorted(wanted.drop), {seq: str(points) for seq, points in wanted.revise},
+            _added(changed, chosen), (book or year.rulebook).id, changed.refused,
+            difference(before, after, synthetic=year.synthetic),
+        )
+    _show(found, format, chosen)
+    return Exit.DONE
+
+
+def _base(
+    con: duckdb.DuckDBPyConnection, as_of: str | None, facts_until: str | None
+) -> tuple[duckdb.DuckDBPyConnection, int, Year]:
+    """The year as it stood at a point, in memory where it is not the whole snapshot."""
+    cut, year = point.as_of(con, as_of), point.year(con)
+    if facts_until:
+        return point.facts_until(con, facts_until, cut), cut, year
+    return (con if cut == point.last(con) else point.refold(con, point.events(con, cut))), cut, year
+
+
+def fold(con: duckdb.DuckDBPyConnection, year: Year, wanted: Changes, *, after: int) -> Changed:
+    """Fold a changed copy of a ledger; added lines take the sequences after `after`.
+
+    Ends the command when intake would refuse an added line. A revised event keeps the content that it was sent with,
+    so that its duplicates stay duplicates.
+    """
+    other = Year(year.assessment, wanted.rulebook, year.roster) if wanted.rulebook else None
+    checker = Checker((other or year).rulebook, year.roster)
+    ledger = point.events(con)
+    ledger, refused = _recheck(ledger, checker) if other else (ledger, [])
+    if wanted.drop:
+        ledger = ledger.filter(pa.array([seq not in wanted.drop for seq in ledger["seq"].to_pylist()], pa.bool_()))
+    for seq, points in wanted.revise:
+        ledger = _revised(ledger, seq, str(points))
+    added = list(range(after + 1, after + 1 + len(wanted.add)))
+    if added:
+        events = [_checked(checker, raw, line) for line, raw in enumerate(wanted.add, 1)]
+        ledger = pa.concat_tables([ledger, store.table(added, [None] * len(added), events, wanted.add)])
+    return Changed(point.refold(con, ledger, other), added, refused)
+
+
+def _recheck(ledger: pa.Table, checker: Checker) -> tuple[pa.Table, list[Refusal]]:
+    """Every event as another rulebook reads it."""
+    sequences, recorded, raws = (ledger[name].to_pylist() for name in ("seq", "recorded_at", "raw"))
+    judged = [(row, checker.check(row[2])) for row in zip(sequences, recorded, raws, strict=True)]
+    kept = [(row, event) for row, event in judged if isinstance(event, Event)]
+    refused = [msgspec.structs.replace(one, line=row[0]) for row, one in judged if isinstance(one, Refusal)]
+    rows = [row for row, _ in kept]
+    table = store.table(
+        [row[0] for row in rows], [row[1] for row in rows], [event for _, event in kept], [row[2] for row in rows]
+    )
+    return table, refused
+
+
+def _revised(ledger: pa.Table, seq: int, points: str) -> pa.Table:
+    """The ledger with other points of a deduction, or another value of a rating."""
+    row = ledger["seq"].to_pylist().index(seq)
+    name = "points" if ledger["ground"][row].is_valid else "value"
+    values = ledger[name].to_pylist()
+    values[row] = points
+    return ledger.set_column(ledger.column_names.index(name), name, pa.array(values, pa.string()))
+
+
+def _checked(checker: Checker, raw: bytes, line: int) -> Event:
+    found = checker.check(raw)
+    if isinstance(found, Event):
+        return found
+    raise Stop(
+        Exit.NO, f"--add line {line} is refused: {found.reason} {found.path or ''}: {found.message}",
+        f"--add第{line}行被拒：{found.reason} {found.path or ''}：{found.message}",
+    )
+
+
+def _lines(path: Path | None) -> tuple[bytes, ...]:
+    if path is None:
+        return ()
+    try:
+        return tuple(line.removesuffix(b"\r") for line in path.read_bytes().removesuffix(b"\n").split(b"\n"))
+    except OSError as error:
+        raise Stop(
+            Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
+        ) from None
+
+
+def _book(path: Path | None) -> Rulebook | None:
+    try:
+        return load_rulebook(path) if path else None
+    except RulebookError as error:
+        raise Stop(Exit.USE, str(error), str(error)) from None
+
+
+def _sequence(con: duckdb.DuckDBPyConnection, text: str, option: str) -> int:
+    """The sequence of an event that is there; anything else is wrong use."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 19
+    if is_number and con.execute("SELECT 1 FROM event WHERE seq = ?", [int(text)]).fetchone():
+        return int(text)
+    raise Stop(
+        Exit.USE, f"{option} {text}: expected the sequence of an event of the ledger",
+        f"{option} {text}：应为账本中事件的序号",
+    )
+
+
+#: What a revision may set: 0 to the item's points for a deduction, the range of its value for a rating.
+_RANGE = """
+SELECT CASE WHEN e.ground IS NULL THEN coalesce(v.value_min, 0) ELSE 0 END,
+       CASE WHEN e.ground IS NULL THEN coalesce(v.value_max, 1) ELSE i.points END, coalesce(c.is_binary, false)
+FROM event e JOIN rulebook_item i ON i.item = e.item
+LEFT JOIN rulebook_range v ON v.item = e.item
+LEFT JOIN rulebook_component c ON c.item = e.item AND c.component = e.component
+WHERE e.seq = ? AND e.type IN ('deduction.recorded.v1', 'rating.recorded.v1')
+"""
+
+
+def _revision(con: duckdb.DuckDBPyConnection, text: str) -> tuple[int, Decimal]:
+    name, _, value = text.partition("=")
+    seq = _sequence(con, name, "--revise")
+    row = con.execute(_RANGE, [seq]).fetchone()
+    if row is None:
+        raise Stop(
+            Exit.USE, f"--revise {text}: sequence {seq} is neither a deduction nor a rating",
+            f"--revise {text}：序号{seq}既非扣分也非评分",
+        )
+    low, high, binary = row
+    whole, dot, rest = value.partition(".")
+    plain = value.isascii() and whole.isdigit() and len(whole) < 10 and (not dot or (rest.isdigit() and len(rest) <= 6))
+    if not plain or not low <= Decimal(value) <= high or (binary and Decimal(value) not in (0, 1)):
+        expected = "0 / 1" if binary else f"{low:f} … {high:f}"
+        raise Stop(
+            Exit.USE, f"--revise {text}: expected SEQ=POINTS with a plain decimal of {expected}",
+            f"--revise {text}：应为“序号=分值”，分值范围{expected}",
+        )
+    return seq, Decimal(value)
+
+
+def _options(texts: list[str], book: Rulebook) -> dict[str, str]:
+    """Readings of `name=value`; an unknown name or value is wrong use."""
+    known = book.readings()
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    for name, value in pairs.items():
+        if value not in known.get(name, ()):
+            expected = " · ".join(known.get(name, known))
+            raise Stop(
+                Exit.USE, f"--reading {name}={value}: expected one of {expected}",
+                f"--reading {name}={value}：没有这一读法或取值，应为{expected}",
+            )
+    return pairs
+
+
+def _added(changed: Changed, lang: Language) -> list[Added]:
+    if not changed.added:
+        return []
+    with rules.compute(changed.con):
+        rows = changed.con.execute(
+            f"SELECT seq, id, disposition, why_{lang} FROM audit_trail WHERE seq >= $1"
+            f" UNION ALL SELECT seq, id, disposition, why_{lang} FROM event_trail WHERE seq >= $1 ORDER BY seq",
+            [changed.added[0]],
+        ).fetchall()
+    found = {row[0]: Added(*row) for row in rows}
+    conflict = "同一来源和编号已有其他内容的事件" if lang == "zh" else "the same source and id with other content precede it"
+    return [found.get(seq) or Added(seq, "", "conflict", conflict) for seq in changed.added]
+
+
+def _show(found: WhatIf, form: str, lang: Language) -> None:
+    if form == "json":
+        _json(found)
+        return
+    zh = lang == "zh"
+    out = tables.console()
+    if found.dropped:
+        out.print(("去除序号：" if zh else "without ") + ", ".join(map(str, found.dropped)))
+    for seq, points in found.revised.items():
+        out.print(f"序号{seq}改为{points}" if zh else f"sequence {seq} at {points}")
+    for one in found.added:
+        out.print(f"新增{one.seq}：{one.why}" if zh else f"added as {one.seq}: {one.why}")
+    if found.refused:
+        out.print(f"该细则拒收{len(found.refused)}个事件" if zh else f"{found.rulebook} refuses {len(found.refused)} events")
+    show(found.difference, form, lang)
+
+
+def _json(found: Any) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _smallest(con: duckdb.DuckDBPyConnection, year: Year, unit: str, at_most: int, form: str, lang: Language) -> int:
+    """Print the smallest set; exit 1 when there is none, or none was found within the limit."""
+    if unit not in {one.unit for one in year.roster}:
+        raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
+    found = smallest.search(con, unit, at_most)
+    if form == "json":
+        _json(found)
+    else:
+        out = tables.console()
+        if year.synthetic:
+            out.print(tables.words("synthetic", lang), style="bold")
+        for line in smallest.words(found, lang):
+            out.print(line)
+    return Exit.DONE if found.sequences else Exit.NO
+
+
+class Dependence(msgspec.Struct, frozen=True):
+    """One other value of a reading: the units whose place, pass or award depend on it, with both standings."""
+
+    reading: str
+    clause: str | None
+    in_force: str
+    value: str
+    places: list[str]
+    passes: list[str]
+    awards: list[str]
+    units: dict[str, tuple[Standing, Standing]]
+
+
+class Readings(msgspec.Struct, frozen=True):
+    """Every reading switched to each of its other values, one at a time, against those in force."""
+
+    as_of: int
+    synthetic: bool
+    readings: list[Dependence]
+
+
+def readings(
+    *,
+    snapshot: Path | None = None,
+    as_of: str | None = None,
+    facts_until: str | None = None,
+    format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Switch every reading to each other value, and show which units' places, passes and awards depend on it.
+
+    Example: wuxing readings --format json
+
+    Parameters
+    ----------
+    snapshot
+        The snapshot; the one published last without it.
+    as_of
+        The year as it stood at a sequence or a time.
+    facts_until
+        Only what had occurred by this time.
+    format
+        A table to read, or JSON with both standings of each unit.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = language(lang)
+    with point.snapshot(snapshot) as con:
+        base, cut, year = _base(con, as_of, facts_until)
+        found = Readings(cut, year.synthetic, dependences(base, cut, year.rulebook))
+    if format == "json":
+        _json(found)
+    else:
+        _show_readings(found, chosen)
+    return Exit.DONE
+
+
+def dependences(con: duckdb.DuckDBPyConnection, cut: int, book: Rulebook) -> list[Dependence]:
+    """Each reading's other values, in the rulebook's order, with the units that they move."""
+    before = side(con, cut, whole=False)
+    clauses = {reading.name: reading.clause for reading in book.reading}
+    return [
+        _dependence(name, clauses[name], value, before, side(con, cut, {name: value}, whole=False))
+        for name, values in book.readings().items() for value in values if value != before.readings[name]
+    ]
+
+
+def _dependence(name: str, clause: str | None, value: str, before: Side, after: Side) -> Dependence:
+    def differing(field: str) -> list[str]:
+        pairs = ((unit, was, after.units[unit]) for unit, was in sorted(before.units.items()))
+        return [unit for unit, was, now in pairs if getattr(was, field) != getattr(now, field)]
+
+    places, passes, awards = (differing(field) for field in ("place", "passed", "award"))
+    units = {unit: (before.units[unit], after.units[unit]) for unit in sorted({*places, *passes, *awards})}
+    return Dependence(name, clause, before.readings[name], value, places, passes, awards, units)
+
+
+def _show_readings(found: Readings, lang: Language) -> None:
+    out, zh = tables.console(), lang == "zh"
+    if found.synthetic:
+        out.print(tables.words("synthetic", lang), style="bold")
+    table = Table(box=box.SIMPLE_HEAD)
+    heads = ("读法", "条款", "取值", "名次", "达标", "奖项") if zh else (
+        "Reading", "Clause", "Value", "Places", "Passes", "Awards")
+    for head in heads:
+        table.add_column(head)
+    for one in found.readings:
+        table.add_row(
+            one.reading, one.clause or "", f"{one.in_force} → {one.value}", str(len(one.places)),
+            *(" ".join(f"{unit}: {standing_cells(*one.units[unit])[n]}" for unit in units) or "—"
+              for n, units in ((2, one.passes), (3, one.awards))),
+        )
+    out.print(table)

@@ -1,0 +1,72 @@
+"""Where the marks of the charts go; templates draw them as SVG. Geometry only: every number shown comes from a view."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from services.console.states import Row
+
+WIDE = 1000
+
+
+def waterfall(items: list[Row]) -> tuple[list[Row], Decimal]:
+    """Each item's bar from the final before its loss to the one after it, in thousandths of the axis, and where the axis begins.
+
+    The axis ends at the base (all points kept) and begins a little below the final, so that small losses are seen.
+    """
+    base = sum((item["weighted_base"] for item in items), Decimal(0))
+    final = sum((item["weighted"] for item in items), Decimal(0))
+    start = (final - (base - final) / 8 - Decimal("0.05")).max(Decimal(0))
+    span = (base - start) or Decimal(1)
+    bars, left = [], base
+    for item in items:
+        after = left - (item["weighted_base"] - item["weighted"])
+        bars.append(item | {"before": left, "after": after, "x": _at(after, start, span), "width": _at(left, start, span) - _at(after, start, span)})
+        left = after
+    return bars, start
+
+
+def at(value: Decimal, start: Decimal, end: Decimal) -> int:
+    """Where a value lies on an axis of a thousand."""
+    return _at(value, start, (end - start) or Decimal(1))
+
+
+def _at(value: Decimal, start: Decimal, span: Decimal) -> int:
+    return int((value - start) * WIDE / span)
+
+
+def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
+    """Finals of a category as stacks of dots over an axis, with the lines (达标线, 获奖线) that matter; null without units."""
+    finals = list(units)
+    if not finals:
+        return None
+    values = [unit["final"] for unit in finals] + [line["value"] for line in lines]
+    low, high = min(values), max(values)
+    pad = ((high - low) / 40).max(Decimal("0.02"))
+    low, high = low - pad, high + pad
+    columns, size = 125, WIDE // 125
+    stacks: dict[int, list[Row]] = {}
+    for unit in finals:
+        stacks.setdefault(min(at(unit["final"], low, high) * columns // WIDE, columns - 1), []).append(unit)
+    tallest = max(map(len, stacks.values()))
+    step = min(size, max(1, 72 // tallest))
+    dots = [
+        {"x": column * size, "y": 92 - (n + 1) * step, "height": max(1, step - 1), "width": size - 1, "unit": unit}
+        for column, stack in stacks.items() for n, unit in enumerate(sorted(stack, key=lambda one: one["final"]))
+    ]
+    ticks = [Decimal(n) / 2 for n in range(int(low * 2) + 1, int(high * 2) + 1)]
+    every = max(1, len(ticks) // 12)
+    return {
+        "dots": dots if len(finals) <= 600 else _merged(dots), "low": low, "high": high,
+        "ticks": [{"x": at(tick, low, high), "text": f"{tick:f}"} for tick in ticks[::every]],
+        "lines": [line | {"x": at(line["value"], low, high)} for line in lines],
+    }
+
+
+def _merged(dots: list[Row]) -> list[Row]:
+    """One bar a column and award where there are too many units for a dot each."""
+    merged: dict[tuple[int, str | None], Row] = {}
+    for dot in dots:
+        key = (dot["x"], dot["unit"]["award"])
+        one = merged.setdefault(key, dot | {"top": dot["y"], "bottom": dot["y"] + dot["height"]})
+        one["top"], one["bottom"] = min(one["top"], dot["y"]), max(one["bottom"], dot["y"] + dot["height"])
+    return [one | {"y": one["top"], "height": one["bottom"] - one["top"]} for one in merged.values()]
