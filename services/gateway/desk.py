@@ -134,21 +134,20 @@ class Desk:
                 async with connected(settings.nats_url, "gateway", settings.data, forever=True) as client:
                     await client.subscribe(subjects.receipt(self.assessment, "x")[:-1] + "*", cb=self._live)
                     receipts = await pull(client, "RECEIPT", self.assessment, "gateway")
-                    await self._catch_up(receipts, 0.5)
                     self.client, self._js = client, jetstream(client)
                     metrics.started("gateway", lambda: None if client.is_connected else "the broker is gone")
                     while True:
-                        await self._catch_up(receipts, _LISTEN)
+                        await self._catch_up(receipts)
             except Exception as error:  # noqa: BLE001 - whatever it is, the gateway goes on saying that it is closed
                 self._log.warning("broker.lost", error=str(error) or type(error).__name__)
                 self.client = self._js = None
                 metrics.expect("gateway", "it has no connection to the broker")
                 await asyncio.sleep(1)
 
-    async def _catch_up(self, receipts: JetStreamContext.PullSubscription, patience: float) -> None:
-        """Take what the durable has until it falls silent for so long."""
+    async def _catch_up(self, receipts: JetStreamContext.PullSubscription) -> None:
+        """Take what the durable has, until it falls silent for a while."""
         with contextlib.suppress(TimeoutError):
-            while messages := await receipts.fetch(_FETCH, timeout=patience):
+            while messages := await receipts.fetch(_FETCH, timeout=_LISTEN):
                 for message in messages:
                     entry = pulled_entry(message)
                     self._heard(entry.sequence, entry.subject, entry.data)
@@ -166,20 +165,23 @@ class Desk:
 
     def _heard(self, place: int, subject: str, data: bytes) -> None:
         """Take a receipt at its place in RECEIPT: keep it, and answer who waits for it."""
-        receipt = msgspec.json.decode(data, type=Receipt)
-        if receipt.source is None or receipt.id is None:
+        told = msgspec.json.decode(data, type=Receipt)
+        if told.source is None or told.id is None:
             return
-        pair = (subject.rpartition(".")[2], receipt.source, receipt.id)
-        if place and place <= self._memory.get(pair, (0,))[0]:
+        pair = (subject.rpartition(".")[2], told.source, told.id)
+        before, newest = self._memory.get(pair, (0, told))
+        if place and place <= before:
             return
+        overtaken = newest.outcome == "settled" and told.outcome == "accepted" and newest.sequence == told.sequence
+        receipt = newest if overtaken else told  # the fold may be faster than ingest's receipt
         self._memory[pair] = place, receipt
         self._memory.move_to_end(pair)
         if len(self._memory) > self.kept:
             self._memory.popitem(last=False)
-        if receipt.outcome == "settled":
-            if waiter := self._settling.pop(receipt.sequence or 0, None):
-                waiter.hear(receipt)
-        elif waiter := self._of(pair, receipt):
+        if told.outcome == "settled":
+            if waiter := self._settling.pop(told.sequence or 0, None):
+                waiter.hear(told)
+        elif waiter := self._of(pair, told):
             self._tell(waiter, receipt)
 
     def _of(self, pair: Pair, receipt: Receipt) -> Waiter | None:

@@ -1,0 +1,574 @@
+"""The HTTP gateway against a real broker and the real ingest: what goes in, what is said, and that nothing is invented."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import structlog
+import uvicorn
+
+from infra.client import Entry, connected, jetstream, pulled_entry, read_stream
+from infra.rights import KeyUnsafe, configure
+from infra.server import EmbeddedServer
+from infra.streams import stream
+from schemas import subjects
+from schemas.receipts import Receipt
+from services.gateway import desk as desks
+from services.gateway import keys
+from services.gateway.app import BATCH_EVENTS, create_app
+from services.gateway.desk import Desk
+from services.ingest import app as ingest
+from services.ingest.check import Checker
+from services.outcome import Stop
+from services.settings import read
+from services.year import given
+from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, _provision
+
+YEAR = given(ASSESSMENT, None, None)
+LOG = structlog.get_logger()
+EVENT = {
+    "specversion": "1.0", "id": "d1", "source": "/offices/ducha", "type": "deduction.recorded.v1", "subject": "U001",
+    "time": "2013-05-06T09:30:00+08:00",
+    "data": {"item": "1.1", "matter": "m1", "ground": "no_feedback", "reason": "逾期未反馈"},
+}  # fmt: skip
+ONE, MANY = "application/cloudevents+json", "application/cloudevents-batch+json"
+
+
+def event(identifier: str, **changes: Any) -> bytes:
+    return json.dumps({**EVENT, "id": identifier, **changes}, ensure_ascii=False).encode()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server of this module's own: its ledger holds only what came through the gateway."""
+    data = tmp_path_factory.mktemp("gateway")
+    configure(data, ASSESSMENT, OFFICES, UNITS)
+    with EmbeddedServer(data) as server:
+        site = Site(server, data)
+        asyncio.run(_provision(site))
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer here hangs on how busy the machine is; who wants a 202 asks for less."""
+    monkeypatch.setattr(desks, "PATIENCE", 20.0)
+
+
+class Gateway:
+    """A client of a running gateway, with the office's key."""
+
+    def __init__(self, http: httpx.AsyncClient, desk: Desk, site: Site) -> None:
+        self.http, self.desk, self.site = http, desk, site
+        self.keys = {office: keys.make(keys.file(site.data), office) for office in ("ducha", "kaoji")}
+
+    async def post(self, body: bytes, kind: str = ONE, office: str = "ducha", **headers: str) -> httpx.Response:
+        shown = {"Authorization": f"Bearer {self.keys[office]}", "Content-Type": kind, **headers}
+        return await self.http.post("/v1/events", content=body, headers=shown)
+
+    async def ask(self, source: str, identifier: str, office: str = "ducha") -> httpx.Response:
+        shown = {"Authorization": f"Bearer {self.keys[office]}"}
+        return await self.http.get("/v1/events", params={"source": source, "id": identifier}, headers=shown)
+
+
+@contextlib.asynccontextmanager
+async def gateway(site: Site, *, wait: bool = True, **limits: int) -> AsyncIterator[Gateway]:
+    """The gateway on a free port of loopback."""
+    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)
+    settings = read(
+        {"NATS_URL": site.server.url, "WUXING_DATA": os.fspath(site.data), "WUXING_ASSESSMENT": ASSESSMENT}
+    )
+    config = uvicorn.Config(create_app(settings, YEAR, desk=desk), log_config=None, lifespan="on")
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        task = asyncio.create_task(server.serve([listening]))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+            while wait and (await http.get("/readyz")).status_code != 200:
+                await asyncio.wait([task], timeout=0.02)
+            yield Gateway(http, desk, site)
+        server.should_exit = True
+        await task
+
+
+@contextlib.asynccontextmanager
+async def ingesting(site: Site) -> AsyncIterator[None]:
+    """Ingest as it runs, in this process: what waits at its start and what comes after."""
+    async with connected(site.server.url, "ingest", site.data) as client:
+        durable = await jetstream(client).pull_subscribe_bind(consumer="ingest", stream=stream("INTAKE", ASSESSMENT))
+        at = await ingest.start(client, YEAR, LOG)
+
+        async def forever() -> None:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    messages = await durable.fetch(100, timeout=1)
+                    await at.take([pulled_entry(message) for message in messages])
+                    for message in messages:
+                        await message.ack()
+
+        task = asyncio.create_task(forever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def ledger(site: Site) -> list[Entry]:
+    async with site.as_("audit") as client:
+        return [entry async for entry in read_stream(client, "LEDGER", ASSESSMENT)]
+
+
+def drive(site: Site, story: Callable[[Gateway], Coroutine[Any, Any, None]], *, judged: bool = True) -> None:
+    async def told() -> None:
+        async with ingesting(site) if judged else contextlib.AsyncExitStack(), gateway(site) as web:
+            await story(web)
+
+    asyncio.run(told())
+
+
+def test_an_accepted_event_answers_201_with_the_receipt_of_the_bytes_as_sent(site: Site) -> None:
+    raw = b'{ "traceparent":"x",\n' + event("as-sent")[1:] + b"  "
+
+    async def story(web: Gateway) -> None:
+        answer = await web.post(raw)
+        stored = (await ledger(site))[-1]
+        assert answer.status_code == 201
+        receipt = msgspec.json.decode(answer.content, type=Receipt)
+        expected = Receipt("/offices/ducha", "as-sent", "accepted", stored.sequence, desks.leaf_hash(raw).hex())
+        assert expected == receipt
+        assert stored.data == raw
+        assert subjects.ledger(ASSESSMENT, "ducha", "U001") == stored.subject
+        assert (await web.ask("/offices/ducha", "as-sent")).json() == answer.json()
+
+    drive(site, story)
+
+
+def test_a_refusal_of_ingest_answers_422_with_its_name_and_leaves_the_ledger_alone(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        before = len(await ledger(site))
+        answer = await web.post(event("nobody", subject="U999"))
+        assert answer.status_code == 422
+        assert (answer.json()["outcome"], answer.json()["reason"], answer.json()["path"]) == (
+            "refused", "unknown_unit", "subject",
+        )  # fmt: skip
+        assert len(await ledger(site)) == before
+
+    drive(site, story)
+
+
+def test_another_s_source_goes_out_under_the_key_s_own_party_and_ingest_refuses_it(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        answer = await web.post(event("stolen"), office="kaoji")
+        assert (answer.status_code, answer.json()["reason"]) == (422, "source_not_authorised")
+
+    drive(site, story)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "reason", "path"),
+    [
+        (b"{", 400, "not_json", None),
+        (b"", 400, "not_json", None),
+        (b'\xef\xbb\xbf{"id":1}', 400, "not_json", None),
+        (event("twice")[:-1] + b',"id":"twice"}', 400, "not_json", None),
+        (b"[]", 422, "not_cloudevent", None),
+        (event("v", specversion="0.3", id=7), 422, "not_cloudevent", "specversion"),
+        (event("v", id=""), 422, "not_cloudevent", "id"),
+        (event("v", source=None), 422, "not_cloudevent", "source"),
+        (event("v", type="a b"), 422, "unknown_type", "type"),
+        (event("v", type="nothing.v9"), 422, "unknown_type", "type"),
+        (event("v", subject=["U001"]), 422, "bad_field", "subject"),
+        (event("v", subject="U 001"), 422, "unknown_unit", "subject"),
+        (event("v", subject="U.>"), 422, "unknown_unit", "subject"),
+        (event("v", more="x" * 70_000), 413, "too_large", None),
+        (b'"' + b"x" * 1_100_000 + b'"', 413, "too_large", None),
+    ],
+)
+def test_what_has_no_subject_is_refused_with_the_name_that_ingest_would_give(
+    site: Site, raw: bytes, status: int, reason: str, path: str | None
+) -> None:
+    async def story(web: Gateway) -> None:
+        answer = await web.post(raw)
+        assert (status, "refused", reason, path) == (
+            answer.status_code, answer.json()["outcome"], answer.json()["reason"], answer.json()["path"],
+        )  # fmt: skip
+
+    drive(site, story)
+
+
+def test_the_same_post_again_is_accepted_once_and_told_as_a_duplicate(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        first = await web.post(event("again"))
+        assert first.status_code == 201
+        later = asyncio.create_task(web.post(event("again")))
+        sequence = first.json()["sequence"] + 1
+        async with site.as_("scorer") as scorer:  # what the scorer says of it
+            settled = Receipt("/offices/ducha", "again", "settled", sequence, "0" * 64, disposition="duplicate", why="w")
+            while len(await ledger(site)) < sequence:
+                await asyncio.wait([later], timeout=0.02)
+            await jetstream(scorer).publish(subjects.receipt(ASSESSMENT, "ducha"), msgspec.json.encode(settled))
+        again = await later
+        assert (200, "settled", "duplicate", sequence) == (
+            again.status_code, again.json()["outcome"], again.json()["disposition"], again.json()["sequence"],
+        )  # fmt: skip
+
+    drive(site, story)
+
+
+class Silent:
+    """A broker that stores everything and says no more."""
+
+    is_connected = True
+
+    async def publish_async(self, *_: Any, **__: Any) -> asyncio.Future[Any]:
+        stored: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        stored.set_result(None)
+        return stored
+
+
+def alone(**limits: int) -> Desk:
+    """A desk without a broker, to which receipts are told by hand."""
+    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)
+    desk.client = desk._js = Silent()  # type: ignore[assignment]
+    return desk
+
+
+def tell(desk: Desk, place: int, receipt: Receipt) -> None:
+    desk._heard(place, subjects.receipt(ASSESSMENT, "ducha"), msgspec.json.encode(receipt))
+
+
+def receipts(raw: bytes, sequence: int, identifier: str = "d1") -> tuple[Receipt, Receipt]:
+    """What ingest says of an event, and what the scorer says of its repeat."""
+    leaf = desks.leaf_hash(raw).hex()
+    accepted = Receipt("/offices/ducha", identifier, "accepted", sequence, leaf)
+    return accepted, msgspec.structs.replace(accepted, outcome="settled", disposition="duplicate", why="counts once")
+
+
+def hand_in(desk: Desk, raw: bytes, *told: tuple[int, Receipt], within: float = 10) -> desks.Answer:
+    """The answer to an event of which these receipts come while it waits, and then none for `within` seconds."""
+
+    async def story() -> desks.Answer:
+        waiter = await desk._publish("ducha", raw, None)
+        assert isinstance(waiter, desks.Waiter)
+        for place, receipt in told:
+            tell(desk, place, receipt)
+        return await desk._answer(waiter, asyncio.get_running_loop().time() + within)
+
+    return asyncio.run(story())
+
+
+def test_a_repeat_is_told_as_the_fold_settled_it_whichever_receipt_comes_first() -> None:
+    raw, desk = event("d1"), alone()
+    assert hand_in(desk, raw, (1, receipts(raw, 1)[0])).status == 201
+    accepted, settled = receipts(raw, 2)
+    assert hand_in(desk, raw, (2, accepted), (3, settled)) == (200, settled, None)
+    accepted, settled = receipts(raw, 3)
+    assert hand_in(desk, raw, (4, settled), (5, accepted)) == (200, settled, None)
+    assert (desk._waiting, desk._settling) == ({}, {})
+
+
+def test_a_repeat_that_the_fold_does_not_settle_in_time_gives_its_own_acceptance() -> None:
+    raw, desk = event("d1"), alone()
+    hand_in(desk, raw, (1, receipts(raw, 1)[0]))
+    accepted = receipts(raw, 2)[0]
+    assert hand_in(desk, raw, (2, accepted), within=0) == (201, accepted, None)
+    assert desk._settling == {}
+
+
+def test_a_receipt_heard_twice_answers_once() -> None:
+    raw, desk = event("d1"), alone()
+    refused = Receipt("/offices/ducha", "d1", "refused", reason="unknown_unit", path="subject", message="…")
+    assert hand_in(desk, event("d1", subject="U999"), (1, refused)).status == 422
+    accepted = receipts(raw, 1)[0]
+    assert hand_in(desk, raw, (1, refused), (2, accepted)) == (201, accepted, None)
+
+
+def test_the_receipt_of_another_event_of_the_same_name_is_not_taken_for_one_s_own() -> None:
+    raw, other, desk = event("d1"), event("d1", subject="U002"), alone()
+    own = receipts(raw, 2)[0]
+    assert hand_in(desk, raw, (1, receipts(other, 1)[0]), (2, own)) == (201, own, None)
+
+
+def test_no_more_receipts_are_kept_than_may_be() -> None:
+    desk = alone(kept=2)
+    for n in range(5):
+        tell(desk, n + 1, receipts(b"", n + 1, f"k{n}")[0])
+    assert [desk.ask("ducha", "/offices/ducha", f"k{n}") is not None for n in range(5)] == [False] * 3 + [True] * 2
+
+
+def test_a_conflict_that_the_fold_finds_answers_409() -> None:
+    told = desks.said(Receipt("/offices/ducha", "x", "settled", 3, "0" * 64, "conflict", "id", "…"))
+    assert told.status == 409
+
+
+def test_without_ingest_the_answer_is_202_with_a_place_that_later_has_the_receipt(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "PATIENCE", 0.3)
+    source_id = "late/../?&=%2F 事"
+
+    async def story() -> None:
+        async with gateway(site) as web:
+            answer = await web.post(event(source_id))
+            assert (answer.status_code, answer.json()["outcome"]) == (202, "pending")
+            assert answer.headers["location"] == answer.json()["ask"]
+            shown = {"Authorization": f"Bearer {web.keys['ducha']}"}
+            assert (await web.http.get(answer.headers["location"], headers=shown)).status_code == 202
+            async with ingesting(site):
+                while (later := await web.http.get(answer.headers["location"], headers=shown)).status_code == 202:
+                    await asyncio.wait([asyncio.create_task(ledger(site))], timeout=0.05)
+            assert (200, "accepted", source_id) == (later.status_code, later.json()["outcome"], later.json()["id"])
+            other = await web.ask("/offices/ducha", source_id, office="kaoji")
+            assert (other.status_code, other.json()["title"]) == (404, "no_receipt")
+
+    asyncio.run(story())
+
+
+def test_receipts_of_the_time_when_the_gateway_was_down_are_there_when_it_is_back(site: Site) -> None:
+    async def story() -> None:
+        async with ingesting(site):
+            async with site.as_("ducha") as office:
+                subject = subjects.intake(ASSESSMENT, "ducha", EVENT["type"], "U001")
+                await jetstream(office).publish(subject, event("while-down"))
+            while not any(b"while-down" in entry.data for entry in await ledger(site)):
+                await asyncio.wait([asyncio.create_task(ledger(site))])
+            async with gateway(site) as web:
+                while (answer := await web.ask("/offices/ducha", "while-down")).status_code == 404:
+                    await asyncio.wait([asyncio.create_task(ledger(site))])
+                assert (answer.status_code, answer.json()["outcome"]) == (200, "accepted")
+
+    asyncio.run(story())
+
+
+def test_a_batch_has_a_result_an_event_in_order_and_each_event_s_own_bytes(site: Site) -> None:
+    spaced = event("b1").replace(b": ", b" :  ")
+    batch = b"[ " + b" ,\n".join([spaced, b"7", event("b2", subject="U999"), event("b3")]) + b" ]"
+
+    async def story(web: Gateway) -> None:
+        answer = await web.post(batch, MANY)
+        found = [(one["status"], one["body"]["outcome"], one["body"]["reason"]) for one in answer.json()["results"]]
+        assert answer.status_code == 207
+        assert found == [
+            (201, "accepted", None), (422, "refused", "not_cloudevent"), (422, "refused", "unknown_unit"),
+            (201, "accepted", None),
+        ]  # fmt: skip
+        assert [entry.data for entry in await ledger(site)][-2:] == [spaced, event("b3")]
+        every = await web.post(b"[" + event("b4") + b"]", MANY)
+        assert (every.status_code, [one["status"] for one in every.json()["results"]]) == (200, [201])
+        assert (await web.post(b"[]", MANY)).json() == {"results": []}
+
+    drive(site, story)
+
+
+def test_a_batch_of_three_hundred_is_answered_whole_and_in_order(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        batch = b"[" + b",".join(event(f"n{n}") for n in range(300)) + b"]"
+        answer = await web.post(batch, MANY)
+        assert answer.status_code == 200
+        assert [one["body"]["id"] for one in answer.json()["results"]] == [f"n{n}" for n in range(300)]
+        sequences = [one["body"]["sequence"] for one in answer.json()["results"]]
+        assert sequences == [*range(sequences[0], sequences[0] + 300)]
+        assert (web.desk.in_flight, web.desk._waiting) == (0, {})
+
+    drive(site, story)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b"{}", 400, "not_json"),
+        (b"[", 400, "not_json"),
+        (b"\xff", 400, "not_json"),
+        (b"[" + b",".join([b"1"] * (BATCH_EVENTS + 1)) + b"]", 413, "too_large"),
+        (b"[" + b" " * (8 * 1024 * 1024) + b"]", 413, "too_large"),
+    ],
+)
+def test_a_batch_that_is_none_is_refused_whole(site: Site, body: bytes, status: int, reason: str) -> None:
+    async def story(web: Gateway) -> None:
+        answer = await web.post(body, MANY)
+        assert (status, reason) == (answer.status_code, answer.json()["reason"])
+
+    drive(site, story, judged=False)
+
+
+def test_a_key_is_asked_for_before_anything_else(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        for shown in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {web.keys['ducha']}"}):
+            for answer in (
+                await web.http.post("/v1/events", content=b"{", headers=shown),
+                await web.http.get("/v1/events?source=a&id=b", headers=shown),
+            ):
+                assert (answer.status_code, answer.json()["title"]) == (401, "no_key")
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+
+    drive(site, story, judged=False)
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/json; charset=gb18030", "application/cloudevents+xml"])
+def test_other_media_types_are_415_and_say_which_are_taken(site: Site, kind: str) -> None:
+    async def story(web: Gateway) -> None:
+        answer = await web.post(event("x"), kind)
+        assert (answer.status_code, answer.json()["title"]) == (415, "wrong_media_type")
+        assert ONE in answer.headers["accept"]
+        packed = await web.post(event("x"), ONE, **{"Content-Encoding": "gzip"})
+        assert packed.status_code == 415
+
+    drive(site, story, judged=False)
+
+
+@pytest.mark.parametrize("query", ["", "?source=a", "?source=a&id=", "?source=a&id=b&id=c", "?source=a&id=b&x=1"])
+def test_a_question_names_source_and_id_once(site: Site, query: str) -> None:
+    async def story(web: Gateway) -> None:
+        shown = {"Authorization": f"Bearer {web.keys['ducha']}"}
+        answer = await web.http.get(f"/v1/events{query}", headers=shown)
+        assert (answer.status_code, answer.json()["title"]) == (400, "bad_query")
+
+    drive(site, story, judged=False)
+
+
+def test_more_than_may_wait_is_503_with_retry_after_and_nothing_is_stored(site: Site) -> None:
+    async def story() -> None:
+        async with gateway(site, most=2) as web:
+            before = len(await ledger(site))
+            answer = await web.post(b"[" + b",".join(event(f"f{n}") for n in range(3)) + b"]", MANY)
+            assert (answer.status_code, answer.json()["title"]) == (503, "try_again")
+            assert int(answer.headers["retry-after"]) > 0
+            assert (len(await ledger(site)), web.desk.in_flight) == (before, 0)
+
+    asyncio.run(story())
+
+
+def test_without_a_broker_it_is_503_and_ready_says_so_and_it_comes_back(tmp_path: Any) -> None:
+    configure(tmp_path, ASSESSMENT, OFFICES, UNITS)
+    server = EmbeddedServer(tmp_path).claim()
+    site = Site(server, tmp_path)
+
+    async def story() -> None:
+        with server:
+            async with gateway(site) as web, ingesting(site):
+                assert (await web.post(event("here"))).status_code == 201
+                server.kill()
+                while (await web.http.get("/readyz")).status_code == 200:
+                    await asyncio.wait([asyncio.create_task(web.http.get("/healthz"))])
+                answer = await web.post(event("gone"))
+                assert (answer.status_code, answer.json()["title"]) == (503, "try_again")
+                assert (await web.http.get("/healthz")).status_code == 200
+                assert (await web.ask("/offices/ducha", "here")).json()["outcome"] == "accepted"
+                server.start()
+                while (await web.http.get("/readyz")).status_code != 200:
+                    await asyncio.wait([asyncio.create_task(web.http.get("/healthz"))])
+                again = await web.post(event("gone"))
+                assert again.status_code in (201, 202)
+
+    with server:
+        asyncio.run(_provision(site))
+    server.claim()
+    asyncio.run(story())
+
+
+def test_a_full_intake_is_503_and_nothing_waits_for_ever(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        assert web.desk._js
+
+        async def full(*_: Any, **__: Any) -> asyncio.Future[Any]:
+            answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            answer.set_exception(desks.APIError(code=400, err_code=10077, description="maximum bytes exceeded"))
+            return answer
+
+        web.desk._js.publish_async = full  # type: ignore[method-assign]
+        answer = await web.post(event("full"))
+        assert (answer.status_code, web.desk._waiting) == (503, {})
+        assert b"maximum bytes" not in answer.content
+
+    drive(site, story, judged=False)
+
+
+def test_a_fault_of_ours_says_nothing_of_itself(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        web.desk.take = None  # type: ignore[method-assign,assignment]
+        answer = await web.post(event("x"))
+        assert (answer.status_code, answer.json()["title"]) == (500, "our_fault")
+        assert b"NoneType" not in answer.content
+
+    drive(site, story, judged=False)
+
+
+def test_paths_and_methods_that_are_not_there_are_named(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        nowhere, wrong = await web.http.get("/nowhere"), await web.http.delete("/v1/events")
+        assert (nowhere.status_code, nowhere.json()["title"]) == (404, "not_found")
+        assert (wrong.status_code, wrong.json()["title"]) == (405, "wrong_method")
+        assert "POST" in wrong.headers["allow"]
+
+    drive(site, story, judged=False)
+
+
+def test_the_docs_need_nothing_from_elsewhere_and_name_every_status_and_refusal(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        page, document = await web.http.get("/docs"), (await web.http.get("/openapi.json")).json()
+        assert document["openapi"].startswith("3.1")
+        assert "src=" not in page.text
+        assert "<script" not in page.text
+        assert not [part for part in page.text.split('href="')[1:] if not part.startswith("/")]
+        for operation in document["paths"]["/v1/events"].values():
+            for status in operation["responses"]:
+                assert f"<code>{status}</code>" in page.text
+        assert all(f"<code>{reason}</code>" in page.text for reason in desks.Reason)
+        problems = {name for name in desks.PROBLEMS if name not in ("bad_request", "not_found", "wrong_method")}
+        assert {name for name in problems if name not in page.text} == set()
+
+    drive(site, story, judged=False)
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_kept_as_its_hash_alone_and_a_new_one_ends_the_old(tmp_path: Any) -> None:
+    path = keys.file(tmp_path)
+    first, other = keys.make(path, "ducha"), keys.make(path, "kaoji")
+    known = keys.Keys(path)
+    assert (known.office(first), known.office(other), known.office("x")) == ("ducha", "kaoji", None)
+    assert first not in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    second = keys.make(path, "ducha")
+    assert (known.office(first), known.office(second)) == (None, "ducha")
+
+
+def test_no_file_is_no_key(tmp_path: Any) -> None:
+    assert keys.Keys(keys.file(tmp_path)).office("anything") is None
+
+
+def test_a_file_that_others_can_read_or_that_is_none_opens_nothing(tmp_path: Any) -> None:
+    path = keys.file(tmp_path)
+    shown = keys.make(path, "ducha")
+    path.chmod(0o640)
+    with pytest.raises(KeyUnsafe, match="chmod 600"):
+        keys.Keys(path).office(shown)
+    for text in ("", "[]", '{"ducha": 1}', '{"ducha": "short"}'):
+        path.write_text(text)
+        path.chmod(0o600)
+        with pytest.raises(KeyUnsafe, match="no file of keys"):
+            keys.Keys(path).office(shown)
+
+
+def test_the_command_prints_a_key_once_and_refuses_an_unknown_office(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WUXING_DATA", os.fspath(tmp_path))
+    assert keys.gateway_key("ducha", lang="en") == 0
+    printed = capsys.readouterr()
+    assert keys.Keys(keys.file(tmp_path)).office(printed.out.strip()) == "ducha"
+    assert "this once" in printed.err
+    with pytest.raises(Stop) as stop:
+        keys.gateway_key("nobody")
+    assert (stop.value.code, "ducha" in stop.value.text["zh"]) == (2, True)
