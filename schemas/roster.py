@@ -64,7 +64,11 @@ def faults(rows: Any, categories: Collection[str]) -> Iterator[tuple[int | None,
             elif field == "unit" and not CODE.fullmatch(text):
                 yield n, field, f"{text!r} is no code; expected letters, digits, _ or -, at most 64"
             elif field == "unit" and (text in seen or text == "assessment"):
-                yield n, field, f"{text!r} is there twice" if text in seen else "'assessment' is kept for the year itself"
+                yield (
+                    n,
+                    field,
+                    f"{text!r} is there twice" if text in seen else "'assessment' is kept for the year itself",
+                )
             elif field == "category" and text not in categories:
                 yield n, field, f"{text!r} is no category of the rulebook; expected one of {', '.join(categories)}"
         seen.add(str(row.get("unit")))

@@ -394,16 +394,17 @@ def _item_faults(book: Rulebook, item: Item, offices: set[str]) -> Iterator[tupl
     for key in ("ground", "node", "component", "group", "band"):
         yield from _repeated(key, (one.code for one in getattr(item, key)))
     checks: dict[str, Callable[[Item], Iterator[tuple[str, str]]]] = {
-        "deduct": _deduct_faults, "checklist": _checklist_faults, "bands": _band_faults,
-        "weighted_mean": _weight_faults, "mean": _mean_faults,
+        "deduct": _deduct_faults,
+        "checklist": _checklist_faults,
+        "bands": _band_faults,
+        "weighted_mean": _weight_faults,
+        "mean": _mean_faults,
     }
     if item.method in checks:
         yield from checks[item.method](item)
 
 
-def _rule_faults(
-    book: Rulebook, place: str, rules: dict[str, str], known: dict[str, str]
-) -> Iterator[tuple[str, str]]:
+def _rule_faults(book: Rulebook, place: str, rules: dict[str, str], known: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Rules are the method's own, and each value, or each value of the reading it names, is one the method knows."""
     readings = book.readings()
     yield from ((f"{place}.{name}", "is no rule of this method; take it out") for name in rules if name not in known)
@@ -456,7 +457,7 @@ def _band_faults(item: Item) -> Iterator[tuple[str, str]]:
 
 
 def _weight_faults(item: Item) -> Iterator[tuple[str, str]]:
-    if len(item.group) != 2:  # noqa: PLR2004 - the weights are written as a pair, 50/50
+    if len(item.group) != 2:
         yield "group", "weights are a pair; name two groups"
 
 

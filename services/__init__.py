@@ -1,0 +1,1 @@
+"""The services, the commands, and the rules that all of them read."""

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -78,8 +79,16 @@ def score(  # noqa: PLR0913 - each is an option of the contract
     from services import score as command
 
     return command.run(
-        file, rulebook=rulebook, roster=roster, readings=reading, as_of=as_of, form=format, snapshot=snapshot,
-        show_digest=digest, strict=strict, lang=language(lang),
+        file,
+        rulebook=rulebook,
+        roster=roster,
+        readings=reading,
+        as_of=as_of,
+        form=format,
+        snapshot=snapshot,
+        show_digest=digest,
+        strict=strict,
+        lang=language(lang),
     )
 
 
@@ -90,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; every way it can end is an exit code, none a traceback."""
-    chosen = next((b for a, b in zip(arguments, arguments[1:], strict=False) if a == "--lang"), None)
+    chosen = next((value for name, value in pairwise(arguments) if name == "--lang"), None)
     lang = language(chosen)
     try:
         result: Any = app(arguments)
@@ -117,8 +126,19 @@ def run(arguments: list[str]) -> int:
 def known(error: Exception) -> bool:
     """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a file that is no snapshot."""
     names = {
-        "RulebookError", "RosterError", "ServerUnusable", "BrokerUnreachable", "StreamDiffers", "PartyRefused", "KeyUnsafe",
-        "HistoryChanged", "ProjectionDiffers", "WrongLastSequence", "AppendRefused", "AppendUnknown", "NoteError",
+        "RulebookError",
+        "RosterError",
+        "ServerUnusable",
+        "BrokerUnreachable",
+        "StreamDiffers",
+        "PartyRefused",
+        "KeyUnsafe",
+        "HistoryChanged",
+        "ProjectionDiffers",
+        "WrongLastSequence",
+        "AppendRefused",
+        "AppendUnknown",
+        "NoteError",
     }
     return isinstance(error, OSError) or type(error).__name__ in names
 

@@ -13,21 +13,46 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from schemas.rulebook import ADOPTABLE, AWARD_RULES, Item, Rulebook
 from schemas.roster import Unit
+from schemas.rulebook import ADOPTABLE, AWARD_RULES, Item, Rulebook
 
 HERE = Path(__file__).parent
 FOLDERS = (HERE / "scorer" / "sql", HERE / "ranker" / "sql")
 
 #: The event table: the envelope, one column a field of the data, and what admission judged once.
 EVENT_COLUMNS = {
-    "seq": "BIGINT", "recorded_at": "TIMESTAMP", "source": "VARCHAR", "id": "VARCHAR", "type": "VARCHAR",
-    "unit": "VARCHAR", "time": "VARCHAR", "occurred": "VARCHAR", "item": "VARCHAR",
-    "matter": "VARCHAR", "ground": "VARCHAR", "node": "VARCHAR", "points": "DECIMAL(18,6)", "rater": "VARCHAR",
-    "rater_group": "VARCHAR", "component": "VARCHAR", "case_name": "VARCHAR", "value": "DECIMAL(18,6)",
-    "target_source": "VARCHAR", "target_id": "VARCHAR", "outcome": "VARCHAR", "award": "VARCHAR", "units": "VARCHAR[]",
-    "reading": "VARCHAR", "reading_value": "VARCHAR", "stage": "VARCHAR", "characters": "BIGINT", "reason": "VARCHAR",
-    "raw": "BLOB", "admission": "VARCHAR", "void_reason": "VARCHAR", "void_detail": "VARCHAR",
+    "seq": "BIGINT",
+    "recorded_at": "TIMESTAMP",
+    "source": "VARCHAR",
+    "id": "VARCHAR",
+    "type": "VARCHAR",
+    "unit": "VARCHAR",
+    "time": "VARCHAR",
+    "occurred": "VARCHAR",
+    "item": "VARCHAR",
+    "matter": "VARCHAR",
+    "ground": "VARCHAR",
+    "node": "VARCHAR",
+    "points": "DECIMAL(18,6)",
+    "rater": "VARCHAR",
+    "rater_group": "VARCHAR",
+    "component": "VARCHAR",
+    "case_name": "VARCHAR",
+    "value": "DECIMAL(18,6)",
+    "target_source": "VARCHAR",
+    "target_id": "VARCHAR",
+    "outcome": "VARCHAR",
+    "award": "VARCHAR",
+    "units": "VARCHAR[]",
+    "reading": "VARCHAR",
+    "reading_value": "VARCHAR",
+    "stage": "VARCHAR",
+    "characters": "BIGINT",
+    "reason": "VARCHAR",
+    "raw": "BLOB",
+    "admission": "VARCHAR",
+    "void_reason": "VARCHAR",
+    "void_detail": "VARCHAR",
     "refers_to": "BIGINT",
 }
 #: What admission adds to an event that was checked.
@@ -95,8 +120,12 @@ def definitions() -> tuple[Definition, ...]:
             direct = [one for one in found.values() if one.kind == "VIEW" and one.name in words]
             needs = {name for one in direct for name in (*one.needs, one.name)}
             found[match[2]] = Definition(
-                match[1], match[2], " ".join(line for line in comment if line != "stage"), body.strip(),
-                "stage" in comment, tuple(name for name in found if name in needs),
+                match[1],
+                match[2],
+                " ".join(line for line in comment if line != "stage"),
+                body.strip(),
+                "stage" in comment,
+                tuple(name for name in found if name in needs),
             )
     return tuple(found.values())
 
@@ -185,10 +214,13 @@ def _rulebook_rows(book: Rulebook) -> dict[str, list[tuple[Any, ...]]]:
         return [(item, n, one) for item in book.item for n, one in enumerate(getattr(item, key), 1)]
 
     return {
-        "rulebook_total": [(
-            Decimal(total.daily_weight.value) * scale, Decimal(total.year_end_weight.value) * scale,
-            book.award_rules.category,
-        )],
+        "rulebook_total": [
+            (
+                Decimal(total.daily_weight.value) * scale,
+                Decimal(total.year_end_weight.value) * scale,
+                book.award_rules.category,
+            )
+        ],
         "rulebook_category": [
             (c.code, n, c.name.zh, c.name.en, Decimal(c.pass_mark.value) if c.pass_mark else None)
             for n, c in enumerate(book.category, 1)
@@ -197,14 +229,27 @@ def _rulebook_rows(book: Rulebook) -> dict[str, list[tuple[Any, ...]]]:
         "rulebook_office": [(i.code, o, i.share.get(o)) for i in book.item for o in i.offices],
         "rulebook_part": [(p.code, n, p.name.zh, p.name.en, p.points.value) for n, p in enumerate(book.part, 1)],
         "rulebook_item": [
-            (i.code, n, i.part, i.part in year_end, i.name.zh, i.name.en, i.method, i.points.value, i.clause, i.points.words)
+            (
+                i.code,
+                n,
+                i.part,
+                i.part in year_end,
+                i.name.zh,
+                i.name.en,
+                i.method,
+                i.points.value,
+                i.clause,
+                i.points.words,
+            )
             for n, i in enumerate(book.item, 1)
         ],
         "rulebook_rule": award_rules + [(i.code, name, value) for i in book.item for name, value in i.rules.items()],
         "rulebook_ground": [
             (i.code, g.code, g.name.zh, g.name.en, g.branch, g.requires, g.points, g.words) for i, _, g in of("ground")
         ],
-        "rulebook_node": [(i.code, n.code, n.name.zh, n.name.en, n.cap, n.cap_group, n.words) for i, _, n in of("node")],
+        "rulebook_node": [
+            (i.code, n.code, n.name.zh, n.name.en, n.cap, n.cap_group, n.words) for i, _, n in of("node")
+        ],
         "rulebook_component": [
             (i.code, c.code, c.name.zh, c.name.en, c.points, c.binary) for i, _, c in of("component")
         ],
@@ -230,7 +275,9 @@ def _step_table(item: Item, places: int) -> list[tuple[str, str, int, Decimal]]:
         "geometric": lambda place: full * (1 - step) ** (place - 1),
     }
     return [
-        (item.code, kind, place, _six(points(place))) for kind, points in kinds.items() for place in range(1, places + 1)
+        (item.code, kind, place, _six(points(place)))
+        for kind, points in kinds.items()
+        for place in range(1, places + 1)
     ]
 
 

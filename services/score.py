@@ -47,7 +47,8 @@ def run(  # noqa: PLR0913 - each is an option of the command
     time = as_of if as_of is not None and not (as_of.isascii() and as_of.isdigit()) else None
     if time is not None and instant(time) is None:
         raise Stop(
-            Exit.USE, f"--as-of: expected a line number or an RFC 3339 time with an offset, found {time!r}",
+            Exit.USE,
+            f"--as-of: expected a line number or an RFC 3339 time with an offset, found {time!r}",
             f"--as-of：应为行号或带时区的RFC 3339时间，实为{time!r}",
         )
     limit = int(as_of) if as_of is not None and time is None else None
@@ -55,8 +56,14 @@ def run(  # noqa: PLR0913 - each is an option of the command
         made = Path(folder) / "snapshot.duckdb" if snapshot else None
         try:
             folded = file.fold(
-                path, shipped, rulebook=book, roster=units, target=made, limit=limit,
-                keep_raw=snapshot is not None, progress=bar.step,
+                path,
+                shipped,
+                rulebook=book,
+                roster=units,
+                target=made,
+                limit=limit,
+                keep_raw=snapshot is not None,
+                progress=bar.step,
             )
         except OSError as error:
             raise Stop(
@@ -80,7 +87,9 @@ def _options(readings: list[str], book: Rulebook) -> dict[str, str]:
         if value not in known.get(name, ()):
             expected = f"one of {', '.join(known[name])}" if name in known else f"name=value of {', '.join(known)}"
             raise Stop(
-                Exit.USE, f"--reading {text}: expected {expected}", f"--reading {text}：没有这一读法或取值，应为{expected}"
+                Exit.USE,
+                f"--reading {text}: expected {expected}",
+                f"--reading {text}：没有这一读法或取值，应为{expected}",
             )
         found[name] = value
     return found
@@ -97,7 +106,9 @@ def _cut(folded: Folded, time: str | None) -> int:
 
 
 def _conflicts(folded: Folded, cut: int) -> bool:
-    found = folded.con.execute("SELECT 1 FROM event WHERE admission = 'conflict' AND seq <= ? LIMIT 1", [cut]).fetchall()
+    found = folded.con.execute(
+        "SELECT 1 FROM event WHERE admission = 'conflict' AND seq <= ? LIMIT 1", [cut]
+    ).fetchall()
     return bool(found)
 
 
@@ -109,8 +120,12 @@ def _print(folded: Folded, cut: int, form: str, *, show_digest: bool, lang: Lang
             tables.ranking(folded.con, folded.year, len(refused), lang)
             return
         found = computed(
-            folded.con, assessment=folded.year.assessment, rulebook=folded.year.rulebook.id, as_of=cut,
-            refused=refused, lang=lang,
+            folded.con,
+            assessment=folded.year.assessment,
+            rulebook=folded.year.rulebook.id,
+            as_of=cut,
+            refused=refused,
+            lang=lang,
         )
         if form == "json":
             sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")

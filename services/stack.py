@@ -4,25 +4,26 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 import tomllib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import structlog
 from nats.aio.client import Client
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client import connected, embedded, jetstream, last_entry
+from infra.server import EmbeddedServer
 from infra.streams import stream
 from schemas import subjects
 from schemas.receipts import Ranking
@@ -38,7 +39,7 @@ from services.year import Year, given, stored
 
 SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
-Run = Callable[[Settings, structlog.typing.FilteringBoundLogger], Awaitable[None]]
+Run = Callable[[Settings, structlog.typing.FilteringBoundLogger], Coroutine[Any, Any, None]]
 
 
 def ingest() -> int:
@@ -120,8 +121,11 @@ async def _up(known: Settings, port: int, lang: Language) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with _stack(known, year, port=port, services=(*SERVICES, "console")) as url:
-        _say(lang, f"NATS {url} · data {known.data.absolute()} · http://127.0.0.1:8080 · Ctrl-C ends everything",
-             f"NATS {url} · 数据 {known.data.absolute()} · http://127.0.0.1:8080 · 按Ctrl-C全部结束")
+        _say(
+            lang,
+            f"NATS {url} · data {known.data.absolute()} · http://127.0.0.1:8080 · Ctrl-C ends everything",
+            f"NATS {url} · 数据 {known.data.absolute()} · http://127.0.0.1:8080 · 按Ctrl-C全部结束",
+        )
         await stop.wait()
 
 
@@ -136,8 +140,12 @@ async def _stack(
     known.data.mkdir(parents=True, exist_ok=True)
     async with embedded(known.data, year.assessment, offices, units, collector=collector, port=port) as server:
         environment = {
-            **os.environ, "NATS_URL": server.url, "WUXING_DATA": str(known.data), GUARDED: "1",
-            "WUXING_ASSESSMENT": year.assessment, "WUXING_RANK_SECONDS": str(known.rank_seconds),
+            **os.environ,
+            "NATS_URL": server.url,
+            "WUXING_DATA": str(known.data),
+            GUARDED: "1",
+            "WUXING_ASSESSMENT": year.assessment,
+            "WUXING_RANK_SECONDS": str(known.rank_seconds),
         }
         keepers = [asyncio.create_task(_keep(name, environment, quiet)) for name in services]
         try:
@@ -156,7 +164,14 @@ async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> N
         with contextlib.ExitStack() as stack:
             out = stack.enter_context((quiet / f"{name}.log").open("ab")) if quiet else None
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.cli", name, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out,
+                sys.executable,
+                "-m",
+                "services.cli",
+                name,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
                 start_new_session=True,
             )
             try:
@@ -211,9 +226,7 @@ def _fresh(data: Path) -> None:
 
 
 @contextlib.contextmanager
-def _claimed(data: Path) -> Any:
-    from infra.server import EmbeddedServer
-
+def _claimed(data: Path) -> Iterator[None]:
     server = EmbeddedServer(data).claim()
     try:
         yield
@@ -227,13 +240,17 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
     stop = asyncio.Event()
     logs_folder = known.data / "logs"
     logs_folder.mkdir(parents=True, exist_ok=True)
-    with tomllib_file() as book:
-        lines = list(synthetic.year(book, [msgspec.to_builtins(unit) for unit in year.roster], events=events))
+    book = tomllib.loads((SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
+    lines = list(synthetic.year(book, [msgspec.to_builtins(unit) for unit in year.roster], events=events))
     services = (*SERVICES, "console") if serve else SERVICES
     async with _stack(known, year, services=services, quiet=logs_folder) as url:
         with Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=Console(file=sys.stderr), disable=not sys.stderr.isatty(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(file=sys.stderr),
+            disable=not sys.stderr.isatty(),
         ) as progress:
             await _publish(url, known, year.assessment, lines, progress, lang)
             ranking = await _published(url, known, len(lines), progress, lang)
@@ -242,18 +259,15 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stop.set)
-            _say(lang, "The page: http://127.0.0.1:8080 · Ctrl-C ends everything", "网页：http://127.0.0.1:8080 · 按Ctrl-C全部结束")
+            _say(
+                lang,
+                "The page: http://127.0.0.1:8080 · Ctrl-C ends everything",
+                "网页：http://127.0.0.1:8080 · 按Ctrl-C全部结束",
+            )
             await stop.wait()
 
 
-@contextlib.contextmanager
-def tomllib_file() -> Any:
-    """The shipped rulebook as the plain object that an opening carries."""
-    with (SHIPPED / "rulebook.toml").open("rb") as file:
-        yield tomllib.load(file)
-
-
-async def _publish(
+async def _publish(  # noqa: PLR0913, PLR0917 - what is published, by whom, and how it is shown
     url: str, known: Settings, assessment: str, lines: list[tuple[str, bytes]], progress: Progress, lang: Language
 ) -> None:
     """Publish each line by its own party, in order: before another party speaks, all so far is acknowledged."""
@@ -311,14 +325,26 @@ def _show(known: Settings, ranking: Ranking, lines: int, seconds: float, lang: L
             "SELECT unit FROM deduction_result GROUP BY unit ORDER BY count(DISTINCT disposition) DESC, unit LIMIT 1"
         ).fetchall()[0][0]
         tables.deductions(con, unit, lang)
-        counts = Counter(dict(con.execute(
-            "SELECT disposition, count(*) FROM (SELECT disposition FROM deduction_result UNION ALL"
-            " SELECT disposition FROM event_result) GROUP BY ALL ORDER BY 2 DESC").fetchall()))
+        counts = Counter(
+            dict(
+                con.execute(
+                    "SELECT disposition, count(*) FROM (SELECT disposition FROM deduction_result UNION ALL"
+                    " SELECT disposition FROM event_result) GROUP BY ALL ORDER BY 2 DESC"
+                ).fetchall()
+            )
+        )
     con.close()
     told = " · ".join(f"{name} {count}" for name, count in counts.most_common())
-    _say(lang, f"{lines} events published, {ranking.sequence} in the ledger, {lines - ranking.sequence} refused · {told}",
-         f"发布{lines}个事件，入账{ranking.sequence}，拒收{lines - ranking.sequence} · {told}")
-    _say(lang, f"Snapshot: {path}\nDigest: {ranking.digest} · {seconds:.1f} s", f"快照：{path}\n摘要：{ranking.digest} · {seconds:.1f}秒")
+    _say(
+        lang,
+        f"{lines} events published, {ranking.sequence} in the ledger, {lines - ranking.sequence} refused · {told}",
+        f"发布{lines}个事件，入账{ranking.sequence}，拒收{lines - ranking.sequence} · {told}",
+    )
+    _say(
+        lang,
+        f"Snapshot: {path}\nDigest: {ranking.digest} · {seconds:.1f} s",
+        f"快照：{path}\n摘要：{ranking.digest} · {seconds:.1f}秒",
+    )
 
 
 def status(*, format: Literal["table", "json"] = "table", lang: Literal["zh", "en"] | None = None) -> int:  # noqa: A002

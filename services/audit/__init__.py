@@ -1,0 +1,1 @@
+"""Replays, explains and proves a ledger."""

@@ -89,7 +89,7 @@ def unequal_rules(con: duckdb.DuckDBPyConnection, other: Year) -> str | None:
         rules.create_tables(fresh)
         rules.load_rulebook(fresh, other.rulebook, other.roster)
         for name in _RULES:
-            fresh.register("held", con.sql(f"FROM {name}").to_arrow_table())
+            fresh.register("held", con.cursor().sql(f"FROM {name}").to_arrow_table())
             rows = fresh.execute(
                 f"(FROM held EXCEPT ALL FROM {name}) UNION ALL (FROM {name} EXCEPT ALL FROM held) LIMIT 1"
             ).fetchall()
@@ -137,7 +137,7 @@ def events(con: duckdb.DuckDBPyConnection, upto: int | None = None, until: str |
     columns = ", ".join(
         f"{name}::VARCHAR AS {name}" if kind == pa.string() else name for name, kind in store.COLUMNS.items()
     )
-    return con.sql(
+    return con.cursor().sql(
         f"SELECT {columns} FROM event WHERE seq <= coalesce($upto, seq) AND occurred <= coalesce($until, occurred)"
         " ORDER BY seq", params={"upto": upto, "until": until}
     ).to_arrow_table()
@@ -158,7 +158,7 @@ def refold(con: duckdb.DuckDBPyConnection, ledger: pa.Table, other: Year | None 
 def copy_rules(con: duckdb.DuckDBPyConnection, fresh: duckdb.DuckDBPyConnection) -> None:
     """Copy the rulebook and the roster, as tables."""
     for name in _RULES:
-        fresh.register("held", con.sql(f"FROM {name}").to_arrow_table())
+        fresh.register("held", con.cursor().sql(f"FROM {name}").to_arrow_table())
         fresh.execute(f"INSERT INTO {name} FROM held")
         fresh.unregister("held")
 

@@ -146,7 +146,7 @@ def _side_by_side(
     own = "FROM event WHERE unit IN ($1, 'assessment') AND admission = 'admitted'"
     pairs = [(n, seq) for n, removed in enumerate(batch) for seq in removed]
     columns = {"n": [n for n, _ in pairs], "seq": [seq for _, seq in pairs]}
-    scratch.register("own", con.sql(own, params=[unit]).to_arrow_table())
+    scratch.register("own", con.cursor().sql(own, params=[unit]).to_arrow_table())
     scratch.register("gone", pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()}))
     scratch.execute(
         f"INSERT INTO event SELECT o.* EXCLUDE (n) REPLACE (n * {STRIDE} + seq AS seq, n::VARCHAR AS unit, NULL AS raw,"
@@ -161,30 +161,36 @@ def _side_by_side(
     scratch.execute(copies, [len(batch)])
 
 
-def words(found: Found, lang: Language) -> Iterator[str]:
-    """The answer in sentences."""
-    zh = lang == "zh"
+def words(found: Found, lang: Language) -> str:
+    """The answer in a sentence."""
     tiers = " → ".join(_tier_words(one, lang) for one in (found.before, found.after))
     finals = f"{four(Decimal(found.before.final))} → {four(Decimal(found.after.final))}"
     places = f"{found.before.place} → {found.after.place}"
+    seqs, number, unit = ", ".join(map(str, found.sequences)), len(found.sequences), found.unit
     if found.sequences:
-        seqs = ", ".join(map(str, found.sequences))
-        yield f"{found.unit}：去除{len(found.sequences)}项扣分（序号{seqs}）即改变等次：{tiers}" if zh else (
-            f"{found.unit}: removing {len(found.sequences)} deductions (sequence {seqs}) changes its tier: {tiers}")
-        yield f"得分{finals}，名次{places}；较少的扣分均不足以改变。" if zh else (
-            f"final {finals}, place {places}; no fewer of its own deductions do.")
+        zh = f"{unit}：去除{number}项扣分（序号{seqs}）即改变等次：{tiers}；得分{finals}，名次{places}。更少则不足。"
+        en = (
+            f"{unit}: removing {number} of its deductions (sequence {seqs}) changes its tier: {tiers};"
+            f" final {finals}, place {places}. No fewer do."
+        )
     elif found.limited:
-        yield f"{found.unit}：{found.searched}项以内的扣分均不足以改变等次；更多项的组合超过--at-most，未检查。" if zh else (
-            f"{found.unit}: no {found.searched} of its deductions change its tier; larger sets take more combinations than"
-            " --at-most allows and were not searched.")
+        zh = f"{unit}：{found.searched}项以内的扣分均不足以改变等次；更多项的组合数超过--at-most，未检查。"
+        en = (
+            f"{unit}: no {found.searched} of its {found.deductions} deductions change its tier; larger sets take more"
+            " combinations than --at-most allows and were not searched."
+        )
     else:
-        yield f"{found.unit}：即使去除全部{found.deductions}项扣分，等次仍不变；得分{finals}，名次{places}。" if zh else (
-            f"{found.unit}: not even without all {found.deductions} of its deductions would its tier change;"
-            f" final {finals}, place {places}.")
+        zh = f"{unit}：去除全部{found.deductions}项扣分，等次仍不变；得分{finals}，名次{places}。"
+        en = (
+            f"{unit}: not even without all {found.deductions} of its deductions would its tier change;"
+            f" final {finals}, place {places}."
+        )
+    return zh if lang == "zh" else en
 
 
 def _tier_words(standing: Standing, lang: Language) -> str:
     """Pass, where there is a pass line, and award."""
     zh = lang == "zh"
     passed = {True: "达标" if zh else "pass", False: "不达标" if zh else "no pass", None: ""}[standing.passed]
-    return " ".join(word for word in (passed, standing.award or ("" if passed else "无奖" if zh else "no award")) if word)
+    award = standing.award or ("" if passed else "无奖" if zh else "no award")
+    return " ".join(word for word in (passed, award) if word)

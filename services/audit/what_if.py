@@ -1,4 +1,4 @@
-"""The commands `what-if` and `readings`: the same year with other events or readings, and every unit that it would move.
+"""The commands `what-if` and `readings`: the year with other events or readings, and every unit that it would move.
 
 The changed ledger is folded again, admission judged anew, by the one road of the services; nothing is written.
 """
@@ -21,8 +21,9 @@ from schemas.refusals import Language, Refusal
 from schemas.rulebook import Rulebook, RulebookError
 from schemas.rulebook import load as load_rulebook
 from services import rules, tables
-from services.audit import point, smallest
+from services.audit import point
 from services.audit.diff import Difference, Side, Standing, difference, show, side, standing_cells
+from services.audit.smallest import Found, search, words
 from services.ingest.check import Checker
 from services.outcome import Exit, Stop
 from services.scorer import store
@@ -129,7 +130,9 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
                     Exit.USE, "--unit U and --smallest belong together, and allow no other change",
                     "--unit与--smallest须一起使用，且不能与其他改动并用",
                 )
-            return _smallest(base, year, unit, at_most, format, chosen)
+            if unit not in {one.unit for one in year.roster}:
+                raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
+            return _smallest(search(base, unit, at_most), year, format, chosen)
         book = _book(rulebook)
         wanted = Changes(
             frozenset(_sequence(base, text, "--drop") for text in drop),
@@ -295,7 +298,7 @@ def _added(changed: Changed, lang: Language) -> list[Added]:
             [changed.added[0]],
         ).fetchall()
     found = {row[0]: Added(*row) for row in rows}
-    conflict = "同一来源和编号已有其他内容的事件" if lang == "zh" else "the same source and id with other content precede it"
+    conflict = "同一来源和编号已有其他内容" if lang == "zh" else "its source and id are held by other content"
     return [found.get(seq) or Added(seq, "", "conflict", conflict) for seq in changed.added]
 
 
@@ -312,7 +315,8 @@ def _show(found: WhatIf, form: str, lang: Language) -> None:
     for one in found.added:
         out.print(f"新增{one.seq}：{one.why}" if zh else f"added as {one.seq}: {one.why}")
     if found.refused:
-        out.print(f"该细则拒收{len(found.refused)}个事件" if zh else f"{found.rulebook} refuses {len(found.refused)} events")
+        number = len(found.refused)
+        out.print(f"该细则拒收{number}个事件" if zh else f"{found.rulebook} refuses {number} events")
     show(found.difference, form, lang)
 
 
@@ -321,19 +325,15 @@ def _json(found: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def _smallest(con: duckdb.DuckDBPyConnection, year: Year, unit: str, at_most: int, form: str, lang: Language) -> int:
+def _smallest(found: Found, year: Year, form: str, lang: Language) -> int:
     """Print the smallest set; exit 1 when there is none, or none was found within the limit."""
-    if unit not in {one.unit for one in year.roster}:
-        raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
-    found = smallest.search(con, unit, at_most)
     if form == "json":
         _json(found)
     else:
         out = tables.console()
         if year.synthetic:
             out.print(tables.words("synthetic", lang), style="bold")
-        for line in smallest.words(found, lang):
-            out.print(line)
+        out.print(words(found, lang))
     return Exit.DONE if found.sequences else Exit.NO
 
 

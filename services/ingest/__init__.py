@@ -1,0 +1,1 @@
+"""Takes what parties publish, checks it, and appends it to the ledger."""

@@ -1,0 +1,1 @@
+"""Ranks all units and publishes snapshots."""

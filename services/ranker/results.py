@@ -9,7 +9,13 @@ from services import rules
 
 
 def results(  # noqa: PLR0913 - what the contract's object names
-    con: duckdb.DuckDBPyConnection, *, assessment: str, rulebook: str, as_of: int, refused: list[Refusal], lang: Language
+    con: duckdb.DuckDBPyConnection,
+    *,
+    assessment: str,
+    rulebook: str,
+    as_of: int,
+    refused: list[Refusal],
+    lang: Language,
 ) -> Results:
     """Compute all results at a sequence; points are exact decimals as text. `lang` is that of every `why`."""
     with rules.compute(con, as_of=as_of):
@@ -17,12 +23,25 @@ def results(  # noqa: PLR0913 - what the contract's object names
 
 
 def computed(  # noqa: PLR0913 - as above
-    con: duckdb.DuckDBPyConnection, *, assessment: str, rulebook: str, as_of: int, refused: list[Refusal], lang: Language
+    con: duckdb.DuckDBPyConnection,
+    *,
+    assessment: str,
+    rulebook: str,
+    as_of: int,
+    refused: list[Refusal],
+    lang: Language,
 ) -> Results:
     """Read the results where the views are computed already."""
     found = Results(
-        assessment=assessment, rulebook=rulebook, as_of=as_of, digest="", assessment_state=_state(con),
-        readings=readings(con), units=units(con), awards=awards(con), deductions=_deductions(con, lang),
+        assessment=assessment,
+        rulebook=rulebook,
+        as_of=as_of,
+        digest="",
+        assessment_state=_state(con),
+        readings=readings(con),
+        units=units(con),
+        awards=awards(con),
+        deductions=_deductions(con, lang),
         events=_events(con, lang),
         refused=sorted([*refused, *conflicts(con, lang)], key=lambda one: one.line or 0),
     )

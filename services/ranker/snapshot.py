@@ -15,8 +15,12 @@ from services.year import Year
 
 #: Published tables, each with the view that computes it again inside the snapshot.
 PUBLISHED = {
-    "published_unit": "unit_result", "published_item": "item_result", "published_award": "award_result",
-    "published_deduction": "audit_trail", "published_event": "event_trail", "published_reading": "reading_in_force",
+    "published_unit": "unit_result",
+    "published_item": "item_result",
+    "published_award": "award_result",
+    "published_deduction": "audit_trail",
+    "published_event": "event_trail",
+    "published_reading": "reading_in_force",
 }
 VERSION = "0.1.0"
 
@@ -41,8 +45,14 @@ def complete(con: duckdb.DuckDBPyConnection, year: Year, sequence: int) -> Resul
     root = merkle.root([merkle.leaf_hash(raw) for (raw,) in leaves]).hex()
     con.execute("CREATE OR REPLACE TABLE meta (key VARCHAR, value VARCHAR)")
     facts = {
-        "assessment": year.assessment, "rulebook": year.rulebook.id, "sequence": str(sequence), "digest": found.digest,
-        "root": root, "state": found.assessment_state, "version": VERSION, "synthetic": str(year.synthetic).lower(),
+        "assessment": year.assessment,
+        "rulebook": year.rulebook.id,
+        "sequence": str(sequence),
+        "digest": found.digest,
+        "root": root,
+        "state": found.assessment_state,
+        "version": VERSION,
+        "synthetic": str(year.synthetic).lower(),
     }
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)

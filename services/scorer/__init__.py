@@ -1,0 +1,1 @@
+"""Folds the ledger into one DuckDB file."""

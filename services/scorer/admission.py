@@ -14,11 +14,22 @@ import pyarrow as pa
 from services import rules
 from services.ingest.check import content
 
-SCORING = ("deduction.recorded.v1", "rating.recorded.v1", "submission.recorded.v1", "item.exempted.v1", "item.closed.v1")
+SCORING = (
+    "deduction.recorded.v1",
+    "rating.recorded.v1",
+    "submission.recorded.v1",
+    "item.exempted.v1",
+    "item.closed.v1",
+)
 APPEALABLE = ("deduction.recorded.v1", "rating.recorded.v1")
 STEPWISE = ("item.closed.v1", "event.revoked.v1", "appeal.filed.v1", "appeal.decided.v1", "stage.reached.v1")
 OPENED, CLOSED, REVOKED, FILED, DECIDED, STAGE = (
-    "assessment.opened.v1", "item.closed.v1", "event.revoked.v1", "appeal.filed.v1", "appeal.decided.v1", "stage.reached.v1",
+    "assessment.opened.v1",
+    "item.closed.v1",
+    "event.revoked.v1",
+    "appeal.filed.v1",
+    "appeal.decided.v1",
+    "stage.reached.v1",
 )
 FOR_EVER = 2**62
 
@@ -39,7 +50,8 @@ def admit(con: duckdb.DuckDBPyConnection, incoming: pa.Table, *, keep: Collectio
         con.execute("UPDATE repeated SET admission = told.admission FROM told WHERE told.seq = repeated.seq")
         con.unregister("told")
     finals = con.execute(
-        "SELECT seq FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND stage = 'finalised' ORDER BY seq", [STAGE]
+        "SELECT seq FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND stage = 'finalised' ORDER BY seq",
+        [STAGE],
     ).fetchall()
     done = 0
     for (upto,) in finals:
@@ -54,7 +66,8 @@ _PLAIN = [name for name in rules.EVENT_COLUMNS if name not in rules.JUDGED_COLUM
 _INCOMING = "CREATE TEMP VIEW incoming AS SELECT {} FROM arriving".format(
     ", ".join(
         f"TRY_CAST({name} AS {kind}) AS {name}" if kind.startswith("DECIMAL") else name
-        for name, kind in rules.EVENT_COLUMNS.items() if name in _PLAIN
+        for name, kind in rules.EVENT_COLUMNS.items()
+        if name in _PLAIN
     )
 )
 #: The first accepted event holds its (source, id) for ever: the same content again is a duplicate, other a conflict.
@@ -134,11 +147,11 @@ class Reference:
     outcome: str | None
     points: Decimal | None
     target: int | None
-    target_type: str | None
-    target_unit: str | None
-    target_source: str | None
-    target_item: str | None
-    target_admission: str | None
+    target_type: str | None = None
+    target_unit: str | None = None
+    target_source: str | None = None
+    target_item: str | None = None
+    target_admission: str | None = None
 
 
 @dataclass
@@ -261,13 +274,15 @@ def _void_stage(_ref: Reference, _now: Standing) -> str | None:
 
 
 _VOID: dict[str, Callable[[Reference, Standing], str | None]] = {
-    CLOSED: _void_closing, REVOKED: _void_revocation, FILED: _void_appeal, DECIDED: _void_decision, STAGE: _void_stage,
+    CLOSED: _void_closing,
+    REVOKED: _void_revocation,
+    FILED: _void_appeal,
+    DECIDED: _void_decision,
+    STAGE: _void_stage,
 }
 
 
-def _append(
-    con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str | None, keep: Collection[str]
-) -> int:
+def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str | None, keep: Collection[str]) -> int:
     """Judge the incoming events after `done` up to a sequence and append them; returns how far that is.
 
     `obstacles` is what stands in the way of the `finalised` at `upto`, null when nothing is.
@@ -288,16 +303,34 @@ def _append(
         judged.append((ref.seq, void, obstacles if final else None, target))
     judged += con.execute(
         "SELECT seq, 'not_first', NULL, NULL FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND seq >"
-        " (SELECT least(min(seq), (SELECT min(seq) FROM event)) FROM incoming)", [OPENED]
+        " (SELECT least(min(seq), (SELECT min(seq) FROM event)) FROM incoming)",
+        [OPENED],
     ).fetchall()
     barred = [("closed", item, source, *span) for (item, source), spans in now.closings.items() for span in spans]
     barred += [("finalised", None, None, *span) for span in now.finals]
-    _table(con, "judged", judged, {
-        "seq": pa.int64(), "void_reason": pa.string(), "void_detail": pa.string(), "refers_to": pa.int64(),
-    })
-    _table(con, "barred", barred, {
-        "void_reason": pa.string(), "item": pa.string(), "source": pa.string(), "seq_from": pa.int64(), "seq_upto": pa.int64(),
-    })
+    _table(
+        con,
+        "judged",
+        judged,
+        {
+            "seq": pa.int64(),
+            "void_reason": pa.string(),
+            "void_detail": pa.string(),
+            "refers_to": pa.int64(),
+        },
+    )
+    _table(
+        con,
+        "barred",
+        barred,
+        {
+            "void_reason": pa.string(),
+            "item": pa.string(),
+            "source": pa.string(),
+            "seq_from": pa.int64(),
+            "seq_upto": pa.int64(),
+        },
+    )
     columns = ", ".join(f"n.{name}" if name in keep else "NULL" for name in _PLAIN)
     con.execute(_APPEND.format(columns), [[kind for kind in SCORING if kind != CLOSED], done, upto])
     con.unregister("judged")
@@ -305,8 +338,10 @@ def _append(
     return upto
 
 
-def _table(con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[object, ...]], types: dict[str, pa.DataType]) -> None:
-    columns = list(zip(*rows, strict=True)) or [[] for _ in types]
+def _table(
+    con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[object, ...]], types: dict[str, pa.DataType]
+) -> None:
+    columns: list[Sequence[object]] = list(zip(*rows, strict=True)) or [() for _ in types]
     arrays = [pa.array(values, kind) for values, kind in zip(columns, types.values(), strict=True)]
     con.register(name, pa.Table.from_arrays(arrays, list(types)))
 
@@ -316,10 +351,11 @@ def _standing(con: duckdb.DuckDBPyConnection) -> Standing:
     now = Standing()
     rows = con.execute(
         "SELECT e.seq, e.type, e.source, e.unit, e.item, e.stage, e.outcome, e.points, e.refers_to"
-        " FROM event e WHERE e.type IN ? AND e.admission = 'admitted' ORDER BY e.seq", [STEPWISE]
+        " FROM event e WHERE e.type IN ? AND e.admission = 'admitted' ORDER BY e.seq",
+        [STEPWISE],
     ).fetchall()
     for row in rows:
-        now.keep(Reference(*row, None, None, None, None, "admitted"))
+        now.keep(Reference(*row))
     return now
 
 

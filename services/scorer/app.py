@@ -117,8 +117,10 @@ class Scorer:
             if self.last == 0:
                 rules.load_rulebook(self.con, self.year.rulebook, self.year.roster)
                 self.con.execute("DELETE FROM meta")
-                self.con.execute("INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)", [
-                    self.year.assessment, self.year.rulebook.id])
+                self.con.execute(
+                    "INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)",
+                    [self.year.assessment, self.year.rulebook.id],
+                )
             for entry, refusal in judged:
                 if isinstance(refusal, Refusal):
                     values = [entry.sequence, *msgspec.structs.astuple(refusal)[1:]]
@@ -141,7 +143,8 @@ class Scorer:
         """Send `settled` for every duplicate, conflict and void from a sequence on."""
         rows = self.con.execute(
             "SELECT seq, source, id, admission, refers_to, void_en(void_reason, void_detail), raw FROM event"
-            " WHERE seq >= ? AND admission <> 'admitted' ORDER BY seq", [start]
+            " WHERE seq >= ? AND admission <> 'admitted' ORDER BY seq",
+            [start],
         ).fetchall()
         told = [
             Message(

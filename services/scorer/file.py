@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from schemas.events import Event
 from schemas.refusals import Refusal
-from schemas.rulebook import Rulebook
 from schemas.roster import Unit
+from schemas.rulebook import Rulebook
 from services import rules
 from services.ingest.check import Checker, opened
 from services.scorer import store

@@ -13,17 +13,26 @@ from services.scorer.admission import admit
 
 #: Readable by DuckDB 1.4 and later, while this library's own newest storage is not.
 STORAGE = "v1.4.0"
-_ARROW = {"BIGINT": pa.int64(), "TIMESTAMP": pa.timestamp("us"), "BLOB": pa.binary(), "VARCHAR[]": pa.list_(pa.string())}
+_ARROW = {
+    "BIGINT": pa.int64(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "BLOB": pa.binary(),
+    "VARCHAR[]": pa.list_(pa.string()),
+}
 COLUMNS = {
     name: _ARROW.get(kind, pa.string())
-    for name, kind in rules.EVENT_COLUMNS.items() if name not in rules.JUDGED_COLUMNS
+    for name, kind in rules.EVENT_COLUMNS.items()
+    if name not in rules.JUDGED_COLUMNS
 }
 _FIELDS = [attrgetter(name) for name in Event.__struct_fields__]
 
 
 def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a file, or memory when there is none, without extensions from elsewhere and with few checkpoints."""
-    settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
     if not read_only:
         settings |= {"storage_compatibility_version": STORAGE, "checkpoint_threshold": "256MB"}
     return duckdb.connect(str(path or ":memory:"), read_only=read_only, config=settings)

@@ -1,0 +1,251 @@
+"""Puts a statement on a page: a table for a terminal, Markdown, or a PDF made by typst."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from services.audit.workings import text
+from services.outcome import Exit, Stop
+from services.tables import four
+
+if TYPE_CHECKING:
+    from schemas.refusals import Language
+    from services.audit.statement import ItemStatement, Line, Statement
+    from services.audit.workings import Placed
+
+#: Width of a table where there is no terminal.
+WIDE = 160
+TEXT = {
+    "statement": ("Statement of assessment", "考核对账单"), "assessment": ("Assessment", "考核年度"),
+    "unit": ("Unit", "单位"), "category": ("Category", "类别"), "group": ("Group", "分组"), "state": ("State", "状态"),
+    "as_of": ("As of sequence", "截至序号"), "of": ("of", "/"), "rulebook": ("Rulebook", "考核细则"),
+    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
+    "provisional": ("provisional", "暂定"), "final": ("final", "确定"), "final_points": ("Final", "最后得分"),
+    "running": ("running", "进行中"), "closed": ("year-end closed", "年末考核已结束"),
+    "publicised": ("in publicity", "公示中"), "finalised": ("final", "已定稿"),
+    "date": ("Date", "日期"), "seq": ("Seq", "序号"), "office": ("Office", "考核责任单位"), "about": ("Matter and ground", "事项与情形"),
+    "value": ("Claimed", "扣分/评分"), "counted": ("Counted", "计入"), "before": ("Before", "扣前余额"), "after": ("After", "扣后余额"),
+    "why": ("Why", "说明"), "points": ("Points", "得分"), "base": ("of", "基本分"), "evidence": ("Evidence", "依据"),
+    "scored": ("", ""), "pending": ("pending", "待定"), "exempt": ("does not apply", "不适用"),
+    "part": ("Part", "部分"), "items_sum": ("Items", "各项得分"), "daily": ("Daily", "日常考核"), "year_end": ("Year-end", "年末考核"),
+    "place": ("Place in the category", "类别内名次"), "award": ("Award", "奖项"), "passed": ("Pass line", "达标线"),
+    "yes": ("passed", "达标"), "no": ("not passed", "未达标"), "none": ("none", "无"), "undecided": ("undecided", "待定"),
+    "total": ("Total", "汇总"), "item": ("Item", "考核项目"), "sum": ("Sum", "算式"),
+    "other_lines": ("Lines of no item", "不属于任何项目的事件"), "order": ("Order of the units compared", "参与比较的各单位名次"),
+    "ranking": ("Ranking of the category", "类别排名"), "readings": ("Readings in force", "现行读法"),
+    "rounding": (
+        "Points of an item are rounded half-up once, to 6 decimals; all else is exact. Sums can be added up again with a calculator.",
+        "各项得分只在计算该项时四舍五入一次（六位小数），其余均为精确值；各算式可用计算器复核。",
+    ),
+    "formula": ("(daily items x 70% + year-end x 30%) x 10%", "(日常考核各个项目得分总和×70%+年末考核得分×30%)×10%"),
+    "printed": ("printed", "公布值"), "signature": ("For the unit", "单位确认"), "office_signature": ("Five-Type Office", "市创建办"),
+}
+#: Families with Chinese glyphs, best first.
+FONTS = (
+    "Noto Serif CJK SC", "Source Han Serif SC", "Source Han Serif CN", "Songti SC", "STSong", "SimSun", "FandolSong",
+    "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+)
+
+
+def words(key: str, lang: Language) -> str:
+    """Give a word of the page in the language."""
+    return TEXT[key][lang == "zh"]
+
+
+def clean(written: str) -> str:
+    """Make what somebody sent safe for a page: control characters become spaces."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", written)
+
+
+def money(points: str | None) -> str:
+    """Points in a column: two decimals, more only where there are more."""
+    if points is None:
+        return ""
+    written = text(Decimal(points))
+    whole, _, rest = written.partition(".")
+    return f"{whole}.{rest:0<2}"
+
+
+def write(page: bytes, output: Path | None) -> None:
+    """Write a page to a file or to stdout."""
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(page)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        output.write_bytes(page)
+    except OSError as error:
+        raise Stop(
+            Exit.FAILED, f"{output}: cannot be written: {error.strerror}", f"{output}：无法写入：{error.strerror}"
+        ) from None
+
+
+def heading(found: Statement, lang: Language) -> list[str]:
+    """Give the lines at the head of every form of the page."""
+    cut = f"{words('as_of', lang)} {found.as_of}" + (f" {words('of', lang)} {found.last}" if found.as_of < found.last else "")
+    return [
+        " · ".join(filter(None, (found.title, found.document))) or found.rulebook,
+        f"{words('assessment', lang)} {found.assessment} · {words('rulebook', lang)} {found.rulebook} · {cut}"
+        f" · {words(found.assessment_state, lang)}",
+        f"{words('unit', lang)} {found.unit} {clean(found.name)} · {found.category_name} · {words('group', lang)} {clean(found.group)}"
+        f" · {words(found.state, lang)}",
+        *([words("synthetic", lang)] if found.synthetic else []), *found.notes,
+    ]
+
+
+def about(line: Line) -> str:
+    """Say what a line is about in one string."""
+    return clean(" · ".join(filter(None, (line.matter, *line.about))))
+
+
+def item_title(item: ItemStatement, lang: Language) -> str:
+    """Give the heading of an item."""
+    state = words(item.state, lang)
+    return f"{item.item} {item.name} · {item.clause} · {', '.join(item.offices)}" + (f" · {state}" if state else "")
+
+
+def item_sum(item: ItemStatement, lang: Language) -> str:
+    """Write an item's sum and its points."""
+    if item.points is None:
+        return words("pending", lang)
+    points = text(Decimal(item.points))
+    return points if item.sum in (None, points) else f"{item.sum} = {points}"
+
+
+def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
+    """Give the rows at the foot: parts, daily, the formula of clause 五, place, award."""
+    rows = [(f"{part.part} {part.name}", f"{part.sum} = {text(Decimal(part.points))}") for part in found.parts]
+    final, four_places = text(Decimal(found.final)), four(Decimal(found.final))
+    printed = "" if Decimal(four_places) == Decimal(found.final) else f" ({words('printed', lang)} {four_places})"
+    rows += [
+        (words("daily", lang), f"{found.daily_sum} = {text(Decimal(found.daily))}"),
+        (f"{words('final_points', lang)} (五)", f"{found.final_sum} = {final}{printed}"),
+    ]
+    if found.pass_mark is not None:
+        rows.append((words("passed", lang), f"{text(Decimal(found.pass_mark))}: {words('yes' if found.passed else 'no', lang)}"))
+    undecided = any(flag.startswith("undecided:") for flag in found.flags)
+    award = found.award_name or words("undecided" if undecided else "none", lang)
+    rows.append((words("place", lang), " · ".join([f"{found.place} / {len(found.ranking)}", *found.place_notes])))
+    rows.append((words("award", lang), " · ".join([award, *found.award_notes])))
+    return rows
+
+
+def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
+    """Lay the statement out for a terminal; plain and wide where there is none."""
+    terminal = sys.stdout.isatty() and not to_file
+    out = Console(
+        file=io.StringIO(), width=shutil.get_terminal_size().columns if terminal else WIDE, force_terminal=terminal,
+        highlight=False, markup=False, emoji=False, legacy_windows=False,
+    )
+    out.print(Text(words("statement", lang), style="bold"))
+    for line in heading(found, lang):
+        out.print(line)
+    for part in found.parts:
+        out.print(Text(f"\n{part.part} {part.name} · {money(part.points)} / {money(part.points_base)}", style="bold underline"))
+        for item in part.items:
+            out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
+            if item.lines:
+                out.print(_lines(item.lines, lang))
+            for note in item.notes:
+                out.print(f"  {note}")
+            out.print(Text(f"  = {item_sum(item, lang)}", style="bold"))
+    if found.other_lines:
+        out.print(Text(f"\n{words('other_lines', lang)}", style="bold"))
+        out.print(_lines(found.other_lines, lang))
+    out.print(Text(f"\n{words('total', lang)}", style="bold underline"))
+    foot = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for name, value in totals(found, lang):
+        foot.add_row(Text(name), Text(value))
+    out.print(foot)
+    out.print(Text(f"\n{words('rounding', lang)}", style="dim"))
+    assert isinstance(out.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines()) + "\n"
+
+
+def _lines(lines: list[Line], lang: Language) -> Table:
+    """Make the table of lines; widths are fixed, so that tables of items stand under each other."""
+    made = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False)
+    for key, width in (("date", 10), ("seq", 7), ("office", 20)):
+        made.add_column(words(key, lang), min_width=width, max_width=width, justify="right" if key == "seq" else "left")
+    made.add_column(words("about", lang), ratio=5)
+    for key in ("value", "counted", "before", "after"):
+        made.add_column(words(key, lang), min_width=9, max_width=9, justify="right")
+    made.add_column(words("why", lang), ratio=4)
+    for line in lines:
+        said = Text(about(line))
+        if line.claimed is not None and line.words:
+            said.append(f"\n“{line.words}”", style="dim")
+        if line.evidence:
+            said.append(f"\n{words('evidence', lang)}: {clean('; '.join(line.evidence))}", style="dim")
+        made.add_row(
+            line.time[:10], str(line.seq), Text(clean(line.office_name)), said, money(line.claimed or line.value),
+            money(line.counted), money(line.balance_before), money(line.balance_after), Text(line.why),
+        )
+    return made
+
+
+def markdown(found: Statement, lang: Language) -> str:
+    """Write the statement as Markdown."""
+    page = [f"# {words('statement', lang)} · {found.unit} {_md(found.name)}", ""]
+    page += [f"- {_md(line)}" for line in heading(found, lang)]
+    columns = ("date", "seq", "office", "about", "value", "counted", "before", "after", "why")
+    for part in found.parts:
+        page += ["", f"## {part.part} {part.name} · {money(part.points)} / {money(part.points_base)}"]
+        for item in part.items:
+            page += ["", f"### {_md(item_title(item, lang))}", ""]
+            page += [f"> {_md(one)}" for one in (item.text or item.words or "").splitlines()]
+            page += _md_table(item.lines, columns, lang)
+            page += ["", *(f"- {_md(note)}" for note in item.notes), f"- **{item_sum(item, lang)}**"]
+    if found.other_lines:
+        page += ["", f"## {words('other_lines', lang)}", *_md_table(found.other_lines, columns, lang)]
+    page += ["", f"## {words('total', lang)}", "", "| | |", "|---|---|"]
+    page += [f"| {_md(name)} | {_md(value)} |" for name, value in totals(found, lang)]
+    for item in (item for part in found.parts for item in part.items if item.order):
+        page += ["", f"**{item.item} {item.name}: {words('order', lang)}** {order(item.order)}"]
+    return "\n".join([*page, "", words("rounding", lang), ""])
+
+
+def order(units: list[Placed]) -> str:
+    """Write places with the units that share them: 1 U091 · 2 U050 = U051 · …"""
+    places: dict[int, list[str]] = {}
+    for one in units:
+        places.setdefault(one.place, []).append(one.unit)
+    return " · ".join(f"{place} {' = '.join(shared)}" for place, shared in places.items())
+
+
+def _md_table(lines: list[Line], columns: tuple[str, ...], lang: Language) -> list[str]:
+    if not lines:
+        return []
+    rows = ["", f"| {' | '.join(words(key, lang) for key in columns)} |", "|---|--:|---|---|--:|--:|--:|--:|---|"]
+    for line in lines:
+        said = _md(about(line)) + (f"<br>“{_md(line.words)}”" if line.claimed is not None and line.words else "")
+        cells = (
+            line.time[:10], str(line.seq), _md(line.office_name), said, money(line.claimed or line.value),
+            money(line.counted), money(line.balance_before), money(line.balance_after), _md(line.why),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def _md(written: str) -> str:
+    """Escape what Markdown or HTML would read as a sign."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", clean(written)).replace("&", "&amp;")
+
+
+def pdf(found: Statement, lang: Language) -> bytes:
+    """Typeset the statement; ends the command where no font has Chinese glyphs."""
+    raise NotImplementedError
