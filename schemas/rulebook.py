@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 SHIPPED = Path(__file__).parent / "rulebooks" / "wenzhou-2013"
-CODE = r"^[A-Za-z0-9_.-]{1,64}$"
-NUMBER = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$"
+CODE = r"^[A-Za-z0-9_.-]{1,64}$(?!\n)"
+NUMBER = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$(?!\n)"
 
 Code = Annotated[str, msgspec.Meta(pattern=CODE)]
 Number = Annotated[str, msgspec.Meta(pattern=NUMBER)]
@@ -282,8 +282,8 @@ class Rulebook(Part, frozen=True):
 
     def assumptions(self) -> tuple[str, ...]:
         """Names that final asks to be adopted by `reading.adopted`."""
-        named = (*self.reading, *self.parameter)
-        return tuple(one.name for one in named if one.source == "assumption")
+        readings = (one.name for one in self.reading if one.source == "assumption")
+        return (*readings, *(one.name for one in self.parameter if one.source == "assumption"))
 
 
 def load(path: Path) -> Rulebook:
@@ -318,7 +318,7 @@ def _faults(book: Rulebook) -> Iterator[tuple[str, str]]:
     """Every fault of a rulebook with well-formed tables, in the order of the file."""
     for name in ("category", "award", "office", "part", "item"):
         yield from _repeated(name, (one.code for one in getattr(book, name)))
-    yield from _repeated("reading", (one.name for one in (*book.reading, *book.parameter)))
+    yield from _repeated("reading", (*(one.name for one in book.reading), *(one.name for one in book.parameter)))
     offices = {office.code for office in book.office}
     for place, role in (("roles.collector", book.roles.collector), ("roles.appeals", book.roles.appeals)):
         if role.office not in offices:
@@ -417,7 +417,7 @@ def _rule_faults(book: Rulebook, place: str, rules: dict[str, str], known: dict[
             yield f"{place}.{name}", f"{value} names no reading of this rulebook"
             continue
         for one in readings[value[1:]] if value.startswith("@") else (value,):
-            if not re.fullmatch(form.strip("^$"), one):
+            if not re.fullmatch(form, one):
                 yield f"{place}.{name}", f"{one!r} is not known here; expected {form}"
 
 

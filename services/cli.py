@@ -124,7 +124,7 @@ def run(arguments: list[str]) -> int:
 
 
 def known(error: Exception) -> bool:
-    """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a file that is no snapshot."""
+    """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a key."""
     names = {
         "RulebookError",
         "RosterError",

@@ -98,7 +98,7 @@ class Definition:
     needs: tuple[str, ...]
 
     def view(self) -> str:
-        """The view with all that it needs inside it, each once: views of views would be bound again at every mention."""
+        """The view with all that it needs inside it, once: views of views would be bound again at every mention."""
         every = {one.name: one for one in definitions()}
         needed = [f"{name} AS ({every[name].body})" for name in self.needs]
         head = f"WITH {', '.join(needed)} " if needed else ""
@@ -167,7 +167,7 @@ def load_rulebook(con: duckdb.DuckDBPyConnection, book: Rulebook, roster: Iterab
 
 
 def set_options(con: duckdb.DuckDBPyConnection, readings: dict[str, str]) -> None:
-    """Put readings in force over the adopted ones. Admission is judged before, so an option voids and grants nothing."""
+    """Put readings over the adopted ones. Admission is judged before, so an option voids and grants nothing."""
     con.execute("DELETE FROM reading_option")
     for name, value in readings.items():
         con.execute("INSERT INTO reading_option VALUES (?, ?)", [name, value])

@@ -1,8 +1,11 @@
 """Reads the results of an assessment from its views, and lays them beside the contract's object."""
 
+from typing import cast
+
 import duckdb
 import msgspec
 
+from schemas.receipts import State
 from schemas.refusals import Language, Reason, Refusal, message
 from schemas.results import AwardResult, DeductionResult, EventResult, ItemResult, Results, UnitResult, digest
 from services import rules
@@ -84,16 +87,17 @@ def conflicts(cursor: duckdb.DuckDBPyConnection, lang: Language) -> list[Refusal
     return [Refusal(seq, source, identifier, Reason.CONFLICT, "id", text) for seq, source, identifier in rows]
 
 
-def _state(cursor: duckdb.DuckDBPyConnection) -> str:
+def _state(cursor: duckdb.DuckDBPyConnection) -> State:
     row = cursor.execute("SELECT state FROM assessment_state").fetchone()
     assert row is not None
-    return str(row[0])
+    return cast("State", row[0])
 
 
 def _deductions(cursor: duckdb.DuckDBPyConnection, lang: str) -> list[DeductionResult]:
     rows = cursor.execute(
         "SELECT seq, source, id, unit, item, matter, ground, claimed::VARCHAR, counted::DECIMAL(18,6)::VARCHAR,"
-        f" balance_before::VARCHAR, balance_after::VARCHAR, disposition, why_{lang}, clause FROM audit_trail ORDER BY seq"
+        f" balance_before::VARCHAR, balance_after::VARCHAR, disposition, why_{lang}, clause"
+        " FROM audit_trail ORDER BY seq"
     ).fetchall()
     return [DeductionResult(*row) for row in rows]
 

@@ -60,7 +60,7 @@ def complete(con: duckdb.DuckDBPyConnection, year: Year, sequence: int) -> Resul
 
 
 def publish(made: Path, folder: Path, name: str) -> str:
-    """Move a finished file into the folder of snapshots and point `latest` at it, both atomically; returns its SHA-256."""
+    """Move a finished file among the snapshots and point `latest` at it, both atomically; returns its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     with made.open("rb+") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -88,8 +88,8 @@ def _compare(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     if rows:
         raise ProjectionDiffers(
-            f"增量结果与重算不符：{rows[0][:3]}。 / The scorer's points of {rows[0][0]}, item {rows[0][1]} differ from the"
-            " recomputation. Stop the scorer, delete its file and let it fold the ledger again; report this as a bug."
+            f"增量结果与重算不符：{rows[0][:3]}。 / The scorer's points of {rows[0][0]}, item {rows[0][1]} differ"
+            " from the recomputation. Stop the scorer, delete its file and let it fold the ledger again; report this as a bug."
         )
 
 

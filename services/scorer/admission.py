@@ -110,7 +110,8 @@ SELECT a.seq, CASE WHEN t.ground IS NULL THEN coalesce(v.value_min, 0) ELSE 0 EN
        coalesce(c.is_binary, false)
 FROM (SELECT seq, target_source, target_id FROM event WHERE type = $filed
       UNION ALL SELECT seq, target_source, target_id FROM incoming WHERE type = $filed) a
-JOIN (SELECT source, id, item, component, ground, points FROM event WHERE type IN $kinds AND admission IN ('admitted', 'void')
+JOIN (SELECT source, id, item, component, ground, points FROM event
+                WHERE type IN $kinds AND admission IN ('admitted', 'void')
       UNION ALL SELECT source, id, item, component, ground, points FROM incoming ANTI JOIN repeated USING (seq)
                 WHERE type IN $kinds) t ON t.source = a.target_source AND t.id = a.target_id
 LEFT JOIN rulebook_ground g ON g.item = t.item AND g.ground = t.ground
@@ -119,8 +120,10 @@ LEFT JOIN rulebook_component c ON c.item = t.item AND c.component = t.component
 """
 _APPEND = """
 INSERT INTO event
-SELECT {}, coalesce(r.admission, CASE WHEN coalesce(j.void_reason, s.void_reason) IS NULL THEN 'admitted' ELSE 'void' END),
-       CASE WHEN r.seq IS NULL THEN coalesce(j.void_reason, s.void_reason) END, j.void_detail, coalesce(r.first_seq, j.refers_to)
+SELECT {}, coalesce(r.admission,
+                    CASE WHEN coalesce(j.void_reason, s.void_reason) IS NULL THEN 'admitted' ELSE 'void' END),
+       CASE WHEN r.seq IS NULL THEN coalesce(j.void_reason, s.void_reason) END,
+       j.void_detail, coalesce(r.first_seq, j.refers_to)
 FROM incoming n
 LEFT JOIN repeated r ON r.seq = n.seq
 LEFT JOIN judged j ON j.seq = n.seq

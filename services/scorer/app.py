@@ -21,7 +21,7 @@ from infra.client import Entry, Message, broker, connected, jetstream, publish_b
 from infra.streams import check_ledger, stream
 from schemas import subjects
 from schemas.events import Event
-from schemas.receipts import Receipt
+from schemas.receipts import Disposition, Receipt
 from schemas.refusals import Reason, Refusal, message
 from services import rules
 from services.audit.merkle import leaf_hash
@@ -35,6 +35,8 @@ from services.year import Year, given
 
 BATCH = 1000
 SAMPLES = 64
+#: The projection: each unit's own points, as the view own_points gives them.
+UNIT_ITEM = "unit VARCHAR, item VARCHAR, points DECIMAL(18,6), complete BOOLEAN, one_group BOOLEAN"
 DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
 
 
@@ -62,7 +64,7 @@ class Scorer:
     last: int = 0
 
     async def take(self, entries: Sequence[Entry]) -> None:
-        """Fold entries that follow on; what was folded before is passed over, what is missing is read from the stream."""
+        """Fold entries that follow on; pass over what was folded before, read what is missing from the stream."""
         new = [entry for entry in entries if entry.sequence > self.last]
         if new and new[-1].sequence - self.last > len(new):
             await self.catch_up(new[-1].sequence)
@@ -90,7 +92,8 @@ class Scorer:
             old.unlink()
         path = folder / f"{self.year.assessment}-{self.last}.duckdb"
         await asyncio.to_thread(self.con.execute, "CHECKPOINT")
-        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", _COPY, _file(self.settings), path], check=True)
+        command = [sys.executable, "-c", _COPY, _file(self.settings), path]
+        await asyncio.to_thread(lambda: subprocess.run(command, check=True))
         with path.open("rb") as copied:
             return Cut(self.last, str(path.absolute()), hashlib.file_digest(copied, "sha256").hexdigest())
 
@@ -132,7 +135,7 @@ class Scorer:
                 self._project([event for _, event in good])
 
     def _project(self, events: Sequence[Event]) -> None:
-        """Recompute the own points of the units that the batch touches; of all units when a reading may have changed."""
+        """Recompute the own points of the units that the batch touches; of all when a reading may have changed."""
         everything = any(event.type in DIRTY_ALL or event.subject == "assessment" for event in events)
         dirty = None if everything else sorted({event.subject for event in events})
         self.con.execute("DELETE FROM unit_item WHERE coalesce(list_contains(?::VARCHAR[], unit), true)", [dirty])
@@ -172,7 +175,7 @@ def _settled(  # noqa: PLR0913, PLR0917 - the columns of a row
         return Receipt(source, identifier, "settled", seq, leaf, Reason.CONFLICT, "id", text)
     if admission == "duplicate":
         why = f"The same event as sequence {first}; it counts once"
-    disposition = "duplicate" if admission == "duplicate" else "void"
+    disposition: Disposition = "duplicate" if admission == "duplicate" else "void"
     return Receipt(source, identifier, "settled", seq, leaf, disposition=disposition, why=why)
 
 
@@ -190,9 +193,7 @@ def open_file(settings: Settings, year: Year) -> tuple[duckdb.DuckDBPyConnection
             rules.create_tables(con)
             rules.create_views(con)
             rules.load_rulebook(con, year.rulebook, year.roster)
-            con.execute(
-                "CREATE TABLE unit_item (unit VARCHAR, item VARCHAR, points DECIMAL(18,6), complete BOOLEAN, one_group BOOLEAN)"
-            )
+            con.execute(f"CREATE TABLE unit_item ({UNIT_ITEM})")
             con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
         con.execute("CHECKPOINT")
     row = con.execute("SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)").fetchone()
@@ -223,8 +224,8 @@ async def _compare(scorer: Scorer, log_last: int) -> None:
     """Raise HistoryChanged unless the log still holds what was folded: the last event and others evenly between."""
     if log_last < scorer.last:
         raise HistoryChanged(
-            f"账本止于序号{log_last}，而已折叠至{scorer.last}。 / The ledger ends at {log_last}, but {scorer.last} events"
-            " were folded: its store was damaged or replaced. Restore it from a copy; nothing is folded until then."
+            f"账本止于序号{log_last}，而已折叠至{scorer.last}。 / The ledger ends at {log_last}, but"
+            f" {scorer.last} events were folded: its store was damaged or replaced. Restore it from a copy; nothing is folded until then."
         )
     step = max(1, scorer.last // SAMPLES)
     for seq in {*range(1, scorer.last + 1, step), scorer.last} - {0}:
@@ -232,8 +233,8 @@ async def _compare(scorer: Scorer, log_last: int) -> None:
         async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, seq, seq):
             if row and row[0] != entry.data:
                 raise HistoryChanged(
-                    f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare with an"
-                    " export or a snapshot; nothing is folded until the log is restored."
+                    f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare"
+                    " with an export or a snapshot; nothing is folded until the log is restored."
                 )
 
 
