@@ -270,15 +270,11 @@ def _step_table(item: Item, places: int) -> list[tuple[str, str, int, Decimal]]:
     """Points by place for both kinds of step, exact, rounded once to 6 decimals: 四(一)5."""
     assert item.step is not None
     full, step = Fraction(item.points.value), Fraction(item.step.value)
-    kinds = {
-        "linear": lambda place: max(Fraction(0), full - full * step * (place - 1)),
-        "geometric": lambda place: full * (1 - step) ** (place - 1),
-    }
-    return [
-        (item.code, kind, place, _six(points(place)))
-        for kind, points in kinds.items()
-        for place in range(1, places + 1)
-    ]
+    rows = []
+    for place in range(1, places + 1):
+        rows.append((item.code, "linear", place, _six(max(Fraction(0), full - full * step * (place - 1)))))
+        rows.append((item.code, "geometric", place, _six(full * (1 - step) ** (place - 1))))
+    return rows
 
 
 def _quoted(text: str) -> str:

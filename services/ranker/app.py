@@ -18,7 +18,7 @@ from services.ranker import snapshot
 from services.scorer import store
 from services.scorer.app import Cut
 from services.settings import Settings
-from services.year import Year, given, stored
+from services.year import given, stored
 
 CUT_WITHIN = 120.0
 
@@ -81,8 +81,13 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
     name = f"{settings.assessment}-{cut.sequence}.duckdb"
     sha256 = snapshot.publish(path, settings.snapshots, name)
     return Ranking(
-        assessment=settings.assessment, sequence=cut.sequence, digest=found.digest, snapshot=name, sha256=sha256,
-        root=root, state=found.assessment_state,
+        assessment=settings.assessment,
+        sequence=cut.sequence,
+        digest=found.digest,
+        snapshot=name,
+        sha256=sha256,
+        root=root,
+        state=found.assessment_state,
         units=tuple(Place(u.unit, u.category, u.place, u.final, u.award) for u in found.units),
         moved=tuple(_moved(found, before)),
     )
@@ -100,8 +105,14 @@ def _moved(found: Results, before: Ranking | None) -> list[Moved]:
     pairs = [(unit, old.get(unit.unit)) for unit in found.units]
     return [
         Moved(
-            unit.unit, unit.category, was.place if was else None, unit.place, was.final if was else None, unit.final,
-            was.award if was else None, unit.award,
+            unit.unit,
+            unit.category,
+            was.place if was else None,
+            unit.place,
+            was.final if was else None,
+            unit.final,
+            was.award if was else None,
+            unit.award,
         )
         for unit, was in pairs
         if was is None or (was.place, was.award) != (unit.place, unit.award)

@@ -89,7 +89,8 @@ def _compare(con: duckdb.DuckDBPyConnection) -> None:
     if rows:
         raise ProjectionDiffers(
             f"增量结果与重算不符：{rows[0][:3]}。 / The scorer's points of {rows[0][0]}, item {rows[0][1]} differ"
-            " from the recomputation. Stop the scorer, delete its file and let it fold the ledger again; report this as a bug."
+            " from the recomputation. Stop the scorer, delete its file and let it fold the ledger again;"
+            " report this as a bug."
         )
 
 

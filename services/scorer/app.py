@@ -92,7 +92,7 @@ class Scorer:
             old.unlink()
         path = folder / f"{self.year.assessment}-{self.last}.duckdb"
         await asyncio.to_thread(self.con.execute, "CHECKPOINT")
-        command = [sys.executable, "-c", _COPY, _file(self.settings), path]
+        command: list[str | Path] = [sys.executable, "-c", _COPY, _file(self.settings), path]
         await asyncio.to_thread(lambda: subprocess.run(command, check=True))
         with path.open("rb") as copied:
             return Cut(self.last, str(path.absolute()), hashlib.file_digest(copied, "sha256").hexdigest())
@@ -225,7 +225,8 @@ async def _compare(scorer: Scorer, log_last: int) -> None:
     if log_last < scorer.last:
         raise HistoryChanged(
             f"账本止于序号{log_last}，而已折叠至{scorer.last}。 / The ledger ends at {log_last}, but"
-            f" {scorer.last} events were folded: its store was damaged or replaced. Restore it from a copy; nothing is folded until then."
+            f" {scorer.last} events were folded: its store was damaged or replaced. Restore it from a"
+            " copy; nothing is folded until then."
         )
     step = max(1, scorer.last // SAMPLES)
     for seq in {*range(1, scorer.last + 1, step), scorer.last} - {0}:
