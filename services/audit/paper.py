@@ -158,6 +158,8 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
         out.print(Text(f"\n{part.part} {part.name} · {money(part.points)} / {money(part.points_base)}", style="bold underline"))
         for item in part.items:
             out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
+            if item.words:
+                out.print(Text(f"  “{item.words}”", style="dim"))
             if item.lines:
                 out.print(_lines(item.lines, lang))
             for note in item.notes:
@@ -180,11 +182,11 @@ def _lines(lines: list[Line], lang: Language) -> Table:
     """Make the table of lines; widths are fixed, so that tables of items stand under each other."""
     made = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False)
     for key, width in (("date", 10), ("seq", 7), ("office", 20)):
-        made.add_column(words(key, lang), min_width=width, max_width=width, justify="right" if key == "seq" else "left")
-    made.add_column(words("about", lang), ratio=5)
+        made.add_column(words(key, lang), width=width, justify="right" if key == "seq" else "left", overflow="fold")
+    made.add_column(words("about", lang), ratio=5, overflow="fold")
     for key in ("value", "counted", "before", "after"):
-        made.add_column(words(key, lang), min_width=9, max_width=9, justify="right")
-    made.add_column(words("why", lang), ratio=4)
+        made.add_column(words(key, lang), width=9, justify="right")
+    made.add_column(words("why", lang), ratio=4, overflow="fold")
     for line in lines:
         said = Text(about(line))
         if line.claimed is not None and line.words:

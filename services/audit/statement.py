@@ -146,14 +146,21 @@ def explain(  # noqa: PLR0913 - each is an option of the contract
         raise Stop(Exit.USE, "a PDF is not for a terminal: name a file with --output", "PDF不能输出到终端：请用--output指定文件")
     with point.snapshot(snapshot) as con, rules.compute(con, as_of=point.as_of(con, as_of)):
         found = statement(con, unit, chosen, item)
-    shapes = {
-        "json": lambda: msgspec.json.encode(found) + b"\n",
-        "md": lambda: paper.markdown(found, chosen).encode(),
-        "pdf": lambda: paper.pdf(found, chosen),
-        "table": lambda: paper.table(found, chosen, to_file=output is not None).encode(),
-    }
-    paper.write(shapes[format](), output)
+    paper.write(_page(found, format, chosen, to_file=output is not None), output)
     return Exit.DONE
+
+
+def _page(found: Statement, form: str, lang: Language, *, to_file: bool) -> bytes:
+    """Put the statement into one of its forms."""
+    match form:
+        case "json":
+            return msgspec.json.encode(found) + b"\n"
+        case "md":
+            return paper.markdown(found, lang).encode()
+        case "pdf":
+            return paper.pdf(found, lang)
+        case _:
+            return paper.table(found, lang, to_file=to_file).encode()
 
 
 def demo_lines(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> str:
@@ -177,8 +184,8 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
     ranking = [Placed(one["unit"], one["place"]) for one in reader.rows(
         "SELECT p.unit, p.place FROM place p JOIN place m ON m.unit = $unit AND m.category = p.category ORDER BY p.place, p.unit")]
     return Statement(
-        assessment=meta.get("assessment", settings.read().assessment), rulebook=meta.get("rulebook", book.id if book else ""), title=book and (book.name.zh if lang == "zh" else book.name.en),
-        document=book and book.document, as_of=last if row["as_of"] is None else min(row["as_of"], last), last=last, assessment_state=row["assessment_state"],
+        assessment=meta.get("assessment", settings.read().assessment), rulebook=meta.get("rulebook", book.id if book else ""), title=getattr(book.name, lang) if book else None,
+        document=book.document if book else None, as_of=last if row["as_of"] is None else min(row["as_of"], last), last=last, assessment_state=row["assessment_state"],
         synthetic=row["synthetic"], unit=unit, name=row["name"], category=row["category"], category_name=row["category_name"],
         group=row["unit_group"], state=row["state"], flags=row["flags"], notes=_notes(reader),
         parts=parts, other_lines=[] if item else lines.get(None, []),
@@ -215,8 +222,8 @@ def _book(con: duckdb.DuckDBPyConnection) -> Rulebook | None:
         book = (stored(con) or given(known.assessment, known.rulebook, known.roster)).rulebook
     except (RulebookError, RosterError):
         return None
-    rows = con.execute("SELECT item, clause, words FROM rulebook_item ORDER BY ordinal").fetchall()
-    return book if rows == [(one.code, one.clause, one.points.words) for one in book.item] else None
+    rows = con.execute("SELECT item, clause FROM rulebook_item ORDER BY ordinal").fetchall()
+    return book if rows == [(one.code, one.clause) for one in book.item] else None
 
 
 def _meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -229,7 +236,7 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
     """Read every line of the unit by item, in ledger order; under null those that belong to no item."""
     found: dict[str | None, list[Line]] = {}
     for row in reader.rows(
-        "SELECT s.*, e.raw, e.reason, e.rater, e.case_name, e.outcome, e.points, e.characters, e.refers_to,"
+        "SELECT s.*, e.raw, e.reason, e.rater, e.case_name, e.outcome, e.points, e.characters, e.refers_to, e.target_id,"
         " s.office_@ AS office_name, s.ground_@ AS ground_name, s.node_@ AS node_name, g.name_@ AS group_name,"
         " c.name_@ AS component_name, s.why_@ AS why, u.name AS unit_name"
         " FROM statement s JOIN ledger_event e ON e.seq = s.seq LEFT JOIN roster u ON u.unit = s.unit"
@@ -249,7 +256,7 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
 
 def _about(reader: Reader, row: Row) -> list[str]:
     """Say what a line is about, in words of the language: ground and node, rater and group, or what it refers to."""
-    target = row["refers_to"]
+    target = row["refers_to"] or row["target_id"]
     kinds = {
         "submission.recorded.v1": (f"summary of {row['characters']} characters", f"创建总结{row['characters']}字"),
         "item.exempted.v1": ("does not apply", "不适用"),

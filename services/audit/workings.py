@@ -166,7 +166,7 @@ def _weighted(reader: Reader, row: Row) -> Working:
         note = reader.say(f"One group only ({groups[0]['name']}): its mean stands", f"只有一组评分（{groups[0]['name']}），以其平均计")
         return Working(_average(groups[0]["ratings"]) + scale, [note], [])
     parts = " + ".join(f"{one['weight']} × {_average(one['ratings'])}" for one in groups)
-    notes = [reader.say(f"{one['name']}: weight {one['weight']}%", f"{one['name']}：权重{one['weight']}%") for one in groups]
+    notes = ["; ".join(reader.say(f"{one['name']} {one['weight']}%", f"{one['name']}占{one['weight']}%") for one in groups)]
     return Working(f"({parts}) ÷ {sum(one['weight'] for one in groups)}{scale}", notes, [])
 
 
@@ -184,8 +184,11 @@ def _checklist(reader: Reader, row: Row) -> Working:
     rated = [one for one in components if one["value"] is not None]
     if not rated:
         return _none(reader, row)
-    notes = [f"{one['name']}: {text(one['value'])} × {text(one['points'])}" for one in rated]
-    notes += [reader.say(f"{one['name']}: not rated yet, counts 0", f"{one['name']}：尚无评分，计0") for one in components if one not in rated]
+    notes = ["; ".join(f"{one['name']} {text(one['value'])} × {text(one['points'])}" for one in rated)]
+    notes += [
+        reader.say(f"{one['name']}: not rated yet, counts 0", f"{one['name']}：尚无评分，计0")
+        for one in components if one not in rated
+    ]
     return Working(" + ".join(f"{text(one['value'])} × {text(one['points'])}" for one in rated), notes, [])
 
 
