@@ -4,8 +4,6 @@ The context travels as the CloudEvents extension attribute `traceparent`, or as 
 itself is never changed. A batch is one span: the child of its only parent, or linked to the first `LINKS` of many.
 """
 
-# ruff: noqa: PLC0415 - the extra is imported only where it is asked for
-
 import contextlib
 import os
 import re

@@ -1,0 +1,1 @@
+"""The HTTP gateway: events in, receipts out, for offices that do not speak NATS."""

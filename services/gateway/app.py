@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 import structlog
 import uvicorn
-from litestar import Litestar, MediaType, Request, Response, get, post
+from litestar import HttpMethod, Litestar, MediaType, Request, Response, get, post, route
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
@@ -121,7 +121,7 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
             yield
 
     return Litestar(
-        [send, ask, _document, _page, _healthz, _readyz],
+        [send, ask, _methods, _document, _page, _healthz, _readyz],
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="wuxing", version="1", path="/schema"),
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _bug},
@@ -131,6 +131,11 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
 
 
 # Pages of the machine -----------------------------------------------------------------------------------------------
+
+
+@route("/v1/events", http_method=[HttpMethod.OPTIONS], status_code=204, include_in_schema=False)
+async def _methods() -> Response[None]:
+    return Response(None, status_code=204, headers={"Allow": "GET, OPTIONS, POST"})
 
 
 @get("/openapi.json", include_in_schema=False)

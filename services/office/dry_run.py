@@ -52,7 +52,8 @@ def trial(
             _copy(snapshot, con)
         else:
             rules.load_rulebook(con, year.rulebook, year.roster)
-        row = con.execute("SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)").fetchone()
+        last = "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)"
+        row = con.execute(last).fetchone()
         first = (row[0] if row else 0) + 1
         with rules.compute(con, upto="unit_result"):
             before = _units(con)
@@ -84,7 +85,8 @@ Standing = tuple[str, str, str, int, bool | None, str | None, list[str]]
 
 def _units(con: duckdb.DuckDBPyConnection) -> list[Standing]:
     rows = con.execute(
-        "SELECT unit, category, final::VARCHAR, place, passed, award, flags FROM unit_result ORDER BY category, place, unit"
+        "SELECT unit, category, final::VARCHAR, place, passed, award, flags FROM unit_result"
+        " ORDER BY category, place, unit"
     ).fetchall()
     return [(*row, [flag[10:] for flag in flags if flag.startswith("undecided:")]) for *row, flags in rows]
 

@@ -88,9 +88,8 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     """
     known, chosen = _settings(), language(lang)
     newest = latest(known.snapshots)
-    with point.snapshot(newest) if newest else contextlib.nullcontext() as con:
-        if con and point.meta(con).get("assessment") != known.assessment:
-            con = None
+    with point.snapshot(newest) if newest else contextlib.nullcontext() as found:
+        con = found if found and point.meta(found).get("assessment") == known.assessment else None
         year = point.year(con) if con else given(known.assessment, known.rulebook, known.roster)
         year, judged = _judged(known, year, file, office, chosen, begun=con is not None)
         good = [(one.found, one.raw) for one in judged if isinstance(one.found, Event)]
@@ -125,12 +124,13 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     checker, judged = Checker(year.rulebook, year.roster, lang), []
     for number, name, raw in _raws(file, office, year, lang):
         found = raw if isinstance(raw, Refusal) else _checked(known, checker, raw, office)
+        line = b"" if isinstance(raw, Refusal) else raw
         if isinstance(found, Event) and not begun:
             begun = True
             if found.type == OPENED:
-                year = Year(*opened(raw))
+                year = Year(*opened(line))
                 checker = Checker(year.rulebook, year.roster, lang)
-        judged.append(Judged(number, name, b"" if isinstance(raw, Refusal) else raw, found))
+        judged.append(Judged(number, name, line, found))
     return year, judged
 
 
@@ -158,8 +158,7 @@ def _raws(
     if _is_lines(file, head):
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                text = line.removesuffix(b"\n")
-                yield number, None, text.removesuffix(b"\r") if text is not line else line
+                yield number, None, line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
         return
     if office is None:
         raise Stop(
@@ -172,7 +171,7 @@ def _raws(
 
 
 def _is_lines(file: Path, head: bytes) -> bool:
-    """Whether a file holds JSON lines: never where its bytes are a workbook's; then its name, then its first character."""
+    """Whether a file holds JSON lines: never with a workbook's bytes; then its name says, then its first character."""
     if sheet.is_workbook(head):
         return False
     named = {".jsonl": True, ".ndjson": True, ".csv": False}.get(file.suffix.lower())
@@ -189,8 +188,9 @@ def _checked(known: Settings, checker: Checker, raw: bytes, office: str | None) 
         return checker.check(raw, subjects.intake(known.assessment, office, found.type, found.subject))
     key = key_file(known.data, party)
     if office is None and not key.is_file():
-        words = message(Reason.SOURCE_NOT_AUTHORISED, "source", ("value", f"a key at {key}"), ("nothing",), checker.lang)
-        return Refusal(None, found.source, found.id, Reason.SOURCE_NOT_AUTHORISED, "source", words)
+        reason = Reason.SOURCE_NOT_AUTHORISED
+        words = message(reason, "source", ("value", f"a key at {key}"), ("nothing",), checker.lang)
+        return Refusal(None, found.source, found.id, reason, "source", words)
     return found
 
 
@@ -210,7 +210,7 @@ def _held(con: duckdb.DuckDBPyConnection | None, events: Sequence[Event]) -> set
 def _letters(
     known: Settings, office: str | None, good: Sequence[tuple[Event, bytes]], held: set[tuple[str, str]]
 ) -> Iterator[Letter]:
-    """Events on their way; one whose source and id came before, there or in this file, will be settled by the scorer."""
+    """Events on their way; one whose source and id came before, there or in this file, the scorer will settle."""
     before = set(held)
     for event, raw in good:
         party = office or subjects.party_of(event.source) or ""
@@ -261,17 +261,19 @@ def _foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate]) -> Iterato
 
 TEXT: dict[str, dict[Language, str]] = {
     "pending": {
-        "en": "Stored by the broker, no receipt yet. Nothing is lost: run the same command again, an event counts once.",
-        "zh": "消息服务器已存入，尚无回执。数据未丢失：重新执行同一命令即可，同一事件只计一次。",
+        "en": "Stored by the broker, no receipt yet. Nothing is lost: run the same command again.",
+        "zh": "消息服务器已存入，尚无回执。数据未丢失：重新执行同一命令即可。",
     },
     "silent": {
         "en": "{pending} events are sent but no receipt came for {wait:g} seconds: is ingest running? `wuxing status`"
         " tells. Nothing is lost; run the same command again.",
-        "zh": "已发送{pending}条，{wait:g}秒内没有回执：ingest是否在运行？可用`wuxing status`查看。数据未丢失，重新执行同一命令即可。",
+        "zh": "已发送{pending}条，{wait:g}秒内没有回执：ingest是否在运行？可用`wuxing status`查看。"
+        "数据未丢失，重新执行同一命令即可，同一事件只计一次。",
     },
     "sum": {
-        "en": "{rows} rows: {accepted} accepted, {settled} settled before, {ready} ready, {refused} refused, {pending} pending.",
-        "zh": "共{rows}行：受理{accepted}，此前已有定论{settled}，待发送{ready}，拒收{refused}，待回执{pending}。",
+        "en": "{rows} rows: {accepted} accepted, {settled} there before or void, {ready} ready, {refused} refused,"
+        " {pending} without receipt.",
+        "zh": "共{rows}行：受理{accepted}，重复或无效{settled}，可发送{ready}，拒收{refused}，待回执{pending}。",
     },
     "change": {"en": "Units that would change", "zh": "将发生变动的单位"},
     "rows": {"en": "Rows", "zh": "各行结果"},

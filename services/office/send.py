@@ -85,7 +85,7 @@ def _flights(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
 
 
 class _Desk:
-    """Lays receipts beside the letters they are of: by source and id, in order, the settled by the ledger's sequence."""
+    """Lays receipts beside the letters they are of: by source and id, in order; the settled by their sequence."""
 
     def __init__(self, letters: Sequence[Letter], told: Told) -> None:
         self.letters = letters

@@ -206,8 +206,7 @@ def _workbook(path: Path, raw: bytes) -> list[Sheet]:
     try:
         if raw.startswith(_ZIP):
             with zipfile.ZipFile(io.BytesIO(raw)) as packed:
-                if sum(part.file_size for part in packed.infolist()) > UNPACKED_MAX:
-                    raise _unreadable(path, f"more than {UNPACKED_MAX} bytes when unpacked")
+                _check_size(path, sum(part.file_size for part in packed.infolist()))
         with CalamineWorkbook.from_filelike(io.BytesIO(raw)) as book:
             return [
                 Sheet(
@@ -220,9 +219,14 @@ def _workbook(path: Path, raw: bytes) -> list[Sheet]:
     except (KeyboardInterrupt, SystemExit, Stop):
         raise
     except PasswordError:
-        raise _unreadable(path, "it is protected by a password; save it without / 有密码保护，请去除密码后保存") from None
+        raise _unreadable(path, "it is protected by a password / 有密码保护") from None
     except BaseException as error:  # noqa: BLE001 - the reader's panics are no Exceptions; a broken file is not ours
         raise _unreadable(path, str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from None
+
+
+def _check_size(path: Path, size: int) -> None:
+    if size > UNPACKED_MAX:
+        raise _unreadable(path, f"{size} bytes when unpacked, at most {UNPACKED_MAX}")
 
 
 def _unreadable(path: Path, reason: str) -> Stop:
@@ -246,8 +250,8 @@ def _plain(column: str, value: Any) -> str:
             raise UnusableCellError(column, expected, f"the date {value}")
         return _time(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        expected = ("time",) if column == "time" else ("text", 200)
-        raise UnusableCellError(column, expected, f"{type(value).__name__} {value}")
+        form: tuple[Any, ...] = ("time",) if column == "time" else ("text", 200)
+        raise UnusableCellError(column, form, f"{type(value).__name__} {value}")
     if abs(value) >= EXACT_BELOW:
         expected = ("value", "text where a number has more than 15 digits")
         raise UnusableCellError(column, expected, f"{Decimal(value):f}")
