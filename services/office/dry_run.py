@@ -75,7 +75,7 @@ def trial(
 def _copy(snapshot: duckdb.DuckDBPyConnection, con: duckdb.DuckDBPyConnection) -> None:
     """The events with their admission as it was judged, and the rules they were judged by."""
     for name in ("event", *rules.TABLES):
-        con.register("held", snapshot.execute(f"FROM {name}").to_arrow_table())
+        con.register("held", snapshot.sql(f"FROM {name}").to_arrow_table())
         con.execute(f"INSERT INTO {name} FROM held")
         con.unregister("held")
 
