@@ -46,13 +46,17 @@ def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """A file without the tables that every snapshot has is refused by the name of the first missing one."""
+    """A file without the tables of a snapshot, or with another version's events, is refused by what it lacks."""
     found = {name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()}
-    missing = [name for name in ("event", "meta", *rules.TABLES) if name not in found]
+    missing = [f"table {name}" for name in ("event", "meta", *rules.TABLES) if name not in found]
+    if not missing:
+        columns = [name for name, *_ in con.execute("DESCRIBE event").fetchall()]
+        missing = [f"column {name} of event" for name in {*rules.EVENT_COLUMNS} ^ {*columns}]
+        missing += [f"{key} of meta" for key in ("assessment", "sequence") if key not in meta(con)]
     if missing:
         raise Stop(
-            Exit.FAILED, f"{path}: not a snapshot: expected a table {missing[0]!r}, found none",
-            f"{path}：不是快照：缺少表{missing[0]}",
+            Exit.FAILED, f"{path}: not a snapshot of this version: {missing[0]} differs; rebuild it from the ledger",
+            f"{path}：不是本版本的快照：{missing[0]}不符；请由账本重建",
         )
 
 
@@ -63,7 +67,7 @@ def meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 def last(con: duckdb.DuckDBPyConnection) -> int:
     """The last sequence of a snapshot, refused lines of a file counted."""
-    return int(meta(con).get("sequence", 0))
+    return int(meta(con)["sequence"])
 
 
 def year(con: duckdb.DuckDBPyConnection) -> Year:
@@ -72,7 +76,7 @@ def year(con: duckdb.DuckDBPyConnection) -> Year:
     Ends the command when neither has the rulebook tables that the snapshot holds: its file was scored with options.
     """
     known = settings.read()
-    found = stored(con) or given(meta(con).get("assessment", known.assessment), known.rulebook, known.roster)
+    found = stored(con) or given(meta(con)["assessment"], known.rulebook, known.roster)
     if name := unequal_rules(con, found):
         raise Stop(
             Exit.FAILED,

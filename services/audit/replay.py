@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cyclopts import Parameter
 
 from schemas.events import OPENED, Event
 from schemas.refusals import Language
@@ -39,7 +40,7 @@ KEYS = {
 class Difference(msgspec.Struct, frozen=True):
     """The first thing that differs: what it is, where, what the ledger gives, what the snapshot holds."""
 
-    kind: Literal["event", "rules", "result", "root", "digest"]
+    kind: Literal["event", "rules", "result", "view", "root", "digest"]
     where: str
     column: str
     ledger: str | None
@@ -73,7 +74,7 @@ class Ledger:
 def replay(
     *,
     as_of: str | None = None,
-    source: Path | None = None,
+    source: Annotated[Path | None, Parameter(name="--from")] = None,
     snapshot: Path | None = None,
     format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
@@ -186,17 +187,20 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
     outcome = Replay(False, source, cut, count, ledger.refused)
     whole = cut == point.last(con)
     said = point.meta(con)
+    if not count and not con.execute("SELECT 1 FROM event WHERE seq <= ? LIMIT 1", [cut]).fetchall():
+        return msgspec.structs.replace(outcome, equal=True)
     first = _events(ledger, con, cut) or _rules(ledger, con) or (_root(ledger, con, said) if whole else None)
     if first:
         return msgspec.structs.replace(outcome, difference=first)
+    names = said.get("assessment", ""), ledger.year.rulebook.id
     digests = [
-        results(one, assessment=said["assessment"], rulebook=ledger.year.rulebook.id, as_of=cut, refused=[], lang="en").digest
+        results(one, assessment=names[0], rulebook=names[1], as_of=cut, refused=[], lang="en").digest
         for one in (ledger.con, con)
     ]
-    first = (_results(ledger, con, cut) if whole else None) or _digests(digests, said["digest"] if whole else None)
+    first = (_results(ledger, con, cut) or _installed(con) if whole else None) or _digests(digests, said, whole=whole)
     return msgspec.structs.replace(
         outcome, equal=first is None, digest=digests[0], recomputed=digests[1],
-        published=said["digest"] if whole else None, difference=first,
+        published=said.get("digest") if whole else None, difference=first,
     )
 
 
@@ -204,8 +208,6 @@ def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Differe
     """Event by event: the bytes first, then what was read from them and what admission judged of them."""
     fresh = ledger.con
     held = con.cursor().sql("FROM event WHERE seq <= ?", params=[cut]).to_arrow_table()
-    if held.column_names != list(rules.EVENT_COLUMNS):
-        return Difference("event", "event", "columns", ", ".join(rules.EVENT_COLUMNS), ", ".join(held.column_names))
     if ledger.spaced:
         raws = pa.array([one_line(raw) for raw in held["raw"].to_pylist()], pa.binary())
         held = held.set_column(held.column_names.index("raw"), "raw", raws)
@@ -214,19 +216,17 @@ def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Differe
     names.sort(key=lambda name: name != "raw")
     differs = ", ".join(f"CASE WHEN l.{name} IS DISTINCT FROM s.{name} THEN '{name}' END" for name in names)
     row = fresh.execute(
-        f"SELECT seq, l.raw IS NULL, s.raw IS NULL, coalesce({differs}) AS name FROM event l FULL JOIN held s USING (seq)"
-        " WHERE name IS NOT NULL OR l.raw IS NULL OR s.raw IS NULL ORDER BY seq LIMIT 1"
+        f"SELECT seq, l.raw IS NULL OR s.raw IS NULL, coalesce({differs}) AS name"
+        " FROM event l FULL JOIN held s USING (seq) WHERE name IS NOT NULL OR l.raw IS NULL OR s.raw IS NULL"
+        " ORDER BY seq LIMIT 1"
     ).fetchall()
     found = None
     if row:
-        seq, missing_here, missing_there, name = row[0]
-        column = "raw" if missing_here or missing_there else name
-        text = f"CASE WHEN typeof({column}) = 'BLOB' THEN sha256({column}::BLOB) ELSE {column}::VARCHAR END"
-        if column != "raw":
-            text = f"{column}::VARCHAR"
-        else:
-            text = "sha256(raw)"
-        pair = [fresh.execute(f"SELECT {text} FROM {table} WHERE seq = ?", [seq]).fetchall() for table in ("event", "held")]
+        seq, missing, name = row[0]
+        column = "raw" if missing else name
+        text = "sha256(raw)" if column == "raw" else f"{column}::VARCHAR"
+        wanted = (f"SELECT {text} FROM {table} WHERE seq = ?" for table in ("event", "held"))
+        pair = [fresh.execute(sql, [seq]).fetchall() for sql in wanted]
         ours, theirs = (one[0][0] if one else None for one in pair)
         found = Difference("event", str(seq), column, ours, theirs)
     fresh.unregister("held")
@@ -250,13 +250,15 @@ def _root(ledger: Ledger, con: duckdb.DuckDBPyConnection, said: dict[str, str]) 
     source = con if ledger.spaced else ledger.con
     raws = source.execute("SELECT raw FROM event ORDER BY seq").fetchall()
     root = merkle.root([merkle.leaf_hash(raw) for (raw,) in raws]).hex()
-    return None if root == said["root"] else Difference("root", "meta", "root", root, said["root"])
+    return None if root == said.get("root") else Difference("root", "meta", "root", root, said.get("root"))
 
 
 def _results(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Difference | None:
     """Row by row of every published table, against the replayed view and against the snapshot's own events."""
     with rules.compute(ledger.con, as_of=cut):
         for table, view in PUBLISHED.items():
+            if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
+                return Difference("result", table, "table", view, None)
             held = con.cursor().sql(f"FROM {table}").to_arrow_table()
             ledger.con.register("held", held)
             found = _row(ledger.con, table, view, held.column_names)
@@ -273,11 +275,8 @@ def _row(con: duckdb.DuckDBPyConnection, table: str, view: str, held: list[str])
     if columns != held:
         return Difference("result", table, "columns", ", ".join(columns), ", ".join(held))
     keys = ", ".join(KEYS[table])
-    both = f"(SELECT *, 0 AS side FROM {view} UNION ALL SELECT *, 1 FROM held)"
-    row = con.execute(
-        f"SELECT {keys} FROM (FROM {both} GROUP BY ALL SELECT * EXCLUDE (side), min(side) AS low, max(side) AS high,"
-        f" count(*) AS n) WHERE low = high OR n <> 2 ORDER BY {keys} LIMIT 1"
-    ).fetchall()
+    both = f"(FROM {view} EXCEPT ALL FROM held) UNION ALL (FROM held EXCEPT ALL FROM {view})"
+    row = con.execute(f"SELECT {keys} FROM ({both}) ORDER BY {keys} LIMIT 1").fetchall()
     if not row:
         return None
     where = " AND ".join(f"{key} = ?" for key in KEYS[table])
@@ -289,13 +288,26 @@ def _row(con: duckdb.DuckDBPyConnection, table: str, view: str, held: list[str])
     return Difference("result", name, columns[n], str(pair[0][0][n]), str(pair[1][0][n]))
 
 
-def _digests(computed: Sequence[str], published: str | None) -> Difference | None:
+def _installed(con: duckdb.DuckDBPyConnection) -> Difference | None:
+    """The views that lie in the snapshot, run as any DuckDB client would: they give what was published."""
+    for table, view in PUBLISHED.items():
+        both = f"(FROM {view} EXCEPT ALL FROM {table}) UNION ALL (FROM {table} EXCEPT ALL FROM {view}) LIMIT 1"
+        try:
+            rows = con.execute(both).fetchall()
+        except duckdb.Error as error:
+            return Difference("view", view, "", None, str(error).splitlines()[0])
+        if rows:
+            return Difference("view", view, "", f"{table} as published", str(rows[0])[:200])
+    return None
+
+
+def _digests(computed: Sequence[str], said: dict[str, str], *, whole: bool) -> Difference | None:
     """The digest three times: the ledger's, the snapshot's recomputed, and as published."""
     ours, recomputed = computed
     if ours != recomputed:
         return Difference("digest", "snapshot", "recomputed", ours, recomputed)
-    if published is not None and ours != published:
-        return Difference("digest", "meta", "digest", ours, published)
+    if whole and ours != said.get("digest"):
+        return Difference("digest", "meta", "digest", ours, said.get("digest"))
     return None
 
 
@@ -309,21 +321,25 @@ def _show(found: Replay, form: str, lang: Language) -> None:
 
 def _words(found: Replay, lang: Language) -> str:
     """The outcome in a sentence: what was compared, or where it differs first, expected and found."""
-    zh, one = lang == "zh", found.difference
+    one = found.difference
     if one is None:
-        if zh:
-            return f"一致：{found.source}的{found.events}个事件重放至序号{found.as_of}，与快照逐事件、逐结果相同。摘要{found.digest}"
-        return (
+        zh = f"一致：{found.source}的{found.events}个事件重放至序号{found.as_of}，与快照逐事件、逐结果相同。"
+        en = (
             f"equal: {found.events} events of {found.source} up to sequence {found.as_of} give what the snapshot holds,"
-            f" event by event and result by result. digest {found.digest}"
+            " event by event and result by result. "
         )
-    kinds = {
-        "event": ("event", "事件"), "rules": ("rulebook table", "细则表"), "result": ("result", "结果"),
-        "root": ("Merkle root", "默克尔根"), "digest": ("digest", "摘要"),
-    }
-    en_kind, zh_kind = kinds[one.kind]
-    absent = "无" if zh else "nothing"
-    ours, theirs = one.ledger if one.ledger is not None else absent, one.snapshot if one.snapshot is not None else absent
-    if zh:
-        return f"不一致：首个差异在{zh_kind} {one.where}（{one.column}）：账本得{ours}，快照为{theirs}"
-    return f"different, first at {en_kind} {one.where} ({one.column}): the ledger gives {ours}, the snapshot holds {theirs}"
+        return f"{zh if lang == 'zh' else en}digest {found.digest or '-'}"
+    en_kind, zh_kind = _KINDS[one.kind]
+    absent = "无" if lang == "zh" else "nothing"
+    ours, theirs = (absent if value is None else value for value in (one.ledger, one.snapshot))
+    where = one.where + (f" ({one.column})" if one.column else "")
+    if lang == "zh":
+        return f"不一致，首个差异：{zh_kind} {where}：账本得{ours}，快照为{theirs}"
+    return f"different, first at {en_kind} {where}: the ledger gives {ours}, the snapshot holds {theirs}"
+
+
+_KINDS = {
+    "event": ("event", "事件"), "rules": ("rulebook table", "细则表"), "result": ("result", "结果"),
+    "view": ("view", "视图"),
+    "root": ("Merkle root", "默克尔根"), "digest": ("digest", "摘要"),
+}
