@@ -122,6 +122,18 @@ class View:
         kept = {name: value for name, value in self.params.items() if name == "as_of" or name.startswith("r.")}
         return _address(path, kept, more)
 
+    def chosen(self) -> Readings:
+        """The readings of the address, none where they are refused."""
+        try:
+            return self.readings
+        except Refused:
+            return ()
+
+    def plain(self, path: str | None = None) -> str:
+        """The same page, or another, with no reading of the address."""
+        kept = {name: value for name, value in self.params.items() if name not in ("lang", "theme") and not name.startswith("r.")}
+        return _address(path or self.request.url.path, kept, {})
+
     def here(self, /, **more: Any) -> str:
         """The address of this page with something changed; a null takes it out."""
         kept = {name: value for name, value in self.params.items() if name not in ("lang", "theme", "at")}
@@ -160,7 +172,12 @@ def render(view: View, name: str, status: int = 200, **found: Any) -> Response[s
     except NoSnapshot:
         shared = {"snapshot": None}
     text = TEMPLATES.get_template(name).render(view=view, t=view.t, lang=view.lang, link=view.link, **shared, **found)
-    response = Response(text, media_type=MediaType.HTML, status_code=status, headers={"Cache-Control": "no-cache", "Vary": "Cookie, Accept-Language"})
+    return _response(view, text, status)
+
+
+def _response(view: View, text: str, status: int) -> Response[str]:
+    headers = {"Cache-Control": "no-cache", "Vary": "Cookie, Accept-Language"}
+    response = Response(text, media_type=MediaType.HTML, status_code=status, headers=headers)
     for key, known in (("lang", ("zh", "en")), ("theme", THEMES)):
         if view.params.get(key) in known:
             response.set_cookie(key, view.params[key], max_age=YEAR, samesite="lax", httponly=True)
@@ -185,7 +202,7 @@ def _shared(view: View) -> Row:
     }
 
 
-def page(path: str) -> Callable[[Callable[[View], Any]], Any]:
+def page(path: str, *, kept: bool = True) -> Callable[[Callable[[View], Any]], Any]:
     """A handler of a page: runs in a thread, gets a View, says in words what it refuses."""
     def made(function: Callable[[View], Any]) -> Any:
         def handle(request: Request[Any, Any, Any]) -> Any:
@@ -193,7 +210,7 @@ def page(path: str) -> Callable[[Callable[[View], Any]], Any]:
             try:
                 if "at" in view.params:
                     return _jump(view)
-                return function(view)
+                return _kept(view, function) if kept else function(view)
             except Refused as refused:
                 return render(view, "error.html", refused.status, message=refused.text[view.lang])
             except NoSnapshot as missing:
@@ -206,6 +223,16 @@ def page(path: str) -> Callable[[Callable[[View], Any]], Any]:
         handle.__doc__ = function.__doc__
         return get(path, sync_to_thread=True, include_in_schema=False)(handle)
     return made
+
+
+def _kept(view: View, function: Callable[[View], Response[str]]) -> Response[str]:
+    """The page as it was made before for the same address, language and theme; made now where it was not."""
+    key = (view.request.url.path, view.request.url.query, view.lang, view.theme)
+    text = view.snapshot.page(key)
+    if text is None:
+        text = function(view).content
+        view.snapshot.keep(key, text)
+    return _response(view, text, 200)
 
 
 def _jump(view: View) -> Redirect:
@@ -271,7 +298,7 @@ def progress(view: View) -> Response[str]:
     return render(view, "progress.html", found=pages.progress(view.state), assessment=pages.assessment(view.state))
 
 
-@page("/readings")
+@page("/readings", kept=False)
 def readings(view: View) -> Response[str]:
     """Which units depend on which reading."""
     found = pages.dependence(view.snapshot, view.as_of)
@@ -300,7 +327,7 @@ def proof(view: View) -> Response[str]:
     )
 
 
-@page("/sql")
+@page("/sql", kept=False)
 def ask(view: View) -> Response[str]:
     """Any question in SQL, answered read-only, in the state of the address."""
     name = view.params.get("ready", "")
@@ -320,7 +347,7 @@ def regulation(view: View) -> Response[str]:
     return render(view, "regulation.html")
 
 
-@page("/snapshot.duckdb")
+@page("/snapshot.duckdb", kept=False)
 def download(view: View) -> File:
     """The snapshot itself, which recomputes in any DuckDB client."""
     return File(view.snapshot.path, filename=view.snapshot.path.name, media_type="application/vnd.duckdb")
@@ -351,12 +378,14 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
 
 def create_app(snapshots: Path, lang: Language = "en") -> Litestar:
     """The console as an ASGI application over a folder of snapshots, or one snapshot file."""
+    held = Snapshots(snapshots)
     static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False, cache_control=None)
     app = Litestar(
         [board, unit, audit, event, progress, readings, what_if, proof, ask, regulation, download, healthz, static],
-        openapi_config=None, exception_handlers={Exception: _failed, HTTPException: _failed}, after_request=_headed,
+        openapi_config=None, logging_config=None, exception_handlers={Exception: _failed, HTTPException: _failed}, after_request=_headed,
+        on_shutdown=[held.stop],
     )
-    app.state.snapshots = Snapshots(snapshots)
+    app.state.snapshots = held
     app.state.lang = lang
     return app
 

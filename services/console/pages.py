@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -14,14 +14,12 @@ from services.console import draw
 from services.console.sql import queries
 from services.console.states import Row, Snapshot, State
 
-BOARD_ROWS, AUDIT_ROWS, RATINGS_SHOWN = 120, 50, 12
+BOARD_ROWS, AUDIT_ROWS = 120, 50
 #: Columns a board can be sorted by, each with the order it begins with.
 SORTS = {
     "place": "place, unit", "unit": "unit", "unit_group": "unit_group, place, unit", "daily": "daily DESC, unit",
     "year_end": "year_end DESC, unit", "final": "final DESC, unit",
 }
-#: The same the other way round.
-_TURNED = {"DESC": "ASC", "ASC": "DESC"}
 TRAIL = """
 SELECT t.*, substr(e.time, 1, 10) AS day, e.recorded_at, e.rater, e.case_name, e.value, e.rater_group, e.component, e.reading,
        e.reading_value, e.stage, e.outcome, e.award, e.node, coalesce(t.matter, e.matter) AS about, e.reason AS words
@@ -128,7 +126,7 @@ def unit(state: State, code: str, lang: Language) -> Row | None:
         " JOIN rulebook_award a ON a.award = m.award WHERE m.unit = ? ORDER BY m.ordinal", [code],
     )
     return head | {
-        "items": [bar | _lines(state, code, bar, lang) for bar in bars], "axis_start": start, "margins": margins,
+        "items": _lines(state, code, bars, lang), "axis_start": start, "margins": margins,
         "base": sum((item["weighted_base"] for item in items), Decimal(0)),
         "appeals": state.rows(
             "SELECT a.seq, substr(e.time, 1, 10) AS day, a.statement, a.target, a.open, a.outcome, a.decided_by, d.reason AS decision"
@@ -137,37 +135,48 @@ def unit(state: State, code: str, lang: Language) -> Row | None:
     }
 
 
-def _lines(state: State, code: str, item: Row, lang: Language) -> Row:
-    """What an item of a unit is made of: deductions with running balance, ratings that count, place among the units."""
-    if item["method"] == "deduct":
-        return {"deductions": state.rows(
-            f"SELECT d.*, substr(e.time, 1, 10) AS day, g.name_{lang} AS ground_name, g.words AS ground_words, n.name_{lang} AS node_name"
-            " FROM audit_trail d JOIN event e ON e.seq = d.seq JOIN rulebook_ground g ON g.item = d.item AND g.ground = d.ground"
-            " LEFT JOIN rulebook_node n ON n.item = d.item AND n.node = d.node WHERE d.unit = ? AND d.item = ? ORDER BY d.seq",
-            [code, item["item"]],
-        )}
-    ratings = state.rows(
-        f"SELECT r.seq, r.value, e.rater, r.rater_group, g.name_{lang} AS group_name, r.component, c.name_{lang} AS component_name,"
-        " c.points AS component_points, r.case_name, substr(e.time, 1, 10) AS day FROM rating_in_force r JOIN event e ON e.seq = r.seq"
+def _lines(state: State, code: str, items: list[Row], lang: Language) -> list[Row]:
+    """Each item with what it is made of: deductions with running balance, ratings that count, place among the units."""
+    deductions = _by_item(state.rows(
+        f"SELECT d.*, substr(e.time, 1, 10) AS day, g.name_{lang} AS ground_name, g.words AS ground_words, n.name_{lang} AS node_name"
+        " FROM audit_trail d JOIN event e ON e.seq = d.seq JOIN rulebook_ground g ON g.item = d.item AND g.ground = d.ground"
+        " LEFT JOIN rulebook_node n ON n.item = d.item AND n.node = d.node WHERE d.unit = ? ORDER BY d.seq", [code],
+    ))
+    ratings = _by_item(state.rows(
+        f"SELECT r.seq, r.item, r.value, e.rater, coalesce(g.name_{lang}, r.case_name, '') AS panel, c.name_{lang} AS component_name,"
+        " c.points AS component_points, substr(e.time, 1, 10) AS day FROM rating_in_force r JOIN event e ON e.seq = r.seq"
         " LEFT JOIN rulebook_group g ON g.item = r.item AND g.rater_group = r.rater_group"
         " LEFT JOIN rulebook_component c ON c.item = r.item AND c.component = r.component"
-        " WHERE r.unit = ? AND r.item = ? ORDER BY g.ordinal, r.case_name, r.seq", [code, item["item"]],
-    )
-    sums: dict[Any, Row] = {}
+        " WHERE r.unit = ? ORDER BY g.ordinal, r.case_name, r.seq", [code],
+    ))
+    places = _by_item(state.rows(
+        f"SELECT p.*, b.name_{lang} AS band_name FROM (SELECT item, place, units, band FROM band_points WHERE unit = $1"
+        " UNION ALL SELECT item, place, units, NULL FROM step_points WHERE unit = $1"
+        " UNION ALL SELECT item, place, units, NULL FROM ranked_points WHERE unit = $1) p"
+        " LEFT JOIN rulebook_band b ON b.item = p.item AND b.band = p.band", [code],
+    ))
+    return [
+        item | {"deductions": deductions.get(item["item"], []), "panels": _panels(ratings.get(item["item"], [])),
+                "place": next(iter(places.get(item["item"], [])), None)}
+        for item in items
+    ]
+
+
+def _by_item(rows: list[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["item"], []).append(row)
+    return found
+
+
+def _panels(ratings: list[Row]) -> dict[str, Row]:
+    """Ratings by group or case, each with their number and sum, so that a mean can be worked out again."""
+    panels: dict[str, Row] = {}
     for rating in ratings:
-        one = sums.setdefault(
-            rating["group_name"] or rating["case_name"] or "", {"number": 0, "total": Decimal(0), "ratings": []}
-        )
+        one = panels.setdefault(rating["panel"], {"number": 0, "total": Decimal(0), "ratings": []})
         one["number"], one["total"] = one["number"] + 1, one["total"] + rating["value"]
         one["ratings"].append(rating)
-    place = state.one(
-        "SELECT place, units, band FROM band_points WHERE unit = $1 AND item = $2 UNION ALL SELECT place, units, NULL FROM step_points"
-        " WHERE unit = $1 AND item = $2 UNION ALL SELECT place, units, NULL FROM ranked_points WHERE unit = $1 AND item = $2", [code, item["item"]],
-    )
-    if place and place["band"]:
-        named = state.one(f"SELECT name_{lang} AS name FROM rulebook_band WHERE item = ? AND band = ?", [item["item"], place["band"]])
-        place["band_name"] = named["name"] if named else place["band"]
-    return {"sums": sums, "place": place}
+    return panels
 
 
 @dataclass(frozen=True)
@@ -220,7 +229,7 @@ def event(state: State, seq: int) -> Row | None:
     sent = state.one("SELECT seq, source, id, type, unit, time, recorded_at, raw, admission, refers_to FROM event WHERE seq = ?", [seq])
     if sent is None or (state.as_of is not None and seq > state.as_of):
         return None
-    found = state.one(f"SELECT * FROM ({TRAIL}) WHERE seq = ?", [seq]) or {"disposition": "conflict", "why_zh": "", "why_en": ""}
+    found = state.one(f"SELECT * FROM ({TRAIL}) WHERE seq = ?", [seq]) or {"disposition": "conflict", "why_zh": "", "why_en": "", "clause": None}
     raw = sent["raw"] or b""
     return found | sent | {
         "json": _pretty(raw),
@@ -285,40 +294,30 @@ class Dependence:
     """Which units depend on which reading at a sequence: every other value tried, one after the other, in a thread."""
 
     def __init__(self, snapshot: Snapshot, as_of: int | None) -> None:
-        self.tries = [
-            (choice.name, value) for choice in snapshot.choices for value in choice.values
-            if value != self._in_force(snapshot, as_of).get(choice.name)
-        ]
+        self.base = snapshot.state(as_of)
+        force = {row["name"]: row["value"] for row in self.base.rows("SELECT name, value FROM reading_in_force")}
+        self.tries = [(one.name, value) for one in snapshot.choices for value in one.values if value != force.get(one.name)]
         self.found: dict[tuple[str, str], list[Row]] = {}
-        self.failed = False
-        Thread(target=self._run, args=(snapshot, as_of), daemon=True).start()
-
-    @staticmethod
-    def _in_force(snapshot: Snapshot, as_of: int | None) -> dict[str, str]:
-        return {row["name"]: row["value"] for row in snapshot.state(as_of).rows("SELECT name, value FROM reading_in_force")}
+        self.ended = False
+        snapshot.begin(lambda: self._run(snapshot, as_of))
 
     def _run(self, snapshot: Snapshot, as_of: int | None) -> None:
-        base = snapshot.state(as_of)
         try:
             for one in self.tries:
-                self.found[one] = moves(base, State(snapshot.con.cursor(), as_of, (one,)))
-        except Exception:
-            self.failed = True
-            raise
-
-    @property
-    def done(self) -> bool:
-        """Whether every value has been tried."""
-        return len(self.found) == len(self.tries) or self.failed
+                if snapshot.stopping.is_set():
+                    return
+                self.found[one] = moves(self.base, State(snapshot.con.cursor(), as_of, (one,)))
+        finally:
+            self.ended = True
 
 
 _starting = Lock()
 
 
 def dependence(snapshot: Snapshot, as_of: int | None) -> Dependence:
-    """The dependence at a sequence, begun on first need and kept with the snapshot."""
+    """The dependence at a sequence, begun on first need; the last one asked for is kept with the snapshot."""
     with _starting:
-        kept: Dependence = snapshot.kept.setdefault("dependence", {}).get(as_of) or Dependence(snapshot, as_of)
+        kept: Dependence = snapshot.kept.get("dependence", {}).get(as_of) or Dependence(snapshot, as_of)
         snapshot.kept["dependence"] = {as_of: kept}
         return kept
 

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Event, Lock, RLock, Thread
 from typing import Any
 
 import duckdb
@@ -18,8 +18,8 @@ from services import rules
 from services.ranker.snapshot import PUBLISHED, latest
 from services.year import stored
 
-#: States kept of one snapshot, and snapshots kept open: pages already under way finish on the one they began with.
-STATES_KEPT, SNAPSHOTS_KEPT = 12, 2
+#: States and pages kept of one snapshot, and snapshots kept open: pages already under way finish on the one they began with.
+STATES_KEPT, SNAPSHOTS_KEPT, PAGES_KEPT = 12, 2, 128
 CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "python_enable_replacements": "false"}
 Row = dict[str, Any]
 Readings = tuple[tuple[str, str], ...]
@@ -80,6 +80,9 @@ class Snapshot:
     meta: dict[str, str]
     kept: dict[Any, Any] = field(default_factory=dict)
     _states: OrderedDict[tuple[int | None, Readings], State] = field(default_factory=OrderedDict)
+    _pages: OrderedDict[Any, str] = field(default_factory=OrderedDict)
+    _workers: list[Thread] = field(default_factory=list)
+    stopping: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
 
     @property
@@ -103,6 +106,32 @@ class Snapshot:
             while len(self._states) > STATES_KEPT:
                 self._states.popitem(last=False)
         return found
+
+    def page(self, key: Any) -> str | None:
+        """A page made before: it depends on nothing but the snapshot and its address, language and theme."""
+        with self._lock:
+            if key in self._pages:
+                self._pages.move_to_end(key)
+            return self._pages.get(key)
+
+    def keep(self, key: Any, text: str) -> None:
+        """Keep a page for the next who asks for it."""
+        with self._lock:
+            self._pages[key] = text
+            while len(self._pages) > PAGES_KEPT:
+                self._pages.popitem(last=False)
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Do something slow beside the pages; it looks at `stopping` between its steps."""
+        thread = Thread(target=work, name="console-worker")
+        self._workers.append(thread)
+        thread.start()
+
+    def stop(self) -> None:
+        """End what goes on beside the pages."""
+        self.stopping.set()
+        for thread in self._workers:
+            thread.join()
 
     @cached_property
     def sha256(self) -> str:
@@ -140,8 +169,13 @@ class Snapshots:
             if path not in self._open:
                 self._open[path] = opened(path)
             while len(self._open) > SNAPSHOTS_KEPT:
-                self._open.popitem(last=False)
+                self._open.popitem(last=False)[1].stopping.set()
             return self._open[path]
+
+    def stop(self) -> None:
+        """End what goes on beside the pages, when the server ends."""
+        for snapshot in list(self._open.values()):
+            snapshot.stop()
 
 
 def opened(path: Path) -> Snapshot:
