@@ -1,20 +1,28 @@
 -- Awards (先进奖) under quotas: clause 三(二).
 
--- Which units compete together: the ranked category, all together, or each category by itself.
+-- Which categories compete together: the ranked one, all, or each by itself. A scope without units has its awards too.
+CREATE VIEW award_scope AS
+SELECT c.category, e.value AS eligible,
+       CASE e.value WHEN 'a_and_b' THEN (SELECT string_agg(category, '+' ORDER BY ordinal) FROM rulebook_category)
+                    ELSE c.category END AS scope
+FROM rulebook_category c CROSS JOIN rulebook_total t
+JOIN rule_in_force e ON e.item = 'award' AND e.rule = 'eligible'
+WHERE e.value <> 'b' OR c.category = t.award_category;
+
+-- Which units compete in which scope.
 CREATE VIEW award_contender AS
-SELECT p.unit, p.final, CASE e.value WHEN 'a_and_b' THEN (SELECT string_agg(category, '+' ORDER BY ordinal) FROM rulebook_category)
-                                     ELSE p.category END AS scope
-FROM place p JOIN rule_in_force e ON e.item = 'award' AND e.rule = 'eligible'
-CROSS JOIN (SELECT award_category FROM rulebook_total) r
-WHERE e.value <> 'b' OR p.category = r.award_category;
+SELECT p.unit, p.final, s.scope FROM place p JOIN award_scope s ON s.category = p.category;
 
 -- Quotas (名额) and the last position of each award.
 -- stage
 CREATE VIEW award_cut AS
 WITH base AS (
-  SELECT c.scope, CASE WHEN e.value = 'each' OR b.value = 'eligible' THEN count(*) ELSE any_value(n.listed) END AS units
-  FROM award_contender c, (SELECT count(*) AS listed FROM roster) n, rule_in_force e, rule_in_force b
-  WHERE e.item = 'award' AND e.rule = 'eligible' AND b.item = 'award' AND b.rule = 'base' GROUP BY c.scope, e.value, b.value
+  SELECT s.scope, CASE WHEN s.eligible = 'each' OR b.value = 'eligible' THEN count(c.unit) ELSE any_value(n.listed) END AS units
+  FROM (SELECT DISTINCT scope, eligible FROM award_scope) s
+  JOIN rule_in_force b ON b.item = 'award' AND b.rule = 'base'
+  CROSS JOIN (SELECT count(*) AS listed FROM roster) n
+  LEFT JOIN award_contender c ON c.scope = s.scope
+  GROUP BY s.scope, s.eligible, b.value
 ), share AS (
   SELECT a.award, a.ordinal, b.scope, s.value AS shape,
          CASE r.value WHEN 'half_up' THEN half_up(b.units * micro(a.share), 1000000)
