@@ -4,7 +4,7 @@ Set-based for the many events that refer to nothing, stepwise for the few that d
 appeal, stages"). The judgement is stored with the event and never changes.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -32,19 +32,24 @@ OPENED, CLOSED, REVOKED, FILED, DECIDED, STAGE = (
     "stage.reached.v1",
 )
 FOR_EVER = 2**62
+#: The raw bytes of sequences.
+Read = Callable[[set[int]], dict[int, bytes]]
 
 
-def admit(con: duckdb.DuckDBPyConnection, incoming: pa.Table, *, keep: Collection[str] = rules.EVENT_COLUMNS) -> None:
+def admit(con: duckdb.DuckDBPyConnection, incoming: pa.Table, read: Read | None = None) -> None:
     """Judge checked events, in ledger order and after all that is in the event table, and append them to it.
 
-    `incoming` has the columns of the event table but for those that are judged here; the columns not to be kept stay
-    null, where nobody will look at them.
+    `incoming` has the columns of the event table but for those that are judged here. Where it comes without raw bytes,
+    `read` gets those of the few whose source and id come twice.
     """
     con.register("arriving", incoming)
     con.execute(_INCOMING)
     con.execute(_REPEATED)
-    rows = con.execute("SELECT seq, raw, first_raw FROM repeated WHERE admission IS NULL").fetchall()
-    told = [(seq, "duplicate" if content(raw) == content(first) else "conflict") for seq, raw, first in rows]
+    rows = con.execute("SELECT seq, first_seq, raw, first_raw FROM repeated WHERE admission IS NULL").fetchall()
+    if rows and read:
+        raws = read({seq for row in rows for seq in row[:2]})
+        rows = [(seq, first_seq, raws[seq], raws[first_seq]) for seq, first_seq, _, _ in rows]
+    told = [(seq, "duplicate" if content(raw) == content(first) else "conflict") for seq, _, raw, first in rows]
     if told:
         _table(con, "told", told, {"seq": pa.int64(), "admission": pa.string()})
         con.execute("UPDATE repeated SET admission = told.admission FROM told WHERE told.seq = repeated.seq")
@@ -55,9 +60,9 @@ def admit(con: duckdb.DuckDBPyConnection, incoming: pa.Table, *, keep: Collectio
     ).fetchall()
     done = 0
     for (upto,) in finals:
-        done = _append(con, done, upto - 1, None, keep)
-        done = _append(con, done, upto, _obstacles(con, upto - 1), keep)
-    _append(con, done, FOR_EVER, None, keep)
+        done = _append(con, done, upto - 1, None)
+        done = _append(con, done, upto, _obstacles(con, upto - 1))
+    _append(con, done, FOR_EVER, None)
     con.execute("DROP VIEW incoming; DROP TABLE repeated")
     con.unregister("arriving")
 
@@ -120,7 +125,7 @@ LEFT JOIN rulebook_component c ON c.item = t.item AND c.component = t.component
 """
 _APPEND = """
 INSERT INTO event
-SELECT {}, coalesce(r.admission,
+SELECT n.*, coalesce(r.admission,
                     CASE WHEN coalesce(j.void_reason, s.void_reason) IS NULL THEN 'admitted' ELSE 'void' END),
        CASE WHEN r.seq IS NULL THEN coalesce(j.void_reason, s.void_reason) END,
        j.void_detail, coalesce(r.first_seq, j.refers_to)
@@ -285,7 +290,7 @@ _VOID: dict[str, Callable[[Reference, Standing], str | None]] = {
 }
 
 
-def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str | None, keep: Collection[str]) -> int:
+def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str | None) -> int:
     """Judge the incoming events after `done` up to a sequence and append them; returns how far that is.
 
     `obstacles` is what stands in the way of the `finalised` at `upto`, null when nothing is.
@@ -334,8 +339,7 @@ def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str
             "seq_upto": pa.int64(),
         },
     )
-    columns = ", ".join(f"n.{name}" if name in keep else "NULL" for name in _PLAIN)
-    con.execute(_APPEND.format(columns), [[kind for kind in SCORING if kind != CLOSED], done, upto])
+    con.execute(_APPEND, [[kind for kind in SCORING if kind != CLOSED], done, upto])
     con.unregister("judged")
     con.unregister("barred")
     return upto

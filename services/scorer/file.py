@@ -2,10 +2,11 @@
 
 import gc
 import multiprocessing
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import duckdb
@@ -24,7 +25,7 @@ from services.year import Year
 
 CHUNK = 8 * 1024 * 1024
 #: Columns that no number depends on.
-UNSEEN = {"raw", "time", "reason"}
+UNSEEN = frozenset({"raw", "time", "reason"})
 Progress = Callable[[int, int], None]
 
 
@@ -47,6 +48,7 @@ class _Chunk:
     end: int
     line: int
     limit: int
+    without: frozenset[str]
 
 
 def fold(  # noqa: PLR0913 - each is an option of the command
@@ -71,7 +73,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
     before = Year(year.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
     rule = _Rule(before, year, first.line if first else 0)
-    chunks = list(_chunks(path, limit))
+    chunks = list(_chunks(path, limit, without=frozenset() if keep_raw else UNSEEN))
     tables, refused, lines = [], [], 0
     for done, (part, refusals, count) in enumerate(_run(chunks, rule), 1):
         tables.append(part)
@@ -85,7 +87,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         rules.create_views(con)
     rules.load_rulebook(con, year.rulebook, year.roster)
     if tables:
-        admit(con, pa.concat_tables(tables), keep=set(rules.EVENT_COLUMNS) - (set() if keep_raw else UNSEEN))
+        admit(con, pa.concat_tables(tables), None if keep_raw else partial(_read, path))
     return Folded(con, year, lines, refused)
 
 
@@ -114,7 +116,7 @@ def _stripped(raw: bytes) -> bytes:
     return raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
 
 
-def _chunks(path: Path, limit: int | None) -> Iterator[_Chunk]:
+def _chunks(path: Path, limit: int | None, without: frozenset[str]) -> Iterator[_Chunk]:
     """Cut a file at line ends into pieces that are checked side by side."""
     line, start = 1, 0
     with path.open("rb") as file:
@@ -122,7 +124,7 @@ def _chunks(path: Path, limit: int | None) -> Iterator[_Chunk]:
             data += file.readline()
             if limit is not None and line > limit:
                 return
-            yield _Chunk(path, start, start + len(data), line, limit or 2**62)
+            yield _Chunk(path, start, start + len(data), line, limit or 2**62, without)
             line += data.count(b"\n")
             start += len(data)
 
@@ -131,24 +133,42 @@ Checked = tuple[pa.Table, list[Refusal], int]
 
 
 def _run(chunks: list[_Chunk], rule: "_Rule") -> Iterator[Checked]:
-    """Check chunks in their order, on all cores when there is more than one of them."""
+    """Check chunks in their order, on all cores when there is more than one of them.
+
+    Tables come from the workers as files that are mapped: through a pipe they would be copied four times.
+    """
     if len(chunks) <= 1:
         yield from map(rule.check, chunks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(rule,)) as pool:
-        yield from pool.map(_check_in_worker, chunks)
+    with (
+        tempfile.TemporaryDirectory(prefix="wuxing-") as folder,
+        ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(rule, folder)) as pool,
+    ):
+        for name, refused, lines in pool.map(_check_in_worker, chunks):
+            yield pa.ipc.open_file(pa.memory_map(name)).read_all(), refused, lines
 
 
-_worker: "list[_Rule]" = []
+_worker: "list[tuple[_Rule, str]]" = []
 
 
-def _start(rule: "_Rule") -> None:
-    _worker[:] = [rule]
+def _start(rule: "_Rule", folder: str) -> None:
+    _worker[:] = [(rule, folder)]
 
 
-def _check_in_worker(chunk: _Chunk) -> Checked:
-    return _worker[0].check(chunk)
+def _check_in_worker(chunk: _Chunk) -> tuple[str, list[Refusal], int]:
+    rule, folder = _worker[0]
+    table, refused, lines = rule.check(chunk)
+    name = f"{folder}/{chunk.line}.arrow"
+    with pa.OSFile(name, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    return name, refused, lines
+
+
+def _read(path: Path, wanted: set[int]) -> dict[int, bytes]:
+    """Read lines of the file again, by their numbers."""
+    with path.open("rb") as file:
+        return {line: _stripped(raw) for line, raw in enumerate(file, 1) if line in wanted}
 
 
 @dataclass(frozen=True)
@@ -180,7 +200,7 @@ class _Rule:
                 raws.append(raw)
             else:
                 refused.append(msgspec.structs.replace(found, line=line))
-        found_table = store.table(sequences, [None] * len(events), events, raws)
+        found_table = store.table(sequences, [None] * len(events), events, raws, {"recorded_at", *chunk.without})
         gc.enable()
         return found_table, refused, len(lines)
 

@@ -1,6 +1,6 @@
 """The DuckDB file of one assessment: how it is made, opened, and given events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from pathlib import Path
 
@@ -24,7 +24,9 @@ COLUMNS = {
     for name, kind in rules.EVENT_COLUMNS.items()
     if name not in rules.JUDGED_COLUMNS
 }
-_FIELDS = [attrgetter(name) for name in Event.__struct_fields__]
+_FIELDS = {
+    column: attrgetter(field) for column, field in zip(list(COLUMNS)[2:-1], Event.__struct_fields__, strict=True)
+}
 
 
 def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -39,11 +41,23 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.Duck
 
 
 def table(
-    sequences: Sequence[int], recorded: Sequence[int | None], events: Sequence[Event], raws: Sequence[bytes]
+    sequences: Sequence[int],
+    recorded: Sequence[int | None],
+    events: Sequence[Event],
+    raws: Sequence[bytes],
+    without: Collection[str] = (),
 ) -> pa.Table:
-    """Checked events as an Arrow table with the columns of the event table but for those that admission judges."""
-    columns = (sequences, recorded, *(list(map(field, events)) for field in _FIELDS), raws)
-    arrays = [pa.array(values, kind) for values, kind in zip(columns, COLUMNS.values(), strict=True)]
+    """Checked events as an Arrow table with the columns of the event table but for those that admission judges.
+
+    The columns named in `without` are left null.
+    """
+    given = {"seq": sequences, "recorded_at": recorded, "raw": raws}
+    arrays = [
+        pa.nulls(len(events), kind)
+        if name in without
+        else pa.array(given[name] if name in given else list(map(_FIELDS[name], events)), kind)
+        for name, kind in COLUMNS.items()
+    ]
     return pa.Table.from_arrays(arrays, names=list(COLUMNS))
 
 
