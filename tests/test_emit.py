@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import structlog
 from anyio.from_thread import start_blocking_portal
-from nats.js.api import PubAck
 
 from infra.client import connected, jetstream, pulled_entry, read_stream
 from infra.rights import configure
@@ -238,7 +237,7 @@ def test_what_the_broker_stored_without_saying_so_is_sent_again_and_counts_once(
 ) -> None:
     answer, lost = sending._Box._answer, ["once"]
 
-    async def lose(box: Any, stored: "asyncio.Future[PubAck]") -> Any:
+    async def lose(box: Any, stored: Any) -> Any:
         found = await answer(box, stored)
         return TimeoutError("lost") if lost and lost.pop() else found
 

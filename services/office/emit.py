@@ -86,7 +86,7 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known, chosen = _settings(), language(lang)
+    known, chosen = read_settings(), language(lang)
     newest = latest(known.snapshots)
     with point.snapshot(newest) if newest else contextlib.nullcontext() as found:
         con = found if found and point.meta(found).get("assessment") == known.assessment else None
@@ -106,7 +106,8 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     return _outcome(lines, wait, chosen)
 
 
-def _settings() -> Settings:
+def read_settings() -> Settings:
+    """The settings of the environment; a bad variable is wrong use."""
     try:
         return environment.read()
     except ValueError as error:
