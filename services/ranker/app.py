@@ -14,6 +14,8 @@ from infra.client import broker, connected, jetstream, last_entry
 from schemas import subjects
 from schemas.receipts import Moved, Place, Ranking
 from schemas.results import Results
+from services.audit import checkpoint
+from services.audit.checkpoint import Earlier
 from services.ranker import snapshot
 from services.scorer import store
 from services.scorer.app import Cut
@@ -25,6 +27,7 @@ CUT_WITHIN = 120.0
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
     """Rank whenever the ledger has grown, until told to stop."""
+    checkpoint.log_key(settings.data, settings.assessment)
     async with connected(settings.nats_url, "ranker", settings.data, forever=True) as client:
         app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
         failed: list[Exception] = []
@@ -73,13 +76,16 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
     con = store.connect(path)
     try:
         year = stored(con) or given(settings.assessment, settings.rulebook, settings.roster)
-        found = snapshot.complete(con, year, cut.sequence)
-        root = _meta(con, "root")
+        signer = checkpoint.log_key(settings.data, year.assessment)
+        found = snapshot.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
+        root, signed = _meta(con, "root"), checkpoint.held(con)
         con.execute("CHECKPOINT")
     finally:
         con.close()
     name = f"{settings.assessment}-{cut.sequence}.duckdb"
+    assert signed is not None
     sha256 = snapshot.publish(path, settings.snapshots, name)
+    checkpoint.publish(signed, signer, settings.snapshots)
     return Ranking(
         assessment=settings.assessment,
         sequence=cut.sequence,
@@ -91,6 +97,15 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
         units=tuple(Place(u.unit, u.category, u.place, u.final, u.award) for u in found.units),
         moved=tuple(_moved(found, before)),
     )
+
+
+def _earlier(con: duckdb.DuckDBPyConnection, settings: Settings, before: Ranking | None) -> list[Earlier]:
+    """What was published before, in the folder of snapshots and by the broker: the log must continue both."""
+    found = checkpoint.published(settings.snapshots)
+    if before:
+        events = con.execute("SELECT count(*) FROM event WHERE seq <= ?", [before.sequence]).fetchall()[0][0]
+        found.append(Earlier(events, bytes.fromhex(before.root)))
+    return found
 
 
 def _meta(con: duckdb.DuckDBPyConnection, key: str) -> str:

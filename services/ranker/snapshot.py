@@ -3,13 +3,16 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from schemas.results import Results
 from services import rules
-from services.audit import merkle
+from services.audit import checkpoint
+from services.audit.checkpoint import Earlier
+from services.audit.note import Signer
 from services.ranker.results import computed
 from services.year import Year
 
@@ -29,10 +32,17 @@ class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal ha
     """The scorer's incremental points are not those of a whole recomputation: nothing is published."""
 
 
-def complete(con: duckdb.DuckDBPyConnection, year: Year, sequence: int) -> Results:
-    """Add the published tables and `meta` to a file of events; returns the results.
+def complete(
+    con: duckdb.DuckDBPyConnection,
+    year: Year,
+    sequence: int,
+    signer: Signer | None = None,
+    earlier: Sequence[Earlier] = (),
+) -> Results:
+    """Add the published tables, the checkpoint and `meta` to a file of events; returns the results.
 
-    Raises ProjectionDiffers when the scorer's incremental points are not those of the whole recomputation.
+    Raises ProjectionDiffers when the scorer's incremental points are not those of the whole recomputation, and
+    LogRewritten when the log does not continue an earlier one. Without a key the checkpoint stays unsigned.
     """
     with rules.compute(con):
         _compare(con)
@@ -41,19 +51,18 @@ def complete(con: duckdb.DuckDBPyConnection, year: Year, sequence: int) -> Resul
         found = computed(
             con, assessment=year.assessment, rulebook=year.rulebook.id, as_of=sequence, refused=[], lang="en"
         )
-    leaves = con.execute("SELECT raw FROM event ORDER BY seq").fetchall()
-    root = merkle.root([merkle.leaf_hash(raw) for (raw,) in leaves]).hex()
+    made = checkpoint.commit(con, year, found.digest, signer, earlier)
     con.execute("CREATE OR REPLACE TABLE meta (key VARCHAR, value VARCHAR)")
     facts = {
         "assessment": year.assessment,
         "rulebook": year.rulebook.id,
         "sequence": str(sequence),
         "digest": found.digest,
-        "root": root,
+        "root": made.root.hex(),
         "state": found.assessment_state,
         "version": VERSION,
         "synthetic": str(year.synthetic).lower(),
-    }
+    } | ({"log_key": str(signer.verifier)} if signer else {})
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)
     return found

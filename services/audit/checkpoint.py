@@ -1,0 +1,205 @@
+"""The checkpoint of a snapshot: what it commits to, who signs it, and whether the log only grew since the last one.
+
+A snapshot carries it in three tables: `checkpoint` with the note (the text alone where nobody signs, as `score` leaves
+it), `leaf` with the hash of every event, so that an event that was changed can be named, and `rulebook_json` with the
+rulebook as the digest is of.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from schemas import rulebook
+from schemas.events import OPENED
+from schemas.results import canonical
+from schemas.rulebook import Rulebook
+from schemas.subjects import ASSESSMENT
+from services.audit import merkle, note
+from services.audit.note import Checkpoint, NoteError, Signer
+from services.year import Year
+
+BATCH = 10_000
+NAME, KEY_NAME = "checkpoint.txt", "log.vkey"
+
+
+class LogRewritten(NoteError):  # noqa: N818 - house style: a refusal has a name of its own
+    """The log is not a continuation of what was published: nothing is signed or published on top of it."""
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """The leaves of the log, in ledger order: sequence, subject and leaf hash of every event, conflicts included."""
+
+    sequences: list[int]
+    subjects: list[str]
+    hashes: list[bytes]
+
+    @property
+    def size(self) -> int:
+        """Number of events."""
+        return len(self.hashes)
+
+    def root(self, size: int | None = None) -> bytes:
+        """Root over the first `size` leaves, over all of them without it."""
+        return merkle.root(self.hashes[:size])
+
+    def units(self, codes: Iterable[str]) -> note.Commitments:
+        """The commitment to each unit's list of events, of units without one too, and to that of the year's."""
+        return note.unit_commitments(zip(self.subjects, self.hashes, strict=True), [*codes, ASSESSMENT])
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What was published before: the number of events and the root over them."""
+
+    size: int
+    root: bytes
+
+
+def leaves(con: duckdb.DuckDBPyConnection) -> Leaves:
+    """Hash the raw bytes of every event."""
+    found, head = Leaves([], [], []), sha256(b"\0")
+    rows = con.execute("SELECT seq, unit, raw FROM event ORDER BY seq")
+    while batch := rows.fetchmany(BATCH):
+        for sequence, unit, raw in batch:
+            leaf = head.copy()
+            leaf.update(raw)
+            found.hashes.append(leaf.digest())
+            found.sequences.append(sequence)
+            found.subjects.append(unit)
+    return found
+
+
+def origin(assessment: str) -> str:
+    """The name of the log of an assessment, and of its key."""
+    return f"wuxing/{assessment}"
+
+
+def document(con: duckdb.DuckDBPyConnection, book: Rulebook) -> dict[str, Any]:
+    """The rulebook as a JSON object: as it stands in the event that opened the year, else the one given."""
+    row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
+    found: dict[str, Any] = json.loads(row[0], parse_int=str)["data"]["rulebook"] if row else {}
+    return found if row and rulebook.read(found) == book else rulebook.plain(book)
+
+
+def rulebook_digest(book: dict[str, Any]) -> str:
+    """SHA-256 of a rulebook's JSON: keys sorted, no white space, no escapes but those that JSON demands."""
+    return sha256(canonical(book)).hexdigest()
+
+
+def commit(
+    con: duckdb.DuckDBPyConnection, year: Year, results: str, signer: Signer | None, earlier: Sequence[Earlier]
+) -> Checkpoint:
+    """Write the checkpoint of a file of events and its results' digest into it, signed where there is a key.
+
+    Raises LogRewritten unless the log is a continuation of everything published before.
+    """
+    found, book = leaves(con), document(con, year.rulebook)
+    for one in earlier:
+        check_grown(found, one)
+    made = Checkpoint(
+        origin(year.assessment), found.size, found.root(), found.units(unit.unit for unit in year.roster).root,
+        results, rulebook_digest(book),
+    )
+    text = note.sign(made.text(), signer) if signer else made.text()
+    con.execute("CREATE OR REPLACE TABLE checkpoint AS SELECT ?::VARCHAR AS note", [text])
+    con.execute("CREATE OR REPLACE TABLE rulebook_json AS SELECT ?::VARCHAR AS json", [canonical(book).decode()])
+    table = pa.table({"seq": pa.array(found.sequences, pa.int64()), "hash": pa.array(found.hashes, pa.binary())})
+    con.register("hashed", table)
+    con.execute("CREATE OR REPLACE TABLE leaf AS FROM hashed ORDER BY seq")
+    con.unregister("hashed")
+    return made
+
+
+def check_grown(found: Leaves, earlier: Earlier) -> None:
+    """Raise LogRewritten unless what was published is a beginning of this log."""
+    if found.size < earlier.size:
+        raise LogRewritten(
+            f"账本只有{found.size}个事件，而已公布的检查点有{earlier.size}个。 / The log has {found.size} events, but a"
+            f" checkpoint of {earlier.size} was published: some were cut off. Nothing is published until they are back."
+        )
+    if (root := found.root(earlier.size)) != earlier.root:
+        raise LogRewritten(
+            f"账本的前{earlier.size}个事件已与公布的检查点不符。 / The first {earlier.size} events are not what was"
+            f" published: expected the root {earlier.root.hex()}, found {root.hex()}. Nothing is published;"
+            " `wuxing replay` against an earlier snapshot names the first event that differs."
+        )
+
+
+def log_key(data: Path, assessment: str) -> Signer:
+    """The key that signs a log's checkpoints, made at first use; only its owner can read the file."""
+    path = data / "keys" / "log.key"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return key(path, origin(assessment))
+
+
+def key(path: Path, name: str, kind: int = note.ED25519) -> Signer:
+    """The key of a file, made when there is none; it signs under this name."""
+    if not path.exists():
+        return Signer.generate(path, name, kind)
+    signer = Signer.load(path)
+    if signer.kind != kind:
+        raise NoteError(f"key file {path}: it holds a key of type {signer.kind}, expected {kind}")
+    return replace(signer, name=name)
+
+
+def published(folder: Path) -> list[Earlier]:
+    """The checkpoint published last in a folder of snapshots; none at first."""
+    path = folder / NAME
+    if not path.exists():
+        return []
+    made = parsed(read(path), path)
+    return [Earlier(made.size, made.root)]
+
+
+def publish(text: str, signer: Signer, folder: Path) -> None:
+    """Write the signed note and the key that verifies it beside the snapshots, each whole or not at all."""
+    for name, content in ((KEY_NAME, f"{signer.verifier}\n"), (NAME, text)):
+        draft = folder / f"{name}.new"
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / name)
+
+
+def read(path: Path) -> str:
+    """The text of a note's file; raises NoteError with its name."""
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoteError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def body(text: str) -> str:
+    """The signed text of a note; of one that nobody signed the whole."""
+    return note.split(text)[0] if "\n\n" in text else text
+
+
+def parsed(text: str, where: Path | str) -> Checkpoint:
+    """The checkpoint of a note, signed or not; nothing is verified. Raises NoteError with where it was found."""
+    try:
+        return Checkpoint.parse(body(text))
+    except NoteError as error:
+        raise NoteError(f"{where}: {error}") from None
+
+
+def held(con: duckdb.DuckDBPyConnection, table: str = "checkpoint") -> str | None:
+    """The one text of a snapshot's table `checkpoint` or `rulebook_json`; null in a file without it."""
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
+        return None
+    row = con.execute(f"FROM {table}").fetchone()
+    return str(row[0]) if row else None
+
+
+def merged(text: str, other: str) -> str:
+    """A note with the signatures that another note over the same text has beyond its own."""
+    lines = other[len(body(other)) + 1 :].splitlines(keepends=True)
+    return text + "".join(line for line in lines if line not in text)
