@@ -4,11 +4,12 @@ Event by event (raw bytes, every column, what admission judged), rule by rule, r
 the ledger's own fold, the snapshot recomputed from its events, and what it published must be the same.
 """
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import duckdb
 import msgspec
@@ -204,6 +205,10 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
     )
 
 
+#: A void reference to a later event knows its target only where both came in one batch: it is not compared.
+_COMPARED = "* REPLACE (CASE WHEN refers_to < seq THEN refers_to END AS refers_to)"
+
+
 def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Difference | None:
     """Event by event: the bytes first, then what was read from them and what admission judged of them."""
     fresh = ledger.con
@@ -212,25 +217,23 @@ def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Differe
         raws = pa.array([one_line(raw) for raw in held["raw"].to_pylist()], pa.binary())
         held = held.set_column(held.column_names.index("raw"), "raw", raws)
     fresh.register("held", held)
-    names = [name for name in rules.EVENT_COLUMNS if name != "seq" and not _unrecorded(ledger, name)]
-    names.sort(key=lambda name: name != "raw")
-    differs = ", ".join(f"CASE WHEN l.{name} IS DISTINCT FROM s.{name} THEN '{name}' END" for name in names)
+    names = [name for name in rules.EVENT_COLUMNS if name not in ("seq", "raw") and not _unrecorded(ledger, name)]
+    differs = ", ".join(f"CASE WHEN l.{name} IS DISTINCT FROM s.{name} THEN '{name}' END" for name in ("raw", *names))
     row = fresh.execute(
-        f"SELECT seq, l.raw IS NULL OR s.raw IS NULL, coalesce({differs}) AS name"
-        " FROM event l FULL JOIN held s USING (seq) WHERE name IS NOT NULL OR l.raw IS NULL OR s.raw IS NULL"
-        " ORDER BY seq LIMIT 1"
+        f"SELECT seq, coalesce({differs}) AS name, l, s FROM (SELECT {_COMPARED} FROM event) l"
+        f" FULL JOIN (SELECT {_COMPARED} FROM held) s USING (seq) WHERE name IS NOT NULL ORDER BY seq LIMIT 1"
     ).fetchall()
-    found = None
-    if row:
-        seq, missing, name = row[0]
-        column = "raw" if missing else name
-        text = "sha256(raw)" if column == "raw" else f"{column}::VARCHAR"
-        wanted = (f"SELECT {text} FROM {table} WHERE seq = ?" for table in ("event", "held"))
-        pair = [fresh.execute(sql, [seq]).fetchall() for sql in wanted]
-        ours, theirs = (one[0][0] if one else None for one in pair)
-        found = Difference("event", str(seq), column, ours, theirs)
     fresh.unregister("held")
-    return found
+    if not row:
+        return None
+    seq, name, ours, theirs = row[0]
+    return Difference("event", str(seq), name, _shown(ours, name), _shown(theirs, name))
+
+
+def _shown(event: dict[str, Any] | None, name: str) -> str | None:
+    """A column of an event in words; of raw bytes their SHA-256."""
+    value = event and event[name]
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else None if value is None else str(value)
 
 
 def _unrecorded(ledger: Ledger, name: str) -> bool:

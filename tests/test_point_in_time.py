@@ -1,0 +1,187 @@
+"""Any point in time on two axes: as recorded, a cut is what a fold up to there gives; as occurred, a fold of the facts.
+
+`WUXING_TEST=long` compares the digest at every single sequence of the contested year, and not at some.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services import rules
+from services.audit import point
+from services.outcome import Exit, Stop
+from services.ranker.results import results
+from services.scorer import store
+from services.scorer.admission import admit
+from tests.nasty import DEDUCTED, RATED, Writer, nasty_roster, years
+from tests.oracle import split_lines
+from tests.product import command, folded, scored, year
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from tests.product import Roster
+
+LONG = os.environ.get("WUXING_TEST") == "long"
+few = settings(max_examples=60 if LONG else 3, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+def digest(con: duckdb.DuckDBPyConnection, as_of: int) -> str:
+    return results(con, assessment="a", rulebook="r", as_of=as_of, refused=[], lang="en").digest
+
+
+def contested_year(seed: int) -> tuple[bytes, Roster]:
+    """A year with 200 appeals, 200 decisions, a third of them revisions, and 60 revocations, in and out of order."""
+    rng = Random(seed)
+    roster = nasty_roster(rng, 12)
+    writer = Writer(rng, roster, 0.02, None)
+    for _ in range(220):
+        rated = rng.random() < 0.4
+        writer.write(writer.rating(writer.unit(), rng.choice(RATED)) if rated else
+                     writer.deduction(writer.unit(), rng.choice(DEDUCTED)))
+    makers = [writer.appeal] * 200 + [writer.decision] * 200 + [writer.revocation] * 60
+    rng.shuffle(makers)
+    for make in makers:
+        writer.write(make())
+    return writer.whole(), roster
+
+
+def prefix(roster: Roster) -> duckdb.DuckDBPyConnection:
+    """An empty ledger by the rules that a whole one was folded by."""
+    fresh = store.connect()
+    rules.create_tables(fresh)
+    rules.load_rulebook(fresh, year(roster).rulebook, year(roster).roster)
+    return fresh
+
+
+def test_at_every_sequence_of_a_contested_year_the_cut_is_the_fold_up_to_there() -> None:
+    data, roster = contested_year(2013)
+    with folded(data, roster) as whole, prefix(roster) as fresh:
+        kinds = Counter(row[0] for row in whole.con.execute("SELECT type FROM event").fetchall())
+        assert min(kinds["appeal.filed.v1"], kinds["appeal.decided.v1"]) >= 200
+        real = "SELECT count(*) FROM event WHERE refers_to > 0 AND admission = 'admitted'"
+        assert whole.con.execute(real).fetchall()[0][0] >= 150, "most contests are real ones"
+        events, rows = point.events(whole.con), judged(whole.con)
+        dice, done = Random(7), 0
+        while done < len(rows):
+            size = 1 if LONG else dice.randint(1, 24)
+            admit(fresh, events.slice(done, size))
+            assert judged(fresh) == rows[: done + size], "what was judged once is judged for ever"
+            done = min(done + size, len(rows))
+            if LONG or done == len(rows) or dice.random() < 0.2:
+                assert digest(fresh, rows[done - 1][0]) == digest(whole.con, rows[done - 1][0]), rows[done - 1][0]
+
+
+def judged(con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    """The event table; a void reference forward may or may not know its target already."""
+    known = "CASE WHEN refers_to < seq THEN refers_to END AS refers_to"
+    return con.execute(f"SELECT * REPLACE ({known}) FROM event ORDER BY seq").fetchall()
+
+
+def test_the_views_see_the_ledger_up_to_the_cut_and_nothing_else_of_it() -> None:
+    views = [one for one in rules.definitions() if one.kind == "VIEW"]
+    assert [one.name for one in views if re.search(r"\b(FROM|JOIN) event\b", one.body)] == ["ledger_event"]
+
+
+@few
+@given(years(units=6, events=60), st.data())
+def test_a_cut_of_a_nasty_year_is_the_fold_of_its_first_lines(drawn: tuple[bytes, Roster], data: st.DataObject) -> None:
+    lines, roster = drawn
+    with folded(lines, roster) as whole:
+        cut = data.draw(st.integers(0, whole.lines))
+        with folded(lines, roster, limit=cut) as first:
+            assert scored(whole, as_of=cut) == scored(first)
+
+
+@few
+@given(years(units=6, events=60), st.data())
+def test_facts_until_a_time_are_the_fold_of_what_had_occurred_then(
+    drawn: tuple[bytes, Roster], data: st.DataObject
+) -> None:
+    lines, roster = drawn
+    with folded(lines, roster) as whole:
+        moments = whole.con.execute("SELECT time, occurred FROM event ORDER BY occurred").fetchall()
+        time, occurred = data.draw(st.sampled_from(moments or [("2013-06-01T00:00:00Z", "")]))
+        cut = data.draw(st.integers(0, whole.lines))
+        late = {row[0] for row in whole.con.execute("SELECT seq FROM event WHERE occurred > ?", [occurred]).fetchall()}
+        happened = [b"" if n in late or n > cut else line for n, line in enumerate(split_lines(lines), 1)]
+        written = b"\n".join(happened) + b"\n"
+        with folded(written, roster) as facts, point.facts_until(whole.con, time, cut) as found:
+            assert digest(found, cut) == digest(facts.con, cut)
+
+
+TWO = (
+    b'{"specversion":"1.0","id":"1","source":"/offices/ducha","type":"deduction.recorded.v1","subject":"U001",'
+    b'"time":"2013-03-01T08:00:00+08:00","data":{"item":"1.1","matter":"M","ground":"no_feedback","reason":"r"}}\n'
+    b'{"specversion":"1.0","id":"2","source":"/offices/ducha","type":"deduction.recorded.v1","subject":"U001",'
+    b'"time":"2013-01-01T00:00:00.50Z","data":{"item":"1.1","matter":"N","ground":"no_feedback","reason":"r"}}\n'
+)
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("point")
+    (folder / "two.jsonl").write_bytes(TWO)
+    code, _, said = command("score", folder / "two.jsonl", "--snapshot", folder / "two.duckdb")
+    assert (code, said) == (0, "")
+    return folder / "two.duckdb"
+
+
+def test_a_sequence_beyond_the_end_is_the_last_and_zero_is_before_all(snapshot: Path) -> None:
+    with point.snapshot(snapshot) as con:
+        assert [point.as_of(con, text) for text in (None, "0", "1", "2", "3", "9" * 30)] == [2, 0, 1, 2, 2, 2]
+
+
+def test_without_recorded_times_a_time_is_the_cut_before_the_first_event_that_occurred_later(snapshot: Path) -> None:
+    with point.snapshot(snapshot) as con:
+        expected = {"2013-03-01T00:00:00Z": 2, "2013-02-28T23:59:59.9Z": 0, "2012-01-01T00:00:00Z": 0}
+        assert {time: point.as_of(con, time) for time in expected} == expected
+
+
+def test_with_recorded_times_a_time_is_inclusive_to_the_microsecond(snapshot: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "recorded.duckdb"
+    copy.write_bytes(snapshot.read_bytes())
+    with store.connect(copy) as con:
+        for seq, moment in ((1, datetime(2014, 1, 1, 0, 0, 0, 120000)), (2, datetime(2014, 1, 1, 0, 0, 1))):  # noqa: DTZ001 - UTC
+            con.execute("UPDATE event SET recorded_at = ? WHERE seq = ?", [moment, seq])
+        expected = {
+            "2014-01-01T00:00:00.119999Z": 0, "2014-01-01T00:00:00.12Z": 1, "2014-01-01T08:00:00.9999999+08:00": 1,
+            "2014-01-01T00:00:01.000Z": 2, "2030-01-01T00:00:00Z": 2,
+        }  # fmt: skip
+        assert {time: point.as_of(con, time) for time in expected} == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2013-01-01", "-1", "１"])
+def test_what_is_neither_a_sequence_nor_a_time_is_wrong_use(snapshot: Path, text: str) -> None:
+    with point.snapshot(snapshot) as con, pytest.raises(Stop, match="--as-of") as stopped:
+        point.as_of(con, text)
+    assert stopped.value.code == Exit.USE
+
+
+def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path) -> None:
+    plain, other = tmp_path / "a.jsonl", tmp_path / "b.duckdb"
+    plain.write_bytes(TWO)
+    with store.connect(other) as con:
+        con.execute("CREATE TABLE event (seq BIGINT)")
+    for path in (plain, other, tmp_path / "missing.duckdb"):
+        with pytest.raises(Stop, match=path.name) as stopped, point.snapshot(path):
+            pass
+        assert stopped.value.code == Exit.FAILED
+
+
+def test_a_diff_on_both_axes_sees_only_what_was_known_then_of_what_had_happened(snapshot: Path) -> None:
+    year_before = datetime(2013, 2, 1, tzinfo=UTC).isoformat()
+    code, printed, _ = command("diff", f"{snapshot}@0", snapshot, "--facts-until", year_before, "--format", "json")
+    assert code == 0
+    assert b'"events":[{"seq":2,' in printed, "the first had not occurred"
