@@ -8,7 +8,7 @@ import shutil
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich import box
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 WIDE = 160
 TEXT = {
     "statement": ("Statement of assessment", "考核对账单"), "assessment": ("Assessment", "考核年度"),
-    "unit": ("Unit", "单位"), "category": ("Category", "类别"), "group": ("Group", "分组"), "state": ("State", "状态"),
+    "unit": ("Unit", "单位"), "stage": ("Stage", "阶段"), "category": ("Category", "类别"), "group": ("Group", "分组"), "state": ("State", "状态"),
     "as_of": ("As of sequence", "截至序号"), "of": ("of", "/"), "rulebook": ("Rulebook", "考核细则"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
     "provisional": ("provisional", "暂定"), "final": ("final", "确定"), "final_points": ("Final", "最后得分"),
     "running": ("running", "进行中"), "closed": ("year-end closed", "年末考核已结束"),
     "publicised": ("in publicity", "公示中"), "finalised": ("final", "已定稿"),
-    "date": ("Date", "日期"), "seq": ("Seq", "序号"), "office": ("Office", "考核责任单位"), "about": ("Matter and ground", "事项与情形"),
-    "value": ("Claimed", "扣分/评分"), "counted": ("Counted", "计入"), "before": ("Before", "扣前余额"), "after": ("After", "扣后余额"),
+    "date": ("Date", "日期"), "date_seq": ("Date, sequence", "日期、序号"), "seq": ("Seq", "序号"), "office": ("Office", "考核责任单位"), "about": ("Matter and ground", "事项与情形"),
+    "value": ("Claimed", "分值"), "counted": ("Counted", "计入"), "before": ("Before", "扣前"), "after": ("After", "扣后"),
     "why": ("Why", "说明"), "points": ("Points", "得分"), "base": ("of", "基本分"), "evidence": ("Evidence", "依据"),
     "scored": ("", ""), "pending": ("pending", "待定"), "exempt": ("does not apply", "不适用"),
     "part": ("Part", "部分"), "items_sum": ("Items", "各项得分"), "daily": ("Daily", "日常考核"), "year_end": ("Year-end", "年末考核"),
@@ -97,6 +97,7 @@ def write(page: bytes, output: Path | None) -> None:
 def heading(found: Statement, lang: Language) -> list[str]:
     """Give the lines at the head of every form of the page."""
     cut = f"{words('as_of', lang)} {found.as_of}" + (f" {words('of', lang)} {found.last}" if found.as_of < found.last else "")
+    cut += f" ({found.as_of_time[:10]})" if found.as_of_time else ""
     return [
         " · ".join(filter(None, (found.title, found.document))) or found.rulebook,
         f"{words('assessment', lang)} {found.assessment} · {words('rulebook', lang)} {found.rulebook} · {cut}"
@@ -137,8 +138,7 @@ def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
     ]
     if found.pass_mark is not None:
         rows.append((words("passed", lang), f"{text(Decimal(found.pass_mark))}: {words('yes' if found.passed else 'no', lang)}"))
-    undecided = any(flag.startswith("undecided:") for flag in found.flags)
-    award = found.award_name or words("undecided" if undecided else "none", lang)
+    award = found.award_name or words("undecided" if _undecided(found) else "none", lang)
     rows.append((words("place", lang), " · ".join([f"{found.place} / {len(found.ranking)}", *found.place_notes])))
     rows.append((words("award", lang), " · ".join([award, *found.award_notes])))
     return rows
@@ -249,5 +249,91 @@ def _md(written: str) -> str:
 
 
 def pdf(found: Statement, lang: Language) -> bytes:
-    """Typeset the statement; ends the command where no font has Chinese glyphs."""
-    raise NotImplementedError
+    """Typeset the statement as PDF/A, the same bytes for the same statement; ends the command without Chinese glyphs."""
+    import typst
+
+    families = set(typst.Fonts().families())
+    font = next((name for name in FONTS if name in families), None)
+    if font is None:
+        raise Stop(
+            Exit.FAILED, "no font with Chinese glyphs was found; install one, such as: apt-get install fonts-noto-cjk",
+            "没有找到中文字体；请安装，例如：apt-get install fonts-noto-cjk",
+        )
+    page = _pdf_head(found, lang) | _pdf_body(found, lang) | {"lang": lang, "font": font}
+    made: bytes = typst.compile(
+        str(Path(__file__).with_suffix("").with_name("statement.typ")), pdf_standards=["a-2b"],
+        sys_inputs={"statement": msgspec.json.encode(page).decode()},
+    )
+    return made
+
+
+def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
+    """What stands above the lines and on every page."""
+    other: Language = "en" if lang == "zh" else "zh"
+    cut = f"{words('as_of', lang)} {found.as_of} {words('of', lang)} {found.last}"
+    award = found.award_name or words("undecided" if _undecided(found) else "none", lang)
+    passed = words("yes" if found.passed else "no", lang)
+    return {
+        "title": words("statement", lang), "subtitle": words("statement", other), "document": heading(found, lang)[0],
+        "date": (found.as_of_time or "2000-01-01")[:10].split("-"), "unit": found.unit, "office": words("office_signature", lang), "notes": [clean(note) for note in found.notes],
+        "synthetic": words("synthetic", lang) if found.synthetic else "",
+        "running": f"{words('statement', lang)} · {found.unit} {clean(found.name)}",
+        "cut": f"{found.assessment} · {cut} · {words(found.state, lang)}",
+        "facts": [
+            [words("unit", lang), f"{found.unit} {clean(found.name)}"], [words("assessment", lang), found.assessment],
+            [words("category", lang), f"{found.category_name} · {words('group', lang)} {clean(found.group)}"],
+            [words("rulebook", lang), found.rulebook], [words("state", lang), words(found.state, lang)],
+            [words("stage", lang), words(found.assessment_state, lang)],
+        ],
+        "figures": [
+            [words("final_points", lang), four(Decimal(found.final))],
+            [words("place", lang), f"{found.place} / {len(found.ranking)}"],
+            [words("passed", lang), passed] if found.pass_mark is not None else [words("award", lang), award],
+            [words("as_of", lang), str(found.as_of)],
+        ],
+        "signatures": [words("signature", lang), words("office_signature", lang)],
+    }
+
+
+def _pdf_body(found: Statement, lang: Language) -> dict[str, Any]:
+    """The lines by part and item, the sums, the orders of the units compared."""
+    parts = [
+        {"title": f"{part.part} {part.name}", "points": f"{money(part.points)} / {money(part.points_base)}",
+         "items": [_pdf_item(item, lang) for item in part.items]}
+        for part in found.parts
+    ]
+    if found.other_lines:
+        lines = [_pdf_line(line, lang) for line in found.other_lines]
+        other = {"title": words("other_lines", lang), "base": "", "words": "", "lines": lines, "notes": [], "sum": "", "points": ""}
+        parts.append({"title": "", "points": "", "items": [other]})
+    columns = ("date_seq", "office", "about", "value", "counted", "before", "after", "why")
+    return {
+        "columns": [words(key, lang) for key in columns], "parts": parts, "total": words("total", lang),
+        "totals": totals(found, lang), "rounding": words("rounding", lang), "order": words("order", lang),
+        "orders": [
+            [f"{item.item} {item.name}", order(item.order)] for part in found.parts for item in part.items if item.order
+        ],
+    }
+
+
+def _pdf_item(item: ItemStatement, lang: Language) -> dict[str, Any]:
+    points = words("pending", lang) if item.points is None else money(item.points)
+    return {
+        "title": item_title(item, lang), "base": money(item.points_base), "words": item.text or item.words or "",
+        "lines": [_pdf_line(line, lang) for line in item.lines], "notes": [clean(note) for note in item.notes],
+        "sum": item_sum(item, lang), "points": points,
+    }
+
+
+def _pdf_line(line: Line, lang: Language) -> dict[str, Any]:
+    evidence = f"{words('evidence', lang)}: {clean('; '.join(line.evidence))}" if line.evidence else ""
+    return {
+        "date": line.time[:10], "seq": str(line.seq), "office": clean(line.office_name), "about": about(line),
+        "words": f"“{line.words}”" if line.claimed is not None and line.words else "", "evidence": evidence,
+        "points": [money(one) for one in (line.claimed or line.value, line.counted, line.balance_before, line.balance_after)],
+        "why": line.why,
+    }
+
+
+def _undecided(found: Statement) -> bool:
+    return any(flag.startswith("undecided:") for flag in found.flags)

@@ -81,6 +81,7 @@ class Statement(msgspec.Struct, frozen=True):
     title: str | None
     document: str | None
     as_of: int
+    as_of_time: str | None
     last: int
     assessment_state: str
     synthetic: bool
@@ -185,7 +186,7 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
         "SELECT p.unit, p.place FROM place p JOIN place m ON m.unit = $unit AND m.category = p.category ORDER BY p.place, p.unit")]
     return Statement(
         assessment=meta.get("assessment", settings.read().assessment), rulebook=meta.get("rulebook", book.id if book else ""), title=getattr(book.name, lang) if book else None,
-        document=book.document if book else None, as_of=last if row["as_of"] is None else min(row["as_of"], last), last=last, assessment_state=row["assessment_state"],
+        document=book.document if book else None, as_of=last if row["as_of"] is None else min(row["as_of"], last), as_of_time=row["as_of_time"], last=last, assessment_state=row["assessment_state"],
         synthetic=row["synthetic"], unit=unit, name=row["name"], category=row["category"], category_name=row["category_name"],
         group=row["unit_group"], state=row["state"], flags=row["flags"], notes=_notes(reader),
         parts=parts, other_lines=[] if item else lines.get(None, []),
@@ -205,6 +206,7 @@ def _unit(reader: Reader) -> Row:
         "SELECT u.*, c.name_@ AS category_name, c.pass_mark, a.name_@ AS award_name, t.daily_coefficient, t.year_end_coefficient,"
         " (SELECT state FROM assessment_state) AS assessment_state,"
         " (SELECT bool_or(contains(name, '合成')) FROM roster) AS synthetic, (SELECT max(seq) FROM event) AS last,"
+        " (SELECT coalesce(strftime(recorded_at, '%Y-%m-%dT%H:%M:%SZ'), time) FROM ledger_event ORDER BY seq DESC LIMIT 1) AS as_of_time,"
         " getvariable('as_of')::BIGINT AS as_of"
         " FROM unit_result u JOIN rulebook_category c ON c.category = u.category LEFT JOIN rulebook_award a ON a.award = u.award"
         " CROSS JOIN rulebook_total t WHERE u.unit = $unit")
@@ -313,7 +315,7 @@ def _parts(
         " JOIN rulebook_item i ON i.item = p.item WHERE p.unit = $unit ORDER BY p.ordinal"
     ):
         code = row["item"]
-        waiting = [reader.say(f"Not closed yet by {one}", f"{one}尚未关闭") for one in open_offices.get(code, [])]
+        waiting = [reader.say(f"Not closed yet by {one}", f"{one}尚未关闭") for _, one in open_offices.get(code, [])]
         items[code] = ItemStatement(
             item=code, name=row["name"], clause=row["clause"], words=row["words"], text=texts.get(row["clause"]),
             offices=owners.get(code, []), points_base=str(row["points_base"]),

@@ -34,3 +34,23 @@ LEFT JOIN rulebook_ground g ON g.item = e.item AND g.ground = e.ground
 LEFT JOIN rulebook_node n ON n.item = e.item AND n.node = e.node
 LEFT JOIN office o ON e.source = '/offices/' || o.office
 WHERE e.unit <> 'assessment';
+
+-- Appeals with their deadlines by the days in force: when the target was recorded, until when an appeal was in time, when
+-- its decision is due, and what is late. By recorded time; where a file was folded, by when it occurred. Nothing enforces it.
+CREATE VIEW appeal_deadline AS
+WITH moment AS (
+  SELECT seq, coalesce(recorded_at, TRY_CAST(occurred AS TIMESTAMP)) AS happened
+  FROM ledger_event WHERE admission IN ('admitted', 'void')
+), day AS (
+  SELECT max(value::INTEGER) FILTER (name = 'appeal_days') AS appeal_days,
+         max(value::INTEGER) FILTER (name = 'decision_days') AS decision_days FROM reading_in_force WHERE NOT is_reading
+)
+SELECT a.seq, a.unit, a.target, a.statement, a.decided_by, a.outcome, a.target_revoked_by,
+       CASE WHEN a.decided_by IS NOT NULL THEN 'decided' WHEN a.open THEN 'open' ELSE 'closed' END AS state,
+       t.happened AS target_at, f.happened AS filed_at, d.happened AS decided_at, n.now,
+       t.happened + to_days(day.appeal_days) AS appeal_until, f.happened + to_days(day.decision_days) AS decision_due,
+       filed_at > appeal_until AS filed_late, coalesce(decided_at, CASE WHEN a.open THEN n.now END) > decision_due AS decision_late
+FROM appeal a CROSS JOIN day CROSS JOIN (SELECT max(happened) AS now FROM moment) n
+JOIN moment f ON f.seq = a.seq
+JOIN moment t ON t.seq = a.target
+LEFT JOIN moment d ON d.seq = a.decided_by;

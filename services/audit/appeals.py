@@ -1,0 +1,302 @@
+"""The command `appeals`: appeals (申诉) open and decided, their deadlines, and what each outcome would move.
+
+Deadlines come from the rulebook's parameters in force and are reported; the fold enforces none of them.
+"""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import msgspec
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from schemas.events import Event
+from schemas.refusals import Language
+from services import rules, tables
+from services.audit import point
+from services.audit.paper import clean
+from services.outcome import Exit
+from services.progress import Bar
+from services.scorer import store
+from services.settings import language
+
+DECIDED = "appeal.decided.v1"
+FACTS = "SELECT unit, final, place, passed, award FROM unit_result"
+Outcome = Literal["upheld", "cancelled", "revised"]
+TEXT = {
+    "appeals": ("Appeals", "申诉"), "none": ("No appeal stands.", "没有成立的申诉。"), "as_of": ("As of sequence", "截至序号"),
+    "seq": ("Seq", "序号"), "unit": ("Unit", "单位"), "target": ("Against", "申诉对象"), "filed": ("Filed", "提出时间"),
+    "window": ("Window", "申诉期限"), "due": ("Decision due", "决定期限"), "state": ("State", "状态"),
+    "statement": ("Statement", "申诉理由"), "in_time": ("in time", "按期"), "late": ("late", "逾期"), "overdue": ("overdue", "超期未决"),
+    "open": ("open", "待决定"), "decided": ("decided", "已决定"), "closed": ("closed: the target was revoked", "终止：所诉事件已撤销"),
+    "upheld": ("upheld", "维持"), "cancelled": ("cancelled", "取消"), "revised": ("revised", "改定"),
+    "would": ("What each outcome would move", "各种决定的影响"), "if": ("If the appeal of sequence", "若对序号"),
+    "nothing": ("no place, pass or award moves", "名次、达标、奖项均不变"), "void": ("void: out of range", "无效：超出范围"),
+    "place": ("place", "名次"), "award": ("award", "奖项"), "passed": ("pass line", "达标线"), "final": ("final", "最后得分"),
+    "yes": ("passed", "达标"), "no": ("not passed", "未达标"), "nil": ("none", "无"),
+    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
+}
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A unit's final, place, pass and award."""
+
+    final: str
+    place: int
+    passed: bool | None
+    award: str | None
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A unit that a decision would move, before and after."""
+
+    unit: str
+    before: Standing
+    after: Standing
+
+
+class Prospect(msgspec.Struct, frozen=True):
+    """What one outcome would move: every unit whose final, place, pass or award changes; null where it would be void."""
+
+    outcome: Outcome
+    points: str | None
+    moves: list[Move] | None
+
+
+class Appeal(msgspec.Struct, frozen=True):
+    """An appeal that stands. Times are UTC, null where a time is beyond what a calendar holds."""
+
+    seq: int
+    unit: str
+    name: str
+    statement: str
+    target: int
+    target_type: str
+    office: str
+    item: str
+    matter: str | None
+    claimed: str | None
+    filed_at: str | None
+    appeal_until: str | None
+    filed_late: bool | None
+    decision_due: str | None
+    decision_late: bool | None
+    state: Literal["open", "decided", "closed"]
+    decided_by: int | None
+    decided_at: str | None
+    outcome: Outcome | None
+    prospects: list[Prospect] = []
+
+
+class Appeals(msgspec.Struct, frozen=True):
+    """All appeals at one sequence; `now` is the ledger's own time there."""
+
+    assessment: str
+    as_of: int
+    now: str | None
+    synthetic: bool
+    appeals: list[Appeal]
+
+
+def appeals(
+    *,
+    snapshot: Path | None = None,
+    as_of: str | None = None,
+    format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """List appeals open and decided: for whom, due when, late or not, and what each outcome would move.
+
+    Example: wuxing appeals --format json
+
+    Parameters
+    ----------
+    snapshot
+        A published snapshot; without it the latest one.
+    as_of
+        A sequence of the ledger, or a time.
+    format
+        Tables to read, or the whole as JSON.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = language(lang)
+    with point.snapshot(snapshot) as con:
+        cut = point.as_of(con, as_of)
+        with rules.compute(con, as_of=cut):
+            found = listed(con)
+            now = con.execute("SELECT strftime(max(now), '%Y-%m-%dT%H:%M:%SZ') FROM appeal_deadline").fetchall()[0][0]
+        found = _with_prospects(con, found, cut, chosen)
+        meta = point.meta(con)
+    whole = Appeals(meta.get("assessment", ""), cut, now, meta.get("synthetic") == "true", found)
+    if format == "json":
+        sys.stdout.buffer.write(msgspec.json.encode(whole) + b"\n")
+    else:
+        _print(whole, chosen)
+    return Exit.DONE
+
+
+def listed(con: duckdb.DuckDBPyConnection) -> list[Appeal]:
+    """Read the appeals that stand, with their deadlines, inside an open `rules.compute`; open ones first."""
+    times = ", ".join(
+        f"strftime(d.{name}, '%Y-%m-%dT%H:%M:%SZ')" for name in ("filed_at", "appeal_until", "decision_due", "decided_at")
+    )
+    rows = con.execute(
+        "SELECT d.seq, d.unit, u.name, d.statement, d.target, t.type, split_part(t.source, '/', 3), t.item, t.matter,"
+        f" coalesce(t.points, g.points, t.value)::VARCHAR, d.filed_late, d.decision_late, d.state, d.decided_by, d.outcome, {times}"
+        " FROM appeal_deadline d JOIN roster u ON u.unit = d.unit JOIN ledger_event t ON t.seq = d.target"
+        " LEFT JOIN rulebook_ground g ON g.item = t.item AND g.ground = t.ground"
+        " ORDER BY d.state <> 'open', d.seq"
+    ).fetchall()
+    return [
+        Appeal(
+            seq=seq, unit=unit, name=name, statement=statement, target=target, target_type=kind, office=office, item=item,
+            matter=matter, claimed=claimed, filed_at=filed, appeal_until=until, filed_late=filed_late, decision_due=due,
+            decision_late=late, state=state, decided_by=decided_by, decided_at=decided, outcome=outcome,
+        )
+        for seq, unit, name, statement, target, kind, office, item, matter, claimed, filed_late, late, state, decided_by,
+        outcome, filed, until, due, decided in rows
+    ]
+
+
+def _with_prospects(con: duckdb.DuckDBPyConnection, found: list[Appeal], cut: int, lang: Language) -> list[Appeal]:
+    """Add to each open appeal what its outcomes would move."""
+    if not any(one.state == "open" for one in found):
+        return found
+    with copy(con, cut) as fresh, Bar(lang, "deciding", "试算") as bar:
+        before = _standings(fresh)
+        waiting = sum(one.state == "open" for one in found)
+        made = []
+        for done, one in enumerate(found, 1):
+            made.append(msgspec.structs.replace(one, prospects=prospects(fresh, one, before)) if one.state == "open" else one)
+            bar.step(min(done, waiting), waiting)
+    return made
+
+
+def copy(con: duckdb.DuckDBPyConnection, cut: int) -> duckdb.DuckDBPyConnection:
+    """Copy a ledger up to a sequence into memory, with its rules and what admission judged."""
+    fresh = store.connect()
+    rules.create_tables(fresh)
+    point.copy_rules(con, fresh)
+    for name, query in (
+        ("event", f"SELECT * REPLACE (NULL::BLOB AS raw) FROM event WHERE seq <= {cut:d} ORDER BY seq"),
+        ("reading_option", "FROM reading_option"),
+    ):
+        fresh.register("held", con.execute(query).to_arrow_table())
+        fresh.execute(f"INSERT INTO {name} BY NAME FROM held")
+        fresh.unregister("held")
+    return fresh
+
+
+def prospects(fresh: duckdb.DuckDBPyConnection, appeal: Appeal, before: dict[str, Standing]) -> list[Prospect]:
+    """What each outcome of an open appeal would move: a deduction revised to 0, a rating to the most it can be."""
+    row = fresh.execute(
+        "SELECT CASE WHEN t.ground IS NULL THEN coalesce(v.value_max, 1) ELSE 0 END::VARCHAR FROM event t"
+        " LEFT JOIN rulebook_range v ON v.item = t.item WHERE t.seq = ?", [appeal.target]
+    ).fetchall()
+    most = f"{Decimal(row[0][0]).normalize():f}"
+    outcomes: tuple[tuple[Outcome, str | None], ...] = (("upheld", None), ("cancelled", None), ("revised", most))
+    return [Prospect(outcome, points, _moves(fresh, appeal, outcome, points, before)) for outcome, points in outcomes]
+
+
+def _moves(
+    fresh: duckdb.DuckDBPyConnection, appeal: Appeal, outcome: Outcome, points: str | None, before: dict[str, Standing]
+) -> list[Move] | None:
+    """Decide the appeal in the copy, compare every unit, and take the decision back."""
+    fresh.execute("BEGIN")
+    try:
+        last, source, identifier = fresh.execute(
+            "SELECT max(seq) OVER (), source, id FROM event QUALIFY seq = ?", [appeal.seq]
+        ).fetchall()[0]
+        decision = Event(
+            source="/offices/what-if", id=f"{outcome}-{appeal.seq}", type=DECIDED, subject=appeal.unit, time="", occurred="",
+            target_source=source, target_id=identifier, outcome=outcome, points=points,
+        )
+        store.append(fresh, store.table([last + 1], [None], [decision], [b""]))
+        if fresh.execute("SELECT 1 FROM event WHERE seq = ? AND admission <> 'admitted'", [last + 1]).fetchall():
+            return None
+        after = _standings(fresh)
+    finally:
+        fresh.execute("ROLLBACK")
+    return [Move(unit, was, after[unit]) for unit, was in before.items() if was != after[unit]]
+
+
+def _standings(con: duckdb.DuckDBPyConnection) -> dict[str, Standing]:
+    """Every unit's final, place, pass and award, by code."""
+    with rules.compute(con, upto="unit_result"):
+        rows = con.execute(f"{FACTS} ORDER BY unit").fetchall()
+    return {unit: Standing(str(final), place, passed, award) for unit, final, place, passed, award in rows}
+
+
+def words(key: str, lang: Language) -> str:
+    """Give a word of the tables in the language."""
+    return TEXT[key][lang == "zh"]
+
+
+def _print(found: Appeals, lang: Language) -> None:
+    out = tables.console()
+    out.print(Text(f"{words('appeals', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of} ({found.now or '-'})"))
+    if found.synthetic:
+        out.print(words("synthetic", lang), style="bold")
+    if not found.appeals:
+        out.print(words("none", lang))
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for key in ("seq", "unit", "target", "filed", "window", "due", "state", "statement"):
+        table.add_column(words(key, lang), overflow="fold")
+    for one in found.appeals:
+        target = " · ".join(filter(None, (f"{words('seq', lang)} {one.target}", one.item, one.office, one.matter)))
+        in_time = words("late" if one.filed_late else "in_time", lang)
+        cells = (
+            str(one.seq), f"{one.unit} {one.name}", target, _day(one.filed_at), f"{_day(one.appeal_until)} {in_time}",
+            _day(one.decision_due), state(one, lang), one.statement,
+        )
+        table.add_row(*(Text(clean(cell)) for cell in cells))
+    out.print(table)
+    for one in found.appeals:
+        for prospect in one.prospects:
+            out.print(Text(f"{_if(one, prospect, lang)}: {_what(prospect, lang)}"))
+
+
+def state(appeal: Appeal, lang: Language) -> str:
+    """Say where an appeal stands: open or overdue, decided how and whether late, or closed."""
+    if appeal.state == "decided":
+        assert appeal.outcome is not None
+        late = f" · {words('late', lang)}" if appeal.decision_late else ""
+        return f"{words(appeal.outcome, lang)} · {words('seq', lang)} {appeal.decided_by} · {_day(appeal.decided_at)}{late}"
+    overdue = appeal.state == "open" and appeal.decision_late
+    return words("overdue" if overdue else appeal.state, lang)
+
+
+def _day(time: str | None) -> str:
+    return (time or "-")[:10]
+
+
+def _if(appeal: Appeal, prospect: Prospect, lang: Language) -> str:
+    outcome = words(prospect.outcome, lang) + (f" {prospect.points}" if prospect.points else "")
+    if lang == "zh":
+        return f"若对{appeal.unit}的申诉（序号{appeal.seq}）决定{outcome}"
+    return f"If the appeal of {appeal.unit} (sequence {appeal.seq}) is {outcome}"
+
+
+def _what(prospect: Prospect, lang: Language) -> str:
+    """Say which units move, each with what changes."""
+    if prospect.moves is None:
+        return words("void", lang)
+    return "; ".join(f"{one.unit} {', '.join(changes(one, lang))}" for one in prospect.moves) or words("nothing", lang)
+
+
+def changes(move: Move, lang: Language) -> list[str]:
+    """Say what changes of a unit: final, place, pass, award."""
+    names = {True: words("yes", lang), False: words("no", lang)}
+    was, now = move.before, move.after
+    pairs = (
+        ("final", tables.four(Decimal(was.final)), tables.four(Decimal(now.final))), ("place", str(was.place), str(now.place)),
+        ("passed", names.get(bool(was.passed)), names.get(bool(now.passed))),
+        ("award", was.award or words("nil", lang), now.award or words("nil", lang)),
+    )
+    return [f"{words(key, lang)} {old} → {new}" for key, old, new in pairs if old != new]
