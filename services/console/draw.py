@@ -48,15 +48,16 @@ def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
     for unit in finals:
         stacks.setdefault(min(at(unit["final"], low, high) * columns // WIDE, columns - 1), []).append(unit)
     tallest = max(map(len, stacks.values()))
-    step = min(size, max(1, 72 // tallest))
+    step = min(9, max(1, 90 // tallest))
+    floor = tallest * step + 16
     dots = [
-        {"x": column * size, "y": 92 - (n + 1) * step, "height": max(1, step - 1), "width": size - 1, "unit": unit}
+        {"x": column * size, "y": floor - (n + 1) * step, "height": max(1, step - 1), "width": size - 1, "unit": unit}
         for column, stack in stacks.items() for n, unit in enumerate(sorted(stack, key=lambda one: one["final"]))
     ]
     ticks = [Decimal(n) / 2 for n in range(int(low * 2) + 1, int(high * 2) + 1)]
     every = max(1, len(ticks) // 12)
     return {
-        "dots": dots if len(finals) <= 600 else _merged(dots), "low": low, "high": high,
+        "floor": floor, "dots": dots if len(finals) <= 600 else _merged(dots), "low": low, "high": high,
         "ticks": [{"x": at(tick, low, high), "text": f"{tick:f}"} for tick in ticks[::every]],
         "lines": [line | {"x": at(line["value"], low, high)} for line in lines],
     }

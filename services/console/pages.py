@@ -113,10 +113,11 @@ def unit(state: State, code: str, lang: Language) -> Row | None:
     if head is None:
         return None
     items = state.rows(
-        f"SELECT p.*, i.name_{lang} AS name, i.words, b.name_{lang} AS part_name, b.points AS part_points,"
+        f"SELECT p.*, i.name_{lang} AS name, i.words, v.value_max, b.name_{lang} AS part_name, b.points AS part_points,"
         " w.coefficient, (p.points_base * w.coefficient)::DECIMAL(18,8) AS weighted_base,"
         " (coalesce(p.points, 0) * w.coefficient)::DECIMAL(18,8) AS weighted, p.points_base - coalesce(p.points, 0) AS lost"
         " FROM item_points p JOIN rulebook_item i ON i.item = p.item JOIN rulebook_part b ON b.part = p.part"
+        " LEFT JOIN rulebook_range v ON v.item = p.item"
         " CROSS JOIN LATERAL (SELECT CASE WHEN p.year_end THEN t.year_end_coefficient ELSE t.daily_coefficient END AS coefficient"
         " FROM rulebook_total t) w WHERE p.unit = ? ORDER BY p.ordinal", [code],
     )
@@ -155,8 +156,9 @@ def _lines(state: State, code: str, items: list[Row], lang: Language) -> list[Ro
         " UNION ALL SELECT item, place, units, NULL FROM ranked_points WHERE unit = $1) p"
         " LEFT JOIN rulebook_band b ON b.item = p.item AND b.band = p.band", [code],
     ))
+    rules = _by_item(state.rows("SELECT item, rule, value FROM rule_in_force ORDER BY rule"))
     return [
-        item | {"deductions": deductions.get(item["item"], []), "panels": _panels(ratings.get(item["item"], [])),
+        item | {"rules": rules.get(item["item"], []), "deductions": deductions.get(item["item"], []), "panels": _panels(ratings.get(item["item"], [])),
                 "place": next(iter(places.get(item["item"], [])), None)}
         for item in items
     ]

@@ -1,0 +1,95 @@
+"""Writes docs/sql.md: every table and view of a snapshot, from the comments they carry; a test keeps it current."""
+
+import sys
+from collections.abc import Iterator
+
+from services import rules
+from services.console.sql import queries
+from services.ranker.snapshot import PUBLISHED
+from services.scorer import store
+
+#: What each table holds; views say it themselves.
+TABLES = {
+    "event": "The ledger: each event with the columns of its data, its raw bytes, and what admission judged once.",
+    "refused": "Events that the fold's checks refused, by their sequence (in a file: by line).",
+    "roster": "The units (单位) with category and group.",
+    "office": "The responsible offices (考核责任单位).",
+    "rulebook_total": "The coefficients of the final's formula: clause 五.",
+    "rulebook_category": "The categories (类别) and the pass mark of those that have one: 三(一).",
+    "rulebook_office": "Which office owns which item, with its share where they deduct separately.",
+    "rulebook_part": "The parts of the daily assessment, and the year-end.",
+    "rulebook_item": "The items (考核项目): method, full points, clause and words.",
+    "rulebook_rule": "The rules of each item and of the awards; '@name' is decided by that reading.",
+    "rulebook_ground": "The grounds (扣分情形) of each deduct item with their fixed points.",
+    "rulebook_node": "The nodes of work of 1.4 with the caps of their groups.",
+    "rulebook_component": "The components of the checklists with their points.",
+    "rulebook_group": "The groups of raters of 2.2.",
+    "rulebook_range": "The range of each item's ratings.",
+    "rulebook_band": "The bands (档次) with share and points.",
+    "rulebook_step": "Points by place, for both kinds of step.",
+    "rulebook_award": "The awards (奖项) with their shares.",
+    "rulebook_reading": "The readings and parameters with their defaults.",
+    "reading_option": "Readings put over those adopted; empty in what was published.",
+    "meta": "Facts of the snapshot by key: assessment, rulebook, sequence, digest, root, state, version, synthetic.",
+}
+HEAD = """# SQL for operators
+
+A snapshot is one DuckDB file that holds the ledger, the rulebook, the rules as views, and the results. It is made for reading:
+
+```
+wuxing sql "SELECT unit, place, final, award FROM unit_result ORDER BY final DESC LIMIT 5"
+wuxing sql --ready award_margin --format csv
+duckdb -readonly data/snapshots/latest.duckdb
+```
+
+`wuxing sql` and the SQL box of the console pass on SELECT, EXPLAIN and SET VARIABLE only, to an engine that is shut off from files,
+settings and extensions; the box stops after 10 seconds and 1,000 rows. Any other DuckDB client of 1.4 or later reads the file as well.
+
+- The `published_…` tables hold the results as published and answer at once. The views of the same content compute them again.
+- `SET VARIABLE as_of = 3000` before a query: every view then sees the ledger up to that sequence.
+- `SET VARIABLE readings = MAP {'step': 'geometric'}`: every view then goes by that reading.
+- `SET VARIABLE scope = ['U001', 'U002']`: views of single units then look at those only; places and awards need all units.
+- `RESET VARIABLE as_of` takes it back. Points are DECIMAL and exact; `avg()` and `/` give DOUBLE, so use `half_up`, `micro` and
+  `points_of`, or print no more than 4 decimals.
+- The views in Chinese (`公示…`) print as a notice does, 4 decimals half-up.
+
+This page is generated: `python -m services.console.reference > docs/sql.md`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    con = store.connect()
+    rules.create_tables(con)
+    rules.create_views(con)
+    con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
+    yield HEAD
+    yield "## Ready queries\n\n`wuxing sql --ready NAME`, or the links beside the SQL box.\n\n| name | asks | 中文 |\n|---|---|---|"
+    yield from (f"| `{one.name}` | {one.title['en']} | {one.title['zh']} |" for one in queries().values())
+    yield "\n## Published results\n\n| table | the view that computes it again |\n|---|---|"
+    yield from (f"| `{table}` | `{view}` |" for table, view in PUBLISHED.items())
+    yield "\n## Views\n\nIn the order in which they build on one another.\n"
+    comments = dict(con.execute("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").fetchall())
+    for one in rules.definitions():
+        if one.kind == "VIEW":
+            yield from _entry(one.name, comments[one.name], con.execute(f"DESCRIBE {one.name}").fetchall())
+    yield "## Tables\n"
+    for name, text in TABLES.items():
+        yield from _entry(name, text, con.execute(f"DESCRIBE {name}").fetchall())
+    yield "## Macros\n"
+    for one in rules.definitions():
+        if one.kind == "MACRO":
+            yield f"- `{one.body.splitlines()[0].removeprefix('CREATE MACRO ').split(' AS')[0]}` {one.comment}".rstrip()
+
+
+def _entry(name: str, text: str | None, columns: list[tuple[str, ...]]) -> Iterator[str]:
+    listed = ", ".join(f"`{column[0]}` {column[1]}" for column in columns)
+    yield f"### {name}\n\n{text or ''}\n\n{listed}\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

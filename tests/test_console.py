@@ -1,0 +1,339 @@
+"""The console shows what the views say, in two languages, at any sequence, and lets nothing in or out."""
+
+import io
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from decimal import Decimal
+from html import unescape
+from pathlib import Path
+
+import msgspec
+import pytest
+from litestar.testing import TestClient
+
+from schemas import roster, rulebook
+from services import rules
+from services.console import pages, reference, sql
+from services.console.app import create_app
+from services.console.states import Snapshots, State
+from services.outcome import Exit, Stop
+from services.ranker import snapshot
+from services.scorer import file
+from services.synthetic import year
+from services.year import given
+
+BOOK = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
+PAGES = (
+    "/", "/?category=B&sort=unit&turned=1", "/?group=B1&q=0", "/unit/U042", "/audit", "/audit?item=1.1&text=批示", "/event/23", "/progress",
+    "/readings", "/what-if", "/what-if?r.step=geometric", "/proof", "/sql", "/sql?ready=ranking", "/regulation",
+)
+HOSTILE = "<script>alert('五型')</script>\"><img src=x onerror=alert(1)>{{7*7}}"
+
+
+def publish(folder: Path, lines: list[bytes]) -> Path:
+    events = folder / "events.jsonl"
+    events.write_bytes(b"".join(line + b"\n" for line in lines))
+    draft = folder / "draft.duckdb"
+    folded = file.fold(events, given("wenzhou-2013", None, None), target=draft)
+    for one in folded.refused:
+        folded.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(one))
+    snapshot.complete(folded.con, folded.year, folded.lines)
+    folded.con.close()
+    snapshot.publish(draft, folder / "snapshots", f"wenzhou-2013-{folded.lines}.duckdb")
+    return folder / "snapshots"
+
+
+@pytest.fixture(scope="session")
+def lines() -> list[bytes]:
+    units = [msgspec.to_builtins(unit) for unit in roster.shipped()]
+    return [line for _, line in year(BOOK, units, events=4900)]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory, lines) -> Path:
+    return publish(tmp_path_factory.mktemp("year"), lines)
+
+
+@pytest.fixture(scope="session")
+def client(folder) -> Iterator[TestClient]:
+    with TestClient(create_app(folder)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def newest(folder) -> Path:
+    path = snapshot.latest(folder)
+    assert path is not None
+    return path
+
+
+def event(n: int, kind: str, source: str, subject: str, **data) -> bytes:
+    found = {"specversion": "1.0", "id": f"{n}", "source": source, "type": kind, "subject": subject,
+             "time": f"2013-12-31T09:{n:02d}:00+08:00", "data": data}
+    return json.dumps(found, ensure_ascii=False).encode()
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory) -> Iterator[TestClient]:
+    units = [{"unit": f"U{n:03d}", "name": f"{HOSTILE}{n}", "category": "AB"[n % 2], "group": "<b>g"} for n in range(1, 7)]
+    deduction = {"item": "1.1", "matter": HOSTILE, "ground": "no_feedback", "reason": HOSTILE}
+    sent = [
+        event(0, "assessment.opened.v1", "/offices/chuangjian", "assessment", assessment="h", rulebook=BOOK, roster=units),
+        event(1, "deduction.recorded.v1", "/offices/ducha", "U001", **deduction),
+        event(2, "rating.recorded.v1", "/offices/tongji", "U001", item="2.3", value="80", rater=HOSTILE),
+        event(3, "appeal.filed.v1", "/units/U001", "U001", target={"source": "/offices/ducha", "id": "1"}, statement=HOSTILE),
+        event(4, "stage.reached.v1", "/offices/chuangjian", "assessment", stage="daily_closed"),
+        event(5, HOSTILE, "/offices/ducha", "U001"),
+    ]
+    with TestClient(create_app(publish(tmp_path_factory.mktemp("hostile"), sent), "zh")) as made:
+        yield made
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("cut", ["", "as_of=0", "as_of=3000"])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_in_both_languages_at_any_sequence_says_synthetic_and_reaches_nothing_outside(client, page, cut, lang) -> None:
+    address = page + ("&" if "?" in page else "?") + cut
+    response = client.get(address, headers={"accept-language": lang})
+    if page == "/event/23" and cut == "as_of=0":
+        assert response.status_code == 404
+        return
+    assert response.status_code == 200, response.text[-2000:]
+    text = response.text
+    assert f'<html lang="{"zh-CN" if lang == "zh" else "en"}"' in text
+    assert ("合成数据" if lang == "zh" else "Synthetic data") in text
+    assert not re.findall(r"""(?:src|href|action|hx-get)=["'](?!/|#|\?)[^"']*""", text)
+    assert not re.search(r"https?://|url\(|<style|\sstyle=|\son\w+=|javascript:|<script(?! src=\"/static/)", text)
+    policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "unsafe" not in policy
+    assert ('class="notice past"' in text) == bool(cut) or page == "/readings"
+
+
+def test_static_files_ask_for_nothing_outside(client) -> None:
+    for name in ("console.css", "console.js", "icon.svg"):
+        response = client.get(f"/static/{name}")
+        assert response.status_code == 200
+        assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", response.text)
+    assert client.get("/static/htmx.min.js").status_code == 200
+    assert "Zero-Clause BSD" in client.get("/static/htmx.LICENSE.txt").text
+
+
+@pytest.mark.parametrize("cut", [None, 0, 1500, 4200])
+def test_the_board_holds_what_the_views_compute(client, newest, cut) -> None:
+    state = Snapshots(newest).current().state(cut)
+    with rules.compute(state._con.cursor(), as_of=cut or (0 if cut == 0 else None)) as con:
+        expected = con.execute("SELECT unit, place, final FROM unit_result ORDER BY category, place, unit").fetchall()
+    text = client.get("/", params={} if cut is None else {"as_of": cut}).text
+    found = re.findall(r'place">(\d+)</td>.*?code">(U\d+)</b>.*?final" title="([\d.]+)"', text, re.DOTALL)
+    assert [(unit, int(place), Decimal(final)) for place, unit, final in found] == expected
+
+
+def test_a_statement_adds_up_for_every_unit(newest) -> None:
+    state = Snapshots(newest).current().state()
+    for row in state.rows("SELECT unit, final FROM unit_result"):
+        found = pages.unit(state, row["unit"], "en")
+        assert found is not None
+        assert found["base"] - sum(item["weighted_base"] - item["weighted"] for item in found["items"]) == row["final"]
+        assert found["items"][-1]["after"] == row["final"]
+        for item in found["items"]:
+            if item["deductions"] and item["state"] == "scored":
+                assert item["points_base"] - sum(line["counted"] for line in item["deductions"]) == item["points"]
+
+
+def test_margins_are_the_distance_to_the_neighbour_across_the_cut(newest) -> None:
+    state = Snapshots(newest).current().state()
+    rows = [row for row in state.rows(sql.queries()["award_margin"].text) if row["award"] == "first"]
+    inside, outside = [row for row in rows if row["inside"]], [row for row in rows if not row["inside"]]
+    assert len(inside) == 5
+    assert inside[-1]["margin"] == inside[-1]["final"] - outside[0]["final"] > 0
+    assert outside[0]["margin"] == outside[0]["final"] - inside[-1]["final"] < 0
+    assert abs(inside[-1]["margin_daily"] * 7 - inside[-1]["margin"] * 100) < Decimal("0.00001")
+
+
+def test_what_if_shows_whoever_moves_and_nothing_else_has_changed(client, newest) -> None:
+    held = Snapshots(newest).current()
+    moved = pages.moves(held.state(), held.state(None, (("award_tie", "include"),)))
+    assert [(row["unit"], row["now"]["award"], row["moved"]) for row in moved] == [("U055", "second", 0), ("U067", "second", 0)]
+    text = client.get("/what-if?r.award_tie=include", headers={"accept-language": "en"}).text
+    assert "2 units would change" in text
+    assert "These readings are not in force" in client.get("/unit/U055?r.award_tie=include", headers={"accept-language": "en"}).text
+
+
+def test_every_reading_is_tried_once_and_the_page_then_shows_who_depends_on_it(client) -> None:
+    client.get("/readings")
+    for worker in client.app.state.snapshots.current()._workers:
+        worker.join()
+    text = client.get("/readings", headers={"accept-language": "en"}).text
+    assert "Computing" not in text
+    assert re.findall(r'href="/what-if\?r\.(\w+)=', text) == [
+        reading["name"] for reading in BOOK["reading"] for _ in reading["values"][1:]
+    ]
+
+
+def test_a_day_leads_to_the_sequence_at_its_end(client) -> None:
+    response = client.get("/audit?at=2013-09-01&item=1.1", follow_redirects=False)
+    assert response.status_code == 303
+    place = response.headers["location"]
+    assert re.fullmatch(r"/audit\?item=1\.1&as_of=\d+", place)
+    days = re.findall(r"<td class=\"day\">([\d-]+)", client.get(place).text)
+    assert max(days) <= "2013-09-01"
+
+
+def test_hostile_texts_are_shown_as_text(hostile) -> None:
+    for page in ("/", "/unit/U001", "/audit", "/event/2", "/event/4", "/progress", "/what-if", "/sql?query=FROM+roster", "/?q=" + HOSTILE, "/nope" + HOSTILE,
+                 "/audit?text=" + HOSTILE, "/sql?query=" + HOSTILE, "/?as_of=" + HOSTILE, "/?r.x=" + HOSTILE, "/unit/" + HOSTILE.replace("/", "%2F")):
+        response = hostile.get(page)
+        assert response.status_code in (200, 400, 404), page
+        assert "<script>" not in response.text
+        assert "<img" not in response.text
+        assert "<b>g" not in response.text
+        assert "49" not in re.findall(r"onerror=alert\(1\)(?:&gt;|>)(.{0,4})", response.text)
+    assert HOSTILE in unescape(hostile.get("/unit/U001").text)
+
+
+def test_an_office_that_has_not_closed_when_its_stage_is_reached_is_late(hostile) -> None:
+    text = hostile.get("/progress").text
+    assert text.count('class="tag p-late">预警') == 17
+    assert "申诉未决 <b>1</b>" in text
+    assert "unknown_type" in text
+
+
+@pytest.mark.parametrize(("page", "status", "en", "zh"), [
+    ("/?as_of=-1", 400, "expected a sequence", "应为序号"), ("/?as_of=１", 400, "expected a sequence", "应为序号"),
+    ("/?at=yesterday", 400, "expected a date", "应为"), ("/?r.step=cubic", 400, "no such reading", "没有这一读法"),
+    ("/?r.wind=1", 400, "no such reading", "没有这一读法"), ("/unit/U999", 404, "no unit", "没有单位"),
+    ("/event/999999", 404, "no such event", "没有这一事件"), ("/nowhere", 404, "no such page", "没有这一页面"),
+    ("/?category=Z", 404, "no such category", "没有这一类别"), ("/event/x", 404, "no such page", "没有这一页面"),
+])
+def test_what_cannot_be_shown_is_refused_in_words(client, page, status, en, zh) -> None:
+    for lang, words in (("en", en), ("zh", zh)):
+        response = client.get(page, headers={"accept-language": lang})
+        assert (response.status_code, words in unescape(response.text)) == (status, True)
+        assert "content-security-policy" in response.headers
+
+
+def test_language_and_theme_are_chosen_by_address_and_kept(folder) -> None:
+    with TestClient(create_app(folder, "zh")) as fresh:
+        assert 'lang="zh-CN" data-theme="auto"' in fresh.get("/proof").text
+        assert 'lang="en" data-theme="dark"' in fresh.get("/proof?lang=en&theme=dark").text
+        assert 'lang="en" data-theme="dark"' in fresh.get("/proof", headers={"accept-language": "zh"}).text
+        assert 'data-theme="auto"' in fresh.get("/proof?theme=purple&lang=fr").text or fresh.cookies["theme"] == "dark"
+
+
+def test_without_a_snapshot_the_page_says_what_to_do_and_a_new_one_appears_by_itself(tmp_path, lines) -> None:
+    with TestClient(create_app(tmp_path / "snapshots")) as fresh:
+        assert fresh.get("/healthz").status_code == 503
+        response = fresh.get("/", headers={"accept-language": "en"})
+        assert (response.status_code, "wuxing demo" in response.text) == (503, True)
+        publish(tmp_path, lines[:300])
+        assert fresh.get("/healthz").json()["sequence"] == 300
+        assert fresh.get("/").status_code == 200
+        publish(tmp_path, lines[:400])
+        assert fresh.get("/healthz").json()["sequence"] == 400
+    (tmp_path / "text.duckdb").write_text("no database")
+    with TestClient(create_app(tmp_path / "text.duckdb")) as fresh:
+        assert fresh.get("/").status_code == 503
+
+
+def test_proof_names_the_file_its_hash_and_the_root(client, newest) -> None:
+    text, held = client.get("/proof").text, Snapshots(newest).current()
+    assert all(word in text for word in (held.sha256, held.meta["root"], held.meta["digest"], newest.name))
+    assert client.get("/snapshot.duckdb").content == newest.read_bytes()
+
+
+@pytest.mark.parametrize("query", [
+    "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM '/etc/passwd'", "SELECT content FROM read_text('/etc/hostname')",
+    "SELECT * FROM glob('/*')", "SELECT * FROM read_parquet('x')", "SELECT * FROM parquet_metadata('x')", "SELECT * FROM sniff_csv('/etc/passwd')",
+    "COPY meta TO '/tmp/out.csv'", "ATTACH ':memory:' AS x", "ATTACH '/tmp/x.duckdb' AS x", "DETACH snapshot", "USE memory",
+    "SET threads = 8", "SET enable_external_access = true", "SET GLOBAL memory_limit = '9GB'", "RESET lock_configuration", "PRAGMA database_list",
+    "PRAGMA threads = 8", "INSTALL httpfs", "LOAD json", "CREATE TEMP TABLE t AS SELECT 1", "CREATE MACRO m() AS 1", "INSERT INTO meta VALUES ('a', 'b')",
+    "UPDATE meta SET value = ''", "DELETE FROM event", "DROP VIEW unit_result", "EXPORT DATABASE '/tmp/x'", "CHECKPOINT", "CALL pragma_version()",
+    "SELECT getenv('HOME')", "SELECT * FROM hidden_in_python", "BEGIN", "SELECT 1; COPY meta TO '/tmp/out.csv'", "nonsense", "", "SELECT nope FROM event",
+    "EXPLAIN ANALYZE COPY meta TO '/tmp/out.csv'", "WITH gone AS (DELETE FROM event RETURNING *) SELECT * FROM gone",
+    "/* SET VARIABLE */ SET threads = 8", "-- SET VARIABLE\nSET threads = 8", "SELECT * FROM query('COPY meta TO ''/tmp/out.csv''')",
+])
+def test_nothing_but_the_snapshot_can_be_reached_in_sql(client, newest, query) -> None:
+    hidden_in_python = [1]
+    assert hidden_in_python
+    with pytest.raises(sql.SqlRefused) as refused:
+        sql.ask(newest, query)
+    assert all(refused.value.text.values())
+    assert client.get("/sql", params={"query": query}).status_code == (400 if query else 200)
+
+
+def test_sql_answers_in_the_state_of_the_address_and_stops_at_its_limits(newest) -> None:
+    assert sql.ask(newest, "SELECT max(seq) FROM ledger_event", as_of=100).rows == [(100,)]
+    assert sql.ask(newest, "SELECT value FROM reading_in_force WHERE name = 'step'", readings={"step": "geometric"}).rows == [("geometric",)]
+    assert sql.ask(newest, "/* to */ SET VARIABLE as_of = 7; SELECT max(seq) FROM ledger_event").rows == [(7,)]
+    assert sql.ask(newest, "SELECT current_setting('enable_external_access'), current_setting('lock_configuration')").rows == [(False, True)]
+    cut = sql.ask(newest, "FROM event", rows=10)
+    assert (len(cut.rows), cut.more) == (10, True)
+    with pytest.raises(sql.SqlRefused, match="seconds"):
+        sql.ask(newest, "SELECT count(*) FROM range(10000000000) a, range(10000000000) b", seconds=0.05)
+    with pytest.raises(sql.SqlRefused, match="Memory"):
+        sql.ask(newest, "SELECT list(range) FROM range(1000000000)")
+
+
+def test_there_are_twenty_ready_queries_with_two_titles_and_each_runs(newest) -> None:
+    assert len(sql.queries()) == 20
+    for one in sql.queries().values():
+        answer = sql.ask(newest, one.text, seconds=120)
+        assert one.title["zh"]
+        assert one.title["en"]
+        assert answer.columns
+        assert bool(answer.rows) == (one.name != "recomputed"), one.name
+
+
+def run(*arguments, **options) -> tuple[int, str]:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        return sql.sql(*arguments, **options), out.getvalue()
+
+
+def test_the_command_prints_a_table_csv_or_json(newest) -> None:
+    query = "SELECT unit, name, final FROM unit_result WHERE unit = 'U042'"
+    code, text = run(query, snapshot=newest, format="json")
+    assert code == Exit.DONE
+    assert json.loads(text)["name"] == "单位042(合成)"
+    assert isinstance(json.loads(text)["final"], str)
+    assert run(query, snapshot=newest, format="csv")[1].splitlines()[0] == "unit,name,final"
+    assert "U042" in run(query, snapshot=newest)[1]
+    assert len(run(lang="zh")[1].splitlines()) == 20
+    assert run(ready="ties", snapshot=newest, format="csv")[1].count("\n") == 2
+    assert run("FROM event", snapshot=newest, limit=2, format="csv")[0] == Exit.NO
+    for bad, code in (({"query": "LOAD json", "snapshot": newest}, Exit.USE), ({"ready": "none"}, Exit.USE),
+                      ({"query": "SELECT 1", "snapshot": newest / "x"}, Exit.FAILED)):
+        with pytest.raises(Stop) as stop:
+            run(**bad)
+        assert stop.value.code == code
+
+
+def test_publication_views_have_chinese_titles_and_half_up_decimals(newest) -> None:
+    answer = sql.ask(newest, "SELECT * FROM 公示名次 WHERE 单位 = 'U042'")
+    assert answer.columns == ("类别", "名次", "单位", "名称", "分组", "日常得分", "年末得分", "最后得分", "是否达标", "奖项", "状态")
+    exact = sql.ask(newest, "SELECT round(final, 4)::DECIMAL(18,4) FROM unit_result WHERE unit = 'U042'").rows[0][0]
+    assert answer.rows[0][7] == exact
+    rows = sql.ask(newest, "SELECT 结果, count(*) FROM 公示奖项 GROUP BY 结果 ORDER BY 结果").rows
+    assert dict(rows) == {"获奖": 14, "并列待定": 2}
+    assert len(sql.ask(newest, "FROM 公示项目", rows=5000).rows) == 105 * 15
+    assert sql.ask(newest, "SELECT count(*) FROM 公示扣分").rows == sql.ask(newest, "SELECT count(*) FROM audit_trail").rows
+
+
+def test_the_reference_is_current_and_every_table_and_view_says_what_it_holds() -> None:
+    path = Path(__file__).parent.parent / "docs" / "sql.md"
+    assert path.read_text(encoding="utf-8") == reference.page()
+    assert {"event", "meta", *rules.TABLES} == set(reference.TABLES)
+
+
+def test_a_state_is_computed_once_and_few_are_kept(newest) -> None:
+    held = Snapshots(newest).current()
+    assert held.state(10) is held.state(10)
+    assert held.state(10**9) is held.state()
+    for n in range(20):
+        held.state(n)
+    assert len(held._states) == 12
+    assert isinstance(held.state().whole(), State)
