@@ -1,4 +1,4 @@
-"""What parties get back: the receipt of an event, and the ranking as it is published."""
+"""What goes back: the receipt of an event, the ranking as it is published, the scorer's copy for the ranker."""
 
 from typing import Literal
 
@@ -58,3 +58,11 @@ class Ranking(msgspec.Struct, frozen=True):
     state: State
     units: tuple[Place, ...]
     moved: tuple[Moved, ...] = ()
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """A consistent copy of the scorer's file; without a path nothing has changed since the sequence asked for."""
+
+    sequence: int
+    path: str | None = None
+    sha256: str | None = None

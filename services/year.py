@@ -6,10 +6,10 @@ from pathlib import Path
 import duckdb
 
 from schemas import roster, rulebook
-from schemas.events import OPENED
+from schemas.events import OPENED, Event
 from schemas.roster import Unit
 from schemas.rulebook import SHIPPED, Rulebook
-from services.ingest.check import opened
+from services.ingest.check import Checker, opened
 
 
 @dataclass(frozen=True)
@@ -37,3 +37,11 @@ def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
     """The year that the first event of a file of events opened; null when it opened none."""
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
     return Year(*opened(row[0])) if row else None
+
+
+def opened_year(raw: bytes, year: Year) -> Year | None:
+    """The year that a ledger's first event opens, null when it is no opening."""
+    event = Checker(year.rulebook, year.roster).check(raw)
+    if not isinstance(event, Event) or event.type != OPENED:
+        return None
+    return Year(*opened(raw))

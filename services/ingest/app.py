@@ -20,7 +20,7 @@ from services.audit.merkle import leaf_hash
 from services.ingest.check import Checker, opened
 from services.serve import serve
 from services.settings import Settings
-from services.year import Year, given
+from services.year import Year, given, opened_year
 
 #: The header of a ledger message that names the intake message it came from.
 INTAKE_SEQUENCE = "Wuxing-Intake-Sequence"
@@ -124,14 +124,6 @@ async def start(client: Client, year: Year, log: structlog.typing.FilteringBound
         await _catch_up(ingest, intake.state.last_seq)
     log.info("ingest.started", ledger=ingest.ledger_last, intake=ingest.intake_next)
     return ingest
-
-
-def opened_year(raw: bytes, year: Year) -> Year | None:
-    """The year that a ledger's first event opens, null when it is no opening."""
-    event = Checker(year.rulebook, year.roster).check(raw)
-    if not isinstance(event, Event) or event.type != OPENED:
-        return None
-    return Year(*opened(raw))
 
 
 async def _catch_up(ingest: Ingest, upto: int) -> None:

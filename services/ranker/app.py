@@ -12,13 +12,12 @@ from nats.errors import Error as NatsError
 
 from infra.client import broker, connected, jetstream, last_entry
 from schemas import subjects
-from schemas.receipts import Moved, Place, Ranking
+from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
 from services.audit import checkpoint
 from services.audit.checkpoint import Earlier
 from services.ranker import snapshot
 from services.scorer import store
-from services.scorer.app import Cut
 from services.settings import Settings
 from services.year import given, stored
 

@@ -21,17 +21,16 @@ from infra.client import Entry, Message, broker, connected, jetstream, publish_b
 from infra.streams import check_ledger, stream
 from schemas import subjects
 from schemas.events import Event
-from schemas.receipts import Disposition, Receipt
+from schemas.receipts import Cut, Disposition, Receipt
 from schemas.refusals import Reason, Refusal, message
 from services import rules
 from services.audit.merkle import leaf_hash
-from services.ingest.app import opened_year
 from services.ingest.check import Checker
 from services.scorer import store
 from services.scorer.admission import admit
 from services.serve import serve
 from services.settings import Settings
-from services.year import Year, given
+from services.year import Year, given, opened_year
 
 BATCH = 1000
 SAMPLES = 64
@@ -42,14 +41,6 @@ DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
 
 class HistoryChanged(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
     """The log is not the one that was folded: nothing is folded on top of it, and no ranking is published."""
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """A consistent copy of the scorer's file; without a path nothing has changed since the sequence asked for."""
-
-    sequence: int
-    path: str | None = None
-    sha256: str | None = None
 
 
 @dataclass
