@@ -8,9 +8,10 @@ Of a bundle: the checks of the standalone verifier.
 import io
 import json
 import sys
+import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -592,12 +593,15 @@ class Refold:
                 yield fail("result_forged", table, name, column, stated, found)
 
     def _views(self) -> Iterator[Finding]:
-        """The views that lie in the file, for those who query it, are this program's."""
-        with store.connect() as other:
-            rules.create_tables(other)
-            rules.create_views(other)
-            sql = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND NOT temporary"
-            mine, theirs = (dict(one.execute(sql).fetchall()) for one in (other, self.con))
+        """The views that lie in the file, for those who query it, are this program's, as a file gives them back."""
+        sql = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND NOT temporary"
+        with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
+            path = Path(folder) / "views.duckdb"
+            with store.connect(path) as made:
+                rules.create_tables(made)
+                rules.create_views(made)
+            with store.connect(path, read_only=True) as made:
+                mine, theirs = (dict(one.execute(sql).fetchall()) for one in (made, self.con))
         if names := sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)):
             yield remark("views", ", ".join(names))
 
@@ -627,7 +631,6 @@ def _line(one: Finding, says: dict[str, tuple[str, str]], lang: Language) -> Lin
 
 
 _MARKS: dict[Mark, tuple[str, str]] = {"ok": ("通过", "ok  "), "note": ("注意", "note"), "fail": ("不符", "FAIL")}
-Show = Callable[[Verification], None]
 
 
 def _show(outcome: Verification, form: str, lang: Language) -> None:

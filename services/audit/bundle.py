@@ -1,0 +1,310 @@
+"""The command `bundle`: one unit's proof, with the verifier beside it, for anybody who has nothing but Python.
+
+The unit's events with their inclusion proofs, the rulebook, what the items that compare units need, and the signed
+checkpoint; the format is that of the standalone verifier, and no bundle is written that does not pass it.
+"""
+
+import base64
+import json
+import os
+import sys
+import zipfile
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import duckdb
+import msgspec
+from cyclopts import Parameter
+
+from schemas.refusals import Language
+from schemas.subjects import ASSESSMENT
+from services import rules
+from services.audit import checkpoint, merkle, note, point, verifier
+from services.audit.note import NoteError
+from services.outcome import Exit, Stop
+from services.ranker.results import computed
+from services.settings import language
+
+VERSION = "wuxing-bundle-1"
+#: Up to so many events a bundle carries the whole results, which prove what other units' values come to.
+RESULTS_MAX = 50_000
+ROW = ("unit", "category", "group")
+VERIFY, README = "verify.py", "README.txt"
+Many = Annotated[list[str], Parameter(negative=())]
+Files = Annotated[list[Path], Parameter(negative=())]
+
+
+def bundle(  # noqa: PLR0913 - each is an option of the command
+    unit: str,
+    out: Path,
+    *,
+    snapshot: Path | None = None,
+    checkpoint: Files = [],  # noqa: B006 - read only
+    witness: Many = [],  # noqa: B006 - as above
+    results: bool | None = None,
+    sign: Path | None = None,
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Write one unit's bundle, with the verifier and a README beside it, or all three in a .zip.
+
+    Example: wuxing bundle U042 U042.zip
+
+    Parameters
+    ----------
+    unit
+        The unit's code.
+    out
+        OUT.json, beside which verify.py and README.txt are put, or OUT.zip.
+    snapshot
+        The snapshot to take it from; the one published last without it.
+    checkpoint
+        A checkpoint that the reader holds: the proof that the log continues it goes into the bundle; one over the same
+        text brings its cosignatures. May be given more than once.
+    witness
+        The verifier key of a witness whose cosignature the note bears; may be given more than once.
+    results
+        Carry the whole published results, which prove the values of other units; without it up to 50,000 events.
+    sign
+        A key file, made at first use: signs the checkpoint of a snapshot that nobody signed, as `score` writes them.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = language(lang)
+    if out.suffix not in (".json", ".zip"):
+        raise Stop(Exit.USE, f"{out}: expected OUT.json or OUT.zip", f"{out}：应为.json或.zip文件")
+    with point.snapshot(snapshot) as con:
+        made = Maker(con).make(unit, results=results, sign=sign, older=checkpoint, witnesses=witness, lang=chosen)
+    _check(made)
+    _write(made, out)
+    zh = f"{unit}的证据包：{len(made['events'])}个事件，{out}；核对方法见README.txt"
+    en = f"bundle of {unit}: {len(made['events'])} events, {out}; README.txt says how to check it"
+    print(zh if chosen == "zh" else en, file=sys.stderr)
+    return Exit.DONE
+
+
+class Maker:
+    """Makes the bundles of one snapshot; the tree is made once. Raises Stop where a snapshot has none to give."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con, self.meta = con, point.meta(con)
+        self.leaves = checkpoint.leaves(con)
+        self.tree = merkle.Tree(self.leaves.hashes)
+        self.roster = {
+            row[0]: dict(zip(ROW, row, strict=True))
+            for row in con.execute("SELECT unit, category, unit_group FROM roster ORDER BY unit").fetchall()
+        }
+        self.units = self.leaves.units(self.roster)
+        self.rulebook, self.note = checkpoint.held(con, "rulebook_json"), checkpoint.held(con) or ""
+        self._results: tuple[dict[str, Any], dict[str, list[dict[str, str]]]] | None = None
+        self._check()
+
+    def _check(self) -> None:
+        """A bundle can only say what the log says: no readings put over it, and a checkpoint to be signed."""
+        if not self.note or self.rulebook is None:
+            raise Stop(
+                Exit.FAILED, "the snapshot carries no checkpoint: make it anew with this version",
+                "快照中没有检查点：请用本版本重新生成",
+            )
+        if options := self.con.execute("SELECT name || '=' || value FROM reading_option ORDER BY name").fetchall():
+            text = ", ".join(name for (name,) in options)
+            raise Stop(
+                Exit.NO, f"the snapshot was scored with readings that nobody adopted, so no log proves it: {text}",
+                f"快照按未经通过的读法计算，无从证明：{text}",
+            )
+
+    def make(  # noqa: PLR0913 - as the command's options
+        self, unit: str, *, results: bool | None = None, sign: Path | None = None, older: list[Path] | None = None,
+        witnesses: list[str] | None = None, lang: Language = "zh",
+    ) -> dict[str, Any]:  # fmt: skip
+        """The bundle of a unit as the standalone verifier's docstring defines it."""
+        if unit not in self.roster:
+            raise Stop(Exit.USE, f"{unit}: no unit of this snapshot's roster", f"{unit}：名单中没有这个单位")
+        signed, keys = self._signed(sign)
+        notes = [checkpoint.read(path) for path in older or []]
+        for other in notes:
+            signed = checkpoint.merged(signed, other) if checkpoint.body(other) == checkpoint.body(signed) else signed
+        whole, rows = self.computed(lang)
+        carried = self.tree.size <= RESULTS_MAX if results is None else results
+        row = next(row for row in whole["units"] if row["unit"] == unit)
+        return {
+            "version": VERSION, "synthetic": self.meta.get("synthetic") == "true", "unit": unit,
+            "roster": self.roster[unit], "checkpoint": signed, "size": self.tree.size,
+            "keys": [*keys, *(witnesses or [])],
+            "consistency": [self._step(other, path) for other, path in zip(notes, older or [], strict=True)],
+            "events": self._entries("unit = ?", unit), "year_events": self._entries("unit = ?", ASSESSMENT),
+            "held": self._entries(_HELD, unit, unit),
+            "void_sequences": [seq for (seq,) in self.con.execute(_VOID).fetchall()],
+            "commitments": {
+                "units": len(self.units.sorted), "unit": self._commitment(unit),
+                ASSESSMENT: self._commitment(ASSESSMENT),
+            },
+            "rulebook": json.loads(self.rulebook or "{}"), "readings": whole["readings"], "cross_unit": rows,
+            "results": whole if carried else None,
+            "stated": {key: row[key] for key in ("items", "daily", "year_end", "final")},
+        }  # fmt: skip
+
+    def _signed(self, sign: Path | None) -> tuple[str, list[str]]:
+        """The note with its log's key; signed here where nobody has and a key is given."""
+        if "\n\n" in self.note:
+            return self.note, [self.meta["log_key"]] if "log_key" in self.meta else []
+        if sign is None:
+            raise Stop(
+                Exit.NO, "nobody signed this snapshot's checkpoint: take a published snapshot, or --sign KEYFILE",
+                "快照的检查点没有签名：请用已发布的快照，或以--sign指定密钥文件",
+            )
+        signer = checkpoint.key(sign, checkpoint.parsed(self.note, "checkpoint").origin)
+        return note.sign(self.note, signer), [str(signer.verifier)]
+
+    def computed(self, lang: Language) -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
+        """The whole results, and by item the values of the units that it compares; computed once."""
+        if self._results is None:
+            names = self.meta["assessment"], self.meta["rulebook"]
+            with rules.compute(self.con):
+                found = computed(
+                    self.con, assessment=names[0], rulebook=names[1], as_of=point.last(self.con), refused=[], lang=lang
+                )
+                rows: dict[str, list[dict[str, str]]] = {item: [] for (item,) in self.con.execute(_COMPARED).fetchall()}
+                for item, unit, value in self.con.execute(_VALUES).fetchall():
+                    rows[item].append({**self.roster[unit], "value": value})
+            self._results = msgspec.to_builtins(found), rows
+        return self._results
+
+    def _entries(self, where: str, *values: str) -> list[dict[str, Any]]:
+        """Events in ledger order, each with its proof that it is in the log."""
+        sql = f"SELECT seq, raw FROM event WHERE {where} ORDER BY seq"
+        return [self._entry(seq, raw) for seq, raw in self.con.execute(sql, values).fetchall()]
+
+    def _entry(self, seq: int, raw: bytes) -> dict[str, Any]:
+        at = bisect_left(self.leaves.sequences, seq)
+        proof = [one.hex() for one in self.tree.inclusion(at)]
+        return {"sequence": seq, "index": at, "raw": base64.b64encode(raw).decode(), "proof": proof}
+
+    def _commitment(self, code: str) -> dict[str, Any]:
+        one, at, proof = self.units.of(code)
+        return {"count": one.count, "hash": one.digest, "index": at, "proof": [each.hex() for each in proof]}
+
+    def _step(self, text: str, path: Path) -> dict[str, Any]:
+        """The proof that the log continues a checkpoint that the reader holds."""
+        size = checkpoint.parsed(text, path).size
+        if size > self.tree.size:
+            raise Stop(
+                Exit.NO, f"{path}: a checkpoint of {size} events, the snapshot has only {self.tree.size}",
+                f"{path}：检查点有{size}个事件，快照只有{self.tree.size}个",
+            )
+        return {"checkpoint": text, "proof": [one.hex() for one in self.tree.consistency(size)]}
+
+
+#: Events of others that first hold a (source, id) which the unit's or the year's list repeats.
+_HELD = f"""seq IN (
+  SELECT min(seq) FROM event
+  WHERE (source, id) IN (SELECT (source, id) FROM event WHERE unit IN (?, '{ASSESSMENT}'))
+  GROUP BY source, id
+) AND unit NOT IN (?, '{ASSESSMENT}')"""
+_VOID = "SELECT seq FROM event WHERE stage = 'finalised' AND admission = 'void' ORDER BY seq"
+_COMPARED = """
+SELECT f.item FROM item_full f LEFT JOIN rule_in_force o ON o.item = f.item AND o.rule = 'order'
+WHERE f.method IN ('bands', 'rank_step') OR o.value = 'ranked' ORDER BY f.item
+"""
+_VALUES = "SELECT item, unit, value::VARCHAR FROM contender ORDER BY item, unit"
+
+
+def _check(made: dict[str, Any]) -> None:
+    """A bundle that its own verifier would not pass is never handed out."""
+    try:
+        for _ in verifier.Unit(json.loads(json.dumps(made)), [], []).check():
+            pass
+    except verifier.Failed as failed:
+        name, *values = failed.args
+        zh, en = (text.format(*values) for text in verifier.SAYS[name])
+        raise Stop(
+            Exit.NO, f"no bundle: the snapshot does not prove it: {name}: {en}", f"快照不能证明，未生成：{name}：{zh}"
+        ) from None
+
+
+def _write(made: dict[str, Any], out: Path) -> None:
+    """The bundle, the verifier and the README, in one file or in one folder; a stranger's file is not overwritten."""
+    parts = {
+        "bundle.json": json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode() + b"\n",
+        VERIFY: Path(verifier.__file__).read_bytes(),
+        README: readme(made, "bundle.json" if out.suffix == ".zip" else out.name).encode(),
+    }
+    try:
+        if out.suffix == ".zip":
+            with _replacing(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
+                for name, data in parts.items():
+                    packed.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+            return
+        for name in (VERIFY, README):
+            _check_ours(out.with_name(name), parts[name])
+        for name, data in parts.items():
+            with _replacing(out if name == "bundle.json" else out.with_name(name)) as draft:
+                draft.write_bytes(data)
+    except OSError as error:
+        raise Stop(
+            Exit.FAILED, f"{out}: cannot be written: {error.strerror}", f"{out}：无法写入：{error.strerror}"
+        ) from None
+
+
+def _check_ours(path: Path, data: bytes) -> None:
+    """Refuse to overwrite a file of this name that an earlier bundle did not leave: its first line is another."""
+    if path.exists() and path.read_bytes().partition(b"\n")[0] != data.partition(b"\n")[0]:
+        raise Stop(
+            Exit.FAILED, f"{path}: there is a file of this name already; write to another folder, or to a .zip",
+            f"{path}：已有同名文件；请换一个文件夹，或写为.zip",
+        )
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A draft beside a file that takes its place when it is whole."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def readme(made: dict[str, Any], name: str) -> str:
+    """How to check a bundle, in both languages."""
+    try:
+        log = checkpoint.parsed(made["checkpoint"], "checkpoint")
+    except NoteError:  # the bundle has passed its verifier
+        raise AssertionError from None
+    facts = {
+        "unit": made["unit"], "origin": log.origin, "size": log.size, "root": log.root.hex(), "name": name,
+        "keys": "\n".join(f"    {key}" for key in made["keys"]),
+        "zh": "（合成数据：单位均为虚构）" if made["synthetic"] else "",
+        "en": " (synthetic data: the units are made up)" if made["synthetic"] else "",
+    }
+    return _README.format(**facts)
+
+
+_README = """\
+单位考核证据包 / The proof of one unit's assessment
+
+{unit} · {origin} · {size} 个事件{zh}
+根 {root}
+
+怎样核对：装有 Python 3.8 以上的任何电脑，断网亦可：
+    python3 -I -S verify.py {name} --key 公示的公钥
+    （不带 --key 则用包内自带的公钥，须与公示的核对：）
+{keys}
+手中若有较早的检查点，加 --checkpoint 文件，可证明日志只增不改。
+退出码 0：全部相符；1：写明第一处不符；2：无法读取。
+它证明：这些事件都在签名的日志中，齐全、有序、未改；本单位各项得分由它们按考核细则算出。
+标为“注意”的各行取自发布方，未经证明。verify.py 不用任何第三方程序，可先读再用。
+
+{unit} · {origin} · {size} events{en}
+How to check it, on any computer with Python 3.8 or later, without a network:
+    python3 -I -S verify.py {name} --lang en --key THE-KEY-PUBLISHED
+    (without --key the bundle's own key is used, which stands above; compare it with the one published)
+If you hold an earlier checkpoint, add --checkpoint FILE: the log may have grown since, and not changed.
+Exit 0: everything holds; 1: the first thing that does not is named; 2: it cannot be read.
+It proves that these events are in the signed log, all of them, in order and unchanged, and that the unit's points
+follow from them by the rulebook. Lines marked "note" are the publisher's word. verify.py needs nothing but Python;
+read it before you trust it.
+"""

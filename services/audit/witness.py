@@ -1,0 +1,164 @@
+"""The command `witness`: cosigns a checkpoint once the log's signature holds and the log continues what was cosigned.
+
+A witness remembers, beside its key, the log's key and the checkpoint that it cosigned last, so that it never cosigns
+two histories (c2sp.org/tlog-witness).
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from schemas.refusals import Language
+from services import settings
+from services.audit import checkpoint, merkle, note, point
+from services.audit.checkpoint import Leaves
+from services.audit.note import Checkpoint, NoteError, Signer, Verifier
+from services.outcome import Exit, Stop
+from services.settings import language
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a witness remembers of a log: its key, and the note cosigned last."""
+
+    log: str
+    note: str
+
+
+def witness(  # noqa: PLR0913 - each is an option of the command
+    note: Path,
+    *,
+    name: str | None = None,
+    key: Path | None = None,
+    previous: Path | None = None,
+    log: str | None = None,
+    snapshot: Path | None = None,
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Cosign a checkpoint: prints the note with the cosignature added, once the log is known to have only grown.
+
+    Example: wuxing witness checkpoint.txt --name U042.example.org --key U042.key > cosigned.txt
+
+    Parameters
+    ----------
+    note
+        The checkpoint as the log signed it.
+    name
+        The witness's name, needed when its key is made.
+    key
+        The witness's key file, made at first use; keys/witness.key of the data folder without it.
+    previous
+        A checkpoint that the log must continue; the one cosigned last without it.
+    log
+        The log's verifier key; the one seen first, or the snapshot's own, without it.
+    snapshot
+        The snapshot that holds the events, for the consistency proof; the one published last without it.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = language(lang)
+    path = key or settings.read().data / "keys" / "witness.key"
+    try:
+        text, before = checkpoint.read(note), checkpoint.read(previous) if previous else None
+        seen, signer = _seen(path), _signer(path, name)
+        with point.snapshot(snapshot) as con:
+            leaves, stated = checkpoint.leaves(con), point.meta(con).get("log_key")
+        trusted = _log_key(log, seen, stated)
+        made = verified(text, trusted)
+        for other in (each for each in (before, seen.note if seen else None) if each):
+            check_continues(verified(other, trusted), made, leaves)
+        cosigned = _cosigned(text, signer)
+    except NoteError as error:
+        raise Stop(Exit.NO, f"not cosigned: {error}", f"未见证：{error}") from None
+    _remember(path, Seen(str(trusted), cosigned))
+    sys.stdout.write(cosigned)
+    sys.stdout.flush()
+    _say(signer, trusted, made, chosen, first=not seen and not before)
+    return Exit.DONE
+
+
+def verified(text: str, log: Verifier) -> Checkpoint:
+    """The checkpoint of a note that the log has signed; raises NoteError."""
+    body, _ = note.verify(text, [log])
+    made = Checkpoint.parse(body)
+    if made.origin != log.name:
+        raise NoteError(f"the checkpoint is of {made.origin}, the key of {log.name}")
+    return made
+
+
+def check_continues(old: Checkpoint, new: Checkpoint, leaves: Leaves) -> None:
+    """Raise NoteError unless the events prove that the old checkpoint's log is a beginning of the new one's."""
+    if new.size > leaves.size or leaves.root(new.size) != new.root:
+        raise NoteError(f"the snapshot's events are not those of the checkpoint of {new.size}; name the right one")
+    if old.size > new.size:
+        raise NoteError(f"log_truncated: a checkpoint of {old.size} events was cosigned, this one has {new.size}")
+    proof = merkle.Tree(leaves.hashes[: new.size]).consistency(old.size)
+    if not merkle.consistent(old.size, new.size, proof, old.root, new.root):
+        raise NoteError(f"log_rewritten: the log does not continue the checkpoint of {old.size} events")
+
+
+def _seen(path: Path) -> Seen | None:
+    """What this witness cosigned last; a memory that cannot be read is not passed over."""
+    file = path.with_name(f"{path.name}.seen")
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Seen)
+    except (OSError, msgspec.DecodeError) as error:
+        raise NoteError(f"{file}: what was cosigned last cannot be read: {error}") from None
+
+
+def _remember(path: Path, seen: Seen) -> None:
+    draft = path.with_name(f"{path.name}.seen.new")
+    with draft.open("wb") as file:
+        file.write(msgspec.json.encode(seen))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path.with_name(f"{path.name}.seen"))
+
+
+def _signer(path: Path, name: str | None) -> Signer:
+    """The witness's key, made under its name at first use."""
+    if not path.exists():
+        if name is None:
+            raise Stop(
+                Exit.USE, f"{path}: there is no key yet; give the witness's name with --name to make it",
+                f"{path}：还没有密钥；请以--name给出见证人名称",
+            )
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Signer.generate(path, name, note.COSIGNATURE)
+    signer = Signer.load(path)
+    if signer.kind != note.COSIGNATURE or name not in (None, signer.name):
+        raise NoteError(f"key file {path}: it is the key of {signer.name}, type {signer.kind}; expected {name}, type 4")
+    return signer
+
+
+def _log_key(log: str | None, seen: Seen | None, stated: str | None) -> Verifier:
+    """The log's key: the one given, else the one seen first, else the snapshot's own; a changed one is refused."""
+    text = log or (seen.log if seen else None) or stated
+    if text is None:
+        raise NoteError("no key of the log is known: give it with --log")
+    if seen and text != seen.log:
+        raise NoteError(f"the log's key was {seen.log}, now {text}; ask the publisher why, then start with a new key")
+    return Verifier.parse(text)
+
+
+def _cosigned(text: str, signer: Signer) -> str:
+    """The note with this witness's cosignature, once."""
+    if any(line[0] == signer.name and line[1][:4] == signer.verifier.id for line in note.split(text)[1]):
+        note.verify(text, [signer.verifier])
+        return text
+    return note.cosign(text, signer, int(time.time()))
+
+
+def _say(signer: Signer, log: Verifier, made: Checkpoint, lang: Language, *, first: bool) -> None:
+    """What was cosigned, and the key to give to those who check it."""
+    zh, en = f"已见证{made.size}个事件", f"cosigned {made.size} events"
+    if first:
+        zh += "；首次见证，没有更早的检查点可比"
+        en += "; the first, with nothing earlier to compare"
+    print(f"{zh}\n见证公钥 {signer.verifier}\n日志公钥 {log}" if lang == "zh" else
+          f"{en}\nwitness key {signer.verifier}\nlog key {log}", file=sys.stderr)
