@@ -207,12 +207,13 @@ class Served(AbstractContextManager["Served"]):
 
 
 def port(environment: dict[str, str] | None = None) -> int | None:
-    """The port that WUXING_METRICS_PORT names, null without one; raises ValueError with the variable's name."""
+    """The port that WUXING_METRICS_PORT names, null without one; raises Stop with the variable's name."""
     text = (os.environ if environment is None else environment).get(VARIABLE)
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise ValueError(f"{VARIABLE}: expected a port of 0 to 65535, found {text!r}")
+        en, zh = "expected a port of 0 to 65535, found", "应为0至65535的端口，实为"
+        raise Stop(Exit.USE, f"{VARIABLE}: {en} {text!r}", f"{VARIABLE}：{zh}{text!r}。")
     return int(text)
 
 

@@ -119,11 +119,12 @@ def test_nothing_is_served_without_the_variable_and_a_port_that_is_none_or_taken
     monkeypatch.delenv(metrics.VARIABLE, raising=False)
     assert metrics.serve_metrics(["ingest"]) is None
     for text in ("x", "70000", "-1", "8081 "):
-        with pytest.raises(ValueError, match=metrics.VARIABLE):
+        with pytest.raises(Stop, match=metrics.VARIABLE):
             metrics.port({metrics.VARIABLE: text})
-    with metrics.serve_metrics([], 0) or pytest.fail("not served") as served:
-        with pytest.raises(Stop, match=str(served.port)):
-            metrics.serve_metrics([], served.port)
+    served = metrics.serve_metrics([], 0)
+    assert served
+    with served, pytest.raises(Stop, match=str(served.port)):
+        metrics.serve_metrics([], served.port)
 
 
 def test_the_ledger_s_end_is_looked_at_while_the_scorer_waits(nats_site: Site) -> None:

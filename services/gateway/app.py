@@ -250,7 +250,7 @@ def _bug(_: _Request, error: Exception) -> Response[Any]:
 # The command ---------------------------------------------------------------------------------------------------------
 
 
-async def serve(settings: Settings, host: str, port: int) -> None:
+async def serve(settings: Settings, host: str, port: int, log: structlog.typing.FilteringBoundLogger) -> None:
     """Serve until told to stop; raises Stop or BrokerUnreachable where it cannot begin."""
     year = given(settings.assessment, settings.rulebook, settings.roster)
     if not (seed := key_file(settings.data, "gateway")).is_file():
@@ -266,6 +266,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
         raise Stop(
             Exit.FAILED, f"{host}:{port} cannot be used: choose another --port.", f"{host}:{port}不可用，请换--port。"
         ) from None
+    log.info("gateway.started", url=f"http://{host}:{port}/docs")
     with listening:
         await uvicorn.Server(config).serve([listening])
 
@@ -289,6 +290,5 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "e
     log = logs.configure(settings, "gateway")
     tracing.configure("gateway")
     with metrics.serve_metrics(["gateway"]) or contextlib.nullcontext():
-        log.info("gateway.started", url=f"http://{host}:{port}/docs")
-        asyncio.run(serve(settings, host, port))
+        asyncio.run(serve(settings, host, port, log))
     return Exit.DONE

@@ -1,6 +1,7 @@
 """How the gateway looks to other systems: OpenAPI 3.1, and one page made of it that needs nothing from elsewhere."""
 
 import json
+import re
 from importlib import resources
 from typing import Any
 
@@ -10,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
 from schemas.documents import documents
+from schemas.events import TYPES
 from schemas.receipts import Receipt
 from schemas.refusals import Reason
 from services.gateway.desk import Pending, Problem, place, problem
@@ -150,11 +152,17 @@ def _parameter(name: str, example: str) -> dict[str, Any]:
 
 
 def _events() -> dict[str, Any]:
-    """The contract's own JSON Schema of events, at home among the components."""
-    text = json.dumps(documents()["events"]).replace("#/$defs/", "#/components/schemas/")
-    made = json.loads(text)
-    event = {"description": "An event, by its type.", "oneOf": made["oneOf"]}
-    return {**made["$defs"], "Event": event}
+    """The contract's own JSON Schema of events, at home among the components; a rulebook has a document of its own."""
+    made = json.loads(json.dumps(documents()["events"]).replace("#/$defs/", "#/components/schemas/"))
+    named: dict[str, Any] = made["$defs"]
+    named["Rulebook"] = {"type": "object", "description": "A rulebook.toml as JSON: schemas/generated/rulebook.json."}
+    used: dict[str, Any] = {}
+    todo = [*TYPES]
+    while todo:
+        if (name := todo.pop()) not in used:
+            used[name] = named[name]
+            todo += re.findall(r'#/components/schemas/([\w.]+)"', json.dumps(named[name]))
+    return {**used, "Event": {"description": "An event, by its type.", "oneOf": made["oneOf"]}}
 
 
 def page(made: dict[str, Any]) -> str:
