@@ -41,7 +41,7 @@ class Ingest:
     appended: dict[int, int] = field(default_factory=dict)
 
     async def take(self, entries: Sequence[Entry]) -> None:
-        """Take intake messages that follow in order: append, then receipts and refusals. What was taken is passed over."""
+        """Take intake messages that follow in order: append, then receipts and refusals; pass over what was taken."""
         new = [entry for entry in entries if entry.sequence >= self.intake_next]
         if not new:
             return
