@@ -1,6 +1,6 @@
-"""Lets schemathesis loose on the gateway's own OpenAPI, with the real ingest behind it: `python -m tests.fuzz_gateway`.
+"""Lets schemathesis loose on the gateway's own OpenAPI, with real ingest and scorer: `python -m tests.fuzz_gateway`.
 
-Not among the tests, for it takes a minute or two. Arguments are schemathesis' own; it must find nothing.
+Not among the tests, for it takes minutes. Arguments are schemathesis' own; it must find nothing.
 """
 
 import asyncio
@@ -26,20 +26,30 @@ negative_data_rejection.expected-statuses = ["207", "400", "401", "404", "405", 
 
 
 async def main(arguments: list[str]) -> int:
-    desk.PATIENCE = 0.3  # no scorer runs here, and a repeat would wait for it each time
+    desk.PATIENCE = 30.0  # on a busy machine too
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         data = Path(folder)
         (data / "schemathesis.toml").write_text(CONFIG)
         configure(data, ASSESSMENT, OFFICES, UNITS)
         site = Site(stack.enter_context(EmbeddedServer(data)), data)
         await _provision(site)
-        async with ingesting(site), gateway(site) as web:
-            child = await asyncio.create_subprocess_exec(
-                Path(sysconfig.get_path("scripts")) / "schemathesis", "run", f"{web.http.base_url}/openapi.json",
-                "-H", f"Authorization: Bearer {web.keys['ducha']}", "--checks", "all", *arguments,
-                cwd=data, env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(data / "hypothesis")},
+        known = {"NATS_URL": site.server.url, "WUXING_DATA": str(data), "WUXING_ASSESSMENT": ASSESSMENT}
+        known |= {"HYPOTHESIS_STORAGE_DIRECTORY": str(data / "hypothesis")}
+        with (data / "scorer.log").open("wb") as log:
+            scorer = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.cli", "scorer", stderr=log, env={**os.environ, **known}
             )  # fmt: skip
-            return await child.wait()
+        try:
+            async with ingesting(site), gateway(site) as web:
+                child = await asyncio.create_subprocess_exec(
+                    Path(sysconfig.get_path("scripts")) / "schemathesis", "run", f"{web.http.base_url}/openapi.json",
+                    "-H", f"Authorization: Bearer {web.keys['ducha']}", "--checks", "all", *arguments,
+                    cwd=data, env={**os.environ, **known},
+                )  # fmt: skip
+                return await child.wait()
+        finally:
+            scorer.terminate()
+            await scorer.wait()
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ from services.settings import Settings
 
 PATIENCE = 2.0
 """Seconds that an answer waits for the receipt."""
+STORED_WITHIN = 10.0
+"""Seconds more that the broker may take to store it, where its disk is busy."""
 MOST = 2000
 """Events that may wait at once; more is back-pressure."""
 KEPT = 100_000
@@ -259,12 +261,13 @@ class Desk:
         waiter = Waiter(pair, raw, again=again)
         self._waiting.setdefault(pair, deque()).append(waiter)
         try:
-            assert self._js
-            waiter.stored = await self._js.publish_async(subject, raw, headers=headers)
-        except (NatsError, AssertionError):
-            self._forget(waiter)
-            return closed()
-        return waiter
+            if self._js:
+                waiter.stored = await self._js.publish_async(subject, raw, headers=headers)
+                return waiter
+        except NatsError as error:
+            self._log.warning("event.unsent", error=str(error) or type(error).__name__)
+        self._forget(waiter)
+        return closed()
 
     def _subject(self, party: str, wire: object) -> str | None:
         """Where in INTAKE an event goes; null where its tokens are none, or no answer could be given to it."""
@@ -281,24 +284,22 @@ class Desk:
     async def _answer(self, waiter: Waiter, deadline: float) -> Answer:
         """What became of a published event by the deadline: its receipt, or that it is stored, or that nobody knows."""
         assert waiter.stored
-        source, identifier = waiter.pair[1:]
-        stored = False
+        try:
+            async with asyncio.timeout_at(deadline + STORED_WITHIN):
+                await waiter.stored
+        except (APIError, NatsError, TimeoutError) as error:  # INTAKE is full, or the connection went
+            self._forget(waiter)
+            self._log.warning("event.unstored", error=str(error) or type(error).__name__)
+            return said(waiter.receipt.result()) if waiter.receipt.done() else closed()
         try:
             async with asyncio.timeout_at(deadline):
-                await waiter.stored
-                stored = True
                 return said(await waiter.receipt)
-        except (APIError, NatsError):  # INTAKE is full, or the connection went
-            self._forget(waiter)
-            return closed()
         except TimeoutError:
             if waiter.accepted:
                 self._settling.pop(waiter.accepted.sequence or 0, None)
                 return said(waiter.accepted)
-            if stored:
-                return Answer(202, Pending(source, identifier, place(source, identifier)), 1)
-            self._forget(waiter)
-            return closed()
+            _, source, identifier = waiter.pair
+            return Answer(202, Pending(source, identifier, place(source, identifier)), 1)
 
 
 def place(source: str, identifier: str) -> str:
