@@ -2,24 +2,38 @@
 
 # ruff: noqa: DTZ001 - cells of workbooks know no zone
 
+import csv
 import io
 import json
+import tomllib
 import zipfile
+from collections.abc import Iterator
 from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import msgspec
 import openpyxl
+import pyarrow.parquet as pq
 import pytest
+import typst
 import xlsxwriter
 
 from schemas.events import Event
 from schemas.refusals import Refusal
-from services import cli
+from schemas.rulebook import SHIPPED
+from services import cli, synthetic
+from services.audit import point
 from services.ingest.check import Checker
-from services.office import sheet, template
+from services.office import publication, sheet, template
+from services.office.publication import Publication
 from services.office.sheet import Row
 from services.outcome import Stop
+from services.ranker import snapshot as snapshots
+from services.scorer import file as files
+from services.tables import four
 from services.year import given
 from tests import test_emit
 from tests.broker import ASSESSMENT
@@ -175,7 +189,8 @@ def test_a_damaged_utf8_file_is_not_taken_for_gb18030(tmp_path: Path) -> None:
                 list(sheet.rows(path))
 
 
-def test_a_workbook_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+def test_a_workbook_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheet, "UNPACKED_MAX", 10_000)
     path = tmp_path / "bomb.xlsx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("xl/workbook.xml", bytes(sheet.UNPACKED_MAX + 1))
@@ -290,3 +305,133 @@ def test_the_example_of_every_form_passes_the_checks() -> None:
             raw = sheet.event(Row(2, {**cells, "time": datetime(2013, 5, 6)}), one.code, frozenset())
             assert isinstance(raw, bytes)
             assert isinstance(CHECKER.check(raw), Event), (one.code, form.type, CHECKER.check(raw))
+
+
+# Publication tables -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic year, all closed but a tie at the second prize's cut."""
+    folder = tmp_path_factory.mktemp("year")
+    book = tomllib.loads((SHIPPED / "rulebook.toml").read_text("utf-8"))
+    lines = synthetic.year(book, [msgspec.to_builtins(unit) for unit in YEAR.roster], events=0)
+    events, made = folder / "year.jsonl", folder / "year.duckdb"
+    events.write_bytes(b"".join(line + b"\n" for _, line in lines))
+    folded = files.fold(events, YEAR, target=made)
+    snapshots.complete(folded.con, folded.year, folded.lines)
+    folded.con.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def held(snapshot: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with point.snapshot(snapshot) as con:
+        yield con
+
+
+@pytest.fixture(scope="module")
+def found(held: duckdb.DuckDBPyConnection) -> Publication:
+    return publication.read(held, "zh")
+
+
+def test_the_workbook_ranks_every_unit_with_numbers_as_printed_and_the_exact_final_beside(
+    found: Publication, held: duckdb.DuckDBPyConnection
+) -> None:
+    book = openpyxl.load_workbook(io.BytesIO(publication.xlsx(found)))
+    assert book.sheetnames == [
+        "1 A类（达标制）排名", "2 A类（达标制）达标名单 (达标线9.0000)", "3 B类（量分考核）排名", "4 先进奖名单",
+    ]  # fmt: skip
+    for category, name in (("A", book.sheetnames[0]), ("B", book.sheetnames[2])):
+        one = book[name]
+        names = [cell.value for cell in one[4]]
+        rows = [dict(zip(names, (cell.value for cell in row), strict=True)) for row in one.iter_rows(min_row=5)]
+        expected = held.execute(
+            "SELECT place, unit, final FROM published_unit WHERE category = ? ORDER BY place, unit", [category]
+        ).fetchall()
+        assert [(row["名次"], row["单位"], Decimal(row["最后得分（精确值）"])) for row in rows] == expected
+        assert [four(Decimal(str(row["最后得分"]))) for row in rows] == [four(final) for _, _, final in expected]
+        assert one["G5"].number_format == "0.0000"
+        assert (one.page_setup.paperSize, one.print_title_rows, one.freeze_panes) == (9, "$1:$4", "A5")
+        assert "合成数据" in one["A3"].value
+        assert "暂定" in one["A3"].value
+
+
+def test_the_pass_list_and_the_awards_are_those_of_the_snapshot(
+    found: Publication, held: duckdb.DuckDBPyConnection
+) -> None:
+    _, passes, _, awards = publication.sheets(found)
+    passed = held.execute("SELECT count(*) FROM published_unit WHERE passed").fetchone()
+    assert passed == (sum(row[4] == "达标" for row in passes.rows),)
+    assert "9.0000" in passes.title
+    won = held.execute("SELECT len(units), len(undecided) FROM published_award ORDER BY ordinal, scope").fetchall()
+    assert [row[-1] for row in awards.rows].count("获奖") == sum(units for units, _ in won)
+    assert [row[-1] for row in awards.rows].count("并列待定") == sum(tied for _, tied in won) == 2
+
+
+def test_the_csv_has_a_line_a_unit_and_opens_in_an_office_program(found: Publication) -> None:
+    raw = publication.comma_separated(found)
+    assert raw.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
+    assert len(rows) == 105
+    assert [(row["单位"], row["最后得分（精确值）"]) for row in rows] == [
+        (one.unit, str(one.final)) for one in found.standings
+    ]
+    assert {row["数据性质"] for row in rows} == {"合成"}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", "＠x"])
+def test_a_name_that_begins_like_a_formula_stays_a_text(found: Publication, name: str) -> None:
+    evil = found._replace(standings=[found.standings[0]._replace(name=name, unit="U001")], awards=[])
+    book = openpyxl.load_workbook(io.BytesIO(publication.xlsx(evil)))
+    cell = book.worksheets[0]["C5"]
+    assert cell.data_type == "s"
+    assert str(cell.value).replace("_x000D_", "\r").strip() == name.strip()
+    rows = list(csv.reader(io.StringIO(publication.comma_separated(evil).decode("utf-8-sig"), newline="")))
+    assert rows[1][3] == f"'{name}"
+    assert rows[1][5][0].isdigit()
+    assert publication.pdf(evil).startswith(b"%PDF")
+
+
+def test_the_parquet_file_holds_exact_decimals_and_says_what_it_is(
+    found: Publication, held: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(publication.parquet(found))
+    columns = "unit, place, daily, year_end, final, passed, award, state, flags"
+    expected = held.execute(f"SELECT {columns} FROM published_unit ORDER BY unit").fetchall()
+    assert duckdb.connect().execute(f"SELECT {columns} FROM '{path}' ORDER BY unit").fetchall() == expected
+    assert not [one for one in pq.read_schema(path) if "float" in str(one.type) or "double" in str(one.type)]
+    said = pq.read_schema(path).metadata
+    assert (said[b"wuxing.synthetic"], said[b"wuxing.digest"].decode()) == (b"true", found.facts["digest"])
+
+
+def test_the_same_snapshot_gives_the_same_bytes_in_every_form(
+    snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form in ("xlsx", "pdf", "csv", "parquet"):
+        for name in (f"a.{form}", "b.out"):
+            options = ["--format", form] if name == "b.out" else []
+            arguments = ["publish-tables", str(tmp_path / name), "--snapshot", str(snapshot), "--lang", "en", *options]
+            assert cli.run(arguments) == 0
+        assert (tmp_path / f"a.{form}").read_bytes() == (tmp_path / "b.out").read_bytes()
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-1.")
+    assert capsys.readouterr().out.splitlines()[0] == str(tmp_path / "a.xlsx")
+
+
+def test_without_chinese_glyphs_and_with_an_unknown_format_it_says_so(
+    snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.run(["publish-tables", str(tmp_path / "a.doc"), "--snapshot", str(snapshot), "--lang", "en"]) == 2
+    assert "expected one of xlsx, pdf, csv, parquet" in capsys.readouterr().err
+
+    class Fonts:
+        def families(self) -> list[str]:
+            return ["Libertinus Serif"]
+
+    monkeypatch.setattr(typst, "Fonts", Fonts)
+    for lang, words in (("en", "apt-get install fonts-noto-cjk"), ("zh", "没有找到中文字体")):
+        arguments = ["publish-tables", str(tmp_path / "a.pdf"), "--snapshot", str(snapshot), "--lang", lang]
+        assert cli.run(arguments) == 3
+        assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
