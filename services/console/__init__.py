@@ -1,0 +1,1 @@
+"""The console: pages over published snapshots, and SQL for operators."""

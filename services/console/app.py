@@ -1,11 +1,8 @@
-"""The console: pages over published snapshots, each state of the ledger with its own address; reads and never writes."""
+"""The console: pages over published snapshots, each state of the ledger with its own address; it never writes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
 
 import structlog
 import uvicorn
@@ -15,6 +12,7 @@ from litestar import Litestar, MediaType, Request, Response, get
 from litestar.exceptions import HTTPException
 from litestar.response import File, Redirect
 from litestar.static_files import create_static_files_router
+from litestar.types import Message, Scope
 
 from schemas.clauses import clauses
 from schemas.refusals import Language
@@ -22,127 +20,18 @@ from schemas.rulebook import SHIPPED
 from schemas.rulebook import load as load_rulebook
 from services import log, settings
 from services.console import pages, sql, words
-from services.console.states import NoSnapshot, Readings, Row, Snapshot, Snapshots, State
+from services.console.states import NoSnapshot, Row, Snapshots
+from services.console.view import THEMES, Refused, View
 
 HERE = Path(__file__).parent
 #: Only what this server sends may run or be shown, nothing inline, in no frame, and no request goes elsewhere.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin", "Permissions-Policy": "interest-cohort=()",
 }
-THEMES = ("light", "dark", "auto")
 YEAR = 365 * 86_400
-
-
-class Refused(Exception):  # noqa: N818 - house style: a refusal has a name of its own
-    """A page that cannot be shown, with its status and the sentence that says why and what to do."""
-
-    def __init__(self, status: int, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.status = status
-        self.text: dict[Language, str] = {"en": en, "zh": zh}
-
-
-@dataclass
-class View:
-    """What one request asks for: its language and theme, its snapshot, and the state that its address names."""
-
-    request: Request[Any, Any, Any]
-    snapshots: Snapshots
-    default: Language
-    params: dict[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.params = {name: value for name, value in self.request.query_params.items() if value}
-
-    @property
-    def lang(self) -> Language:
-        """The language asked for: the address, the cookie, the browser, the default."""
-        for asked in (self.params.get("lang"), self.request.cookies.get("lang")):
-            if asked in ("zh", "en"):
-                return "zh" if asked == "zh" else "en"
-        browser = [part.strip().lower()[:2] for part in self.request.headers.get("accept-language", "").split(",")]
-        found = next((part for part in browser if part in ("zh", "en")), self.default)
-        return "zh" if found == "zh" else "en"
-
-    @property
-    def theme(self) -> str:
-        """Light, dark, or as the device has it."""
-        asked = self.params.get("theme") or self.request.cookies.get("theme")
-        return asked if asked in THEMES else "auto"
-
-    def t(self, en: str, zh: str) -> str:
-        """A sentence in the page's language."""
-        return zh if self.lang == "zh" else en
-
-    @cached_property
-    def snapshot(self) -> Snapshot:
-        """The newest snapshot, the same for the whole page."""
-        return self.snapshots.current()
-
-    @cached_property
-    def as_of(self) -> int | None:
-        """The sequence of the address; null is the last one."""
-        text = self.params.get("as_of")
-        if text is None:
-            return None
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise Refused(400, f"as_of: expected a sequence, found {text[:40]!r}.", f"as_of：应为序号，实为{text[:40]!r}。")
-        return None if int(text) >= self.snapshot.sequence else int(text)
-
-    @cached_property
-    def readings(self) -> Readings:
-        """The readings of the address (`r.step=geometric`) put over those in force."""
-        known = {choice.name: choice.values for choice in self.snapshot.choices}
-        found = []
-        for name, value in sorted(self.params.items()):
-            if name.startswith("r."):
-                reading = name[2:]
-                if value not in known.get(reading, ()):
-                    expected = ", ".join(known.get(reading, known))
-                    raise Refused(400, f"{name[:40]}={value[:40]}: no such reading or value; expected one of {expected}.",
-                                  f"{name[:40]}={value[:40]}：没有这一读法或取值，应为{expected}之一。")
-                found.append((reading, value))
-        return tuple(found)
-
-    @cached_property
-    def state(self) -> State:
-        """The state of the address."""
-        return self.snapshot.state(self.as_of, self.readings)
-
-    def number(self, name: str) -> int:
-        """A page number of the address, 1 without it."""
-        text = self.params.get(name, "1")
-        return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 7 else 1
-
-    def link(self, path: str, /, **more: Any) -> str:
-        """The address of another page in the same state."""
-        kept = {name: value for name, value in self.params.items() if name == "as_of" or name.startswith("r.")}
-        return _address(path, kept, more)
-
-    def chosen(self) -> Readings:
-        """The readings of the address, none where they are refused."""
-        try:
-            return self.readings
-        except Refused:
-            return ()
-
-    def plain(self, path: str | None = None) -> str:
-        """The same page, or another, with no reading of the address."""
-        kept = {name: value for name, value in self.params.items() if name not in ("lang", "theme") and not name.startswith("r.")}
-        return _address(path or self.request.url.path, kept, {})
-
-    def here(self, /, **more: Any) -> str:
-        """The address of this page with something changed; a null takes it out."""
-        kept = {name: value for name, value in self.params.items() if name not in ("lang", "theme", "at")}
-        return _address(self.request.url.path, kept, more)
-
-
-def _address(path: str, kept: Mapping[str, str], more: Mapping[str, Any]) -> str:
-    query = {name: str(value) for name, value in {**kept, **more}.items() if value not in (None, "")}
-    return quote(path, safe="/") + (f"?{urlencode(query, quote_via=quote, safe='/:')}" if query else "")
 
 
 def environment() -> Environment:
@@ -171,7 +60,8 @@ def render(view: View, name: str, status: int = 200, **found: Any) -> Response[s
         shared = _shared(view)
     except NoSnapshot:
         shared = {"snapshot": None}
-    text = TEMPLATES.get_template(name).render(view=view, t=view.t, lang=view.lang, link=view.link, **shared, **found)
+    template = TEMPLATES.get_template(name)
+    text = template.render(view=view, t=view.t, lang=view.lang, link=view.link, **shared, **found)
     return _response(view, text, status)
 
 
@@ -185,7 +75,7 @@ def _response(view: View, text: str, status: int) -> Response[str]:
 
 
 def _shared(view: View) -> Row:
-    """What every page shows: the facts of the snapshot, the axis of the slider, the text's clauses where it is the shipped one."""
+    """What every page shows: the snapshot, the slider's axis, the clauses where the rulebook is the shipped one."""
     snapshot = view.snapshot
     kept = snapshot.kept
     if "cited" not in kept:
@@ -197,8 +87,8 @@ def _shared(view: View) -> Row:
     except Refused:
         around, as_of = pages.neighbours(snapshot, None), None
     return {
-        "snapshot": snapshot, "axis": pages.timeline(snapshot), "around": around, "cited": kept["cited"], "title": kept["title"],
-        "at": snapshot.sequence if as_of is None else as_of,
+        "snapshot": snapshot, "axis": pages.timeline(snapshot), "around": around, "cited": kept["cited"],
+        "title": kept["title"], "at": snapshot.sequence if as_of is None else as_of,
     }
 
 
@@ -215,9 +105,10 @@ def page(path: str, *, kept: bool = True) -> Callable[[Callable[[View], Any]], A
                 return render(view, "error.html", refused.status, message=refused.text[view.lang])
             except NoSnapshot as missing:
                 return render(view, "error.html", 503, message=view.t(
-                    f"There is no snapshot at {missing} yet. Run wuxing demo, or wuxing score FILE --snapshot OUT.duckdb and give"
-                    " OUT.duckdb to --snapshots; this page then shows it.",
-                    f"{missing}尚无快照。请运行wuxing demo，或用wuxing score FILE --snapshot OUT.duckdb生成后以--snapshots指定。",
+                    f"There is no snapshot at {missing} yet. Run wuxing demo, or wuxing score FILE"
+                    " --snapshot OUT.duckdb and give OUT.duckdb to --snapshots; this page then shows it.",
+                    f"{missing}尚无快照。请运行wuxing demo，或用wuxing score FILE --snapshot OUT.duckdb生成，"
+                    "再以--snapshots指定。",
                 ))
         handle.__name__ = function.__name__
         handle.__doc__ = function.__doc__
@@ -239,9 +130,11 @@ def _jump(view: View) -> Redirect:
     """To the state at the end of a day, or at an instant."""
     found = pages.sequence_at(view.snapshot, view.params["at"])
     if found is None:
-        text = view.params["at"][:40]
-        raise Refused(400, f"at: expected a date like 2013-05-06 or an RFC 3339 time, found {text!r}.",
-                      f"at：应为2013-05-06这样的日期或RFC 3339时间，实为{text!r}。")
+        text = repr(view.params["at"][:40])
+        raise Refused(
+            400, f"at: expected a date like 2013-05-06 or an RFC 3339 time, found {text}.",
+            f"at：应为2013-05-06这样的日期或RFC 3339时间，实为{text}。",
+        )
     return Redirect(view.here(as_of=found), status_code=303)
 
 
@@ -249,7 +142,8 @@ def _shown(view: View) -> pages.Shown:
     sort = view.params.get("sort", "place")
     return pages.Shown(
         category=view.params.get("category"), group=view.params.get("group"), text=view.params.get("q", "")[:100],
-        sort=sort if sort in pages.SORTS else "place", turned=view.params.get("turned") == "1", page=view.number("page"),
+        sort=sort if sort in pages.SORTS else "place", turned=view.params.get("turned") == "1",
+        page=view.number("page"),
     )
 
 
@@ -276,11 +170,10 @@ def unit(view: View) -> Response[str]:
 @page("/audit")
 def audit(view: View) -> Response[str]:
     """The audit trail: every event and what became of it."""
-    names = ("office", "item", "unit", "disposition", "type")
-    asked = pages.Asked(
-        **{name: view.params.get(name, "")[:200] for name in names}, text=view.params.get("text", "")[:200], page=view.number("page"),
-    )
-    return render(view, "audit.html", asked=asked, found=pages.audit(view.state, asked), by=pages.filters(view.state, view.lang))
+    names = ("office", "item", "unit", "disposition", "type", "text")
+    asked = pages.Asked(**{name: view.params.get(name, "")[:200] for name in names}, page=view.number("page"))
+    found, by = pages.audit(view.state, asked), pages.filters(view.state, view.lang)
+    return render(view, "audit.html", asked=asked, found=found, by=by)
 
 
 @page("/event/{seq:int}")
@@ -303,7 +196,8 @@ def readings(view: View) -> Response[str]:
     """Which units depend on which reading."""
     found = pages.dependence(view.snapshot, view.as_of)
     force = view.snapshot.state(view.as_of).rows("SELECT name, value, adopted_by FROM reading_in_force")
-    return render(view, "readings.html", choices=view.snapshot.choices, found=found, force={row["name"]: row for row in force})
+    in_force = {row["name"]: row for row in force}
+    return render(view, "readings.html", choices=view.snapshot.choices, found=found, force=in_force)
 
 
 @page("/what-if")
@@ -311,9 +205,11 @@ def what_if(view: View) -> Response[str]:
     """The form of all readings, and what moves under those chosen."""
     base = view.snapshot.state(view.as_of)
     force = {row["name"]: row["value"] for row in base.rows("SELECT name, value FROM reading_in_force")}
-    awards = {row["award"]: row["name"] for row in base.rows(f"SELECT award, name_{view.lang} AS name FROM rulebook_award")}
-    moved = pages.moves(base, view.state) if view.readings else []
-    return render(view, "whatif.html", choices=view.snapshot.choices, force=force, moved=moved, chosen=dict(view.readings), awards=awards)
+    awards = {row["award"]: row["name"] for row in base.rows(pages.query("awards", view.lang))}
+    return render(
+        view, "whatif.html", choices=view.snapshot.choices, force=force, chosen=dict(view.readings), awards=awards,
+        moved=pages.moves(base, view.state) if view.readings else [],
+    )
 
 
 @page("/proof")
@@ -338,7 +234,10 @@ def ask(view: View) -> Response[str]:
             answer = sql.ask(view.snapshot.path, text, as_of=view.as_of, readings=dict(view.readings))
         except sql.SqlRefused as error:
             refused = error.text[view.lang]
-    return render(view, "sql.html", 400 if refused else 200, text=text, answer=answer, refused=refused, ready=sql.queries(), limit=sql.ROWS_MAX, cut=sql.CELL_MAX)
+    return render(
+        view, "sql.html", 400 if refused else 200, text=text, answer=answer, refused=refused, ready=sql.queries(),
+        limit=sql.ROWS_MAX, cut=sql.CELL_MAX,
+    )
 
 
 @page("/regulation")
@@ -370,7 +269,10 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status >= 500:
         structlog.get_logger(service="console").error("page.failed", path=request.url.path, exc_info=error)
-        message = view.t("Something went wrong here; it has been logged. The other pages still work.", "此处出错，已记入日志；其他页面不受影响。")
+        message = view.t(
+            "Something went wrong here; it has been logged. The other pages still work.",
+            "此处出错，已记入日志；其他页面不受影响。",
+        )
     else:
         message = view.t("There is no such page.", "没有这一页面。")
     return render(view, "error.html", status, message=message)
@@ -379,25 +281,32 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
 def create_app(snapshots: Path, lang: Language = "en") -> Litestar:
     """The console as an ASGI application over a folder of snapshots, or one snapshot file."""
     held = Snapshots(snapshots)
-    static = create_static_files_router(path="/static", directories=[HERE / "static"], include_in_schema=False, cache_control=None)
+    static = create_static_files_router(
+        path="/static", directories=[HERE / "static"], include_in_schema=False, cache_control=None
+    )
+    found = [board, unit, audit, event, progress, readings, what_if, proof, ask, regulation, download, healthz, static]
     app = Litestar(
-        [board, unit, audit, event, progress, readings, what_if, proof, ask, regulation, download, healthz, static],
-        openapi_config=None, logging_config=None, exception_handlers={Exception: _failed, HTTPException: _failed}, after_request=_headed,
-        on_shutdown=[held.stop],
+        found, openapi_config=None, logging_config=None, before_send=[_headed], on_shutdown=[held.stop],
+        exception_handlers={Exception: _failed, HTTPException: _failed},
     )
     app.state.snapshots = held
     app.state.lang = lang
     return app
 
 
-async def _headed(response: Response[Any]) -> Response[Any]:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+async def _headed(message: Message, _scope: Scope) -> None:
+    """Put the headers on whatever is sent, errors too."""
+    if message["type"] == "http.response.start":
+        ours = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+        message["headers"] = [*message["headers"], *ours]
 
 
 def console(
-    *, host: str = "127.0.0.1", port: int = 8080, snapshots: Path | None = None, lang: Literal["zh", "en"] | None = None
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    snapshots: Path | None = None,
+    lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """Serve the pages over published snapshots, read-only; a new snapshot appears by itself.
 
@@ -418,5 +327,6 @@ def console(
     chosen = log.configure(read, "console")
     place = snapshots or read.snapshots
     chosen.info("console.started", url=f"http://{host}:{port}/", snapshots=str(place))
-    uvicorn.run(create_app(place, settings.language(lang)), host=host, port=port, log_level="warning", server_header=False)
+    app = create_app(place, settings.language(lang))
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
     return 0

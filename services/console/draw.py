@@ -9,7 +9,7 @@ WIDE = 1000
 
 
 def waterfall(items: list[Row]) -> tuple[list[Row], Decimal]:
-    """Each item's bar from the final before its loss to the one after it, in thousandths of the axis, and where the axis begins.
+    """Each item's bar from the final before its loss to the one after it, and where the axis begins.
 
     The axis ends at the base (all points kept) and begins a little below the final, so that small losses are seen.
     """
@@ -20,14 +20,10 @@ def waterfall(items: list[Row]) -> tuple[list[Row], Decimal]:
     bars, left = [], base
     for item in items:
         after = left - (item["weighted_base"] - item["weighted"])
-        bars.append(item | {"before": left, "after": after, "x": _at(after, start, span), "width": _at(left, start, span) - _at(after, start, span)})
+        x = _at(after, start, span)
+        bars.append(item | {"before": left, "after": after, "x": x, "width": _at(left, start, span) - x})
         left = after
     return bars, start
-
-
-def at(value: Decimal, start: Decimal, end: Decimal) -> int:
-    """Where a value lies on an axis of a thousand."""
-    return _at(value, start, (end - start) or Decimal(1))
 
 
 def _at(value: Decimal, start: Decimal, span: Decimal) -> int:
@@ -35,7 +31,7 @@ def _at(value: Decimal, start: Decimal, span: Decimal) -> int:
 
 
 def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
-    """Finals of a category as stacks of dots over an axis, with the lines (达标线, 获奖线) that matter; null without units."""
+    """Finals of a category as stacks of dots over an axis, with its lines (达标线, 获奖线); null without units."""
     finals = list(units)
     if not finals:
         return None
@@ -46,7 +42,7 @@ def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
     columns, size = 125, WIDE // 125
     stacks: dict[int, list[Row]] = {}
     for unit in finals:
-        stacks.setdefault(min(at(unit["final"], low, high) * columns // WIDE, columns - 1), []).append(unit)
+        stacks.setdefault(min(_at(unit["final"], low, high - low) * columns // WIDE, columns - 1), []).append(unit)
     tallest = max(map(len, stacks.values()))
     step = min(9, max(1, 90 // tallest))
     floor = tallest * step + 16
@@ -58,8 +54,8 @@ def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
     every = max(1, len(ticks) // 12)
     return {
         "floor": floor, "dots": dots if len(finals) <= 600 else _merged(dots), "low": low, "high": high,
-        "ticks": [{"x": at(tick, low, high), "text": f"{tick:f}"} for tick in ticks[::every]],
-        "lines": [line | {"x": at(line["value"], low, high)} for line in lines],
+        "ticks": [{"x": _at(tick, low, high - low), "text": f"{tick:f}"} for tick in ticks[::every]],
+        "lines": [line | {"x": _at(line["value"], low, high - low)} for line in lines],
     }
 
 
@@ -71,3 +67,17 @@ def _merged(dots: list[Row]) -> list[Row]:
         one = merged.setdefault(key, dot | {"top": dot["y"], "bottom": dot["y"] + dot["height"]})
         one["top"], one["bottom"] = min(one["top"], dot["y"]), max(one["bottom"], dot["y"] + dot["height"])
     return [one | {"y": one["top"], "height": one["bottom"] - one["top"]} for one in merged.values()]
+
+
+def axis(bins: list[Row], stages: list[Row], last: int) -> Row:
+    """The slider's axis: a bar for each part of the ledger, months where they begin, stages where they were reached."""
+    months: list[Row] = []
+    for one in bins:
+        x = one["bin"] * WIDE // 60
+        if not months or (one["month"] > months[-1]["text"] and x - months[-1]["x"] >= 60):
+            months.append({"x": x, "text": one["month"]})
+    most = max((one["deductions"] for one in bins), default=0) or 1
+    return {
+        "bars": [{"x": one["bin"] * WIDE // 60, "height": one["deductions"] * 20 // most} for one in bins],
+        "months": months, "stages": [one | {"x": one["seq"] * WIDE // last} for one in stages],
+    }

@@ -1,10 +1,11 @@
-"""What each page shows, read from the views of a state: no number is made here."""
+"""What each page shows, read from the views of a state by the queries of pages.sql: no number is made here."""
 
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import msgspec
 
@@ -15,20 +16,24 @@ from services.console.sql import queries
 from services.console.states import Row, Snapshot, State
 
 BOARD_ROWS, AUDIT_ROWS = 120, 50
-#: Columns a board can be sorted by, each with the order it begins with.
+#: Columns a board can be sorted by, each with the order it begins with and the other way round.
 SORTS = {
-    "place": "place, unit", "unit": "unit", "unit_group": "unit_group, place, unit", "daily": "daily DESC, unit",
-    "year_end": "year_end DESC, unit", "final": "final DESC, unit",
+    "place": ("place, unit", "place DESC, unit"), "unit": ("unit", "unit DESC"),
+    "unit_group": ("unit_group, place, unit", "unit_group DESC, place, unit"),
+    "daily": ("daily DESC, unit", "daily, unit"), "year_end": ("year_end DESC, unit", "year_end, unit"),
+    "final": ("final DESC, unit", "final, unit"),
 }
-TRAIL = """
-SELECT t.*, substr(e.time, 1, 10) AS day, e.recorded_at, e.rater, e.case_name, e.value, e.rater_group, e.component, e.reading,
-       e.reading_value, e.stage, e.outcome, e.award, e.node, coalesce(t.matter, e.matter) AS about, e.reason AS words
-FROM (SELECT seq, source, id, 'deduction.recorded.v1' AS type, unit, item, matter, ground, claimed, counted, balance_after,
-             disposition, why_zh, why_en, clause FROM audit_trail
-      UNION ALL
-      SELECT seq, source, id, type, unit, item, NULL, NULL, NULL, NULL, NULL, disposition, why_zh, why_en, clause FROM event_trail) t
-JOIN event e ON e.seq = t.seq
-"""
+DISPOSITIONS = ("counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void")
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@cache
+def query(name: str, lang: Language = "en") -> str:
+    """A query of pages.sql in a language."""
+    blocks = (Path(__file__).parent / "pages.sql").read_text(encoding="utf-8").split("-- :")[1:]
+    found = {head.split()[0]: text.strip() for head, _, text in (block.partition("\n") for block in blocks)}
+    text = found[name].replace("{lang}", lang).replace("{trail}", found["trail"])
+    return text.replace("{margin}", queries()["award_margin"].text)
 
 
 @dataclass(frozen=True)
@@ -44,122 +49,62 @@ class Shown:
 
 
 def assessment(state: State) -> Row:
-    """The stage of the year at the cut, and what stands in the way of final, counted by kind."""
-    if state.as_of is None and not state.readings:
-        found = state.one("SELECT value AS state FROM meta WHERE key = 'state'")
-    else:
-        found = state.one("SELECT state FROM assessment_state")
+    """The stage of the year at the cut."""
+    published = state.as_of is None and not state.readings
+    stored = "SELECT value AS state FROM meta WHERE key = 'state'"
+    found = state.one(stored if published else "FROM assessment_state")
     assert found is not None
     return found
 
 
 def board(state: State, lang: Language, shown: Shown) -> list[Row]:
     """The categories, each with its units in order, its lines and its distribution."""
-    awards = state.rows(f"SELECT award, ordinal, name_{lang} AS name FROM rulebook_award ORDER BY ordinal")
-    categories = state.rows(f"SELECT category, name_{lang} AS name, pass_mark FROM rulebook_category ORDER BY ordinal")
-    return [
-        _category(state, one, awards, shown) for one in categories if shown.category in (None, one["category"])
-    ]
+    names = {award["award"]: award["name"] for award in state.rows(query("awards", lang))}
+    categories = state.rows(query("categories", lang))
+    return [_category(state, one, names, shown) for one in categories if shown.category in (None, one["category"])]
 
 
-def _category(state: State, category: Row, awards: list[Row], shown: Shown) -> Row:
-    code, passes = category["category"], category["pass_mark"] is not None
-    order = SORTS[shown.sort]
-    if shown.turned:
-        first, _, rest = order.partition(",")
-        way = "ASC" if "DESC" in first else "DESC"
-        order = f"{first.removesuffix(' DESC')} {way}" + (f",{rest}" if rest else "")
-    where, values = "u.category = ?", [code]
-    if shown.group:
-        where, values = where + " AND u.unit_group = ?", [*values, shown.group]
-    if shown.text:
-        where, values = where + " AND (contains(lower(u.unit), lower(?)) OR contains(lower(u.name), lower(?)))", [*values, shown.text, shown.text]
-    margin = queries()["award_margin"].text
-    rows = state.rows(
-        f"WITH margin AS ({margin}) SELECT u.*, m.margin, m.margin_daily, m.award AS cut FROM unit_result u"
-        " LEFT JOIN margin m ON m.unit = u.unit AND CASE WHEN u.award IS NULL THEN m.ordinal = (SELECT max(ordinal) FROM"
-        f" rulebook_award) ELSE m.award = u.award END WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
-        [*values, BOARD_ROWS, (shown.page - 1) * BOARD_ROWS],
-    )
-    every = state.rows("SELECT unit, name, final, award, flags FROM unit_result WHERE category = ? ORDER BY final", [code])
-    counted = state.one(f"SELECT count(*) AS units FROM unit_result u WHERE {where}", values) or {}
-    given = state.rows(
-        "SELECT a.*, (SELECT min(final) FROM unit_result u WHERE list_contains(a.units, u.unit)"
-        " OR list_contains(a.undecided, u.unit)) AS value FROM award_result a WHERE list_contains(string_split(scope, '+'), ?)"
-        " ORDER BY ordinal", [code],
-    )
-    names = {award["award"]: award["name"] for award in awards}
-    lines = [{"value": category["pass_mark"], "kind": "pass", "name": ""}] if passes else []
-    lines += [{"value": one["value"], "kind": one["award"], "name": names[one["award"]]} for one in given if one["value"] is not None]
-    summary = state.one(
-        "SELECT count(*) AS units, count(*) FILTER (passed) AS passed, count(*) FILTER (state = 'provisional') AS provisional,"
-        " max(final) AS highest, quantile_disc(final, 0.5) AS middle, min(final) AS lowest FROM unit_result WHERE category = ?", [code],
-    )
+def _category(state: State, category: Row, names: dict[str, str], shown: Shown) -> Row:
+    code, mark = [category["category"]], category["pass_mark"]
+    asked = {"category": code[0], "group": shown.group, "text": shown.text}
+    order, start = SORTS[shown.sort][shown.turned], (shown.page - 1) * BOARD_ROWS
+    rows = state.rows(f"{query('board')} ORDER BY {order} LIMIT {BOARD_ROWS:d} OFFSET {start:d}", asked)
+    units = state.rows(query("board_count"), asked)[0]["units"]
+    given = state.rows(query("category_awards"), code)
+    lines = [{"value": mark, "kind": "pass", "name": ""}] if mark is not None else []
+    cuts = [award for award in given if award["value"] is not None]
+    lines += [{"value": cut["value"], "kind": "award", "name": names[cut["award"]]} for cut in cuts]
     return category | {
-        "rows": rows, "units": counted["units"], "pages": -(-counted["units"] // BOARD_ROWS), "awards": given, "names": names,
-        "passes": passes, "strip": draw.strip(every, lines), "summary": summary,
-        "groups": [row["unit_group"] for row in state.rows("SELECT DISTINCT unit_group FROM roster WHERE category = ? ORDER BY 1", [code])],
+        "rows": rows, "units": units, "pages": -(-units // BOARD_ROWS), "awards": given, "names": names,
+        "passes": mark is not None, "strip": draw.strip(state.rows(query("finals"), code), lines),
+        "summary": state.one(query("summary"), code),
+        "groups": [row["unit_group"] for row in state.rows(query("groups"), code)],
     }
 
 
 def unit(state: State, code: str, lang: Language) -> Row | None:
-    """The statement (对账单) of a unit: every item with its lines, from the base to the final."""
-    head = state.whole().one(
-        f"SELECT u.*, c.name_{lang} AS category_name, c.pass_mark, (SELECT count(*) FROM unit_result o WHERE o.category = u.category) AS units,"
-        f" t.daily_coefficient, t.year_end_coefficient, a.name_{lang} AS award_name FROM unit_result u"
-        " JOIN rulebook_category c ON c.category = u.category CROSS JOIN rulebook_total t"
-        " LEFT JOIN rulebook_award a ON a.award = u.award WHERE u.unit = ?", [code],
-    )
+    """The statement (对账单) of a unit: every item with its lines, from the base to the final; null for no unit."""
+    head = state.whole().one(query("unit", lang), [code])
     if head is None:
         return None
-    items = state.rows(
-        f"SELECT p.*, i.name_{lang} AS name, i.words, v.value_max, b.name_{lang} AS part_name, b.points AS part_points,"
-        " w.coefficient, (p.points_base * w.coefficient)::DECIMAL(18,8) AS weighted_base,"
-        " (coalesce(p.points, 0) * w.coefficient)::DECIMAL(18,8) AS weighted, p.points_base - coalesce(p.points, 0) AS lost"
-        " FROM item_points p JOIN rulebook_item i ON i.item = p.item JOIN rulebook_part b ON b.part = p.part"
-        " LEFT JOIN rulebook_range v ON v.item = p.item"
-        " CROSS JOIN LATERAL (SELECT CASE WHEN p.year_end THEN t.year_end_coefficient ELSE t.daily_coefficient END AS coefficient"
-        " FROM rulebook_total t) w WHERE p.unit = ? ORDER BY p.ordinal", [code],
-    )
-    bars, start = draw.waterfall(items)
-    margins = state.rows(
-        f"WITH margin AS ({queries()['award_margin'].text}) SELECT m.*, a.name_{lang} AS name FROM margin m"
-        " JOIN rulebook_award a ON a.award = m.award WHERE m.unit = ? ORDER BY m.ordinal", [code],
-    )
+    bars, start = draw.waterfall(state.rows(query("items", lang), [code]))
     return head | {
-        "items": _lines(state, code, bars, lang), "axis_start": start, "margins": margins,
-        "base": sum((item["weighted_base"] for item in items), Decimal(0)),
-        "appeals": state.rows(
-            "SELECT a.seq, substr(e.time, 1, 10) AS day, a.statement, a.target, a.open, a.outcome, a.decided_by, d.reason AS decision"
-            " FROM appeal a JOIN event e ON e.seq = a.seq LEFT JOIN event d ON d.seq = a.decided_by WHERE a.unit = ? ORDER BY a.seq", [code],
-        ),
+        "items": _lines(state, code, bars, lang), "axis_start": start, "base": bars[0]["before"],
+        "margins": state.rows(query("margins", lang), [code]), "appeals": state.rows(query("appeals"), [code]),
     }
 
 
 def _lines(state: State, code: str, items: list[Row], lang: Language) -> list[Row]:
     """Each item with what it is made of: deductions with running balance, ratings that count, place among the units."""
-    deductions = _by_item(state.rows(
-        f"SELECT d.*, substr(e.time, 1, 10) AS day, g.name_{lang} AS ground_name, g.words AS ground_words, n.name_{lang} AS node_name"
-        " FROM audit_trail d JOIN event e ON e.seq = d.seq JOIN rulebook_ground g ON g.item = d.item AND g.ground = d.ground"
-        " LEFT JOIN rulebook_node n ON n.item = d.item AND n.node = d.node WHERE d.unit = ? ORDER BY d.seq", [code],
-    ))
-    ratings = _by_item(state.rows(
-        f"SELECT r.seq, r.item, r.value, e.rater, coalesce(g.name_{lang}, r.case_name, '') AS panel, c.name_{lang} AS component_name,"
-        " c.points AS component_points, substr(e.time, 1, 10) AS day FROM rating_in_force r JOIN event e ON e.seq = r.seq"
-        " LEFT JOIN rulebook_group g ON g.item = r.item AND g.rater_group = r.rater_group"
-        " LEFT JOIN rulebook_component c ON c.item = r.item AND c.component = r.component"
-        " WHERE r.unit = ? ORDER BY g.ordinal, r.case_name, r.seq", [code],
-    ))
-    places = _by_item(state.rows(
-        f"SELECT p.*, b.name_{lang} AS band_name FROM (SELECT item, place, units, band FROM band_points WHERE unit = $1"
-        " UNION ALL SELECT item, place, units, NULL FROM step_points WHERE unit = $1"
-        " UNION ALL SELECT item, place, units, NULL FROM ranked_points WHERE unit = $1) p"
-        " LEFT JOIN rulebook_band b ON b.item = p.item AND b.band = p.band", [code],
-    ))
-    rules = _by_item(state.rows("SELECT item, rule, value FROM rule_in_force ORDER BY rule"))
+    deductions = _by_item(state.rows(query("deductions", lang), [code]))
+    ratings = _by_item(state.rows(query("ratings", lang), [code]))
+    places = _by_item(state.rows(query("places", lang), [code]))
+    rules = _by_item(state.rows(query("rules")))
     return [
-        item | {"rules": rules.get(item["item"], []), "deductions": deductions.get(item["item"], []), "panels": _panels(ratings.get(item["item"], [])),
-                "place": next(iter(places.get(item["item"], [])), None)}
+        item | {
+            "rules": rules.get(item["item"], []), "deductions": deductions.get(item["item"], []),
+            "panels": _panels(ratings.get(item["item"], [])), "place": next(iter(places.get(item["item"], [])), None),
+        }
         for item in items
     ]
 
@@ -196,48 +141,36 @@ class Asked:
 
 def audit(state: State, asked: Asked) -> Row:
     """One page of the audit trail, newest first, and how many events there are."""
-    where, values = ["true"], []
-    if asked.office:
-        where.append("source = ?")
-        values.append(asked.office)
-    for name in ("item", "unit", "disposition", "type"):
-        if getattr(asked, name):
-            where.append(f"{name} = ?")
-            values.append(getattr(asked, name))
+    columns = {"office": "source", "item": "item", "unit": "unit", "disposition": "disposition", "type": "type"}
+    chosen = {column: getattr(asked, name) for name, column in columns.items() if getattr(asked, name)}
+    where = " AND ".join(["true", *(f"{column} = ?" for column in chosen)])
     if asked.text:
-        where.append("contains(lower(concat_ws(' ', seq, id, unit, about, words, rater, case_name, why_zh, why_en)), lower(?))")
-        values.append(asked.text)
-    rule = " AND ".join(where)
-    number = state.one(f"SELECT count(*) AS events FROM ({TRAIL}) WHERE {rule}", values) or {}
-    rows = state.rows(
-        f"SELECT * FROM ({TRAIL}) WHERE {rule} ORDER BY seq DESC LIMIT ? OFFSET ?",
-        [*values, AUDIT_ROWS, (asked.page - 1) * AUDIT_ROWS],
-    )
-    return {"rows": rows, "events": number["events"], "pages": -(-number["events"] // AUDIT_ROWS)}
+        words = "seq, id, unit, about, words, rater, case_name, why_zh, why_en"
+        where += f" AND contains(lower(concat_ws(' ', {words})), lower(?))"
+    values, trail = [*chosen.values(), *([asked.text] if asked.text else [])], query("trail")
+    events = state.rows(f"SELECT count(*) AS events FROM ({trail}) WHERE {where}", values)[0]["events"]
+    page = f"ORDER BY seq DESC LIMIT {AUDIT_ROWS:d} OFFSET {(asked.page - 1) * AUDIT_ROWS:d}"
+    rows = state.rows(f"FROM ({trail}) WHERE {where} {page}", values)
+    return {"rows": rows, "events": events, "pages": -(-events // AUDIT_ROWS)}
 
 
 def filters(state: State, lang: Language) -> Row:
     """What the audit trail can be filtered by."""
     return {
-        "offices": state.rows(f"SELECT '/offices/' || office AS source, name_{lang} AS name FROM office"),
-        "items": state.rows(f"SELECT item, name_{lang} AS name FROM rulebook_item ORDER BY ordinal"),
-        "dispositions": ["counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void"],
+        "offices": state.rows(query("offices", lang)), "items": state.rows(query("item_names", lang)),
+        "dispositions": list(DISPOSITIONS),
         "types": [row["type"] for row in state.rows("SELECT DISTINCT type FROM event ORDER BY type")],
     }
 
 
 def event(state: State, seq: int) -> Row | None:
-    """One event: as it was sent, what became of it, and the events that refer to it; null when it isn't there at the cut."""
-    sent = state.one("SELECT seq, source, id, type, unit, time, recorded_at, raw, admission, refers_to FROM event WHERE seq = ?", [seq])
+    """One event: as it was sent, what became of it, and what refers to it; null when it isn't there at the cut."""
+    sent = state.one(query("event"), [seq])
     if sent is None or (state.as_of is not None and seq > state.as_of):
         return None
-    found = state.one(f"SELECT * FROM ({TRAIL}) WHERE seq = ?", [seq]) or {"disposition": "conflict", "why_zh": "", "why_en": "", "clause": None}
-    raw = sent["raw"] or b""
-    return found | sent | {
-        "json": _pretty(raw),
-        "referring": state.rows(f"SELECT seq, type, disposition, why_zh, why_en FROM ({TRAIL}) WHERE seq IN"
-                                " (SELECT seq FROM event WHERE refers_to = ?) ORDER BY seq", [seq]),
-    }
+    conflict: Row = {"disposition": "conflict", "why_zh": "", "why_en": "", "clause": None}
+    became = state.one(f"FROM ({query('trail')}) WHERE seq = ?", [seq]) or conflict
+    return became | sent | {"json": _pretty(sent["raw"] or b""), "referring": state.rows(query("referring"), [seq])}
 
 
 def _pretty(raw: bytes) -> str:
@@ -250,46 +183,32 @@ def _pretty(raw: bytes) -> str:
 def progress(state: State) -> Row:
     """Office by office what is closed, open or late; obstacles; appeals with their deadlines; refusals."""
     state.whole()
-    days = {row["name"]: int(row["value"]) for row in state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")}
-    appeals = state.rows(
-        "SELECT a.seq, a.unit, a.target, a.statement, a.occurred[1:10] AS day,"
-        " (try_cast(a.occurred[1:10] AS DATE) + ?::INTEGER)::VARCHAR AS due,"
-        " try_cast(a.occurred[1:10] AS DATE) + ?::INTEGER < (SELECT max(try_cast(occurred[1:10] AS DATE)) FROM ledger_event) AS late"
-        " FROM appeal a WHERE a.open ORDER BY a.seq", [days.get("decision_days", 0)] * 2,
-    )
+    parameters = state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")
+    days = {row["name"]: int(row["value"]) for row in parameters}
+    refused = f"FROM ({queries()['refusals'].text}) WHERE line <= {2**62 if state.as_of is None else state.as_of:d}"
     return {
-        "parts": state.rows(queries()["office_progress"].text),
+        "parts": state.rows(queries()["office_progress"].text), "days": days,
         "obstacles": state.rows("SELECT kind, count(*) AS number FROM obstacle GROUP BY kind ORDER BY kind"),
-        "obstacle_rows": state.rows(queries()["obstacles"].text), "appeals": appeals, "days": days,
-        "refusals": state.rows(f"FROM ({queries()['refusals'].text}) WHERE line <= ? ORDER BY line DESC LIMIT 100", [_upto(state)]),
-        "reasons": state.rows(f"SELECT reason, count(*) AS number FROM ({queries()['refusals'].text}) WHERE line <= ?"
-                              " GROUP BY reason ORDER BY number DESC, reason", [_upto(state)]),
-        "totals": state.rows("SELECT type, count(*) AS events FROM ledger_event GROUP BY type ORDER BY events DESC"),
-        "stages": state.rows("SELECT stage, seq, substr(time, 1, 10) AS day FROM year_event WHERE type = 'stage.reached.v1' ORDER BY seq"),
+        "obstacle_rows": state.rows(queries()["obstacles"].text),
+        "appeals": state.rows(query("open_appeals"), [days.get("decision_days", 0)]),
+        "refusals": state.rows(f"{refused} ORDER BY line DESC LIMIT 100"),
+        "reasons": state.rows(f"SELECT reason, count(*) AS number {refused} GROUP BY reason ORDER BY 2 DESC, 1"),
+        "totals": state.rows(query("totals")), "stages": state.rows(query("stages")),
     }
 
 
-def _upto(state: State) -> int:
-    return 2**62 if state.as_of is None else state.as_of
-
-
 def moves(before: State, after: State) -> list[Row]:
-    """Units whose final, place, pass or award differ between two states, those that move most first."""
-    fields = "unit, name, category, final, place, passed, award, list_contains([x[1:9] FOR x IN flags], 'undecided') AS undecided"
-    old = {row["unit"]: row for row in before.rows(f"SELECT {fields} FROM unit_result")}
-    found = []
-    for new in after.rows(f"SELECT {fields} FROM unit_result"):
-        was = old[new["unit"]]
-        if new != was:
-            found.append({
-                "unit": new["unit"], "name": new["name"], "category": new["category"], "was": was, "now": new,
-                "moved": was["place"] - new["place"], "changed": _outcome(was) != _outcome(new),
-            })
-    return sorted(found, key=lambda row: (not row["changed"], -abs(row["moved"]), row["category"], row["now"]["place"], row["unit"]))
-
-
-def _outcome(row: Row) -> tuple[Any, ...]:
-    return row["award"], row["passed"], row["undecided"]
+    """Units whose final, place, pass or award differ between two states, those whose award or place moves first."""
+    old = {row["unit"]: row for row in before.rows(query("outcome"))}
+    pairs = [(old[now["unit"]], now) for now in after.rows(query("outcome")) if old[now["unit"]] != now]
+    found = [
+        {"unit": now["unit"], "name": now["name"], "category": now["category"], "was": was, "now": now,
+         "moved": was["place"] - now["place"],
+         "changed": any(was[key] != now[key] for key in ("award", "passed", "undecided"))}
+        for was, now in pairs
+    ]
+    found.sort(key=lambda row: (row["category"], row["now"]["place"], row["unit"]))
+    return sorted(found, key=lambda row: (not row["changed"], -abs(row["moved"])))
 
 
 class Dependence:
@@ -298,7 +217,9 @@ class Dependence:
     def __init__(self, snapshot: Snapshot, as_of: int | None) -> None:
         self.base = snapshot.state(as_of)
         force = {row["name"]: row["value"] for row in self.base.rows("SELECT name, value FROM reading_in_force")}
-        self.tries = [(one.name, value) for one in snapshot.choices for value in one.values if value != force.get(one.name)]
+        self.tries = [
+            (one.name, value) for one in snapshot.choices for value in one.values if value != force.get(one.name)
+        ]
         self.found: dict[tuple[str, str], list[Row]] = {}
         self.ended = False
         snapshot.begin(lambda: self._run(snapshot, as_of))
@@ -325,50 +246,23 @@ def dependence(snapshot: Snapshot, as_of: int | None) -> Dependence:
 
 
 def timeline(snapshot: Snapshot) -> Row:
-    """The slider's axis: months where they begin, stages where they were reached, and how many events each part holds."""
+    """The slider's axis, made once a snapshot."""
     if "timeline" not in snapshot.kept:
         state, last = snapshot.state(), max(snapshot.sequence, 1)
-        bins = state.rows(
-            "SELECT least(seq * 60 // ?, 59) AS bin, quantile_disc(occurred[1:7], 0.5) AS month,"
-            " count(*) FILTER (type = 'deduction.recorded.v1') AS deductions, count(*) AS events FROM event GROUP BY bin ORDER BY bin", [last + 1],
-        )
-        months, seen = [], ""
-        for one in bins:
-            if one["month"] > seen:
-                months.append({"x": one["bin"] * draw.WIDE // 60, "text": one["month"]})
-                seen = one["month"]
-        most = max((one["deductions"] for one in bins), default=0) or 1
-        stages = state.rows("SELECT stage, seq FROM event WHERE type = 'stage.reached.v1' AND admission = 'admitted' ORDER BY seq")
-        snapshot.kept["timeline"] = {
-            "bars": [{"x": one["bin"] * draw.WIDE // 60, "height": one["deductions"] * 20 // most} for one in bins],
-            "months": [m for n, m in enumerate(months) if n == 0 or m["x"] - months[n - 1]["x"] >= 30],
-            "stages": [one | {"x": one["seq"] * draw.WIDE // last} for one in stages],
-        }
+        bins = state.rows(query("bins"), [last + 1])
+        snapshot.kept["timeline"] = draw.axis(bins, state.rows(query("stage_marks")), last)
     found: Row = snapshot.kept["timeline"]
     return found
 
 
 def neighbours(snapshot: Snapshot, as_of: int | None) -> Row:
     """The events before and after a cut, and the day of its last one."""
-    seq = snapshot.sequence if as_of is None else as_of
-    found = snapshot.state().one(
-        "SELECT max(seq) FILTER (seq < $1) AS before, min(seq) FILTER (seq > $1) AS after, max(seq) FILTER (seq <= $1) AS here FROM event", [seq]
-    ) or {}
-    day = snapshot.state().one("SELECT substr(time, 1, 10) AS day FROM event WHERE seq = ?", [found["here"]]) or {"day": ""}
-    return found | day
-
-
-DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+    return snapshot.state().rows(query("neighbours"), [snapshot.sequence if as_of is None else as_of])[0]
 
 
 def sequence_at(snapshot: Snapshot, text: str) -> int | None:
-    """The cut of a day (its end, Beijing time) or an instant: by recorded time, in a file by `time`; null when it is neither."""
+    """The cut of a day (its end, Beijing time) or of an instant; null when it is neither."""
     moment = instant(f"{text}T23:59:59+08:00" if DAY.fullmatch(text) else text)
     if moment is None:
         return None
-    found = snapshot.state().one(
-        "SELECT coalesce(bool_and(recorded_at IS NOT NULL), false) AS recorded, coalesce(max(seq) FILTER (recorded_at <= try_cast($1 AS TIMESTAMP)), 0) AS ledger,"
-        " coalesce(min(seq) FILTER (admission <> 'conflict' AND occurred > $1) - 1, $2) AS file FROM event", [moment, snapshot.sequence],
-    )
-    assert found is not None
-    return int(found["ledger"] if found["recorded"] else found["file"])
+    return int(snapshot.state().rows(query("cut_at"), [moment, snapshot.sequence])[0]["seq"])

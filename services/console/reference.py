@@ -34,7 +34,8 @@ TABLES = {
 }
 HEAD = """# SQL for operators
 
-A snapshot is one DuckDB file that holds the ledger, the rulebook, the rules as views, and the results. It is made for reading:
+A snapshot is one DuckDB file that holds the ledger, the rulebook, the rules as views, and the results. It is there to
+be read:
 
 ```
 wuxing sql "SELECT unit, place, final, award FROM unit_result ORDER BY final DESC LIMIT 5"
@@ -42,15 +43,16 @@ wuxing sql --ready award_margin --format csv
 duckdb -readonly data/snapshots/latest.duckdb
 ```
 
-`wuxing sql` and the SQL box of the console pass on SELECT, EXPLAIN and SET VARIABLE only, to an engine that is shut off from files,
-settings and extensions; the box stops after 10 seconds and 1,000 rows. Any other DuckDB client of 1.4 or later reads the file as well.
+`wuxing sql` and the SQL box of the console pass on SELECT, EXPLAIN and SET VARIABLE only, to an engine that is shut off
+from files, settings and extensions; the box stops after 10 seconds and 1,000 rows. Any other DuckDB client of 1.4 or
+later reads the file as well.
 
-- The `published_…` tables hold the results as published and answer at once. The views of the same content compute them again.
+- The `published_…` tables hold the results as published and answer at once. The views of the same content compute them.
 - `SET VARIABLE as_of = 3000` before a query: every view then sees the ledger up to that sequence.
 - `SET VARIABLE readings = MAP {'step': 'geometric'}`: every view then goes by that reading.
-- `SET VARIABLE scope = ['U001', 'U002']`: views of single units then look at those only; places and awards need all units.
-- `RESET VARIABLE as_of` takes it back. Points are DECIMAL and exact; `avg()` and `/` give DOUBLE, so use `half_up`, `micro` and
-  `points_of`, or print no more than 4 decimals.
+- `SET VARIABLE scope = ['U001', 'U002']`: views of single units then look at those only; places and awards need all.
+- `RESET VARIABLE as_of` takes it back. Points are DECIMAL and exact; `avg()` and `/` give DOUBLE, so use `half_up`,
+  `micro` and `points_of`, or print no more than 4 decimals.
 - The views in Chinese (`公示…`) print as a notice does, 4 decimals half-up.
 
 This page is generated: `python -m services.console.reference > docs/sql.md`.
@@ -68,7 +70,8 @@ def _lines() -> Iterator[str]:
     rules.create_views(con)
     con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
     yield HEAD
-    yield "## Ready queries\n\n`wuxing sql --ready NAME`, or the links beside the SQL box.\n\n| name | asks | 中文 |\n|---|---|---|"
+    yield "## Ready queries\n\n`wuxing sql --ready NAME`, or the links beside the SQL box.\n"
+    yield "| name | asks | 中文 |\n|---|---|---|"
     yield from (f"| `{one.name}` | {one.title['en']} | {one.title['zh']} |" for one in queries().values())
     yield "\n## Published results\n\n| table | the view that computes it again |\n|---|---|"
     yield from (f"| `{table}` | `{view}` |" for table, view in PUBLISHED.items())
@@ -83,7 +86,8 @@ def _lines() -> Iterator[str]:
     yield "## Macros\n"
     for one in rules.definitions():
         if one.kind == "MACRO":
-            yield f"- `{one.body.splitlines()[0].removeprefix('CREATE MACRO ').split(' AS')[0]}` {one.comment}".rstrip()
+            head = one.body.splitlines()[0].removeprefix("CREATE MACRO ").split(" AS")[0]
+            yield f"- `{head}` {one.comment}".rstrip()
 
 
 def _entry(name: str, text: str | None, columns: list[tuple[str, ...]]) -> Iterator[str]:

@@ -22,8 +22,9 @@ from services.ranker.snapshot import latest
 QUERIES = Path(__file__).parent / "queries"
 ROWS_MAX, SECONDS_MAX, CELL_MAX = 1_000, 10.0, 2_000
 #: The engine's own lock: nothing outside the snapshot can be read or written, and no setting can undo that.
-CONFIG = {
-    "autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "allow_community_extensions": "false",
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
     "python_enable_replacements": "false", "memory_limit": "512MB", "threads": "1", "temp_directory": "",
 }
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -140,7 +141,7 @@ def _locked(path: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def sql(
+def sql(  # noqa: PLR0913 - each is an option of the command
     query: str | None = None,
     *,
     ready: str | None = None,
@@ -180,7 +181,10 @@ def sql(
     path = snapshot or latest(settings.read().snapshots)
     if path is None or not path.is_file():
         where = path or settings.read().snapshots
-        raise Stop(Exit.FAILED, f"{where}: there is no snapshot; see wuxing score --snapshot", f"{where}：没有快照；可用wuxing score --snapshot生成")
+        raise Stop(
+            Exit.FAILED, f"{where}: there is no snapshot; see wuxing score --snapshot",
+            f"{where}：没有快照；可用wuxing score --snapshot生成",
+        )
     try:
         answer = ask(path, query if query is not None else known[str(ready)].text, rows=limit, seconds=600.0)
     except SqlRefused as refused:

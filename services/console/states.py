@@ -1,4 +1,4 @@
-"""What the pages read: the newest snapshot, and in it the state of any sequence under any readings, kept for a while."""
+"""What the pages read: the newest snapshot, and in it the state of any sequence under any readings."""
 
 import hashlib
 from collections import OrderedDict
@@ -18,9 +18,12 @@ from services import rules
 from services.ranker.snapshot import PUBLISHED, latest
 from services.year import stored
 
-#: States and pages kept of one snapshot, and snapshots kept open: pages already under way finish on the one they began with.
+#: Kept of one snapshot, and snapshots kept open: a page that is under way ends on the one it began with.
 STATES_KEPT, SNAPSHOTS_KEPT, PAGES_KEPT = 12, 2, 128
-CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "python_enable_replacements": "false"}
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
 Row = dict[str, Any]
 Readings = tuple[tuple[str, str], ...]
 
@@ -59,10 +62,10 @@ class State:
                 self._computed = True
         return self
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+    def rows(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """The rows of a query, by column."""
         with self._lock:
-            found = self._con.execute(sql, list(values))
+            found = self._con.execute(sql, values if isinstance(values, dict) else list(values))
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -81,7 +84,7 @@ class Snapshot:
     kept: dict[Any, Any] = field(default_factory=dict)
     _states: OrderedDict[tuple[int | None, Readings], State] = field(default_factory=OrderedDict)
     _pages: OrderedDict[Any, str] = field(default_factory=OrderedDict)
-    _workers: list[Thread] = field(default_factory=list)
+    workers: list[Thread] = field(default_factory=list)
     stopping: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
 
@@ -124,13 +127,13 @@ class Snapshot:
     def begin(self, work: Callable[[], None]) -> None:
         """Do something slow beside the pages; it looks at `stopping` between its steps."""
         thread = Thread(target=work, name="console-worker")
-        self._workers.append(thread)
+        self.workers.append(thread)
         thread.start()
 
     def stop(self) -> None:
         """End what goes on beside the pages."""
         self.stopping.set()
-        for thread in self._workers:
+        for thread in self.workers:
             thread.join()
 
     @cached_property
@@ -141,7 +144,7 @@ class Snapshot:
 
     @cached_property
     def rulebook(self) -> Rulebook | None:
-        """The rulebook the ledger opened with, or the shipped one, when it is the one that this snapshot is scored by."""
+        """The rulebook that the ledger opened with, or the shipped one: the one that this snapshot is scored by."""
         year = stored(self.con.cursor())
         books = [*([year.rulebook] if year else []), load_rulebook(SHIPPED / "rulebook.toml")]
         return next((book for book in books if book.id == self.meta["rulebook"]), None)

@@ -1,0 +1,129 @@
+"""What one request asks for: language, theme, and the state of the ledger that its address names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from litestar import Request
+
+from schemas.refusals import Language
+from services.console.states import Readings, Snapshot, Snapshots, State
+
+THEMES = ("light", "dark", "auto")
+#: Parts of an address that a cookie remembers, so that links do without them.
+CHOSEN = ("lang", "theme")
+
+
+class Refused(Exception):  # noqa: N818 - house style: a refusal has a name of its own
+    """A page that cannot be shown, with its status and the sentence that says why and what to do."""
+
+    def __init__(self, status: int, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.status = status
+        self.text: dict[Language, str] = {"en": en, "zh": zh}
+
+
+@dataclass
+class View:
+    """What one request asks for: its language and theme, its snapshot, and the state that its address names."""
+
+    request: Request[Any, Any, Any]
+    snapshots: Snapshots
+    default: Language
+    params: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.params = {name: value for name, value in self.request.query_params.items() if value}
+
+    @property
+    def lang(self) -> Language:
+        """The language asked for: the address, the cookie, the browser, the default."""
+        for asked in (self.params.get("lang"), self.request.cookies.get("lang")):
+            if asked in ("zh", "en"):
+                return "zh" if asked == "zh" else "en"
+        browser = [part.strip().lower()[:2] for part in self.request.headers.get("accept-language", "").split(",")]
+        found = next((part for part in browser if part in ("zh", "en")), self.default)
+        return "zh" if found == "zh" else "en"
+
+    @property
+    def theme(self) -> str:
+        """Light, dark, or as the device has it."""
+        asked = self.params.get("theme") or self.request.cookies.get("theme")
+        return asked if asked in THEMES else "auto"
+
+    def t(self, en: str, zh: str) -> str:
+        """A sentence in the page's language."""
+        return zh if self.lang == "zh" else en
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot, the same for the whole page."""
+        return self.snapshots.current()
+
+    @cached_property
+    def as_of(self) -> int | None:
+        """The sequence of the address; null is the last one."""
+        text = self.params.get("as_of")
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            shown = repr(text[:40])
+            raise Refused(400, f"as_of: expected a sequence, found {shown}.", f"as_of：应为序号，实为{shown}。")
+        return None if int(text) >= self.snapshot.sequence else int(text)
+
+    @cached_property
+    def readings(self) -> Readings:
+        """The readings of the address (`r.step=geometric`) put over those in force."""
+        known = {choice.name: choice.values for choice in self.snapshot.choices}
+        found = []
+        for name, value in sorted(self.params.items()):
+            if name.startswith("r."):
+                reading = name[2:]
+                if value not in known.get(reading, ()):
+                    expected = ", ".join(known.get(reading, known))
+                    asked = f"{name[:40]}={value[:40]}"
+                    raise Refused(
+                        400, f"{asked}: no such reading or value; expected one of {expected}.",
+                        f"{asked}：没有这一读法或取值，应为{expected}之一。",
+                    )
+                found.append((reading, value))
+        return tuple(found)
+
+    @cached_property
+    def state(self) -> State:
+        """The state of the address."""
+        return self.snapshot.state(self.as_of, self.readings)
+
+    def number(self, name: str) -> int:
+        """A page number of the address, 1 without it."""
+        text = self.params.get(name, "1")
+        return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+
+    def link(self, path: str, /, **more: Any) -> str:
+        """The address of another page in the same state."""
+        kept = {name: value for name, value in self.params.items() if name == "as_of" or name.startswith("r.")}
+        return _address(path, kept, more)
+
+    def chosen(self) -> Readings:
+        """The readings of the address, none where they are refused."""
+        try:
+            return self.readings
+        except Refused:
+            return ()
+
+    def plain(self, path: str | None = None) -> str:
+        """The same page, or another, with no reading of the address."""
+        kept = {name: value for name, value in self.params.items() if name not in CHOSEN and not name.startswith("r.")}
+        return _address(path or self.request.url.path, kept, {})
+
+    def here(self, /, **more: Any) -> str:
+        """The address of this page with something changed; a null takes it out."""
+        kept = {name: value for name, value in self.params.items() if name not in ("lang", "theme", "at")}
+        return _address(self.request.url.path, kept, more)
+
+
+def _address(path: str, kept: Mapping[str, str], more: Mapping[str, Any]) -> str:
+    query = {name: str(value) for name, value in {**kept, **more}.items() if value not in (None, "")}
+    return quote(path, safe="/") + (f"?{urlencode(query, quote_via=quote, safe='/:')}" if query else "")

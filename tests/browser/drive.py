@@ -1,0 +1,184 @@
+"""Drives the console in a real Chromium: no console error, no outside request, no axe violation of level A or AA, all by keyboard.
+
+Run it as `python -m tests.browser.drive`. It needs Chromium: on Debian `apt-get install chromium fonts-noto-cjk`, elsewhere
+any Chromium or Chrome named by WUXING_CHROMIUM. With `--shots FOLDER` it also writes a picture of each page.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from schemas import roster, rulebook
+from services.console.app import create_app
+from services.ranker import snapshot
+from services.scorer import file
+from services.synthetic import year
+from services.year import given
+
+HERE = Path(__file__).parent
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]
+PAGES = {
+    "board": "/", "past": "/?as_of=3000", "statement": "/unit/U001", "statement-supposed": "/unit/U055?r.award_tie=include", "audit": "/audit",
+    "audit-none": "/audit?text=nothing-like-it", "event": "/event/23", "progress": "/progress", "progress-past": "/progress?as_of=3000",
+    "readings": "/readings", "what-if": "/what-if?r.band_pool=category", "proof": "/proof", "sql": "/sql?ready=ranking",
+    "sql-refused": "/sql?query=LOAD+json", "regulation": "/regulation", "error": "/unit/U999",
+}
+WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
+ALWAYS = {"error", "sql-refused"}  # their own status is what the browser reports as an error
+
+
+def chromium() -> str:
+    """The Chromium to drive; without one the command fails and says how to get it."""
+    names = (os.environ.get("WUXING_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        sys.exit("No Chromium. Debian: apt-get install chromium fonts-noto-cjk; elsewhere set WUXING_CHROMIUM to its path.")
+    return found
+
+
+@contextmanager
+def console() -> Iterator[str]:
+    """The console over a synthetic year, on a port of its own."""
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as name:
+        folder = Path(name)
+        book = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
+        lines = year(book, [msgspec.to_builtins(unit) for unit in roster.shipped()], events=4900)
+        (folder / "year.jsonl").write_bytes(b"".join(line + b"\n" for _, line in lines))
+        folded = file.fold(folder / "year.jsonl", given("wenzhou-2013", None, None), target=folder / "draft.duckdb")
+        snapshot.complete(folded.con, folded.year, folded.lines)
+        folded.con.close()
+        snapshot.publish(folder / "draft.duckdb", folder / "snapshots", "year.duckdb")
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_app(folder / "snapshots"), log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def page(browser: Browser, lang: str, theme: str, width: str, complaints: list[str], *, scripts: bool = True) -> Iterator[Page]:
+    """A page whose console errors and outside requests are complaints."""
+    size = WIDTHS[width]
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light",
+        locale="zh-CN" if lang == "zh" else "en-GB", java_script_enabled=scripts, bypass_csp=False,
+    )
+    made = context.new_page()
+    made.on("console", lambda said: complaints.append(f"console: {said.text}") if said.type in ("error", "warning") else None)
+    made.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+    made.on("request", lambda request: None if request.url.startswith("http://127.0.0.1:") else complaints.append(f"outside: {request.url}"))
+    yield made
+    context.close()
+
+
+def look(made: Page, url: str) -> list[str]:
+    """What axe-core finds against WCAG 2.2 A and AA, and whether the page is wider than its window."""
+    made.goto(url)
+    made.evaluate((HERE / "axe.min.js").read_text(encoding="utf-8"))
+    found = made.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})")
+    faults = [
+        f"axe {one['id']} ({one['impact']}): {node['html'][:160]} {node['failureSummary'][:200]}"
+        for one in found["violations"] for node in one["nodes"][:2]
+    ]
+    if made.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        faults.append("wider than its window")
+    return faults
+
+
+def by_keyboard(browser: Browser, base: str, complaints: list[str]) -> list[str]:
+    """From the skip link to a unit, along the slider and through a filter with keys alone."""
+    faults = []
+
+    def expect(what: str, found: object, wanted: object) -> None:
+        if found != wanted:
+            faults.append(f"keyboard, {what}: expected {wanted!r}, found {found!r}")
+
+    with page(browser, "en", "light", "desktop", complaints) as made:
+        made.goto(base + "/")
+        made.keyboard.press("Tab")
+        expect("the first stop", made.evaluate("document.activeElement.className"), "skip")
+        made.keyboard.press("Enter")
+        expect("the skip link", made.evaluate("document.activeElement.id"), "main")
+        made.locator("#as_of").focus()
+        made.keyboard.press("ArrowLeft")
+        made.wait_for_url("**as_of=4899*")
+        made.wait_for_selector(".notice.past")
+        expect("the slider keeps the focus", made.evaluate("document.activeElement.id"), "as_of")
+        expect("the state", made.inner_text("#as_of_shown"), "4899")
+        made.go_back()
+        made.wait_for_selector(".notice.past", state="detached")
+        made.locator("thead a", has_text="Unit").first.focus()
+        made.keyboard.press("Enter")
+        made.wait_for_url("**sort=unit*")
+        expect("the sorted column", made.locator("th[aria-sort]").first.inner_text().strip()[:4], "Unit")
+        made.locator("tbody th a").first.focus()
+        outline = made.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        expect("the focus is seen", outline, "solid")
+        made.keyboard.press("Enter")
+        made.wait_for_url("**/unit/U001*")
+        made.goto(base + "/audit")
+        made.locator("#f-item").select_option("1.1")
+        made.wait_for_url("**item=1.1*")
+        made.locator("#f-text").fill("批示")
+        made.locator("#f-text").press("Enter")
+        made.wait_for_url("**text=*%E6%89%B9*")
+        made.goto(base + "/readings")
+        made.wait_for_selector("[role=status]", state="detached", timeout=120_000)
+    with page(browser, "zh", "light", "desktop", complaints, scripts=False) as made:
+        made.goto(base + "/what-if")
+        made.select_option("#r-award_tie", "include")
+        made.get_by_role("button", name="试算").click()
+        expect("without scripts", made.inner_text("#moved"), "2个单位变动")
+        made.locator("#at").fill("2013-09-01")
+        made.get_by_role("button", name="跳转").click()
+        made.wait_for_selector(".notice.past")
+    return faults
+
+
+def main() -> int:
+    """Visit every page in both languages, themes and widths; 1 when anything is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shots", type=Path)
+    shots = parser.parse_args().shots
+    faults: list[str] = []
+    with console() as base, sync_playwright() as play, tempfile.TemporaryDirectory() as home:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS, env={**os.environ, "HOME": home})
+        complaints: list[str] = []
+        faults += by_keyboard(browser, base, complaints)
+        for lang, theme, width in ((a, b, c) for a in ("zh", "en") for b in ("light", "dark") for c in WIDTHS):
+            with page(browser, lang, theme, width, complaints) as made:
+                for name, path in PAGES.items():
+                    found = look(made, base + path)
+                    said = [one for one in complaints if name not in ALWAYS or not one.startswith("console: Failed to load resource")]
+                    faults += [f"{name} {lang} {theme} {width}: {one}" for one in (*found, *said)]
+                    complaints.clear()
+                    if shots:
+                        shots.mkdir(parents=True, exist_ok=True)
+                        made.screenshot(path=shots / f"{name}-{lang}-{theme}-{width}.png", full_page=True)
+        browser.close()
+    print("\n".join(faults) or json.dumps({"pages": len(PAGES) * 8, "faults": 0}))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
