@@ -22,12 +22,16 @@ demo: $(READY)
 test: $(READY) lint
 	$(BIN)/python -m pytest
 
+.venv/ready-long: $(READY) requirements-long.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-long.lock
+	@touch $@
+
 # The laws on many more random years, and the gateway's fuzzing; a quarter of an hour and more.
-test-long: $(READY)
+test-long: .venv/ready-long
 	WUXING_TEST=long $(BIN)/python -m pytest
 
 # The pages in headless Chromium; says how to get it when it is not there.
-test-browser: $(READY)
+test-browser: .venv/ready-long
 	$(BIN)/python -m pytest tests/browser
 
 lint: $(READY)
@@ -40,6 +44,8 @@ bench: $(READY)
 # Pin all dependencies with their hashes anew; needs uv.
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev --group long pyproject.toml \
+		-o requirements-long.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

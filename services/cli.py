@@ -28,6 +28,8 @@ COMMANDS = {
     "ingest": ("services.stack:ingest", "Check what parties publish, append it to the ledger. 收件"),
     "scorer": ("services.stack:scorer", "Fold the ledger into DuckDB. 计分"),
     "ranker": ("services.stack:ranker", "Rank all units, publish snapshots. 排名"),
+    "configure": ("services.provision:configure_broker", "Make the keys and nats.conf of a broker. 生成密钥与配置"),
+    "provision": ("services.provision:provision", "Make the streams of an assessment. 建立流"),
     "gateway": ("services.gateway.app:gateway", "Take events over HTTP. HTTP网关"),
     "gateway-key": ("services.gateway.keys:gateway_key", "Make an office's bearer key. 网关密钥"),
     "console": ("services.console.app:console", "Serve the page. 网页"),
