@@ -1,6 +1,8 @@
 """The console: pages over published snapshots, each state of the ledger with its own address; it never writes."""
 
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +24,7 @@ from services import log, settings
 from services.console import pages, sql, words
 from services.console.states import NoSnapshot, Row, Snapshots
 from services.console.view import THEMES, Refused, View
+from services.outcome import Exit, Stop
 
 HERE = Path(__file__).parent
 #: Only what this server sends may run or be shown, nothing inline, in no frame, and no request goes elsewhere.
@@ -326,7 +329,16 @@ def console(
     read = settings.read()
     chosen = log.configure(read, "console")
     place = snapshots or read.snapshots
-    chosen.info("console.started", url=f"http://{host}:{port}/", snapshots=str(place))
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = f"{host}:{port}: {error}"
+        raise Stop(
+            Exit.FAILED, f"{reason}. Choose another --host or --port.", f"{reason}。请另选--host或--port。"
+        ) from None
+    chosen.info("console.started", url=f"http://{host}:{listener.getsockname()[1]}/", snapshots=str(place))
     app = create_app(place, settings.language(lang))
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
-    return 0
+    with suppress(KeyboardInterrupt):  # the way a server is told to stop
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listener])
+    return Exit.DONE
