@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 from collections import Counter
@@ -16,9 +15,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
 import msgspec
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -39,6 +40,8 @@ from services.year import Year, given, stored
 
 SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
+GOOD_ORDER = 10
+"""Seconds that a service without its parent may take to end."""
 Run = Callable[[Settings, structlog.typing.FilteringBoundLogger], Coroutine[Any, Any, None]]
 
 
@@ -76,15 +79,33 @@ def _service(name: str, run: Run) -> int:
     """Run one service; started by a parent that holds its standard input, it ends with the parent."""
     known = read_settings()
     log = logs.configure(known, name)
-    if os.environ.get(GUARDED):
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-    asyncio.run(run(known, log))
+    try:
+        asyncio.run(_until_told(run(known, log)))
+    except (NatsError, duckdb.Error) as error:
+        said = str(error) or type(error).__name__
+        raise Stop(
+            Exit.FAILED, f"{name} ended: {said}. Nothing is lost: it goes on from here when it is started again.",
+            f"{name}已停止：{said}。数据未丢失：重新启动后从此处继续。",
+        ) from None
     return Exit.DONE
 
 
-def _end_with_parent() -> None:
-    """The parent never writes: standard input ends when the parent does, however it ends."""
-    os.read(0, 1)
+async def _until_told(service: Coroutine[Any, Any, None]) -> None:
+    """End in good order at SIGTERM or SIGINT, also while it starts; later FastStream's own handlers do it."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    if os.environ.get(GUARDED):
+        loop.add_reader(sys.stdin.fileno(), _end_with_parent, loop)
+    with contextlib.suppress(asyncio.CancelledError):
+        await service
+
+
+def _end_with_parent(loop: asyncio.AbstractEventLoop) -> None:
+    """The parent never writes: standard input ends when the parent does, however it ends; good order has a limit."""
+    loop.remove_reader(sys.stdin.fileno())
+    signal.alarm(GOOD_ORDER)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
