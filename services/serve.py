@@ -36,7 +36,8 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
                 return
             raw: Any = batch.raw_message
             try:
-                await take(sorted((pulled_entry(one) for one in raw), key=lambda entry: entry.sequence))
+                entries = {entry.sequence: entry for entry in map(pulled_entry, raw)}
+                await take([entries[sequence] for sequence in sorted(entries)])
                 await batch.ack()
             except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
                 failed.append(error)

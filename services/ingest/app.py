@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
-from infra.client import Entry, Message, broker, connected, jetstream, publish_batch, read_stream
-from infra.streams import MAX_ACK_PENDING, check_ledger, stream
+from infra.client import BATCH, Entry, Message, broker, connected, jetstream, publish_batch, read_stream
+from infra.streams import Difference, StreamDiffers, check_ledger, stream
 from schemas import subjects
 from schemas.events import OPENED, Event
 from schemas.receipts import Receipt
@@ -50,6 +51,7 @@ class Ingest:
         if fresh:
             await self._append(fresh)
         await self._tell(judged)
+        self.appended.clear()
         self.intake_next = new[-1].sequence + 1
         self.log.info(
             "batch.taken", messages=len(new), appended=len(fresh), ledger=self.ledger_last, intake=self.intake_next - 1
@@ -108,17 +110,22 @@ async def start(client: Client, year: Year, log: structlog.typing.FilteringBound
     """Read from the streams where ingest stands, and take what was delivered before but never acknowledged."""
     info = await jetstream(client).stream_info(stream("LEDGER", year.assessment))
     check_ledger(info, year.assessment)
+    intake = await jetstream(client).stream_info(stream("INTAKE", year.assessment))
     ingest = Ingest(client, year.assessment, Checker(year.rulebook, year.roster), log, ledger_last=info.state.last_seq)
     ingest.begun = ingest.ledger_last > 0
     if ingest.begun:
-        tail = max(1, ingest.ledger_last - MAX_ACK_PENDING)
         async for entry in read_stream(client, "LEDGER", year.assessment, 1, 1):
             if checked := opened_year(entry.data, year):
                 ingest.checker = Checker(checked.rulebook, checked.roster)
+        # What intake still holds may have been appended: if so, as the last of the ledger.
+        tail = max(1, ingest.ledger_last - intake.state.messages)
         async for entry in read_stream(client, "LEDGER", year.assessment, tail):
             ingest.appended[int(entry.headers[INTAKE_SEQUENCE])] = entry.sequence
         ingest.intake_appended = max(ingest.appended)
-    intake = await jetstream(client).stream_info(stream("INTAKE", year.assessment))
+    if intake.state.last_seq < ingest.intake_appended:  # else what comes now would pass for appended
+        expected = f"at least {ingest.intake_appended}, which is in the ledger"
+        name = stream("INTAKE", year.assessment)
+        raise StreamDiffers(name, [Difference("state.last_seq", expected, intake.state.last_seq)])
     ingest.intake_next = max(1, intake.state.first_seq)
     if intake.state.messages:
         await _catch_up(ingest, intake.state.last_seq)
@@ -131,7 +138,7 @@ async def _catch_up(ingest: Ingest, upto: int) -> None:
     batch: list[Entry] = []
     async for entry in read_stream(ingest.client, "INTAKE", ingest.assessment, ingest.intake_next, upto):
         batch.append(entry)
-        if len(batch) == 1000:
+        if len(batch) == BATCH:
             await ingest.take(batch)
             batch = []
     await ingest.take(batch)
@@ -145,12 +152,16 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
 
         async def take(entries: Sequence[Entry]) -> None:
             last = entries[-1].sequence
-            if last - ingest.intake_next + 1 > len(entries):
+            if last - ingest.intake_next >= sum(entry.sequence >= ingest.intake_next for entry in entries):
                 await _catch_up(ingest, last)
             await ingest.take(entries)
 
         async def heal() -> None:
-            intake = await jetstream(client).stream_info(stream("INTAKE", settings.assessment))
+            try:
+                intake = await jetstream(client).stream_info(stream("INTAKE", settings.assessment))
+            except (NatsError, TimeoutError):
+                log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
+                return
             if intake.state.messages and intake.state.last_seq >= ingest.intake_next:
                 await _catch_up(ingest, intake.state.last_seq)
 
