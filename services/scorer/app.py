@@ -5,10 +5,11 @@ sequence in the file and trusts no acknowledgement: what the durable has passed 
 """
 
 import asyncio
+import contextlib
 import hashlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import duckdb
 import msgspec
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from infra.client import Entry, Message, broker, connected, jetstream, publish_batch, read_stream
 from infra.streams import check_ledger, stream
@@ -73,13 +75,30 @@ class Scorer:
         if batch:
             await self._fold(batch)
 
+    async def compare(self, log_last: int, sequences: Collection[int]) -> None:
+        """Raise HistoryChanged unless the log still reaches as far as was folded and holds these events as folded."""
+        if log_last < self.last:
+            raise HistoryChanged(
+                f"账本止于序号{log_last}，而已折叠至{self.last}。 / The ledger ends at {log_last}, but {self.last}"
+                " events were folded: its store was damaged or replaced. Restore it from a copy; nothing is folded until"
+                " then."
+            )
+        for seq in sorted({*sequences} - {0}):
+            row = self.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
+            found = [entry.data async for entry in read_stream(self.client, "LEDGER", self.year.assessment, seq, seq)]
+            if row and found != [row[0]]:
+                raise HistoryChanged(
+                    f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare with"
+                    " an export or a snapshot; nothing is folded until the log is restored."
+                )
+
     async def cut(self, after: int) -> Cut:
         """Copy the file as it stands, in a child: opening the live file here would drop DuckDB's lock on it."""
         if self.last <= after:
             return Cut(self.last)
         folder = self.settings.data / "cuts"
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob("*.duckdb"):
+        for old in folder.iterdir():  # with its write-ahead log, which would be taken for the new copy's
             old.unlink()
         path = folder / f"{self.year.assessment}-{self.last}.duckdb"
         await asyncio.to_thread(self.con.execute, "CHECKPOINT")
@@ -96,6 +115,7 @@ class Scorer:
                 f"账本在序号{self.last}之后不连续。 / The ledger has a hole after {self.last}. Stop, and find out who"
                 " changed the stream; a deleted scorer file is rebuilt from the ledger."
             )
+        await self.compare(self.last, {self.last})
         if self.last == 0 and (found := opened_year(entries[0].data, self.year)):
             self.year = found
         await asyncio.to_thread(self._write, entries)
@@ -199,35 +219,24 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
     check_ledger(info, settings.assessment)
     con, last = open_file(settings, year)
     scorer = Scorer(client, con, year, settings, log, last)
-    await _compare(scorer, info.state.last_seq)
-    if last:
-        async for entry in read_stream(client, "LEDGER", settings.assessment, 1, 1):
-            scorer.year = opened_year(entry.data, year) or year
-        row = con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
-        await scorer.settle((row[0] if row else 0) + 1)
-    if info.state.last_seq > last:
-        await scorer.catch_up(info.state.last_seq)
+    try:
+        await _resume(scorer, info.state.last_seq)
+    except BaseException:
+        con.close()
+        raise
     log.info("scorer.started", sequence=scorer.last)
     return scorer
 
 
-async def _compare(scorer: Scorer, log_last: int) -> None:
-    """Raise HistoryChanged unless the log still holds what was folded: the last event and others evenly between."""
-    if log_last < scorer.last:
-        raise HistoryChanged(
-            f"账本止于序号{log_last}，而已折叠至{scorer.last}。 / The ledger ends at {log_last}, but"
-            f" {scorer.last} events were folded: its store was damaged or replaced. Restore it from a"
-            " copy; nothing is folded until then."
-        )
-    step = max(1, scorer.last // SAMPLES)
-    for seq in {*range(1, scorer.last + 1, step), scorer.last} - {0}:
-        row = scorer.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
-        async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, seq, seq):
-            if row and row[0] != entry.data:
-                raise HistoryChanged(
-                    f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare"
-                    " with an export or a snapshot; nothing is folded until the log is restored."
-                )
+async def _resume(scorer: Scorer, log_last: int) -> None:
+    await scorer.compare(log_last, {*range(1, scorer.last + 1, max(1, scorer.last // SAMPLES)), scorer.last})
+    if scorer.last:
+        async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, 1, 1):
+            scorer.year = opened_year(entry.data, scorer.year) or scorer.year
+        row = scorer.con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
+        await scorer.settle((row[0] if row else 0) + 1)
+    if log_last > scorer.last:
+        await scorer.catch_up(log_last)
 
 
 class transaction:  # noqa: N801 - reads as a word of the language
@@ -258,8 +267,13 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
                 await scorer.take(entries)
 
         async def heal() -> None:
-            info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
             async with busy:
+                try:
+                    info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
+                    await scorer.compare(info.state.last_seq, {scorer.last})
+                except (NatsError, TimeoutError):
+                    log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
+                    return
                 if info.state.last_seq > scorer.last:
                     await scorer.catch_up(info.state.last_seq)
 
@@ -268,5 +282,5 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
             async with busy:
                 return msgspec.json.encode(await scorer.cut(after))
 
-        await serve(nats, "scorer", settings.assessment, take, heal, log)
-        scorer.con.close()
+        with contextlib.closing(scorer.con):
+            await serve(nats, "scorer", settings.assessment, take, heal, log)
