@@ -21,7 +21,8 @@ from services.scorer import store
 from services.settings import Settings
 from services.year import given, stored
 
-CUT_WITHIN = 120.0
+CUT_WITHIN = 30.0
+"""Seconds to wait for a cut: a scorer that ends while it makes one never answers."""
 
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -34,7 +35,10 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
         async def periodically() -> None:
             try:
                 while True:
-                    await once(client, settings, log)
+                    try:
+                        await once(client, settings, log)
+                    except (NatsError, TimeoutError):
+                        log.warning("broker.silent")  # it restarts, or is gone: the next round asks again
                     await asyncio.sleep(settings.rank_seconds)
             except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
                 failed.append(error)
