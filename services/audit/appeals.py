@@ -34,7 +34,6 @@ TEXT = {
     "statement": ("Statement", "申诉理由"), "in_time": ("in time", "按期"), "late": ("late", "逾期"), "overdue": ("overdue", "超期未决"),
     "open": ("open", "待决定"), "decided": ("decided", "已决定"), "closed": ("closed: the target was revoked", "终止：所诉事件已撤销"),
     "upheld": ("upheld", "维持"), "cancelled": ("cancelled", "取消"), "revised": ("revised", "改定"),
-    "would": ("What each outcome would move", "各种决定的影响"), "if": ("If the appeal of sequence", "若对序号"),
     "nothing": ("no place, pass or award moves", "名次、达标、奖项均不变"), "void": ("void: out of range", "无效：超出范围"),
     "place": ("place", "名次"), "award": ("award", "奖项"), "passed": ("pass line", "达标线"), "final": ("final", "最后得分"),
     "yes": ("passed", "达标"), "no": ("not passed", "未达标"), "nil": ("none", "无"),
@@ -105,6 +104,7 @@ class Appeals(msgspec.Struct, frozen=True):
 def appeals(
     *,
     snapshot: Path | None = None,
+    unit: str | None = None,
     as_of: str | None = None,
     format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
@@ -117,6 +117,8 @@ def appeals(
     ----------
     snapshot
         A published snapshot; without it the latest one.
+    unit
+        The appeals of one unit only.
     as_of
         A sequence of the ledger, or a time.
     format
@@ -128,7 +130,7 @@ def appeals(
     with point.snapshot(snapshot) as con:
         cut = point.as_of(con, as_of)
         with rules.compute(con, as_of=cut):
-            found = listed(con)
+            found = [one for one in listed(con) if unit in (None, one.unit)]
             now = con.execute("SELECT strftime(max(now), '%Y-%m-%dT%H:%M:%SZ') FROM appeal_deadline").fetchall()[0][0]
         found = _with_prospects(con, found, cut, chosen)
         meta = point.meta(con)
@@ -186,7 +188,7 @@ def copy(con: duckdb.DuckDBPyConnection, cut: int) -> duckdb.DuckDBPyConnection:
         ("event", f"SELECT * REPLACE (NULL::BLOB AS raw) FROM event WHERE seq <= {cut:d} ORDER BY seq"),
         ("reading_option", "FROM reading_option"),
     ):
-        fresh.register("held", con.execute(query).to_arrow_table())
+        fresh.register("held", con.sql(query).to_arrow_table())
         fresh.execute(f"INSERT INTO {name} BY NAME FROM held")
         fresh.unregister("held")
     return fresh
@@ -199,8 +201,11 @@ def prospects(fresh: duckdb.DuckDBPyConnection, appeal: Appeal, before: dict[str
         " LEFT JOIN rulebook_range v ON v.item = t.item WHERE t.seq = ?", [appeal.target]
     ).fetchall()
     most = f"{Decimal(row[0][0]).normalize():f}"
-    outcomes: tuple[tuple[Outcome, str | None], ...] = (("upheld", None), ("cancelled", None), ("revised", most))
-    return [Prospect(outcome, points, _moves(fresh, appeal, outcome, points, before)) for outcome, points in outcomes]
+    outcomes: tuple[tuple[Outcome, str | None], ...] = (("cancelled", None), ("revised", most))
+    return [
+        Prospect("upheld", None, []),  # it leaves the target as it is
+        *(Prospect(outcome, points, _moves(fresh, appeal, outcome, points, before)) for outcome, points in outcomes),
+    ]
 
 
 def _moves(
@@ -259,7 +264,7 @@ def _print(found: Appeals, lang: Language) -> None:
     out.print(table)
     for one in found.appeals:
         for prospect in one.prospects:
-            out.print(Text(f"{_if(one, prospect, lang)}: {_what(prospect, lang)}"))
+            out.print(Text(_if(one, prospect, lang) + ("：" if lang == "zh" else ": ") + _what(prospect, lang)))
 
 
 def state(appeal: Appeal, lang: Language) -> str:
@@ -277,7 +282,10 @@ def _day(time: str | None) -> str:
 
 
 def _if(appeal: Appeal, prospect: Prospect, lang: Language) -> str:
-    outcome = words(prospect.outcome, lang) + (f" {prospect.points}" if prospect.points else "")
+    """Name the outcome that is supposed."""
+    outcome = words(prospect.outcome, lang)
+    if prospect.points is not None:
+        outcome += f"为{prospect.points}" if lang == "zh" else f" to {prospect.points}"
     if lang == "zh":
         return f"若对{appeal.unit}的申诉（序号{appeal.seq}）决定{outcome}"
     return f"If the appeal of {appeal.unit} (sequence {appeal.seq}) is {outcome}"

@@ -50,7 +50,7 @@ TEXT = {
         "各项得分只在计算该项时四舍五入一次（六位小数），其余均为精确值；各算式可用计算器复核。",
     ),
     "formula": ("(daily items x 70% + year-end x 30%) x 10%", "(日常考核各个项目得分总和×70%+年末考核得分×30%)×10%"),
-    "printed": ("printed", "公布值"), "signature": ("For the unit", "单位确认"), "office_signature": ("Five-Type Office", "市创建办"),
+    "printed": ("printed", "公布值"), "signature": ("For the unit", "单位确认"), "office_signature": ("Assessment office", "考核办公室"),
 }
 #: Families with Chinese glyphs, best first.
 FONTS = (
@@ -275,7 +275,7 @@ def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
     passed = words("yes" if found.passed else "no", lang)
     return {
         "title": words("statement", lang), "subtitle": words("statement", other), "document": heading(found, lang)[0],
-        "date": (found.as_of_time or "2000-01-01")[:10].split("-"), "unit": found.unit, "office": words("office_signature", lang), "notes": [clean(note) for note in found.notes],
+        "date": (found.as_of_time or "2000-01-01")[:10].split("-"), "unit": found.unit, "office": found.collector or words("office_signature", lang), "notes": [clean(note) for note in found.notes],
         "synthetic": words("synthetic", lang) if found.synthetic else "",
         "running": f"{words('statement', lang)} · {found.unit} {clean(found.name)}",
         "cut": f"{found.assessment} · {cut} · {words(found.state, lang)}",
@@ -291,7 +291,7 @@ def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
             [words("passed", lang), passed] if found.pass_mark is not None else [words("award", lang), award],
             [words("as_of", lang), str(found.as_of)],
         ],
-        "signatures": [words("signature", lang), words("office_signature", lang)],
+        "signatures": [words("signature", lang), found.collector or words("office_signature", lang)],
     }
 
 

@@ -106,7 +106,7 @@ def readiness(
     with point.snapshot(snapshot) as con:
         cut = point.as_of(con, as_of)
         with rules.compute(con, as_of=cut):
-            found = obstacles(con, cut, chosen)
+            found = obstacles(con, cut, chosen, point.meta(con))
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     else:
@@ -127,9 +127,8 @@ def unclosed(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, list[t
     return found
 
 
-def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language) -> Readiness:
-    """Read all that stands in the way of final, inside an open `rules.compute`."""
-    meta = point.meta(con)
+def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: dict[str, str]) -> Readiness:
+    """Read all that stands in the way of final, inside an open `rules.compute`; `meta` is the snapshot's."""
     ready = not con.execute("SELECT 1 FROM obstacle LIMIT 1").fetchall()
     state = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
     ties = con.execute("SELECT award, scope, undecided FROM award_result WHERE undecided <> [] ORDER BY ordinal, scope").fetchall()

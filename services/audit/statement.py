@@ -80,6 +80,7 @@ class Statement(msgspec.Struct, frozen=True):
     rulebook: str
     title: str | None
     document: str | None
+    collector: str | None
     as_of: int
     as_of_time: str | None
     last: int
@@ -186,7 +187,9 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
         "SELECT p.unit, p.place FROM place p JOIN place m ON m.unit = $unit AND m.category = p.category ORDER BY p.place, p.unit")]
     return Statement(
         assessment=meta.get("assessment", settings.read().assessment), rulebook=meta.get("rulebook", book.id if book else ""), title=getattr(book.name, lang) if book else None,
-        document=book.document if book else None, as_of=last if row["as_of"] is None else min(row["as_of"], last), as_of_time=row["as_of_time"], last=last, assessment_state=row["assessment_state"],
+        document=book.document if book else None, collector=_collector(reader, book),
+        as_of=last if row["as_of"] is None else min(row["as_of"], last), as_of_time=row["as_of_time"], last=last,
+        assessment_state=row["assessment_state"],
         synthetic=row["synthetic"], unit=unit, name=row["name"], category=row["category"], category_name=row["category_name"],
         group=row["unit_group"], state=row["state"], flags=row["flags"], notes=_notes(reader),
         parts=parts, other_lines=[] if item else lines.get(None, []),
@@ -226,6 +229,13 @@ def _book(con: duckdb.DuckDBPyConnection) -> Rulebook | None:
         return None
     rows = con.execute("SELECT item, clause FROM rulebook_item ORDER BY ordinal").fetchall()
     return book if rows == [(one.code, one.clause) for one in book.item] else None
+
+
+def _collector(reader: Reader, book: Rulebook | None) -> str | None:
+    """Name the office that collects and publishes, who signs the statement."""
+    code = book.roles.collector.office if book else None
+    found = reader.rows("SELECT name_@ AS name FROM office WHERE office = $code", code=code)
+    return found[0]["name"] if found else None
 
 
 def _meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -1,0 +1,214 @@
+"""Appeals and readiness: deadlines are reported and never enforced, and every outcome is tried before it is decided."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from services import rules
+from services.audit.appeals import Move, Prospect, Standing, changes, copy, listed, prospects, state
+from services.audit.readiness import obstacles
+from services.outcome import Exit
+from services.ranker import snapshot as snapshots
+from services.scorer import file
+from tests.oracle import ITEMS, READINGS
+from tests.product import BOOK, command, folded, year
+from tests.test_oracle import Pages
+
+if TYPE_CHECKING:
+    from services.audit.appeals import Appeal
+    from services.audit.readiness import Readiness
+    from tests.product import Roster
+
+THREE: Roster = [{"unit": f"U{n}", "name": f"单位{n}", "category": "B", "group": "B1"} for n in range(1, 4)]
+
+
+class Dated(Pages):
+    """A ledger whose events happen on days of May 2013."""
+
+    def on(self, day: str) -> None:
+        """Let the event written last occur on a day."""
+        event = json.loads(self.lines[-1])
+        self.lines[-1] = json.dumps(event | {"time": f"2013-{day}T09:30:00+08:00"}).encode()
+
+    def adopt(self, reading: str, value: str) -> None:
+        self.add("chuangjian", "reading.adopted", "assessment", reading=reading, value=value, reason="r")
+
+
+def appealed(pages: Pages) -> list[Appeal]:
+    with folded(b"\n".join(pages.lines), THREE) as found, rules.compute(found.con):
+        return listed(found.con)
+
+
+def written(pages: Pages, path: Path) -> Path:
+    """A ledger written by hand as a snapshot."""
+    source = path / "events.jsonl"
+    source.write_bytes(b"\n".join(pages.lines))
+    made = file.fold(source, year(THREE), target=path / "made.duckdb")
+    snapshots.complete(made.con, made.year, made.lines)
+    made.con.close()
+    return path / "made.duckdb"
+
+
+@pytest.fixture
+def disputed() -> Dated:
+    """A deduction of 1 May, an appeal of 5 May, and an event of 10 May."""
+    pages = Dated()
+    target = pages.deduct("ducha", "1.1", "M1", "criticised")
+    pages.on("05-01")
+    pages.appeal("ducha", target)
+    pages.on("05-05")
+    pages.deduct("ducha", "1.1", "M2", "no_feedback", unit="U2")
+    pages.on("05-10")
+    return pages
+
+
+def test_an_appeal_in_time_is_open_until_its_decision_is_due(disputed: Dated) -> None:
+    (one,) = appealed(disputed)
+    assert (one.filed_at, one.appeal_until, one.filed_late) == ("2013-05-05T01:30:00Z", "2013-05-11T01:30:00Z", False)
+    assert (one.decision_due, one.decision_late, one.state) == ("2013-05-15T01:30:00Z", False, "open")
+    assert (one.target, one.item, one.office, one.matter, one.claimed) == (1, "1.1", "ducha", "M1", "3.000000")
+
+
+def test_an_open_appeal_is_overdue_when_the_ledger_is_past_the_day(disputed: Dated) -> None:
+    disputed.deduct("ducha", "1.1", "M3", "no_feedback", unit="U2")
+    disputed.on("05-16")
+    (one,) = appealed(disputed)
+    assert (one.state, one.decision_late) == ("open", True)
+    assert (state(one, "en"), state(one, "zh")) == ("overdue", "超期未决")
+
+
+def test_a_late_decision_counts_and_is_reported_as_late(disputed: Dated) -> None:
+    disputed.decide("e2", "cancelled")
+    disputed.on("05-20")
+    (one,) = appealed(disputed)
+    assert (one.state, one.outcome, one.decision_late, one.decided_at) == ("decided", "cancelled", True, "2013-05-20T01:30:00Z")
+    assert state(one, "en") == "cancelled · Seq 4 · 2013-05-20 · late"
+    with folded(b"\n".join(disputed.lines), THREE) as found, rules.compute(found.con):
+        assert found.con.execute("SELECT points FROM item_points WHERE unit = 'U1' AND item = '1.1'").fetchall() == [(5,)]
+
+
+def test_the_days_are_those_in_force(disputed: Dated) -> None:
+    disputed.adopt("appeal_days", "3")
+    disputed.adopt("decision_days", "2")
+    (one,) = appealed(disputed)
+    assert (one.filed_late, one.appeal_until, one.decision_due) == (True, "2013-05-04T01:30:00Z", "2013-05-07T01:30:00Z")
+
+
+def test_a_withdrawn_appeal_is_gone_and_a_revoked_target_closes_it(disputed: Dated) -> None:
+    disputed.revoke("ducha", "e1")
+    assert [one.state for one in appealed(disputed)] == ["closed"]
+    disputed.lines.pop()
+    disputed.revoke("/units/U1", "e2")
+    assert appealed(disputed) == []
+
+
+def test_every_outcome_is_what_the_decision_itself_would_give(disputed: Dated) -> None:
+    disputed.deduct("ducha", "1.1", "M2", "criticised", unit="U2")
+    disputed.deduct("ducha", "1.1", "M2", "no_feedback", unit="U3")
+    with folded(b"\n".join(disputed.lines), THREE) as found:
+        before = standings(found.con)
+        with rules.compute(found.con):
+            (one,) = listed(found.con)
+        tried = prospects(copy(found.con, found.lines), one, before)
+    for prospect in tried:
+        points = {} if prospect.points is None else {"points": prospect.points}
+        disputed.decide("e2", prospect.outcome, **points)
+        with folded(b"\n".join(disputed.lines), THREE) as found:
+            after = standings(found.con)
+        disputed.lines.pop()
+        assert prospect.moves == [Move(unit, was, after[unit]) for unit, was in before.items() if was != after[unit]]
+    assert [(one.outcome, one.points) for one in tried] == [("upheld", None), ("cancelled", None), ("revised", "0")]
+    places = {move.unit: (move.before.place, move.after.place) for move in tried[1].moves or []}
+    assert places == {"U1": (2, 1), "U2": (2, 3), "U3": (1, 2)}  # third parties included
+
+
+def standings(con: Any) -> dict[str, Standing]:
+    with rules.compute(con):
+        rows = con.execute("SELECT unit, final::VARCHAR, place, passed, award FROM unit_result ORDER BY unit").fetchall()
+    return {unit: Standing(*rest) for unit, *rest in rows}
+
+
+def test_a_move_says_what_changes_in_both_languages() -> None:
+    move = Move("U1", Standing("9.00000000", 3, None, None), Standing("9.07000000", 1, None, "first"))
+    assert changes(move, "en") == ["final 9.0000 → 9.0700", "place 3 → 1", "award none → first"]
+    assert changes(move, "zh") == ["最后得分 9.0000 → 9.0700", "名次 3 → 1", "奖项 无 → first"]
+
+
+@pytest.mark.parametrize(("lang", "words"), [
+    ("zh", ("待决定", "按期", "若对U1的申诉（序号2）决定取消：U1 最后得分", "决定维持")),
+    ("en", ("open", "in time", "If the appeal of U1 (sequence 2) is cancelled: U1 final", "upheld: no place")),
+])  # fmt: skip
+def test_the_command_lists_appeals_and_prospects(
+    disputed: Dated, tmp_path: Path, lang: str, words: tuple[str, ...]
+) -> None:
+    code, out, _ = command("appeals", "--snapshot", written(disputed, tmp_path), "--lang", lang)
+    assert code == Exit.DONE
+    assert [one for one in words if one not in out.decode()] == []
+
+
+def test_the_command_gives_the_whole_as_json_and_one_unit_only(disputed: Dated, tmp_path: Path) -> None:
+    made = written(disputed, tmp_path)
+    _, out, _ = command("appeals", "--snapshot", made, "--format", "json")
+    found = json.loads(out)
+    assert (found["as_of"], found["now"], len(found["appeals"])) == (3, "2013-05-10T01:30:00Z", 1)
+    assert [one["outcome"] for one in found["appeals"][0]["prospects"]] == ["upheld", "cancelled", "revised"]
+    assert json.loads(command("appeals", "--snapshot", made, "--unit", "U2", "--format", "json")[1])["appeals"] == []
+
+
+def standing_in_the_way(pages: Pages) -> Readiness:
+    with folded(b"\n".join(pages.lines), THREE) as found, rules.compute(found.con):
+        return obstacles(found.con, found.lines, "en", {})
+
+
+def test_readiness_names_offices_units_appeals_ties_and_assumptions(disputed: Dated) -> None:
+    found = standing_in_the_way(disputed)
+    pending = {one.item: one for one in found.pending}
+    assert not found.ready
+    assert pending["1.4"].offices == ["gongwei", "renshe", "zuzhi"]
+    assert (pending["1.4"].lacking, pending["2.3"].lacking) == ([], ["U1", "U2", "U3"])
+    assert [(one.seq, one.target, one.overdue) for one in found.appeals] == [(2, 1, False)]
+    assert {one.name for one in found.assumptions} == {*BOOK.assumptions()}
+
+
+def complete() -> Dated:
+    """A year in which nothing stands in the way of final."""
+    pages = Dated()
+    for n, unit in enumerate(("U1", "U2", "U3")):
+        for code, one in ITEMS.items():
+            if one.deducts:
+                continue
+            more = [{"component": name} for name in ("exchange", "internal", "usage")] if code == "3.2" else [{}]
+            if code == "3.3":
+                more = [{"component": name} for name in ("accuracy", "completeness", "timeliness")]
+            if code in ("2.2", "4.1"):
+                more = [{"group": "leader"} if code == "2.2" else {"case": "c"}]
+            for fields in more:
+                pages.rate(code, "1" if code != "1.5" else str(n), unit, **fields)
+    for code in ITEMS:
+        pages.close(code)
+    for name, values in READINGS.items():
+        pages.adopt(name, values[0])
+    for name in ("publicity_days", "appeal_days", "decision_days", "individuals_per_unit"):
+        pages.adopt(name, "7")
+    return pages
+
+
+def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Dated, tmp_path: Path) -> None:
+    for name in ("ready", "not"):
+        (tmp_path / name).mkdir()
+    code, out, _ = command("readiness", "--snapshot", written(complete(), tmp_path / "ready"), "--lang", "zh")
+    assert (code, "可以定稿" in out.decode()) == (Exit.DONE, True)
+    made = written(disputed, tmp_path / "not")
+    for lang, words in (("zh", "尚未关闭： 市委市政府督查室"), ("en", "not closed by Supervision Office")):
+        code, out, _ = command("readiness", "--snapshot", made, "--lang", lang)
+        assert (code, words in out.decode()) == (Exit.NO, True)
+    code, out, _ = command("readiness", "--snapshot", made, "--format", "json")
+    assert (code, json.loads(out)["ready"]) == (Exit.NO, False)
+
+
+def test_what_would_be_void_is_said_to_be() -> None:
+    assert Prospect("revised", "9", None).moves is None

@@ -1,0 +1,263 @@
+"""The statement of a unit: every sum on it is added up again as with a pocket calculator, and is what the views say."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from services import rules
+from services.audit import paper
+from services.audit.statement import Statement, demo_lines, statement
+from services.outcome import Exit
+from tests.nasty import overrides, years
+from tests.product import command, folded
+from tests.test_oracle import Pages
+
+if TYPE_CHECKING:
+    from schemas.refusals import Language
+    from tests.product import Roster
+
+EXAMPLE = Path(__file__).parent / "regulation" / "worked-example"
+GROUP: Roster = [{"unit": f"U{n}", "name": f"单位{n}", "category": "B", "group": "B1"} for n in range(1, 21)]
+some = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The worked example as a snapshot."""
+    made = tmp_path_factory.mktemp("example") / "example.duckdb"
+    code, _, _ = command(
+        "score", EXAMPLE / "events.jsonl", "--roster", EXAMPLE / "roster.csv", "--snapshot", made, "--format", "table"
+    )
+    assert code == Exit.DONE
+    return made
+
+
+def calculated(written: str) -> Fraction:
+    """What a calculator gives for a sum of the statement: numbers, brackets and + − × ÷ ^ only."""
+    assert re.fullmatch(r"[0-9.()+−×÷^ ]+", written), written
+    python = re.sub(r"[0-9]+(\.[0-9]+)?", r"Fraction('\g<0>')", written)
+    found = eval(python.replace("−", "-").replace("×", "*").replace("÷", "/").replace("^", "**"))  # noqa: S307
+    return Fraction(found)
+
+
+def six(points: Fraction) -> Decimal:
+    """Half-up at six decimals, as an item is rounded once."""
+    return (Decimal(points.numerator) / Decimal(points.denominator)).quantize(Decimal("0.000001"), ROUND_HALF_UP)
+
+
+def adds_up(found: Statement) -> None:
+    """Add up every item, part and total of a statement again, and every line with the one before it."""
+    daily = Decimal(0)
+    for part in found.parts:
+        for item in part.items:
+            if item.sum is not None:
+                assert six(calculated(item.sum)) == Decimal(item.points or 0), (item.item, item.sum)
+            else:
+                assert item.points is None
+            counted = [Decimal(line.counted) for line in item.lines if line.counted is not None]
+            if counted and item.state != "exempt":
+                assert Decimal(item.points or 0) == Decimal(item.points_base) - sum(counted)
+            for line in item.lines:
+                if line.balance_before is not None:
+                    assert Decimal(line.balance_before) - Decimal(line.counted or 0) == Decimal(line.balance_after or 0)
+        assert calculated(part.sum) == Fraction(part.points)
+        assert Decimal(part.points) == sum(Decimal(item.points or 0) for item in part.items)
+        daily += 0 if part.year_end else Decimal(part.points)
+    assert calculated(found.daily_sum) == Fraction(found.daily)
+    assert daily == Decimal(found.daily)
+    assert calculated(found.final_sum) == Fraction(found.final)
+
+
+def explained(snapshot: Path, unit: str, *options: str) -> dict[str, Any]:
+    code, out, err = command("explain", unit, "--snapshot", snapshot, "--format", "json", *options)
+    assert (code, err) == (Exit.DONE, "")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def stated(pages: Pages, unit: str = "U1", as_of: int | None = None, lang: Language = "en") -> Statement:
+    """The statement of a unit of a ledger written by hand."""
+    with folded(b"\n".join(pages.lines), GROUP) as found, rules.compute(found.con, as_of=as_of):
+        return statement(found.con, unit, lang)
+
+
+def item(found: Statement, code: str) -> Any:
+    return next(one for part in found.parts for one in part.items if one.item == code)
+
+
+def counted(found: Statement, code: str) -> list[tuple[str | None, str]]:
+    return [(line.counted and line.counted.rstrip("0").rstrip("."), line.disposition) for line in item(found, code).lines]
+
+
+def test_the_worked_examples_unit_comes_to_10_3529(example: Path) -> None:
+    found = explained(example, "U042", "--lang", "zh")
+    assert found["final_sum"] == "(100.97 × 0.7 + 109.5 × 0.3) × 0.1"
+    assert (found["final"], found["place"], found["synthetic"]) == ("10.35290000", 1, True)
+    sums = {item["item"]: item["sum"] for part in found["parts"] for item in part["items"]}
+    assert sums["1.1"] == "5 − 1 − 2 − 1"
+    assert sums["2.2"] == "(50 × 92 + 50 × 88) ÷ 100 × 5 ÷ 100"
+    assert sums["5.1"] == "20 − 0.6 × 3"
+
+
+def test_every_line_has_date_office_clause_and_words(example: Path) -> None:
+    found = explained(example, "U042", "--item", "1.1", "--lang", "zh")
+    (part,) = found["parts"]
+    line = part["items"][0]["lines"][1]
+    expected = {
+        "seq": 2, "time": "2013-04-02T09:00:00+08:00", "office": "ducha", "office_name": "市委市政府督查室", "matter": "M1",
+        "clause": "四(一)1(1)", "words": "批示办理落实情况被市委、市政府主要领导批评的,每件扣3分", "claimed": "3.000000",
+        "counted": "2.000000", "balance_before": "4.000000", "balance_after": "2.000000",
+    }  # fmt: skip
+    assert {key: line[key] for key in expected} == expected
+    assert "每事项不重复扣分" in part["items"][0]["text"]
+
+
+def test_units_of_every_kind_of_the_worked_example_add_up(example: Path) -> None:
+    with duckdb.connect(str(example), read_only=True) as con, rules.compute(con):
+        for unit in ("U001", "U034", "U042", "U055", "U105"):
+            adds_up(statement(con, unit, "en"))
+
+
+@some
+@given(years(units=9, events=200), overrides())
+def test_every_sum_of_any_year_under_any_readings_is_what_the_views_say(
+    made: tuple[bytes, Roster], readings: dict[str, str]
+) -> None:
+    data, units = made
+    with folded(data, units) as found:
+        rules.set_options(found.con, readings)
+        with rules.compute(found.con):
+            for unit in units[:3]:
+                whole = statement(found.con, unit["unit"], "zh")
+                adds_up(whole)
+                lines = sum(len(one.lines) for part in whole.parts for one in part.items) + len(whole.other_lines)
+                in_ledger = found.con.execute(
+                    "SELECT count(*) FROM event WHERE unit = ? AND admission <> 'conflict'", [unit["unit"]]
+                ).fetchall()
+                assert [(lines,)] == in_ledger
+            apart = found.con.execute(
+                "SELECT unit, item, max(points) AS points FROM panel_case GROUP BY unit, item EXCEPT FROM panel_points"
+            ).fetchall()
+            assert not apart
+
+
+def test_a_revocation_gives_its_room_under_the_floor_back_to_later_lines() -> None:
+    pages = Pages()
+    first = pages.deduct("ducha", "1.1", "M1", "criticised")
+    pages.deduct("ducha", "1.1", "M2", "criticised")
+    pages.revoke("ducha", first)
+    assert counted(stated(pages, as_of=2), "1.1") == [("3", "counted"), ("2", "counted_in_part")]
+    now = stated(pages)
+    assert counted(now, "1.1") == [("0", "revoked"), ("3", "counted"), (None, "counted")]
+    assert [line.why for line in item(now, "1.1").lines][0] == "Revoked by sequence 3 (四(一)1(1))"
+    assert item(now, "1.1").sum == "5 − 3"
+
+
+def test_a_revision_gives_its_room_under_a_nodes_cap_back_to_later_lines() -> None:
+    pages = Pages()
+    first = pages.deduct("renshe", "1.4", "方案", "late_or_unmet", points="1", node="plan")
+    pages.deduct("renshe", "1.4", "方案二", "late_or_unmet", points="0.5", node="plan")
+    pages.decide(pages.appeal("renshe", first), "revised", points="0.5")
+    assert counted(stated(pages, as_of=2), "1.4") == [("1", "counted"), ("0", "no_effect")]
+    now = stated(pages, lang="zh")
+    assert counted(now, "1.4")[:2] == [("0.5", "revised"), ("0.5", "counted")]
+    assert item(now, "1.4").lines[3].about[0] == "对序号3的申诉作出决定：改定 0.5"
+    assert item(now, "1.4").sum == "5 − 0.5 − 0.5"
+
+
+def test_places_bands_and_ties_name_the_units_they_were_shared_with() -> None:
+    pages = Pages()
+    for unit, value in (("U1", "90"), ("U2", "90"), ("U3", "95"), ("U4", "90")):
+        pages.rate("5.1", value, unit)
+        pages.rate("1.5", value, unit)
+    pages.close("5.1")
+    found = stated(pages)
+    step = item(found, "5.1")
+    assert step.notes == ["Value 90: place 2 of 4 units", "Ahead of it: U3", "Shares the place with U2, U4"]
+    assert [(one.unit, one.place) for one in step.order] == [("U3", 1), ("U1", 2), ("U2", 2), ("U4", 2)]
+    assert "Shares the place with U2, U4" in item(found, "1.5").notes
+    assert "Shares the place with U2, U4" in found.place_notes
+    assert "Tied across the cut of second prize with U2, U4: not settled yet" in found.award_notes
+
+
+def test_a_pending_item_names_the_offices_that_have_not_closed_it() -> None:
+    pages = Pages()
+    pages.add("renda", "item.closed", "assessment", item="1.3")
+    found = item(stated(pages), "1.3")
+    assert (found.state, found.notes) == ("pending", ["Not closed yet by Proposals Committee of the CPPCC"])
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", "考核对账单"), ("en", "Statement of assessment")])
+def test_tables_and_markdown_come_in_both_languages(example: Path, lang: str, words: str) -> None:
+    for form in ("table", "md"):
+        code, out, _ = command("explain", "U042", "--snapshot", example, "--format", form, "--lang", lang)
+        page = out.decode()
+        assert code == Exit.DONE
+        assert words in page
+        assert "(100.97 × 0.7 + 109.5 × 0.3) × 0.1 = 10.3529" in page
+        assert ("合成数据" if lang == "zh" else "Synthetic data") in page
+        assert "没有按要求反馈批示办理落实情况的" in page
+
+
+def test_the_pdf_is_the_same_bytes_each_time_and_asks_for_a_font_where_there_is_none(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typst
+
+    if set(paper.FONTS) & set(typst.Fonts().families()):
+        for name in ("one.pdf", "two.pdf"):
+            assert command("explain", "U042", "--snapshot", example, "--format", "pdf", "--output", tmp_path / name)[0] == 0
+        assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
+        assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF-1.")
+    monkeypatch.setattr(paper, "FONTS", ())
+    code, out, err = command("explain", "U042", "--snapshot", example, "--format", "pdf", "--lang", "en")
+    assert (code, out) == (Exit.FAILED, b"")
+    assert "apt-get install fonts-noto-cjk" in err
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("U999",), "no such unit"), (("U042", "--item", "9.9"), "no such item"), (("U042", "--as-of", "gestern"), "--as-of"),
+])  # fmt: skip
+def test_what_is_not_there_is_named(example: Path, arguments: tuple[str, ...], words: str) -> None:
+    code, out, err = command("explain", *arguments, "--snapshot", example, "--lang", "en")
+    assert (code, out) == (Exit.USE, b"")
+    assert words in err
+
+
+def test_an_earlier_point_shows_the_statement_of_then(example: Path) -> None:
+    assert explained(example, "U042", "--as-of", "2")["daily"] == "37.000000"
+    by_time = explained(example, "U042", "--as-of", "2013-04-02T09:00:00+08:00")
+    assert (by_time["as_of"], by_time["last"], by_time["state"]) == (2, 261, "provisional")
+
+
+def test_what_somebody_sent_does_not_reach_the_terminal_as_a_command() -> None:
+    pages = Pages()
+    pages.deduct("ducha", "1.1", "\x1b[31m[red]|<b>", "no_feedback")
+    found = stated(pages)
+    assert "\x1b" not in paper.table(found, "en", to_file=True)
+    assert "[31m[red]|<b>" in paper.table(found, "en", to_file=True)
+    assert r"\|\<b\>" in paper.markdown(found, "en")
+
+
+def test_the_demonstrations_table_is_that_of_explain(example: Path) -> None:
+    with duckdb.connect(str(example), read_only=True) as con, rules.compute(con):
+        assert "10.3529" in demo_lines(con, "U042", "en")
+
+
+def test_the_statement_is_a_view_of_the_snapshot(example: Path) -> None:
+    with duckdb.connect(str(example), read_only=True) as con:
+        con.execute("SET VARIABLE as_of = 3")
+        rows = con.execute(
+            "SELECT seq, date, office_zh, matter, counted, balance_after, why_zh FROM statement WHERE unit = 'U042' ORDER BY seq"
+        ).fetchall()
+    assert [row[0] for row in rows] == [1, 2, 3]
+    assert rows[2] == (3, "2013-04-03", "市委市政府督查室", "M2", Decimal(1), Decimal(1), "全额计入（四(一)1(1)）")
