@@ -165,7 +165,7 @@ def of_broker(known: Settings, take: Take, progress: Progress, upto: int | None 
 async def _of_broker(known: Settings, take: Take, progress: Progress, upto: int | None) -> None:
     async with connected(known.nats_url, "audit", known.data) as client:
         info = await jetstream(client).stream_info(stream("LEDGER", known.assessment))
-        end = min(upto or info.state.last_seq, info.state.last_seq)
+        end = info.state.last_seq if upto is None else min(upto, info.state.last_seq)
         batch: list[Stored] = []
         done = 0
         if end:

@@ -1,0 +1,304 @@
+"""What-if, the smallest set, readings, diff: a changed copy is the year that would have been, and names who moves."""
+
+from __future__ import annotations
+
+import json
+import os
+from decimal import Decimal
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from services import rules
+from services.audit.diff import side
+from services.audit.smallest import search
+from services.audit.what_if import Changes, dependences, fold
+from services.ranker.results import results
+from tests.nasty import years
+from tests.oracle import READINGS, split_lines
+from tests.product import BOOK, command, folded, scored, year
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from services.audit.diff import Standing
+    from services.audit.smallest import Found
+    from tests.product import Roster
+
+LONG = os.environ.get("WUXING_TEST") == "long"
+few = settings(max_examples=60 if LONG else 2, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+def digest(con: duckdb.DuckDBPyConnection, as_of: int) -> str:
+    return results(con, assessment="a", rulebook="r", as_of=as_of, refused=[], lang="en").digest
+
+
+@few
+@given(years(units=6, events=60), st.data())
+def test_the_year_without_some_events_is_the_fold_of_the_other_lines(
+    drawn: tuple[bytes, Roster], data: st.DataObject
+) -> None:
+    lines, roster = drawn
+    with folded(lines, roster) as whole:
+        sequences = [row[0] for row in whole.con.execute("SELECT seq FROM event ORDER BY seq").fetchall()]
+        assume(sequences)
+        drop = data.draw(st.frozensets(st.sampled_from(sequences), max_size=5))
+        other = [b"" if n in drop else line for n, line in enumerate(split_lines(lines), 1)]
+        found = fold(whole.con, year(roster), Changes(drop=drop), after=whole.lines)
+        with folded(b"\n".join(other) + b"\n", roster) as expected:
+            assert digest(found.con, whole.lines) == digest(expected.con, whole.lines)
+
+
+@few
+@given(years(units=6, events=60), years(units=6, events=8))
+def test_the_year_with_added_events_is_the_fold_of_all_lines(
+    drawn: tuple[bytes, Roster], more: tuple[bytes, Roster]
+) -> None:
+    lines, roster = drawn
+    with folded(lines, roster) as whole, folded(more[0], roster) as added:
+        good = {row[0] for row in added.con.execute("SELECT seq FROM event").fetchall()}
+        add = tuple(line for n, line in enumerate(split_lines(more[0]), 1) if n in good)
+        found = fold(whole.con, year(roster), Changes(add=add), after=whole.lines)
+        together = b"\n".join([*split_lines(lines), *add]) + b"\n"
+        with folded(together, roster) as expected:
+            end = whole.lines + len(add)
+            assert digest(found.con, end) == digest(expected.con, end)
+
+
+@few
+@given(years(units=24, events=150))
+def test_what_depends_on_a_reading_is_what_scoring_under_it_moves(drawn: tuple[bytes, Roster]) -> None:
+    lines, roster = drawn
+    with folded(lines, roster) as whole:
+        before = scored(whole)
+        found = dependences(whole.con, whole.lines, BOOK)
+        assert {(one.reading, one.value) for one in found} == {
+            (name, value) for name, values in READINGS.items() for value in values if value != before["readings"][name]
+        }
+        for one in found if LONG else found[::6]:
+            after = scored(whole, {one.reading: one.value})
+            for field, named in (("place", one.places), ("passed", one.passes), ("award", one.awards)):
+                pairs = zip(before["units"], after["units"], strict=True)
+                moved = [was["unit"] for was, now in pairs if now[field] != was[field]]
+                assert moved == named, (one.reading, one.value, field)
+
+
+def smallest_by_trying(con: duckdb.DuckDBPyConnection, roster: Roster, unit: str, end: int) -> int | None:
+    """How many deductions must go, found by folding the year without every set of them."""
+    def tier(standing: Standing) -> tuple[bool | None, str | None]:
+        return standing.passed, standing.award
+
+    with rules.compute(con, scope=[unit]):
+        own = [row[0] for row in con.execute("SELECT seq FROM deduction_line WHERE stands ORDER BY seq").fetchall()]
+    assume(len(own) <= 4)
+    before = tier(side(con, end, whole=False).units[unit])
+    for size in range(1, len(own) + 1):
+        for removed in combinations(own, size):
+            names = con.execute("SELECT e.seq FROM event e SEMI JOIN event r ON r.seq IN (SELECT unnest(?::BIGINT[]))"
+                                " AND r.source = e.source AND r.id = e.id", [list(removed)]).fetchall()
+            gone = frozenset(row[0] for row in names)
+            found = fold(con, year(roster), Changes(drop=gone), after=end)
+            if tier(side(found.con, end, whole=False).units[unit]) != before:
+                return size
+    return None
+
+
+@few
+@given(years(units=8, events=60), st.data())
+def test_the_smallest_set_is_the_one_found_by_trying_all(drawn: tuple[bytes, Roster], data: st.DataObject) -> None:
+    lines, roster = drawn
+    with folded(lines, roster) as whole:
+        assume(not whole.con.execute("SELECT 1 FROM event WHERE stage = 'finalised'").fetchall())
+        units = [row[0] for row in whole.con.execute(
+            "SELECT unit FROM event WHERE ground IS NOT NULL AND admission = 'admitted' GROUP BY unit"
+            " HAVING count(*) < 6"
+        ).fetchall()]  # fmt: skip
+        assume(units)
+        unit = data.draw(st.sampled_from(sorted(units)))
+        expected = smallest_by_trying(whole.con, roster, unit, whole.lines)
+        assert (len(search(whole.con, unit, 20_000).sequences) or None) == expected
+
+
+# --- A page of the register -------------------------------------------------------------------------------------------
+
+
+def deduction(n: int, unit: str, matter: str, ground: str) -> dict[str, Any]:
+    data = {"item": "1.1", "matter": matter, "ground": ground, "reason": "r"}
+    return event(n, "ducha", "deduction.recorded.v1", unit, data)
+
+
+def rating(n: int, unit: str, item: str, office: str, value: str) -> dict[str, Any]:
+    return event(n, office, "rating.recorded.v1", unit, {"item": item, "rater": "r", "value": value})
+
+
+def event(n: int, office: str, kind: str, unit: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": str(n), "source": f"/offices/{office}", "type": kind, "subject": unit,
+            "time": f"2013-05-{n:02}T00:00:00Z", "data": data}  # fmt: skip
+
+
+PAGE = [
+    deduction(1, "U040", "M", "criticised"),
+    deduction(2, "U041", "M", "no_feedback"),
+    rating(3, "U042", "5.1", "jiwei", "90"),
+    rating(4, "U043", "5.1", "jiwei", "80"),
+    deduction(5, "U040", "M", "poorly_implemented"),
+]
+ROSTER = "unit,name,category,group\n" + "".join(f"U{n:03},N{n},{'A' if n < 34 else 'B'},G\n" for n in range(1, 106))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The page scored into a snapshot, and its file; the roster stands in the environment's place."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "roster.csv").write_text(ROSTER, encoding="utf-8")
+    file = folder / "page.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in PAGE), encoding="utf-8")
+    target = folder / "page.duckdb"
+    assert command("score", file, "--roster", folder / "roster.csv", "--snapshot", target)[0] == 0
+    return target, folder
+
+
+@pytest.fixture(autouse=True)
+def _roster(page: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WUXING_ROSTER", str(page[1] / "roster.csv"))
+
+
+def asked(*arguments: Any) -> dict[str, Any]:
+    code, printed, said = command(*arguments, "--format", "json")
+    assert (code, said) == (0, "")
+    found: dict[str, Any] = json.loads(printed)
+    return found
+
+
+def moves(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one["unit"]: one for one in found["moved"]}
+
+
+def test_diff_names_for_each_unit_the_events_that_moved_it(page: tuple[Path, Path]) -> None:
+    found = moves(asked("diff", f"{page[0]}@1", page[0]))
+    assert found["U041"]["events"] == [2]
+    assert found["U041"]["items"] == [
+        {"item": "1.1", "points_before": "5.000000", "points_after": "4.000000", "others": []}
+    ]
+    assert "U040" not in found or found["U040"]["events"] == [], "the matter already costs more"
+    assert {"U042", "U043"} <= set(found["U041"]["overtaken_by"])
+
+
+def test_diff_names_the_item_and_the_events_of_others_that_moved_a_unit(page: tuple[Path, Path]) -> None:
+    found = moves(asked("what-if", "--snapshot", page[0], "--drop", "3")["difference"])
+    assert found["U043"]["events"] == []
+    assert [(one["item"], one["others"]) for one in found["U043"]["items"]] == [("5.1", [3])]
+
+
+def test_dropping_the_dearer_ground_lets_the_cheaper_one_count(page: tuple[Path, Path]) -> None:
+    found = asked("what-if", "--snapshot", page[0], "--drop", "1")["difference"]
+    assert {one["seq"]: (one["counted_before"], one["counted_after"]) for one in found["events"]} == {
+        1: ("3.000000", None), 5: ("0.000000", "2.000000"),
+    }  # fmt: skip
+    assert moves(found)["U040"]["events"] == [1, 5]
+
+
+def test_revising_points_and_values_moves_them_within_their_range(page: tuple[Path, Path]) -> None:
+    found = asked("what-if", "--snapshot", page[0], "--revise", "1=0.5", "--revise", "4=95")
+    assert found["revised"] == {"1": "0.5", "4": "95"}
+    by_unit = moves(found["difference"])
+    points = {unit: by_unit[unit]["items"][0]["points_after"] for unit in ("U040", "U042", "U043")}
+    assert points == {"U040": "3.000000", "U042": "19.400000", "U043": "20.000000"}, "2 for poorly implemented remain"
+
+
+def test_added_events_come_after_the_last_and_say_what_became_of_them(page: tuple[Path, Path], tmp_path: Path) -> None:
+    more = tmp_path / "more.jsonl"
+    more.write_text("".join(json.dumps(one) + "\n" for one in (
+        deduction(6, "U044", "M", "criticised"), deduction(2, "U041", "M", "no_feedback"),
+        deduction(2, "U041", "other", "no_feedback"),
+    )))  # fmt: skip
+    found = asked("what-if", "--snapshot", page[0], "--add", more)
+    assert [(one["seq"], one["disposition"]) for one in found["added"]] == [
+        (6, "counted"), (7, "duplicate"), (8, "conflict"),
+    ]  # fmt: skip
+    assert [unit for unit, one in moves(found["difference"]).items() if one["events"]] == ["U044"]
+
+
+def test_a_rulebook_that_refuses_events_says_which(page: tuple[Path, Path], tmp_path: Path) -> None:
+    text = (rules.HERE.parent / "schemas/rulebooks/wenzhou-2013/rulebook.toml").read_text(encoding="utf-8")
+    book = tmp_path / "other.toml"
+    book.write_text(text.replace('code = "criticised"', 'code = "blamed"'), encoding="utf-8")
+    found = asked("what-if", "--snapshot", page[0], "--rulebook", book)
+    assert [(one["line"], one["reason"]) for one in found["refused"]] == [(1, "unknown_ground")]
+    assert moves(found["difference"])["U040"]["events"] == [1, 5]
+
+
+def test_a_reading_moves_places_and_is_named(page: tuple[Path, Path]) -> None:
+    found = asked("what-if", "--snapshot", page[0], "--reading", "matter_rule=sum")["difference"]
+    assert found["readings"] == {"matter_rule": ["chain", "sum"]}
+    assert moves(found)["U040"]["after"]["final"] < moves(found)["U040"]["before"]["final"]
+    listed = {(one["reading"], one["value"]): one for one in asked("readings", "--snapshot", page[0])["readings"]}
+    assert "U040" not in listed["matter_rule", "sum"]["places"], "it is the last of B already"
+    assert listed["award_rounding", "half_up"]["clause"] == "三(二)"
+
+
+def test_the_smallest_set_is_printed_and_a_limit_is_owned_up_to(page: tuple[Path, Path]) -> None:
+    unit = ("what-if", "--snapshot", page[0], "--unit", "U041", "--smallest")
+    code, printed, _ = command(*unit, "--lang", "en")
+    assert (code, "not even without all 1 of its deductions" in printed.decode()) == (1, True)
+
+
+def test_no_more_combinations_than_allowed_are_reckoned() -> None:
+    lines = [deduction(1, "U001", "M", "criticised"), deduction(2, "U001", "N", "criticised")]
+    lines += [event(3, "kaoji", "rating.recorded.v1", "U001", {"item": "Y.1", "rater": "r", "value": "120"})]
+    lines += [rating(n, "U001", item, office, value) for n, item, office, value in (
+        (4, "5.1", "jiwei", "90"), (5, "1.5", "gongwei", "9"), (6, "2.3", "tongji", "100"),
+    )]  # fmt: skip
+    lines += [event(7, "gongwei", "rating.recorded.v1", "U001", {"item": "2.1", "rater": "r", "value": "3.3"})]
+    lines += [event(8, "wenda", "rating.recorded.v1", "U001", {"item": "3.1", "rater": "r", "value": "9"})]
+    data = "".join(json.dumps(one) + "\n" for one in lines).encode()
+    roster = [{"unit": "U001", "name": "N", "category": "A", "group": "G"}]
+    with folded(data, roster) as whole:
+        found: Found = search(whole.con, "U001", 20_000)
+        finals = [Decimal(one.final) for one in (found.before, found.after)]
+        assert finals == [Decimal("8.871"), Decimal("9.011")], "of the 3 the floor had taken 1"
+        assert (found.sequences, found.before.passed, found.after.passed) == ([1], False, True)
+        limited = search(whole.con, "U001", 1)
+        assert (limited.sequences, limited.limited, limited.searched) == ([], True, 0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("what-if", "--drop", "99"), ("what-if", "--drop", "x"), ("what-if", "--revise", "1=6"),
+        ("what-if", "--revise", "1=1e0"), ("what-if", "--revise", "1"), ("what-if", "--reading", "step=steep"),
+        ("what-if", "--reading", "steps=linear"), ("what-if", "--smallest"), ("what-if", "--unit", "U040"),
+        ("what-if", "--unit", "U999", "--smallest"), ("what-if", "--as-of", "soon"), ("readings", "--as-of", "soon"),
+        ("what-if", "--facts-until", "3"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_named(page: tuple[Path, Path], arguments: tuple[str, ...]) -> None:
+    code, printed, said = command(*arguments, "--snapshot", page[0])
+    assert (code, printed) == (2, b"")
+    assert arguments[1] in said or "--smallest" in said
+
+
+def test_an_added_line_that_intake_would_refuse_ends_it(page: tuple[Path, Path], tmp_path: Path) -> None:
+    more = tmp_path / "more.jsonl"
+    more.write_text(json.dumps(deduction(6, "U999", "M", "criticised")))
+    code, _, said = command("what-if", "--snapshot", page[0], "--add", more)
+    assert (code, "unknown_unit" in said) == (1, True)
+
+
+def test_other_rules_than_those_at_hand_are_named(page: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WUXING_ROSTER")
+    code, _, said = command("what-if", "--snapshot", page[0], "--drop", "1")
+    assert (code, "WUXING_ROSTER" in said) == (3, True)
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "own: −1 1.1"), ("zh", "本单位：−1 1.1")])
+def test_tables_say_what_moved_a_unit_in_the_language(page: tuple[Path, Path], lang: str, words: str) -> None:
+    code, printed, _ = command("what-if", "--snapshot", page[0], "--drop", "1", "--lang", lang)
+    assert (code, words in printed.decode()) == (0, True)
+    code, printed, _ = command("readings", "--snapshot", page[0], "--lang", lang)
+    assert (code, "linear → geometric" in printed.decode()) == (0, True)
