@@ -79,9 +79,8 @@ class Scorer:
         """Raise HistoryChanged unless the log still reaches as far as was folded and holds these events as folded."""
         if log_last < self.last:
             raise HistoryChanged(
-                f"账本止于序号{log_last}，而已折叠至{self.last}。 / The ledger ends at {log_last}, but {self.last}"
-                " events were folded: its store was damaged or replaced. Restore it from a copy; nothing is folded until"
-                " then."
+                f"账本止于序号{log_last}，而已折叠至{self.last}。 / The ledger ends at {log_last}, but was folded to"
+                f" {self.last}: its store was damaged or replaced. Restore it from a copy; nothing is folded before."
             )
         for seq in sorted({*sequences} - {0}):
             row = self.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
