@@ -152,13 +152,15 @@ def test_the_snapshot_recomputes_to_what_it_published(works: Works) -> None:
         assert differences(con, "unit_item", "own_points") == []
 
 
-def test_nothing_changed_nothing_published(works: Works) -> None:
-    async def round_() -> Ranking | None:
-        async with connected(works.server.url, "ranker", works.data) as client:
-            return await ranker.once(client, works.settings, structlog.get_logger())
+async def ranked(works: Works) -> Ranking | None:
+    """What one more round of the ranker publishes."""
+    async with connected(works.server.url, "ranker", works.data) as client:
+        return await ranker.once(client, works.settings, structlog.get_logger())
 
+
+def test_nothing_changed_nothing_published(works: Works) -> None:
     before = works.seen()
-    assert asyncio.run(round_()) is None
+    assert asyncio.run(ranked(works)) is None
     assert works.seen() == before
 
 
@@ -280,26 +282,25 @@ def test_an_old_copy_of_the_scorer_file_catches_up(halfway: Path, finished: Path
         again(works)
 
 
-def swapped(works: Works, store: Path) -> None:
-    """Another store in the place of the works' own."""
-    shutil.rmtree(works.data / "jetstream")
-    shutil.copytree(store / "jetstream", works.data / "jetstream")
+def swapped(data: Path, store: Path) -> None:
+    """Another store in the place of the folder's own."""
+    shutil.rmtree(data / "jetstream")
+    shutil.copytree(store / "jetstream", data / "jetstream")
 
 
 def refuses(works: Works, scorer: Any, words: str) -> None:
     """The scorer ends as one that could not, says why, and no ranking is published."""
-    before = works.seen().last["RANKING"]
-    works.start("ranker")
     assert scorer.code() == 3, scorer.words()
     assert words in scorer.words()
     assert "Traceback" not in scorer.words()
-    assert works.seen().last["RANKING"] == before
+    before = works.seen()
+    assert asyncio.run(ranked(works)) is None
+    assert works.seen() == before
 
 
 def test_a_ledger_that_was_rewound_stops_the_scorer(halfway: Path, finished: Path, tmp_path: Path) -> None:
     data = copied(finished, tmp_path)
-    shutil.rmtree(data / "jetstream")
-    shutil.copytree(halfway / "jetstream", data / "jetstream")
+    swapped(data, halfway)
     with Works(data, year()) as works:
         refuses(works, works.start("scorer"), "its store was damaged or replaced")
 
@@ -309,7 +310,7 @@ def test_a_ledger_that_is_rewound_while_the_scorer_runs_stops_it(halfway: Path, 
         scorer = works.start("scorer")
         works.until_started(scorer)
         works.server.kill()
-        swapped(works, halfway)
+        swapped(works.data, halfway)
         works.server.start()
         refuses(works, scorer, "its store was damaged or replaced")
 
@@ -317,8 +318,7 @@ def test_a_ledger_that_is_rewound_while_the_scorer_runs_stops_it(halfway: Path, 
 def test_a_ledger_that_was_changed_stops_the_scorer(halfway: Path, finished: Path, tmp_path: Path) -> None:
     """As long as what was folded, and longer, but with another second half."""
     data = copied(finished, tmp_path)
-    shutil.rmtree(data / "jetstream")
-    shutil.copytree(halfway / "jetstream", data / "jetstream")
+    swapped(data, halfway)
     with Works(data, year()) as works:
         works.start("ingest")
         folded = len(works.year.accepted)

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from infra.client import connected, jetstream, pull
@@ -111,7 +110,7 @@ def line(raw: bytes, roster: list[dict[str, str]], units: list[str]) -> Line:
     party = "ducha"
     try:
         event = json.loads(raw)
-        named = subjects.party_of(event["source"])
+        named = subjects.party_of(event["source"]) or ""
         own = named == event["subject"] and event["type"] in ("appeal.filed.v1", "event.revoked.v1")
         if named in OFFICES or (named in units and own):
             party = named
@@ -126,7 +125,7 @@ def until(what: str, look: Callable[[], Any], good: Callable[[Any], bool], words
     deadline = time.monotonic() + PATIENCE
     while not good(seen := look()):
         assert time.monotonic() < deadline, f"waited in vain for {what}: {seen}\n{words()}"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return seen
 
 
@@ -232,7 +231,7 @@ class Works:
     async def publish(self, lines: Sequence[Line]) -> None:
         """Each line by its own party with its own key, in order: all before another party speaks is stored."""
         async with contextlib.AsyncExitStack() as stack:
-            clients: dict[str, JetStreamContext] = {}
+            clients: dict[str, Any] = {}
             waiting: list[asyncio.Future[Any]] = []
             for before, one in zip([None, *lines], lines, strict=False):
                 if before and before.party != one.party:
