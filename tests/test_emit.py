@@ -99,6 +99,13 @@ def services(site: Site, *, settles: bool = True) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody here waits for what the scorer may have to say; where it is known that it will, however long it takes."""
+    monkeypatch.setattr(sending, "GRACE", 0.01)
+    monkeypatch.setattr(sending, "SETTLED_WITHIN", 60.0)
+
+
 class Office:
     """Someone at a command line."""
 
@@ -251,6 +258,16 @@ def test_what_the_broker_stored_without_saying_so_is_sent_again_and_counts_once(
     with snapshots_opened(office) as con:
         found = con.execute("SELECT admission FROM event WHERE id = 'twice' ORDER BY seq").fetchall()
     assert found == [("admitted",), ("duplicate",)]
+
+
+def test_a_file_sent_again_at_once_is_told_that_it_counts_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with services(office.site):
+        assert office.emit("year.jsonl", [event("at-once")])[0] == 0
+        monkeypatch.setattr(sending, "GRACE", 60.0)
+        code, lines = office.emit("year.jsonl", [event("at-once")])
+    assert (code, [(one["outcome"], one["disposition"]) for one in lines]) == (0, [("settled", "duplicate")])
 
 
 def test_the_same_id_with_other_content_is_settled_as_a_conflict(office: Office) -> None:

@@ -39,7 +39,7 @@ from tests import test_emit
 from tests.broker import ASSESSMENT
 from tests.test_emit import Office
 
-site, office = test_emit.site, test_emit.office
+site, office, grace = test_emit.site, test_emit.office, test_emit.grace
 YEAR = given(ASSESSMENT, None, None)
 CHECKER = Checker(YEAR.rulebook, YEAR.roster)
 WORKBOOKS = Path(__file__).parent / "workbooks"
@@ -305,6 +305,37 @@ def test_the_example_of_every_form_passes_the_checks() -> None:
             raw = sheet.event(Row(2, {**cells, "time": datetime(2013, 5, 6)}), one.code, frozenset())
             assert isinstance(raw, bytes)
             assert isinstance(CHECKER.check(raw), Event), (one.code, form.type, CHECKER.check(raw))
+
+
+# A trial ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_on_a_published_year_tells_who_would_move_and_what_would_be_void(
+    snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made.duckdb").write_bytes(snapshot.read_bytes())
+    snapshots.publish(tmp_path / "made.duckdb", tmp_path / "snapshots", "wenzhou-2013-1.duckdb")
+    monkeypatch.setenv("WUXING_DATA", str(tmp_path))
+    with point.snapshot(snapshot) as con:
+        tied = con.execute("SELECT undecided FROM published_award WHERE award = 'second'").fetchall()[0][0]
+    envelope = {"specversion": "1.0", "source": "/offices/chuangjian", "time": "2014-02-20T09:00:00+08:00"}
+    settled = {
+        **envelope, "id": "lots", "type": "tie.resolved.v1", "subject": "assessment",
+        "data": {"award": "second", "units": tied[::-1], "reason": "抽签"},
+    }  # fmt: skip
+    late = {**ROW, "time": "2014-02-20T09:00:00+08:00"}
+    (tmp_path / "lots.jsonl").write_text(json.dumps(settled))
+    (tmp_path / "late.csv").write_text(",".join(late) + "\n" + ",".join(late.values()))
+    assert cli.run(["emit", str(tmp_path / "lots.jsonl"), "--office", "chuangjian", "--dry-run"]) == 0
+    row, *moved = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (row["outcome"], row["disposition"]) == ("ready", "counted")
+    assert [(one["unit"], one["award_after"], one["undecided_before"], one["undecided_after"]) for one in moved] == [
+        (unit, "second" if unit == tied[1] else None, ["second"], []) for unit in tied
+    ]
+    assert cli.run(["emit", str(tmp_path / "late.csv"), "--office", "ducha", "--dry-run", "--lang", "en"]) == 0
+    row, *moved = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (row["disposition"], moved) == ("void", [])
+    assert "closed" in row["why"]
 
 
 # Publication tables -------------------------------------------------------------------------------------------------

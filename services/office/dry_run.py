@@ -74,8 +74,9 @@ def trial(
 
 def _copy(snapshot: duckdb.DuckDBPyConnection, con: duckdb.DuckDBPyConnection) -> None:
     """The events with their admission as it was judged, and the rules they were judged by."""
+    cursor = snapshot.cursor()  # the connection itself may still hold the result of a question
     for name in ("event", *rules.TABLES):
-        con.register("held", snapshot.sql(f"FROM {name}").to_arrow_table())
+        con.register("held", cursor.sql(f"FROM {name}").to_arrow_table())
         con.execute(f"INSERT INTO {name} FROM held")
         con.unregister("held")
 

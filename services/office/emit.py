@@ -95,6 +95,8 @@ def emit(  # noqa: PLR0913 - each is an option of the command
         good = [(one.found, one.raw) for one in judged if isinstance(one.found, Event)]
         changes: list[trials.Change] | None = None
         if dry_run:
+            if con is None:
+                print(TEXT["no_snapshot"][chosen].format(folder=known.snapshots), file=sys.stderr)
             fates, changes = trials.trial(con, year, good, chosen)
             lines = list(_foreseen(judged, fates))
         else:
@@ -270,6 +272,10 @@ TEXT: dict[str, dict[Language, str]] = {
         " tells. Nothing is lost; run the same command again.",
         "zh": "已发送{pending}条，{wait:g}秒内没有回执：ingest是否在运行？可用`wuxing status`查看。"
         "数据未丢失，重新执行同一命令即可，同一事件只计一次。",
+    },
+    "no_snapshot": {
+        "en": "{folder} holds no snapshot of this assessment (WUXING_DATA): tried on an empty ledger.",
+        "zh": "{folder}中没有本次考核的快照（WUXING_DATA）：以空账本试算。",
     },
     "sum": {
         "en": "{rows} rows: {accepted} accepted, {settled} there before or void, {ready} ready, {refused} refused,"

@@ -30,6 +30,8 @@ FLIGHT = 256
 TRIES = 5
 SETTLED_WITHIN = 5.0
 """Seconds to wait for the scorer's word on an event that came before; ingest's receipt is enough without it."""
+GRACE = 1.5
+"""Seconds of silence to wait for what the scorer says of other events: that they are duplicates, conflicts or void."""
 #: Types whose meaning does not hang on what the same flight holds; all others go out alone.
 _PLAIN = ("deduction.recorded.v1", "rating.recorded.v1", "submission.recorded.v1")
 _FETCH = 100
@@ -53,11 +55,11 @@ Told = Callable[[int, int], None]
 
 
 async def send(
-    settings: Settings, letters: Sequence[Letter], *, patience: float, settled: float = SETTLED_WITHIN,
-    told: Told = lambda _done, _total: None,
+    settings: Settings, letters: Sequence[Letter], *, patience: float, told: Told = lambda _done, _total: None
 ) -> list[Receipt | None]:
     """Send letters and return the receipt of each, null where none came while all was silent for `patience` seconds.
 
+    The receipt is ingest's, or the scorer's where it had more to say while this listened.
     Raises BrokerUnreachable where a party's key or the broker is missing, Stop when the broker stored nothing more.
     """
     desk = _Desk(letters, told)
@@ -72,7 +74,9 @@ async def send(
             await boxes[flight[0].party].publish(flight, sent)
             sent += len(flight)
         await desk.wait(desk.missing, patience)
-        await desk.wait(desk.unsettled, min(settled, patience))
+        await desk.wait(desk.unsettled, min(SETTLED_WITHIN, patience))
+        if not desk.missing and letters:
+            await desk.wait(desk.accepted, min(GRACE, patience))
     return desk.receipts
 
 
@@ -91,6 +95,7 @@ class _Desk:
         self.letters = letters
         self.receipts: list[Receipt | None] = [None] * len(letters)
         self.missing = set(range(len(letters)))
+        self.accepted: set[int] = set()
         self.unsettled: set[int] = set()
         self._told = told
         self._open: dict[tuple[str, str], deque[int]] = {}
@@ -113,6 +118,7 @@ class _Desk:
         self.receipts[mine] = receipt
         if receipt.outcome == "accepted" and receipt.sequence is not None:
             self._by_sequence[receipt.sequence] = mine
+            self.accepted.add(mine)
             if self.letters[mine].again:
                 self.unsettled.add(mine)
             if early := self._early.pop(receipt.sequence, None):
@@ -131,6 +137,7 @@ class _Desk:
         else:
             self.receipts[mine] = receipt
             self.unsettled.discard(mine)
+            self.accepted.discard(mine)
             self._news.set()
         return True
 
