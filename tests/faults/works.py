@@ -256,8 +256,13 @@ class Works:
             confirmed = 0
             with contextlib.suppress(NatsError):
                 futures = [await js.publish_async(one.subject, one.raw) for one in lines]
+                deadline = time.monotonic() + PATIENCE
                 for future in futures:
-                    await asyncio.wait_for(future, 2)
+                    while client.is_connected and not future.done():
+                        assert time.monotonic() < deadline, f"{confirmed} of {len(lines)} lines were confirmed"
+                        await asyncio.wait([future], timeout=0.1)
+                    if not future.done() or future.exception():
+                        break
                     confirmed += 1
                     if confirmed == 1:
                         told()
