@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +18,8 @@ from tests.product import BOOK, command, folded, year
 from tests.test_oracle import Pages
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from services.audit.appeals import Appeal
     from services.audit.readiness import Readiness
     from tests.product import Roster
@@ -85,17 +86,28 @@ def test_a_late_decision_counts_and_is_reported_as_late(disputed: Dated) -> None
     disputed.decide("e2", "cancelled")
     disputed.on("05-20")
     (one,) = appealed(disputed)
-    assert (one.state, one.outcome, one.decision_late, one.decided_at) == ("decided", "cancelled", True, "2013-05-20T01:30:00Z")
+    assert (one.state, one.outcome, one.decision_late, one.decided_at) == (
+        "decided",
+        "cancelled",
+        True,
+        "2013-05-20T01:30:00Z",
+    )
     assert state(one, "en") == "cancelled · Seq 4 · 2013-05-20 · late"
     with folded(b"\n".join(disputed.lines), THREE) as found, rules.compute(found.con):
-        assert found.con.execute("SELECT points FROM item_points WHERE unit = 'U1' AND item = '1.1'").fetchall() == [(5,)]
+        assert found.con.execute("SELECT points FROM item_points WHERE unit = 'U1' AND item = '1.1'").fetchall() == [
+            (5,)
+        ]
 
 
 def test_the_days_are_those_in_force(disputed: Dated) -> None:
     disputed.adopt("appeal_days", "3")
     disputed.adopt("decision_days", "2")
     (one,) = appealed(disputed)
-    assert (one.filed_late, one.appeal_until, one.decision_due) == (True, "2013-05-04T01:30:00Z", "2013-05-07T01:30:00Z")
+    assert (one.filed_late, one.appeal_until, one.decision_due) == (
+        True,
+        "2013-05-04T01:30:00Z",
+        "2013-05-07T01:30:00Z",
+    )
 
 
 def test_a_withdrawn_appeal_is_gone_and_a_revoked_target_closes_it(disputed: Dated) -> None:
@@ -128,7 +140,9 @@ def test_every_outcome_is_what_the_decision_itself_would_give(disputed: Dated) -
 
 def standings(con: Any) -> dict[str, Standing]:
     with rules.compute(con):
-        rows = con.execute("SELECT unit, final::VARCHAR, place, passed, award FROM unit_result ORDER BY unit").fetchall()
+        rows = con.execute(
+            "SELECT unit, final::VARCHAR, place, passed, award FROM unit_result ORDER BY unit"
+        ).fetchall()
     return {unit: Standing(*rest) for unit, *rest in rows}
 
 

@@ -45,7 +45,7 @@ def calculated(written: str) -> Fraction:
     """What a calculator gives for a sum of the statement: numbers, brackets and + − × ÷ ^ only."""
     assert re.fullmatch(r"[0-9.()+−×÷^ ]+", written), written
     python = re.sub(r"[0-9]+(\.[0-9]+)?", r"Fraction('\g<0>')", written)
-    found = eval(python.replace("−", "-").replace("×", "*").replace("÷", "/").replace("^", "**"))  # noqa: S307
+    found = eval(python.replace("−", "-").replace("×", "*").replace("÷", "/").replace("^", "**"))
     return Fraction(found)
 
 
@@ -95,7 +95,9 @@ def item(found: Statement, code: str) -> Any:
 
 
 def counted(found: Statement, code: str) -> list[tuple[str | None, str]]:
-    return [(line.counted and line.counted.rstrip("0").rstrip("."), line.disposition) for line in item(found, code).lines]
+    return [
+        (line.counted and line.counted.rstrip("0").rstrip("."), line.disposition) for line in item(found, code).lines
+    ]
 
 
 def test_the_worked_examples_unit_comes_to_10_3529(example: Path) -> None:
@@ -113,8 +115,10 @@ def test_every_line_has_date_office_clause_and_words(example: Path) -> None:
     (part,) = found["parts"]
     line = part["items"][0]["lines"][1]
     expected = {
-        "seq": 2, "time": "2013-04-02T09:00:00+08:00", "office": "ducha", "office_name": "市委市政府督查室", "matter": "M1",
-        "clause": "四(一)1(1)", "words": "批示办理落实情况被市委、市政府主要领导批评的,每件扣3分", "claimed": "3.000000",
+        "seq": 2, "time": "2013-04-02T09:00:00+08:00", "office": "ducha", "office_name": "市委市政府督查室",
+        "matter": "M1",
+        "clause": "四(一)1(1)", "words": "批示办理落实情况被市委、市政府主要领导批评的,每件扣3分",
+        "claimed": "3.000000",
         "counted": "2.000000", "balance_before": "4.000000", "balance_after": "2.000000",
     }  # fmt: skip
     assert {key: line[key] for key in expected} == expected
@@ -158,7 +162,7 @@ def test_a_revocation_gives_its_room_under_the_floor_back_to_later_lines() -> No
     assert counted(stated(pages, as_of=2), "1.1") == [("3", "counted"), ("2", "counted_in_part")]
     now = stated(pages)
     assert counted(now, "1.1") == [("0", "revoked"), ("3", "counted"), (None, "counted")]
-    assert [line.why for line in item(now, "1.1").lines][0] == "Revoked by sequence 3 (四(一)1(1))"
+    assert item(now, "1.1").lines[0].why == "Revoked by sequence 3 (四(一)1(1))"
     assert item(now, "1.1").sum == "5 − 3"
 
 
@@ -215,7 +219,10 @@ def test_the_pdf_is_the_same_bytes_each_time_and_asks_for_a_font_where_there_is_
 
     if set(paper.FONTS) & set(typst.Fonts().families()):
         for name in ("one.pdf", "two.pdf"):
-            assert command("explain", "U042", "--snapshot", example, "--format", "pdf", "--output", tmp_path / name)[0] == 0
+            assert (
+                command("explain", "U042", "--snapshot", example, "--format", "pdf", "--output", tmp_path / name)[0]
+                == 0
+            )
         assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
         assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF-1.")
     monkeypatch.setattr(paper, "FONTS", ())
@@ -225,7 +232,8 @@ def test_the_pdf_is_the_same_bytes_each_time_and_asks_for_a_font_where_there_is_
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (("U999",), "no such unit"), (("U042", "--item", "9.9"), "no such item"), (("U042", "--as-of", "gestern"), "--as-of"),
+    (("U999",), "no such unit"), (("U042", "--item", "9.9"), "no such item"),
+    (("U042", "--as-of", "gestern"), "--as-of"),
 ])  # fmt: skip
 def test_what_is_not_there_is_named(example: Path, arguments: tuple[str, ...], words: str) -> None:
     code, out, err = command("explain", *arguments, "--snapshot", example, "--lang", "en")
@@ -257,7 +265,8 @@ def test_the_statement_is_a_view_of_the_snapshot(example: Path) -> None:
     with duckdb.connect(str(example), read_only=True) as con:
         con.execute("SET VARIABLE as_of = 3")
         rows = con.execute(
-            "SELECT seq, date, office_zh, matter, counted, balance_after, why_zh FROM statement WHERE unit = 'U042' ORDER BY seq"
+            "SELECT seq, date, office_zh, matter, counted, balance_after, why_zh FROM statement"
+            " WHERE unit = 'U042' ORDER BY seq"
         ).fetchall()
     assert [row[0] for row in rows] == [1, 2, 3]
     assert rows[2] == (3, "2013-04-03", "市委市政府督查室", "M2", Decimal(1), Decimal(1), "全额计入（四(一)1(1)）")

@@ -28,15 +28,35 @@ DECIDED = "appeal.decided.v1"
 FACTS = "SELECT unit, final, place, passed, award FROM unit_result"
 Outcome = Literal["upheld", "cancelled", "revised"]
 TEXT = {
-    "appeals": ("Appeals", "申诉"), "none": ("No appeal stands.", "没有成立的申诉。"), "as_of": ("As of sequence", "截至序号"),
-    "seq": ("Seq", "序号"), "unit": ("Unit", "单位"), "target": ("Against", "申诉对象"), "filed": ("Filed", "提出时间"),
-    "window": ("Window", "申诉期限"), "due": ("Decision due", "决定期限"), "state": ("State", "状态"),
-    "statement": ("Statement", "申诉理由"), "in_time": ("in time", "按期"), "late": ("late", "逾期"), "overdue": ("overdue", "超期未决"),
-    "open": ("open", "待决定"), "decided": ("decided", "已决定"), "closed": ("closed: the target was revoked", "终止：所诉事件已撤销"),
-    "upheld": ("upheld", "维持"), "cancelled": ("cancelled", "取消"), "revised": ("revised", "改定"),
-    "nothing": ("no place, pass or award moves", "名次、达标、奖项均不变"), "void": ("void: out of range", "无效：超出范围"),
-    "place": ("place", "名次"), "award": ("award", "奖项"), "passed": ("pass line", "达标线"), "final": ("final", "最后得分"),
-    "yes": ("passed", "达标"), "no": ("not passed", "未达标"), "nil": ("none", "无"),
+    "appeals": ("Appeals", "申诉"),
+    "none": ("No appeal stands.", "没有成立的申诉。"),
+    "as_of": ("As of sequence", "截至序号"),
+    "seq": ("Seq", "序号"),
+    "unit": ("Unit", "单位"),
+    "target": ("Against", "申诉对象"),
+    "filed": ("Filed", "提出时间"),
+    "window": ("Window", "申诉期限"),
+    "due": ("Decision due", "决定期限"),
+    "state": ("State", "状态"),
+    "statement": ("Statement", "申诉理由"),
+    "in_time": ("in time", "按期"),
+    "late": ("late", "逾期"),
+    "overdue": ("overdue", "超期未决"),
+    "open": ("open", "待决定"),
+    "decided": ("decided", "已决定"),
+    "closed": ("closed: the target was revoked", "终止：所诉事件已撤销"),
+    "upheld": ("upheld", "维持"),
+    "cancelled": ("cancelled", "取消"),
+    "revised": ("revised", "改定"),
+    "nothing": ("no place, pass or award moves", "名次、达标、奖项均不变"),
+    "void": ("void: out of range", "无效：超出范围"),
+    "place": ("place", "名次"),
+    "award": ("award", "奖项"),
+    "passed": ("pass line", "达标线"),
+    "final": ("final", "最后得分"),
+    "yes": ("passed", "达标"),
+    "no": ("not passed", "未达标"),
+    "nil": ("none", "无"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
 }
 
@@ -59,7 +79,7 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class Prospect(msgspec.Struct, frozen=True):
-    """What one outcome would move: every unit whose final, place, pass or award changes; null where it would be void."""
+    """What one outcome would move: units whose final, place, pass or award changes; null where it would be void."""
 
     outcome: Outcome
     points: str | None
@@ -144,25 +164,19 @@ def appeals(
 
 def listed(con: duckdb.DuckDBPyConnection) -> list[Appeal]:
     """Read the appeals that stand, with their deadlines, inside an open `rules.compute`; open ones first."""
-    times = ", ".join(
-        f"strftime(d.{name}, '%Y-%m-%dT%H:%M:%SZ')" for name in ("filed_at", "appeal_until", "decision_due", "decided_at")
-    )
-    rows = con.execute(
-        "SELECT d.seq, d.unit, u.name, d.statement, d.target, t.type, split_part(t.source, '/', 3), t.item, t.matter,"
-        f" coalesce(t.points, g.points, t.value)::VARCHAR, d.filed_late, d.decision_late, d.state, d.decided_by, d.outcome, {times}"
+    times = ("filed_at", "appeal_until", "decision_due", "decided_at")
+    written = ", ".join(f"strftime(d.{name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}" for name in times)
+    query = con.execute(
+        "SELECT d.seq, d.unit, u.name, d.statement, d.target, t.type AS target_type,"
+        " split_part(t.source, '/', 3) AS office, t.item, t.matter, d.filed_late, d.decision_late,"
+        " coalesce(t.points, g.points, t.value)::VARCHAR AS claimed,"
+        f" d.state, d.decided_by, d.outcome, {written}"
         " FROM appeal_deadline d JOIN roster u ON u.unit = d.unit JOIN ledger_event t ON t.seq = d.target"
         " LEFT JOIN rulebook_ground g ON g.item = t.item AND g.ground = t.ground"
         " ORDER BY d.state <> 'open', d.seq"
-    ).fetchall()
-    return [
-        Appeal(
-            seq=seq, unit=unit, name=name, statement=statement, target=target, target_type=kind, office=office, item=item,
-            matter=matter, claimed=claimed, filed_at=filed, appeal_until=until, filed_late=filed_late, decision_due=due,
-            decision_late=late, state=state, decided_by=decided_by, decided_at=decided, outcome=outcome,
-        )
-        for seq, unit, name, statement, target, kind, office, item, matter, claimed, filed_late, late, state, decided_by,
-        outcome, filed, until, due, decided in rows
-    ]
+    )
+    names = [column[0] for column in query.description or ()]
+    return [Appeal(**dict(zip(names, row, strict=True))) for row in query.fetchall()]
 
 
 def _with_prospects(con: duckdb.DuckDBPyConnection, found: list[Appeal], cut: int, lang: Language) -> list[Appeal]:
@@ -174,7 +188,9 @@ def _with_prospects(con: duckdb.DuckDBPyConnection, found: list[Appeal], cut: in
         waiting = sum(one.state == "open" for one in found)
         made = []
         for done, one in enumerate(found, 1):
-            made.append(msgspec.structs.replace(one, prospects=prospects(fresh, one, before)) if one.state == "open" else one)
+            made.append(
+                msgspec.structs.replace(one, prospects=prospects(fresh, one, before)) if one.state == "open" else one
+            )
             bar.step(min(done, waiting), waiting)
     return made
 
@@ -198,7 +214,8 @@ def prospects(fresh: duckdb.DuckDBPyConnection, appeal: Appeal, before: dict[str
     """What each outcome of an open appeal would move: a deduction revised to 0, a rating to the most it can be."""
     row = fresh.execute(
         "SELECT CASE WHEN t.ground IS NULL THEN coalesce(v.value_max, 1) ELSE 0 END::VARCHAR FROM event t"
-        " LEFT JOIN rulebook_range v ON v.item = t.item WHERE t.seq = ?", [appeal.target]
+        " LEFT JOIN rulebook_range v ON v.item = t.item WHERE t.seq = ?",
+        [appeal.target],
     ).fetchall()
     most = f"{Decimal(row[0][0]).normalize():f}"
     outcomes: tuple[tuple[Outcome, str | None], ...] = (("cancelled", None), ("revised", most))
@@ -218,8 +235,16 @@ def _moves(
             "SELECT max(seq) OVER (), source, id FROM event QUALIFY seq = ?", [appeal.seq]
         ).fetchall()[0]
         decision = Event(
-            source="/offices/what-if", id=f"{outcome}-{appeal.seq}", type=DECIDED, subject=appeal.unit, time="", occurred="",
-            target_source=source, target_id=identifier, outcome=outcome, points=points,
+            source="/offices/what-if",
+            id=f"{outcome}-{appeal.seq}",
+            type=DECIDED,
+            subject=appeal.unit,
+            time="",
+            occurred="",
+            target_source=source,
+            target_id=identifier,
+            outcome=outcome,
+            points=points,
         )
         store.append(fresh, store.table([last + 1], [None], [decision], [b""]))
         if fresh.execute("SELECT 1 FROM event WHERE seq = ? AND admission <> 'admitted'", [last + 1]).fetchall():
@@ -244,7 +269,11 @@ def words(key: str, lang: Language) -> str:
 
 def _print(found: Appeals, lang: Language) -> None:
     out = tables.console()
-    out.print(Text(f"{words('appeals', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of} ({found.now or '-'})"))
+    out.print(
+        Text(
+            f"{words('appeals', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of} ({found.now or '-'})"
+        )
+    )
     if found.synthetic:
         out.print(words("synthetic", lang), style="bold")
     if not found.appeals:
@@ -257,8 +286,14 @@ def _print(found: Appeals, lang: Language) -> None:
         target = " · ".join(filter(None, (f"{words('seq', lang)} {one.target}", one.item, one.office, one.matter)))
         in_time = words("late" if one.filed_late else "in_time", lang)
         cells = (
-            str(one.seq), f"{one.unit} {one.name}", target, _day(one.filed_at), f"{_day(one.appeal_until)} {in_time}",
-            _day(one.decision_due), state(one, lang), one.statement,
+            str(one.seq),
+            f"{one.unit} {one.name}",
+            target,
+            _day(one.filed_at),
+            f"{_day(one.appeal_until)} {in_time}",
+            _day(one.decision_due),
+            state(one, lang),
+            one.statement,
         )
         table.add_row(*(Text(clean(cell)) for cell in cells))
     out.print(table)
@@ -272,7 +307,8 @@ def state(appeal: Appeal, lang: Language) -> str:
     if appeal.state == "decided":
         assert appeal.outcome is not None
         late = f" · {words('late', lang)}" if appeal.decision_late else ""
-        return f"{words(appeal.outcome, lang)} · {words('seq', lang)} {appeal.decided_by} · {_day(appeal.decided_at)}{late}"
+        when = f"{words('seq', lang)} {appeal.decided_by} · {_day(appeal.decided_at)}"
+        return f"{words(appeal.outcome, lang)} · {when}{late}"
     overdue = appeal.state == "open" and appeal.decision_late
     return words("overdue" if overdue else appeal.state, lang)
 
@@ -303,7 +339,8 @@ def changes(move: Move, lang: Language) -> list[str]:
     names = {True: words("yes", lang), False: words("no", lang)}
     was, now = move.before, move.after
     pairs = (
-        ("final", tables.four(Decimal(was.final)), tables.four(Decimal(now.final))), ("place", str(was.place), str(now.place)),
+        ("final", tables.four(Decimal(was.final)), tables.four(Decimal(now.final))),
+        ("place", str(was.place), str(now.place)),
         ("passed", names.get(bool(was.passed)), names.get(bool(now.passed))),
         ("award", was.award or words("nil", lang), now.award or words("nil", lang)),
     )

@@ -28,34 +28,82 @@ if TYPE_CHECKING:
 #: Width of a table where there is no terminal.
 WIDE = 160
 TEXT = {
-    "statement": ("Statement of assessment", "考核对账单"), "assessment": ("Assessment", "考核年度"),
-    "unit": ("Unit", "单位"), "stage": ("Stage", "阶段"), "category": ("Category", "类别"), "group": ("Group", "分组"), "state": ("State", "状态"),
-    "as_of": ("As of sequence", "截至序号"), "of": ("of", "/"), "rulebook": ("Rulebook", "考核细则"),
+    "statement": ("Statement of assessment", "考核对账单"),
+    "assessment": ("Assessment", "考核年度"),
+    "unit": ("Unit", "单位"),
+    "stage": ("Stage", "阶段"),
+    "category": ("Category", "类别"),
+    "group": ("Group", "分组"),
+    "state": ("State", "状态"),
+    "as_of": ("As of sequence", "截至序号"),
+    "of": ("of", "/"),
+    "rulebook": ("Rulebook", "考核细则"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
-    "provisional": ("provisional", "暂定"), "final": ("final", "确定"), "final_points": ("Final", "最后得分"),
-    "running": ("running", "进行中"), "closed": ("year-end closed", "年末考核已结束"),
-    "publicised": ("in publicity", "公示中"), "finalised": ("final", "已定稿"),
-    "date": ("Date", "日期"), "date_seq": ("Date, sequence", "日期、序号"), "seq": ("Seq", "序号"), "office": ("Office", "考核责任单位"), "about": ("Matter and ground", "事项与情形"),
-    "value": ("Claimed", "分值"), "counted": ("Counted", "计入"), "before": ("Before", "扣前"), "after": ("After", "扣后"),
-    "why": ("Why", "说明"), "points": ("Points", "得分"), "base": ("of", "基本分"), "evidence": ("Evidence", "依据"),
-    "scored": ("", ""), "pending": ("pending", "待定"), "exempt": ("does not apply", "不适用"),
-    "part": ("Part", "部分"), "items_sum": ("Items", "各项得分"), "daily": ("Daily", "日常考核"), "year_end": ("Year-end", "年末考核"),
-    "place": ("Place in the category", "类别内名次"), "award": ("Award", "奖项"), "passed": ("Pass line", "达标线"),
-    "yes": ("passed", "达标"), "no": ("not passed", "未达标"), "none": ("none", "无"), "undecided": ("undecided", "待定"),
-    "total": ("Total", "汇总"), "item": ("Item", "考核项目"), "sum": ("Sum", "算式"),
-    "other_lines": ("Lines of no item", "不属于任何项目的事件"), "order": ("Order of the units compared", "参与比较的各单位名次"),
-    "ranking": ("Ranking of the category", "类别排名"), "readings": ("Readings in force", "现行读法"),
+    "provisional": ("provisional", "暂定"),
+    "final": ("final", "确定"),
+    "final_points": ("Final", "最后得分"),
+    "running": ("running", "进行中"),
+    "closed": ("year-end closed", "年末考核已结束"),
+    "publicised": ("in publicity", "公示中"),
+    "finalised": ("final", "已定稿"),
+    "date": ("Date", "日期"),
+    "date_seq": ("Date, sequence", "日期、序号"),
+    "seq": ("Seq", "序号"),
+    "office": ("Office", "考核责任单位"),
+    "about": ("Matter and ground", "事项与情形"),
+    "value": ("Claimed", "分值"),
+    "counted": ("Counted", "计入"),
+    "before": ("Before", "扣前"),
+    "after": ("After", "扣后"),
+    "why": ("Why", "说明"),
+    "points": ("Points", "得分"),
+    "base": ("of", "基本分"),
+    "evidence": ("Evidence", "依据"),
+    "scored": ("", ""),
+    "pending": ("pending", "待定"),
+    "exempt": ("does not apply", "不适用"),
+    "part": ("Part", "部分"),
+    "items_sum": ("Items", "各项得分"),
+    "daily": ("Daily", "日常考核"),
+    "year_end": ("Year-end", "年末考核"),
+    "place": ("Place in the category", "类别内名次"),
+    "award": ("Award", "奖项"),
+    "passed": ("Pass line", "达标线"),
+    "yes": ("passed", "达标"),
+    "no": ("not passed", "未达标"),
+    "none": ("none", "无"),
+    "undecided": ("undecided", "待定"),
+    "total": ("Total", "汇总"),
+    "item": ("Item", "考核项目"),
+    "sum": ("Sum", "算式"),
+    "other_lines": ("Lines of no item", "不属于任何项目的事件"),
+    "order": ("Order of the units compared", "参与比较的各单位名次"),
+    "ranking": ("Ranking of the category", "类别排名"),
+    "readings": ("Readings in force", "现行读法"),
     "rounding": (
-        "Points of an item are rounded half-up once, to 6 decimals; all else is exact. Sums can be added up again with a calculator.",
+        "Points of an item are rounded half-up once, to 6 decimals; all else is exact; each sum can be added up again.",
         "各项得分只在计算该项时四舍五入一次（六位小数），其余均为精确值；各算式可用计算器复核。",
     ),
     "formula": ("(daily items x 70% + year-end x 30%) x 10%", "(日常考核各个项目得分总和×70%+年末考核得分×30%)×10%"),
-    "printed": ("printed", "公布值"), "signature": ("For the unit", "单位确认"), "office_signature": ("Assessment office", "考核办公室"),
+    "printed": ("printed", "公布值"),
+    "signature": ("For the unit", "单位确认"),
+    "office_signature": ("Assessment office", "考核办公室"),
 }
 #: Families with Chinese glyphs, best first.
 FONTS = (
-    "Noto Serif CJK SC", "Source Han Serif SC", "Source Han Serif CN", "Songti SC", "STSong", "SimSun", "FandolSong",
-    "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+    "Noto Serif CJK SC",
+    "Source Han Serif SC",
+    "Source Han Serif CN",
+    "Songti SC",
+    "STSong",
+    "SimSun",
+    "FandolSong",
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
     "Droid Sans Fallback",
 )
 
@@ -96,15 +144,20 @@ def write(page: bytes, output: Path | None) -> None:
 
 def heading(found: Statement, lang: Language) -> list[str]:
     """Give the lines at the head of every form of the page."""
-    cut = f"{words('as_of', lang)} {found.as_of}" + (f" {words('of', lang)} {found.last}" if found.as_of < found.last else "")
+    cut = f"{words('as_of', lang)} {found.as_of}"
+    cut += f" {words('of', lang)} {found.last}" if found.as_of < found.last else ""
     cut += f" ({found.as_of_time[:10]})" if found.as_of_time else ""
+    lines = (
+        (found.title or found.rulebook, found.document),
+        (f"{words('assessment', lang)} {found.assessment}", f"{words('rulebook', lang)} {found.rulebook}", cut,
+         words(found.assessment_state, lang)),
+        (f"{words('unit', lang)} {found.unit} {clean(found.name)}", found.category_name,
+         f"{words('group', lang)} {clean(found.group)}", words(found.state, lang)),
+    )
     return [
-        " · ".join(filter(None, (found.title, found.document))) or found.rulebook,
-        f"{words('assessment', lang)} {found.assessment} · {words('rulebook', lang)} {found.rulebook} · {cut}"
-        f" · {words(found.assessment_state, lang)}",
-        f"{words('unit', lang)} {found.unit} {clean(found.name)} · {found.category_name} · {words('group', lang)} {clean(found.group)}"
-        f" · {words(found.state, lang)}",
-        *([words("synthetic", lang)] if found.synthetic else []), *found.notes,
+        *(" · ".join(filter(None, line)) for line in lines),
+        *([words("synthetic", lang)] if found.synthetic else []),
+        *found.notes,
     ]
 
 
@@ -137,7 +190,9 @@ def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
         (f"{words('final_points', lang)} (五)", f"{found.final_sum} = {final}{printed}"),
     ]
     if found.pass_mark is not None:
-        rows.append((words("passed", lang), f"{text(Decimal(found.pass_mark))}: {words('yes' if found.passed else 'no', lang)}"))
+        rows.append(
+            (words("passed", lang), f"{text(Decimal(found.pass_mark))}: {words('yes' if found.passed else 'no', lang)}")
+        )
     award = found.award_name or words("undecided" if _undecided(found) else "none", lang)
     rows.append((words("place", lang), " · ".join([f"{found.place} / {len(found.ranking)}", *found.place_notes])))
     rows.append((words("award", lang), " · ".join([award, *found.award_notes])))
@@ -148,14 +203,23 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
     """Lay the statement out for a terminal; plain and wide where there is none."""
     terminal = sys.stdout.isatty() and not to_file
     out = Console(
-        file=io.StringIO(), width=shutil.get_terminal_size().columns if terminal else WIDE, force_terminal=terminal,
-        highlight=False, markup=False, emoji=False, legacy_windows=False,
+        file=io.StringIO(),
+        width=shutil.get_terminal_size().columns if terminal else WIDE,
+        force_terminal=terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
     )
     out.print(Text(words("statement", lang), style="bold"))
     for line in heading(found, lang):
         out.print(line)
     for part in found.parts:
-        out.print(Text(f"\n{part.part} {part.name} · {money(part.points)} / {money(part.points_base)}", style="bold underline"))
+        out.print(
+            Text(
+                f"\n{part.part} {part.name} · {money(part.points)} / {money(part.points_base)}", style="bold underline"
+            )
+        )
         for item in part.items:
             out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
             if item.words:
@@ -194,8 +258,15 @@ def _lines(lines: list[Line], lang: Language) -> Table:
         if line.evidence:
             said.append(f"\n{words('evidence', lang)}: {clean('; '.join(line.evidence))}", style="dim")
         made.add_row(
-            line.time[:10], str(line.seq), Text(clean(line.office_name)), said, money(line.claimed or line.value),
-            money(line.counted), money(line.balance_before), money(line.balance_after), Text(line.why),
+            line.time[:10],
+            str(line.seq),
+            Text(clean(line.office_name)),
+            said,
+            money(line.claimed or line.value),
+            money(line.counted),
+            money(line.balance_before),
+            money(line.balance_after),
+            Text(line.why),
         )
     return made
 
@@ -222,7 +293,7 @@ def markdown(found: Statement, lang: Language) -> str:
 
 
 def order(units: list[Placed]) -> str:
-    """Write places with the units that share them: 1 U091 · 2 U050 = U051 · …"""
+    """Write places with the units that share them, as in 1 U091 · 2 U050 = U051."""
     places: dict[int, list[str]] = {}
     for one in units:
         places.setdefault(one.place, []).append(one.unit)
@@ -236,8 +307,15 @@ def _md_table(lines: list[Line], columns: tuple[str, ...], lang: Language) -> li
     for line in lines:
         said = _md(about(line)) + (f"<br>“{_md(line.words)}”" if line.claimed is not None and line.words else "")
         cells = (
-            line.time[:10], str(line.seq), _md(line.office_name), said, money(line.claimed or line.value),
-            money(line.counted), money(line.balance_before), money(line.balance_after), _md(line.why),
+            line.time[:10],
+            str(line.seq),
+            _md(line.office_name),
+            said,
+            money(line.claimed or line.value),
+            money(line.counted),
+            money(line.balance_before),
+            money(line.balance_after),
+            _md(line.why),
         )
         rows.append(f"| {' | '.join(cells)} |")
     return rows
@@ -249,19 +327,21 @@ def _md(written: str) -> str:
 
 
 def pdf(found: Statement, lang: Language) -> bytes:
-    """Typeset the statement as PDF/A, the same bytes for the same statement; ends the command without Chinese glyphs."""
+    """Typeset the statement as PDF/A, the same bytes each time; ends the command where no font has Chinese glyphs."""
     import typst
 
     families = set(typst.Fonts().families())
     font = next((name for name in FONTS if name in families), None)
     if font is None:
         raise Stop(
-            Exit.FAILED, "no font with Chinese glyphs was found; install one, such as: apt-get install fonts-noto-cjk",
+            Exit.FAILED,
+            "no font with Chinese glyphs was found; install one, such as: apt-get install fonts-noto-cjk",
             "没有找到中文字体；请安装，例如：apt-get install fonts-noto-cjk",
         )
     page = _pdf_head(found, lang) | _pdf_body(found, lang) | {"lang": lang, "font": font}
     made: bytes = typst.compile(
-        str(Path(__file__).with_suffix("").with_name("statement.typ")), pdf_standards=["a-2b"],
+        str(Path(__file__).with_suffix("").with_name("statement.typ")),
+        pdf_standards=["a-2b"],
         sys_inputs={"statement": msgspec.json.encode(page).decode()},
     )
     return made
@@ -274,15 +354,22 @@ def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
     award = found.award_name or words("undecided" if _undecided(found) else "none", lang)
     passed = words("yes" if found.passed else "no", lang)
     return {
-        "title": words("statement", lang), "subtitle": words("statement", other), "document": heading(found, lang)[0],
-        "date": (found.as_of_time or "2000-01-01")[:10].split("-"), "unit": found.unit, "office": found.collector or words("office_signature", lang), "notes": [clean(note) for note in found.notes],
+        "title": words("statement", lang),
+        "subtitle": words("statement", other),
+        "document": heading(found, lang)[0],
+        "date": (found.as_of_time or "2000-01-01")[:10].split("-"),
+        "unit": found.unit,
+        "office": found.collector or words("office_signature", lang),
+        "notes": [clean(note) for note in found.notes],
         "synthetic": words("synthetic", lang) if found.synthetic else "",
         "running": f"{words('statement', lang)} · {found.unit} {clean(found.name)}",
         "cut": f"{found.assessment} · {cut} · {words(found.state, lang)}",
         "facts": [
-            [words("unit", lang), f"{found.unit} {clean(found.name)}"], [words("assessment", lang), found.assessment],
+            [words("unit", lang), f"{found.unit} {clean(found.name)}"],
+            [words("assessment", lang), found.assessment],
             [words("category", lang), f"{found.category_name} · {words('group', lang)} {clean(found.group)}"],
-            [words("rulebook", lang), found.rulebook], [words("state", lang), words(found.state, lang)],
+            [words("rulebook", lang), found.rulebook],
+            [words("state", lang), words(found.state, lang)],
             [words("stage", lang), words(found.assessment_state, lang)],
         ],
         "figures": [
@@ -298,18 +385,33 @@ def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
 def _pdf_body(found: Statement, lang: Language) -> dict[str, Any]:
     """The lines by part and item, the sums, the orders of the units compared."""
     parts = [
-        {"title": f"{part.part} {part.name}", "points": f"{money(part.points)} / {money(part.points_base)}",
-         "items": [_pdf_item(item, lang) for item in part.items]}
+        {
+            "title": f"{part.part} {part.name}",
+            "points": f"{money(part.points)} / {money(part.points_base)}",
+            "items": [_pdf_item(item, lang) for item in part.items],
+        }
         for part in found.parts
     ]
     if found.other_lines:
         lines = [_pdf_line(line, lang) for line in found.other_lines]
-        other = {"title": words("other_lines", lang), "base": "", "words": "", "lines": lines, "notes": [], "sum": "", "points": ""}
+        other = {
+            "title": words("other_lines", lang),
+            "base": "",
+            "words": "",
+            "lines": lines,
+            "notes": [],
+            "sum": "",
+            "points": "",
+        }
         parts.append({"title": "", "points": "", "items": [other]})
     columns = ("date_seq", "office", "about", "value", "counted", "before", "after", "why")
     return {
-        "columns": [words(key, lang) for key in columns], "parts": parts, "total": words("total", lang),
-        "totals": totals(found, lang), "rounding": words("rounding", lang), "order": words("order", lang),
+        "columns": [words(key, lang) for key in columns],
+        "parts": parts,
+        "total": words("total", lang),
+        "totals": totals(found, lang),
+        "rounding": words("rounding", lang),
+        "order": words("order", lang),
         "orders": [
             [f"{item.item} {item.name}", order(item.order)] for part in found.parts for item in part.items if item.order
         ],
@@ -319,18 +421,28 @@ def _pdf_body(found: Statement, lang: Language) -> dict[str, Any]:
 def _pdf_item(item: ItemStatement, lang: Language) -> dict[str, Any]:
     points = words("pending", lang) if item.points is None else money(item.points)
     return {
-        "title": item_title(item, lang), "base": money(item.points_base), "words": item.text or item.words or "",
-        "lines": [_pdf_line(line, lang) for line in item.lines], "notes": [clean(note) for note in item.notes],
-        "sum": item_sum(item, lang), "points": points,
+        "title": item_title(item, lang),
+        "base": money(item.points_base),
+        "words": item.text or item.words or "",
+        "lines": [_pdf_line(line, lang) for line in item.lines],
+        "notes": [clean(note) for note in item.notes],
+        "sum": item_sum(item, lang),
+        "points": points,
     }
 
 
 def _pdf_line(line: Line, lang: Language) -> dict[str, Any]:
     evidence = f"{words('evidence', lang)}: {clean('; '.join(line.evidence))}" if line.evidence else ""
     return {
-        "date": line.time[:10], "seq": str(line.seq), "office": clean(line.office_name), "about": about(line),
-        "words": f"“{line.words}”" if line.claimed is not None and line.words else "", "evidence": evidence,
-        "points": [money(one) for one in (line.claimed or line.value, line.counted, line.balance_before, line.balance_after)],
+        "date": line.time[:10],
+        "seq": str(line.seq),
+        "office": clean(line.office_name),
+        "about": about(line),
+        "words": f"“{line.words}”" if line.claimed is not None and line.words else "",
+        "evidence": evidence,
+        "points": [
+            money(one) for one in (line.claimed or line.value, line.counted, line.balance_before, line.balance_after)
+        ],
         "why": line.why,
     }
 

@@ -15,21 +15,28 @@ from services.outcome import Exit
 from services.settings import language
 
 TEXT = {
-    "title": ("Readiness for final", "定稿准备情况"), "as_of": ("as of sequence", "截至序号"),
+    "title": ("Readiness for final", "定稿准备情况"),
+    "as_of": ("as of sequence", "截至序号"),
     "ready": ("Nothing stands in the way of final.", "可以定稿，没有障碍。"),
     "not_ready": ("Final is refused while these stand in its way:", "存在下列障碍，尚不能定稿："),
-    "pending": ("Pending items", "待定项目"), "appeals": ("Open appeals", "未决申诉"), "ties": ("Undecided ties", "未裁定的并列"),
+    "pending": ("Pending items", "待定项目"),
+    "appeals": ("Open appeals", "未决申诉"),
+    "ties": ("Undecided ties", "未裁定的并列"),
     "assumptions": ("Assumptions not adopted by the Five-Type Office", "尚未由市创建办采用的假定"),
-    "unclosed": ("not closed by", "尚未关闭："), "lacking": ("no complete input for", "缺少完整评分："),
-    "units": ("units", "个单位"), "against": ("against sequence", "对序号"), "due": ("due", "期限"),
-    "in_force": ("in force", "现行"), "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
+    "unclosed": ("not closed by", "尚未关闭："),
+    "lacking": ("no complete input for", "缺少完整评分："),
+    "units": ("units", "个单位"),
+    "against": ("against sequence", "对序号"),
+    "due": ("due", "期限"),
+    "in_force": ("in force", "现行"),
+    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
 }
 #: More units than these are counted, not named, in the table; JSON names all.
 NAMED_MAX = 12
 
 
 class PendingItem(msgspec.Struct, frozen=True):
-    """An item that is pending: the offices that have not closed it, the units that lack input, all units it holds up."""
+    """A pending item: the offices that have not closed it, the units that lack input, all units it holds up."""
 
     item: str
     name: str
@@ -118,7 +125,8 @@ def unclosed(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, list[t
     """Code and name of the offices (考核责任单位) that have not closed their part of an item, by item."""
     rows = con.execute(
         f"SELECT o.item, o.office, n.name_{lang} FROM rulebook_office o JOIN office n ON n.office = o.office"
-        " ANTI JOIN year_event c ON c.type = 'item.closed.v1' AND c.item = o.item AND c.source = '/offices/' || o.office"
+        " ANTI JOIN year_event c ON c.type = 'item.closed.v1' AND c.item = o.item"
+        "                       AND c.source = '/offices/' || o.office"
         " ORDER BY o.item, o.office"
     ).fetchall()
     found: dict[str, list[tuple[str, str]]] = {}
@@ -131,18 +139,27 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
     """Read all that stands in the way of final, inside an open `rules.compute`; `meta` is the snapshot's."""
     ready = not con.execute("SELECT 1 FROM obstacle LIMIT 1").fetchall()
     state = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
-    ties = con.execute("SELECT award, scope, undecided FROM award_result WHERE undecided <> [] ORDER BY ordinal, scope").fetchall()
+    ties = con.execute(
+        "SELECT award, scope, undecided FROM award_result WHERE undecided <> [] ORDER BY ordinal, scope"
+    ).fetchall()
     assumed = con.execute(
         "SELECT o.name, r.value, r.clause FROM obstacle o JOIN reading_in_force r ON r.name = o.name"
         " WHERE o.kind = 'assumption' ORDER BY o.name"
     ).fetchall()
     return Readiness(
-        assessment=meta.get("assessment", ""), as_of=cut, assessment_state=state, synthetic=meta.get("synthetic") == "true",
-        ready=ready, pending=_pending(con, lang), appeals=[
+        assessment=meta.get("assessment", ""),
+        as_of=cut,
+        assessment_state=state,
+        synthetic=meta.get("synthetic") == "true",
+        ready=ready,
+        pending=_pending(con, lang),
+        appeals=[
             OpenAppeal(one.seq, one.unit, one.target, one.item, one.decision_due, one.decision_late)
-            for one in appeals.listed(con) if one.state == "open"
+            for one in appeals.listed(con)
+            if one.state == "open"
         ],
-        ties=[UndecidedTie(*row) for row in ties], assumptions=[Assumption(*row) for row in assumed],
+        ties=[UndecidedTie(*row) for row in ties],
+        assumptions=[Assumption(*row) for row in assumed],
     )
 
 
@@ -159,7 +176,12 @@ def _pending(con: duckdb.DuckDBPyConnection, lang: Language) -> list[PendingItem
     ).fetchall()
     return [
         PendingItem(
-            item, name, [code for code, _ in offices.get(item, [])], [name for _, name in offices.get(item, [])], lacking, units
+            item,
+            name,
+            [code for code, _ in offices.get(item, [])],
+            [name for _, name in offices.get(item, [])],
+            lacking,
+            units,
         )
         for item, name, units, lacking in rows
     ]
@@ -173,7 +195,12 @@ def words(key: str, lang: Language) -> str:
 def _print(found: Readiness, lang: Language) -> None:
     out = tables.console()
     state = tables.words(found.assessment_state, lang)
-    out.print(Text(f"{words('title', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of} · {state}", style="bold"))
+    out.print(
+        Text(
+            f"{words('title', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of} · {state}",
+            style="bold",
+        )
+    )
     if found.synthetic:
         out.print(words("synthetic", lang), style="bold")
     out.print(words("ready" if found.ready else "not_ready", lang))
