@@ -1,10 +1,12 @@
 -- Readings (regulation page, "Readings by name"): the default, over it the latest standing adoption, over it the option,
 -- and over all of them an auditor's SET VARIABLE readings = MAP {'step': 'geometric'}.
 
+-- The latest standing adoption of each reading or parameter.
 CREATE VIEW reading_adopted AS
 SELECT reading AS name, arg_max(reading_value, seq) AS value, max(seq) AS adopted_by
 FROM year_event WHERE type = 'reading.adopted.v1' GROUP BY reading;
 
+-- What is in force of each reading and parameter, and whether an option put it there.
 -- stage
 CREATE VIEW reading_in_force AS
 SELECT r.name, r.clause, r.is_reading, coalesce(v.value, o.value, a.value, r.value) AS value,
