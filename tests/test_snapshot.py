@@ -1,0 +1,129 @@
+"""A snapshot recomputes itself: the file and plain SQL give the published results again, in any DuckDB client."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from services.ranker.snapshot import PUBLISHED
+from tests import oracle
+from tests.nasty import nasty_year
+from tests.product import Json, Roster, command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Query = Callable[[Path, str], list[Json]]
+
+DATA, ROSTER = nasty_year(1, 30, 300)
+DUCKDB = Path(sys.executable).parent / "duckdb"
+READINGS = {"matter_rule": "sum", "step": "geometric", "e1": "ranked", "award_eligible": "each"}
+BINARY = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND data_type IN ('DOUBLE', 'FLOAT')"
+UNITS = (
+    "SELECT unit, daily::VARCHAR AS daily, final::VARCHAR AS final, place, award, state FROM unit_result ORDER BY unit"
+)
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The snapshot that `wuxing score --snapshot` writes of a nasty year."""
+    folder = tmp_path_factory.mktemp("snapshot")
+    (folder / "year.jsonl").write_bytes(DATA)
+    with (folder / "roster.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ("unit", "name", "category", "group"))
+        rows.writeheader()
+        rows.writerows(ROSTER)
+    made = folder / "made.duckdb"
+    options = ["--roster", str(folder / "roster.csv"), "--snapshot", str(made)]
+    code, printed, said = command("score", str(folder / "year.jsonl"), *options)
+    assert (code, said) == (0, "")
+    (folder / "printed.json").write_bytes(printed)
+    return made
+
+
+def in_python(path: Path, sql: str) -> list[Json]:
+    """The last statement's rows, with the library that the product uses and nothing else of it."""
+    *settings, query = sql.split("; ")
+    with duckdb.connect(str(path), read_only=True) as con:
+        for setting in settings:
+            con.execute(setting)
+        found = con.execute(query)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def in_command_line(path: Path, sql: str) -> list[Json]:
+    """The same in the DuckDB 1.5 command line."""
+    arguments = [str(DUCKDB), "-readonly", "-json", str(path), "-c", sql]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    found: list[Json] = json.loads(done.stdout or "[]")
+    return found
+
+
+@pytest.fixture(params=[in_python, in_command_line], ids=["library", "command line"])
+def query(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def expected(roster: Roster = ROSTER, **options: Any) -> list[Json]:
+    rows = oracle.score(DATA, roster=roster, **options)["units"]
+    return [{key: row[key] for key in ("unit", "daily", "final", "place", "award", "state")} for row in rows]
+
+
+def test_the_command_line_is_the_one_named_in_the_contract() -> None:
+    said = subprocess.run([DUCKDB, "--version"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("v1.5.")
+
+
+def test_every_published_table_equals_the_view_that_computes_it_again(snapshot: Path, query: Query) -> None:
+    pairs = [*PUBLISHED.items(), *((view, table) for table, view in PUBLISHED.items())]
+    differing = [f"SELECT '{left}' AS name FROM (FROM {left} EXCEPT ALL FROM {right})" for left, right in pairs]
+    assert query(snapshot, " UNION ALL ".join(differing)) == []
+    filled = query(snapshot, " UNION ".join(f"SELECT '{table}' AS name FROM {table}" for table in PUBLISHED))
+    assert {row["name"] for row in filled} == set(PUBLISHED)
+
+
+def test_the_views_are_what_the_oracle_says(snapshot: Path, query: Query) -> None:
+    assert expected() == query(snapshot, UNITS)
+
+
+def test_a_variable_sets_the_point_in_time(snapshot: Path, query: Query) -> None:
+    assert expected(as_of=150) == query(snapshot, f"SET VARIABLE as_of = 150; {UNITS}")
+
+
+def test_a_variable_sets_readings(snapshot: Path, query: Query) -> None:
+    chosen = ", ".join(f"'{name}': '{value}'" for name, value in READINGS.items())
+    found = query(snapshot, f"SET VARIABLE readings = MAP {{{chosen}}}; {UNITS}")
+    assert expected(readings=READINGS) == found
+
+
+def test_meta_says_what_the_snapshot_is_and_the_printed_digest(snapshot: Path, query: Query) -> None:
+    printed = json.loads((snapshot.parent / "printed.json").read_bytes())
+    meta = {row["key"]: row["value"] for row in query(snapshot, "FROM meta")}
+    assert {"assessment", "rulebook", "sequence", "digest", "root", "state", "version", "synthetic"} == set(meta)
+    assert (printed["digest"], str(printed["as_of"]), "true") == (meta["digest"], meta["sequence"], meta["synthetic"])
+
+
+def test_no_column_of_the_file_is_a_binary_floating_point_number(snapshot: Path, query: Query) -> None:
+    assert query(snapshot, BINARY) == []
+
+
+def test_every_view_says_what_it_is(snapshot: Path, query: Query) -> None:
+    silent = "SELECT view_name FROM duckdb_views() WHERE NOT internal AND coalesce(comment, '') = ''"
+    assert query(snapshot, silent) == []
+
+
+def test_a_file_of_that_name_is_replaced_whole_and_no_draft_is_left(snapshot: Path) -> None:
+    left = {file.name for file in snapshot.parent.iterdir()}
+    assert left == {"made.duckdb", "printed.json", "roster.csv", "year.jsonl"}
+    target = snapshot.parent / "absent" / "made.duckdb"
+    code, _, said = command("score", str(snapshot.parent / "year.jsonl"), "--snapshot", str(target), "--lang", "en")
+    assert (3, f"{target}: cannot be written: No such file or directory\n") == (code, said)
