@@ -13,7 +13,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -593,17 +593,25 @@ class Refold:
                 yield fail("result_forged", table, name, column, stated, found)
 
     def _views(self) -> Iterator[Finding]:
-        """The views that lie in the file, for those who query it, are this program's, as a file gives them back."""
-        sql = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND NOT temporary"
-        with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
-            path = Path(folder) / "views.duckdb"
-            with store.connect(path) as made:
-                rules.create_tables(made)
-                rules.create_views(made)
-            with store.connect(path, read_only=True) as made:
-                mine, theirs = (dict(one.execute(sql).fetchall()) for one in (made, self.con))
+        """The views that lie in the file, for those who query it, are this program's."""
+        mine, theirs = _installed(), dict(self.con.execute(_VIEWS).fetchall())
         if names := sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)):
             yield remark("views", ", ".join(names))
+
+
+_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND NOT temporary"
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """The views of this program by name, as a file gives their text back."""
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
+        path = Path(folder) / "views.duckdb"
+        with store.connect(path) as made:
+            rules.create_tables(made)
+            rules.create_views(made)
+        with store.connect(path, read_only=True) as made:
+            return dict(made.execute(_VIEWS).fetchall())
 
 
 def _texts(columns: list[str]) -> str:
