@@ -1,19 +1,4 @@
--- The statement (对账单): every line of every unit with the words of its clause, and how panels come to their points.
-
--- Each case of a panel: the ratings that count, those that trimming drops, and the mean: 四(一)2(1), 四(一)4, 四(二).
-CREATE VIEW panel_case AS
-SELECT unit, item, case_name, ratings, trimmed, number, points_of(total) AS total, points AS points_base, value_max,
-       points_of(half_up(total * micro(points), number * micro(value_max))) AS points
-FROM (SELECT r.unit, r.item, r.case_name, f.points, v.value_max, list(r.value ORDER BY r.value, r.seq) AS ratings,
-             any_value(m.value) = 'trimmed' AND count(*) >= 3 AS trimmed,
-             CASE WHEN trimmed THEN count(*) - 2 ELSE count(*) END AS number,
-             CASE WHEN trimmed THEN sum(micro(r.value)) - max(micro(r.value)) - min(micro(r.value))
-                  ELSE sum(micro(r.value)) END AS total
-      FROM rating_in_force r
-      JOIN item_full f ON f.item = r.item AND f.method = 'mean'
-      JOIN rulebook_range v ON v.item = r.item
-      JOIN rule_in_force m ON m.item = r.item AND m.rule = 'mean'
-      GROUP BY r.unit, r.item, r.case_name, f.points, v.value_max);
+-- The statement (对账单): every line of every unit with the words of its clause; appeals with their deadlines.
 
 -- Every line of a unit: date as sent, office, clause and words, what it claims and counts, the balance before and after.
 -- Revocations, appeals and decisions stand under the item of what they are about.

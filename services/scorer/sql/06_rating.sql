@@ -10,11 +10,12 @@ WHERE e.type = 'rating.recorded.v1' AND e.stands
 GROUP BY e.unit, e.item, f.method, e.rater_group, e.component, e.case_name,
          CASE WHEN f.method IN ('mean', 'weighted_mean') THEN e.rater END;
 
--- Panels (评审组): the mean of the raters, trimmed of one highest and one lowest where there are three or more, of the
--- best case: 四(一)2(1), 四(一)4, 四(二).
-CREATE VIEW panel_points AS
-SELECT unit, item, max(points_of(half_up(total * micro(points), number * micro(value_max)))) AS points
-FROM (SELECT r.unit, r.item, r.case_name, f.points, v.value_max,
+-- Panels (评审组), case by case: the mean of the raters, trimmed of one highest and one lowest where there are three or more:
+-- 四(一)2(1), 四(一)4, 四(二).
+CREATE VIEW panel_case AS
+SELECT unit, item, case_name, ratings, trimmed, number, points_of(total) AS total, points AS points_base, value_max,
+       points_of(half_up(total * micro(points), number * micro(value_max))) AS points
+FROM (SELECT r.unit, r.item, r.case_name, f.points, v.value_max, list(r.value ORDER BY r.value, r.seq) AS ratings,
              any_value(m.value) = 'trimmed' AND count(*) >= 3 AS trimmed,
              CASE WHEN trimmed THEN count(*) - 2 ELSE count(*) END AS number,
              CASE WHEN trimmed THEN sum(micro(r.value)) - max(micro(r.value)) - min(micro(r.value))
@@ -23,8 +24,11 @@ FROM (SELECT r.unit, r.item, r.case_name, f.points, v.value_max,
       JOIN item_full f ON f.item = r.item AND f.method = 'mean'
       JOIN rulebook_range v ON v.item = r.item
       JOIN rule_in_force m ON m.item = r.item AND m.rule = 'mean'
-      GROUP BY r.unit, r.item, r.case_name, f.points, v.value_max)
-GROUP BY unit, item;
+      GROUP BY r.unit, r.item, r.case_name, f.points, v.value_max);
+
+-- A panel's points: of the best case.
+CREATE VIEW panel_points AS
+SELECT unit, item, max(points) AS points FROM panel_case GROUP BY unit, item;
 
 -- The sum and number of the ratings of each group of raters.
 CREATE VIEW group_mean AS
