@@ -1,0 +1,145 @@
+"""Architecture, spelling and documents: who imports whom, no binary floats, all that users meet is in the README."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from schemas.refusals import Reason
+from services import rules
+from services.cli import app
+from tests.product import BOOK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    file.relative_to(ROOT) for part in ("infra", "schemas", "services") for file in (ROOT / part).rglob("*.py")
+)
+# Which part may import which: shells down to schemas, never back.
+ALLOWED = {"schemas": {"schemas"}, "infra": {"infra", "schemas"}, "services": {"services", "infra", "schemas"}}
+# Who may import the shell of another service, and why.
+SHELLS = {
+    "services/stack.py": "starts the services",
+    "services/cli.py": "registers the commands",
+}
+WORDS_OF_FLOAT = re.compile(r"\b(avg|mean|DOUBLE|FLOAT|REAL|sqrt|random)\b\s*\(?|(?<![/*])/(?![/*])", re.IGNORECASE)
+
+
+@cache
+def tree(module: Path) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Every module of the project that a module imports, also inside functions."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in (*ALLOWED, "tests", "bench"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_go_from_the_shell_inwards(module: Path) -> None:
+    outside = {name for name in imported(module) if name.split(".")[0] not in ALLOWED[module.parts[0]]}
+    assert not outside
+    assert module.parts[0] != "services" or "services.cli" not in set(imported(module))
+
+
+def test_no_service_imports_the_shell_of_another() -> None:
+    found = {
+        f"{module.as_posix()} imports {name}"
+        for module in MODULES for name in imported(module)
+        if re.fullmatch(r"services\.\w+\.app", name) and module.as_posix() not in SHELLS
+        and not name.startswith(".".join(module.parts[:2]) + ".")
+    }  # fmt: skip
+    assert not found
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if (ROOT / module).stat().st_size], ids=str)
+def test_every_module_begins_with_a_sentence_that_says_what_it_decides(module: Path) -> None:
+    text = ast.get_docstring(tree(module)) or ""
+    assert text.partition("\n\n")[0].rstrip('"').endswith((".", "?")), text
+    assert text[0] == text[0].upper()
+
+
+def test_no_binary_floating_point_number_is_made_but_where_a_reason_stands_beside() -> None:
+    lines = [
+        f"{module}:{n}"
+        for module in MODULES if module.parts[0] in ("services", "schemas")
+        for n, line in enumerate((ROOT / module).read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"(?<![\w.])float\(", line.partition("#")[0]) and "#" not in line and "time" not in line
+    ]  # fmt: skip
+    assert not lines
+
+
+# --- The rules --------------------------------------------------------------------------------------------------------
+
+
+def test_no_column_of_any_rule_is_a_binary_floating_point_number() -> None:
+    with duckdb.connect() as con:
+        rules.create_tables(con)
+        rules.create_views(con)
+        query = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+        kinds = con.execute(query).fetchall()
+    assert {name for name, _, _ in kinds} >= {one.name for one in rules.definitions() if one.kind == "VIEW"}
+    assert [row for row in kinds if re.search("DOUBLE|FLOAT", row[2])] == []
+
+
+@pytest.mark.parametrize("one", rules.definitions(), ids=lambda one: one.name)
+def test_nothing_within_a_rule_is_a_binary_floating_point_number(one: rules.Definition) -> None:
+    code = re.sub(r"'[^']*'|--.*", "", one.body)
+    assert not WORDS_OF_FLOAT.findall(code)
+
+
+@pytest.mark.parametrize("one", [one for one in rules.definitions() if one.kind == "VIEW"], ids=lambda one: one.name)
+def test_every_view_says_what_it_is_and_fits_a_screen(one: rules.Definition) -> None:
+    assert one.comment.strip(" .")
+    assert len(one.body.splitlines()) <= 40
+
+
+# --- The README -------------------------------------------------------------------------------------------------------
+
+
+def said() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def missing(names: list[str]) -> list[str]:
+    """Names that the README does not say as words of their own."""
+    text = said()
+    return [name for name in names if not re.search(rf"(?<![\w.]){re.escape(name)}(?![\w]|\.\d)", text)]
+
+
+def test_every_command_is_in_the_readme() -> None:
+    quoted = " ".join(re.findall(r"`[^`\n]+`|^    .*|^wuxing .*|^make .*", said(), re.MULTILINE))
+    names = [name for name in app if not name.startswith("-")]
+    assert [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", quoted)] == []
+
+
+def test_every_item_is_in_the_readme() -> None:
+    assert missing([item.code for item in BOOK.item]) == []
+
+
+def test_every_reading_and_every_value_of_it_is_in_the_readme() -> None:
+    assert missing([word for reading in BOOK.reading for word in (reading.name, *reading.values)]) == []
+
+
+def test_every_reason_of_refusal_is_in_the_readme() -> None:
+    assert missing([reason.value for reason in Reason]) == []
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    settings = (ROOT / "services" / "settings.py").read_text(encoding="utf-8")
+    assert missing(sorted(set(re.findall(r'"((?:WUXING|NATS)_[A-Z_]+)"', settings)))) == []
