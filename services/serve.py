@@ -7,12 +7,29 @@ from typing import Any
 import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker, NatsMessage
+from nats.errors import Error as NatsError
 
 from infra.client import Entry, durable_subscriber, pulled_entry
 
 Take = Callable[[Sequence[Entry]], Awaitable[None]]
 Heal = Callable[[], Awaitable[None]]
 HEAL_SECONDS = 1.0
+
+
+async def run(app: FastStream) -> None:
+    """Run until told to stop; that the broker is away by then is no failure."""
+    ending = False
+
+    @app.on_shutdown
+    def end() -> None:
+        nonlocal ending
+        ending = True
+
+    try:
+        await app.run()
+    except NatsError:
+        if not ending:
+            raise
 
 
 async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
@@ -54,7 +71,7 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
                     app.exit()
 
     watching = asyncio.create_task(watch())
-    await app.run()
+    await run(app)
     watching.cancel()
     if failed:
         log.error("service.failed", error=str(failed[0]) or type(failed[0]).__name__)

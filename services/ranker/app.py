@@ -14,6 +14,7 @@ from infra.client import broker, connected, jetstream, last_entry
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
+from services import serve
 from services.audit import checkpoint
 from services.audit.checkpoint import Earlier
 from services.ranker import snapshot
@@ -45,7 +46,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
                 app.exit()
 
         task = asyncio.create_task(periodically())
-        await app.run()
+        await serve.run(app)
         task.cancel()
         if failed:
             log.error("service.failed", error=str(failed[0]) or type(failed[0]).__name__)
