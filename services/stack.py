@@ -177,6 +177,19 @@ async def _stack(
             await asyncio.gather(*keepers, return_exceptions=True)
 
 
+#: For what has an event loop of its own: as `_end_with_parent`, by a thread.
+_WATCHED = f"""
+import os, signal, sys, threading
+def end():
+    os.read(0, 1)
+    signal.alarm({GOOD_ORDER})
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=end, daemon=True).start()
+from services.cli import main
+main(sys.argv[1:])
+"""
+
+
 async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> None:
     """Keep one service running: a process that ends is started again, ever later up to half a minute."""
     log = structlog.get_logger(service="up")
@@ -186,8 +199,7 @@ async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> N
             out = stack.enter_context((quiet / f"{name}.log").open("ab")) if quiet else None
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "services.cli",
+                *(("-m", "services.cli") if name in SERVICES else ("-c", _WATCHED)),
                 name,
                 env=environment,
                 stdin=subprocess.PIPE,
