@@ -342,13 +342,13 @@ def test_a_service_ends_in_good_order_even_without_a_server(name: str, finished:
             assert (service.end(), "leaked" in service.words()) == (0, False), service.words()
 
 
-@pytest.mark.parametrize("command", [["up", "--port=-1"], ["demo"]])
-def test_kill_9_of_the_parent_leaves_nobody(command: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "more"), [(["up", "--port=-1"], {"console"}), (["demo"], set())])
+def test_kill_9_of_the_parent_leaves_nobody(command: list[str], more: set[str], tmp_path: Path) -> None:
     environment = {**os.environ, "WUXING_DATA": str(tmp_path)}
     with (tmp_path / "said").open("wb") as said:
         parent = subprocess.Popen([sys.executable, "-m", "services.cli", *command], env=environment, stderr=said)
     try:
-        until("all services", lambda: processes(tmp_path), lambda found: {*SERVICES, "nats-server"} <= found)
+        until("all services", lambda: processes(tmp_path), lambda found: {*SERVICES, "nats-server", *more} <= found)
     finally:
         parent.kill()
         parent.wait()
