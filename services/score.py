@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.events import instant
+from schemas.events import OPENED, instant
 from schemas.refusals import Language, Refusal
 from schemas.roster import RosterError
 from schemas.roster import load as load_roster
@@ -54,23 +54,32 @@ def run(  # noqa: PLR0913 - each is an option of the command
     limit = int(as_of) if as_of is not None and time is None else None
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder, Bar(lang) as bar:
         made = Path(folder) / "snapshot.duckdb" if snapshot else None
-        try:
-            folded = file.fold(
+
+        def fold(upto: int | None) -> Folded:
+            return file.fold(
                 path,
                 shipped,
                 rulebook=book,
                 roster=units,
                 target=made,
-                limit=limit,
+                limit=upto,
                 keep_raw=snapshot is not None,
                 progress=bar.step,
             )
+
+        try:
+            folded = fold(limit)
+            cut = _cut(folded, time)
+            if _opened_later(folded, cut):
+                folded.con.close()
+                if made:
+                    made.unlink()
+                folded = fold(cut)
         except OSError as error:
             raise Stop(
                 Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
             ) from None
         options = _options(readings, folded.year.rulebook)
-        cut = _cut(folded, time)
         rules.set_options(folded.con, options)
         _print(folded, cut, form, show_digest=show_digest, lang=lang)
         if made and snapshot:
@@ -103,6 +112,14 @@ def _cut(folded: Folded, time: str | None) -> int:
         "SELECT min(seq) - 1 FROM event WHERE admission <> 'conflict' AND occurred > ?", [instant(time)]
     ).fetchone()
     return int(row[0]) if row and row[0] is not None else folded.lines
+
+
+def _opened_later(folded: Folded, cut: int) -> bool:
+    """Whether the year folded was opened after the cut: then nothing up to the cut knows of it."""
+    found = folded.con.execute(
+        "SELECT 1 FROM event WHERE type = ? AND admission = 'admitted' AND seq > ?", [OPENED, cut]
+    ).fetchall()
+    return bool(found)
 
 
 def _conflicts(folded: Folded, cut: int) -> bool:

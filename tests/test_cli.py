@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from services.cli import app
-from tests.product import BOOK_FILE, command
+from tests.product import BOOK_FILE, BOOK_JSON, command
 
 HERE = Path(__file__).parent
 YEAR = HERE / "regulation" / "worked-example"
@@ -71,6 +71,17 @@ def test_strict_says_no_where_a_line_was_refused(tmp_path: Path, name: str) -> N
 def test_strict_is_content_with_a_clean_file_and_looks_no_further_than_the_cut(tmp_path: Path) -> None:
     assert score(tmp_path, line(id="held"), options=("--strict",))[0] == 0
     assert score(tmp_path, line(id="held"), b"{", options=("--strict", "--as-of", "1"))[0] == 0
+
+
+def test_before_the_year_is_opened_it_is_the_shipped_one(tmp_path: Path) -> None:
+    roster = [{"unit": "U1", "name": "单位(合成)", "category": "B", "group": "g"}]
+    data = {"assessment": "own", "rulebook": BOOK_JSON, "roster": roster}
+    opening = line(source="/offices/chuangjian", type="assessment.opened.v1", subject="assessment", data=data)
+    before, at = (0, "wenzhou-2013", 105), (1, "own", 1)
+    for cut, expected in {"2013-05-06T01:29:59Z": before, "2013-05-06T01:30:00Z": at}.items():
+        for options in ((), ("--snapshot", str(tmp_path / "made.duckdb"))):
+            code, found, _ = score(tmp_path, opening, options=("--as-of", cut, *options))
+            assert (code, (found["as_of"], found["assessment"], len(found["units"]))) == (0, expected)
 
 
 def test_an_empty_file_is_a_year_in_which_nothing_happened(tmp_path: Path) -> None:
