@@ -8,6 +8,7 @@ from typing import Literal, cast
 import msgspec
 
 from schemas.refusals import Language
+from services.outcome import Exit, Stop
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -29,14 +30,14 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def read(environment: dict[str, str] | None = None) -> Settings:
-    """Settings of `WUXING_*` and `NATS_URL`; raises ValueError with the variable's name."""
+    """Settings of `WUXING_*` and `NATS_URL`; a bad variable is wrong use, and its name is said."""
     env = dict(os.environ if environment is None else environment)
     seconds = env.get("WUXING_RANK_SECONDS", "5")
     if not seconds.isdigit() or not int(seconds):
-        raise ValueError(f"WUXING_RANK_SECONDS: expected whole seconds of 1 or more, found {seconds!r}")
+        raise _wrong("WUXING_RANK_SECONDS", "whole seconds of 1 or more", "不小于1的整数秒", seconds)
     log = env.get("WUXING_LOG", "console")
     if log not in ("console", "json"):
-        raise ValueError(f"WUXING_LOG: expected console or json, found {log!r}")
+        raise _wrong("WUXING_LOG", "console or json", "console或json", log)
     return Settings(
         nats_url=env.get("NATS_URL", "nats://127.0.0.1:4222"),
         data=Path(env.get("WUXING_DATA", "data")),
@@ -54,6 +55,10 @@ def language(chosen: str | None = None) -> Language:
     text = chosen or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
     text = text or locale.getlocale()[0] or ""
     return "zh" if text.lower().startswith(("zh", "chinese")) else "en"
+
+
+def _wrong(name: str, en: str, zh: str, found: str) -> Stop:
+    return Stop(Exit.USE, f"{name}: expected {en}, found {found!r}", f"{name}：应为{zh}，实为{found!r}")
 
 
 def _path(text: str | None) -> Path | None:

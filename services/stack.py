@@ -77,7 +77,7 @@ def ranker() -> int:
 
 def _service(name: str, run: Run) -> int:
     """Run one service; started by a parent that holds its standard input, it ends with the parent."""
-    known = read_settings()
+    known = settings.read()
     log = logs.configure(known, name)
     try:
         asyncio.run(_until_told(run(known, log)))
@@ -109,14 +109,6 @@ def _end_with_parent(loop: asyncio.AbstractEventLoop) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def read_settings() -> Settings:
-    """The settings of the environment; a bad variable is wrong use."""
-    try:
-        return settings.read()
-    except ValueError as error:
-        raise Stop(Exit.USE, str(error), str(error)) from None
-
-
 def up(*, port: int = 4222, lang: Literal["zh", "en"] | None = None) -> int:
     """Run an embedded NATS server and all services until interrupted.
 
@@ -129,7 +121,7 @@ def up(*, port: int = 4222, lang: Literal["zh", "en"] | None = None) -> int:
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known = read_settings()
+    known = settings.read()
     logs.configure(known, "up")
     asyncio.run(_up(known, port, settings.language(lang)))
     return Exit.DONE
@@ -237,7 +229,7 @@ def demo(*, serve: bool = False, events: int = 6000, lang: Literal["zh", "en"] |
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known = msgspec.structs.replace(read_settings(), rank_seconds=1)
+    known = msgspec.structs.replace(settings.read(), rank_seconds=1)
     known = msgspec.structs.replace(known, data=known.data / "demo")
     chosen = settings.language(lang)
     logs.configure(known, "demo")
@@ -392,7 +384,7 @@ def status(*, format: Literal["table", "json"] = "table", lang: Literal["zh", "e
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known = read_settings()
+    known = settings.read()
     found = asyncio.run(_status(known))
     if format == "json":
         print(json.dumps(found, ensure_ascii=False))

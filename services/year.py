@@ -1,5 +1,6 @@
 """The year that events are checked and scored by: the opening event's, an option's, or the shipped pair."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,12 @@ def given(assessment: str, rulebook_file: Path | None, roster_file: Path | None)
 
 
 def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
-    """The year that the first event of a file of events opened; null when it opened none."""
+    """The year of a snapshot, or that which the first event of the scorer's file opened; null when it opened none."""
+    kept = con.execute("SELECT value FROM meta WHERE key = 'rulebook_json'").fetchone()
+    if kept:
+        rows = con.execute("SELECT unit, name, category, unit_group FROM roster ORDER BY rowid").fetchall()
+        name = con.execute("SELECT value FROM meta WHERE key = 'assessment'").fetchall()[0][0]
+        return Year(name, rulebook.read(json.loads(kept[0])), tuple(Unit(*row) for row in rows))
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
     return Year(*opened(row[0])) if row else None
 

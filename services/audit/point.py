@@ -8,12 +8,11 @@ import duckdb
 import pyarrow as pa
 
 from schemas.events import instant
-from schemas.rulebook import SHIPPED
 from services import rules, settings
 from services.outcome import Exit, Stop
 from services.ranker.snapshot import latest
 from services.scorer import store
-from services.year import Year, given, stored
+from services.year import Year, stored
 
 
 @contextmanager
@@ -52,7 +51,7 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     if not missing:
         columns = [name for name, *_ in con.execute("DESCRIBE event").fetchall()]
         missing = [f"column {name} of event" for name in {*rules.EVENT_COLUMNS} ^ {*columns}]
-        missing += [f"{key} of meta" for key in ("assessment", "sequence") if key not in meta(con)]
+        missing += [f"{key} of meta" for key in ("assessment", "sequence", "rulebook_json") if key not in meta(con)]
     if missing:
         raise Stop(
             Exit.FAILED, f"{path}: not a snapshot of this version: {missing[0]} differs; rebuild it from the ledger",
@@ -71,19 +70,9 @@ def last(con: duckdb.DuckDBPyConnection) -> int:
 
 
 def year(con: duckdb.DuckDBPyConnection) -> Year:
-    """The year of a snapshot: the one that its first event opened, else that of the settings or the shipped pair.
-
-    Ends the command when neither has the rulebook tables that the snapshot holds: its file was scored with options.
-    """
-    known = settings.read()
-    found = stored(con) or given(meta(con)["assessment"], known.rulebook, known.roster)
-    if name := unequal_rules(con, found):
-        raise Stop(
-            Exit.FAILED,
-            f"the snapshot has other rules ({name}) than {found.rulebook.id} of {known.rulebook or SHIPPED}: set"
-            " WUXING_RULEBOOK and WUXING_ROSTER to the files that it was made with",
-            f"快照的规则（{name}）与{found.rulebook.id}不同：请将WUXING_RULEBOOK和WUXING_ROSTER设为制作快照时的文件",
-        )
+    """The year of a snapshot: the rulebook and roster that it was made with."""
+    found = stored(con)
+    assert found is not None, "a snapshot of this version keeps its rulebook"
     return found
 
 

@@ -205,10 +205,6 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
     )
 
 
-#: A void reference to a later event knows its target only where both came in one batch: it is not compared.
-_COMPARED = "* REPLACE (CASE WHEN refers_to < seq THEN refers_to END AS refers_to)"
-
-
 def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Difference | None:
     """Event by event: the bytes first, then what was read from them and what admission judged of them."""
     fresh = ledger.con
@@ -220,8 +216,8 @@ def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Differe
     names = [name for name in rules.EVENT_COLUMNS if name not in ("seq", "raw") and not _unrecorded(ledger, name)]
     differs = ", ".join(f"CASE WHEN l.{name} IS DISTINCT FROM s.{name} THEN '{name}' END" for name in ("raw", *names))
     row = fresh.execute(
-        f"SELECT seq, coalesce({differs}) AS name, l, s FROM (SELECT {_COMPARED} FROM event) l"
-        f" FULL JOIN (SELECT {_COMPARED} FROM held) s USING (seq) WHERE name IS NOT NULL ORDER BY seq LIMIT 1"
+        f"SELECT seq, coalesce({differs}) AS name, l, s FROM event l FULL JOIN held s USING (seq)"
+        " WHERE name IS NOT NULL ORDER BY seq LIMIT 1"
     ).fetchall()
     fresh.unregister("held")
     if not row:

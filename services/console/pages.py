@@ -203,7 +203,7 @@ def moves(before: State, after: State) -> list[Row]:
     pairs = [(old[now["unit"]], now) for now in after.rows(query("outcome")) if old[now["unit"]] != now]
     found = [
         {"unit": now["unit"], "name": now["name"], "category": now["category"], "was": was, "now": now,
-         "moved": was["place"] - now["place"],
+         "moved": was["place"] - now["place"], "rescored": was["final"] != now["final"],
          "changed": any(was[key] != now[key] for key in ("award", "passed", "undecided"))}
         for was, now in pairs
     ]

@@ -18,7 +18,6 @@ from schemas import subjects
 from schemas.events import OPENED, Event
 from schemas.receipts import Receipt
 from schemas.refusals import Language, Reason, Refusal, message
-from services import settings as environment
 from services import tables
 from services.audit import point
 from services.ingest.check import Checker, opened
@@ -28,7 +27,7 @@ from services.office.send import Letter, send
 from services.outcome import Exit, Stop
 from services.progress import Bar
 from services.ranker.snapshot import latest
-from services.settings import Settings, language
+from services.settings import Settings, language, read
 from services.year import Year, given
 
 
@@ -86,7 +85,7 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known, chosen = read_settings(), language(lang)
+    known, chosen = read(), language(lang)
     newest = latest(known.snapshots)
     with point.snapshot(newest) if newest else contextlib.nullcontext() as found:
         con = found if found and point.meta(found).get("assessment") == known.assessment else None
@@ -106,17 +105,6 @@ def emit(  # noqa: PLR0913 - each is an option of the command
             lines = list(_told(judged, receipts, chosen))
     _print(lines, changes, format, chosen)
     return _outcome(lines, wait, chosen)
-
-
-def read_settings() -> Settings:
-    """The settings of the environment; a bad variable is wrong use."""
-    try:
-        return environment.read()
-    except ValueError as error:
-        raise Stop(Exit.USE, str(error), str(error)) from None
-
-
-# Reading and checking -----------------------------------------------------------------------------------------------
 
 
 def _judged(  # noqa: PLR0913 - what a row is judged by

@@ -18,10 +18,9 @@ from schemas import subjects
 from schemas.refusals import Language
 from schemas.rulebook import Component, Ground, Group, Item, Name, Node, Office, Rulebook
 from services.audit import point
-from services.office.emit import read_settings
 from services.outcome import Exit, Stop
 from services.ranker.snapshot import latest
-from services.settings import Settings, language
+from services.settings import Settings, language, read
 from services.year import Year, given
 
 #: Rows of title and names above the header, and of drop-downs below it.
@@ -155,7 +154,7 @@ def template(office: str, file: Path | None = None, *, lang: Literal["zh", "en"]
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    chosen, year = language(lang), _year(read_settings())
+    chosen, year = language(lang), _year(read())
     found = next((one for one in year.rulebook.office if one.code == office), None)
     if found is None:
         listed = ", ".join(one.code for one in year.rulebook.office)

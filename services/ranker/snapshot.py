@@ -8,7 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from schemas.results import Results
+from schemas.results import Results, canonical
+from schemas.rulebook import plain
 from services import rules
 from services.audit import checkpoint
 from services.audit.checkpoint import Earlier
@@ -62,6 +63,7 @@ def complete(
         "state": found.assessment_state,
         "version": VERSION,
         "synthetic": str(year.synthetic).lower(),
+        "rulebook_json": canonical(plain(year.rulebook)).decode(),
     } | ({"log_key": str(signer.verifier)} if signer else {})
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)

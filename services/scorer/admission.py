@@ -307,7 +307,8 @@ def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str
         now.judged[ref.seq] = void
         if void is None:
             now.keep(ref)
-        target = ref.target if ref.type in (REVOKED, FILED, DECIDED) else None
+        precedes = ref.type in (REVOKED, FILED, DECIDED) and ref.target is not None and ref.target < ref.seq
+        target = ref.target if precedes else None
         judged.append((ref.seq, void, obstacles if final else None, target))
     judged += con.execute(
         "SELECT seq, 'not_first', NULL, NULL FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND seq >"
