@@ -205,8 +205,8 @@ FORGED = [
     ("UPDATE published_unit SET place = 99 WHERE unit = 'U042'", ("published_unit", "U042", "place")),
     ("UPDATE published_item SET points = 5 WHERE unit = 'U042' AND item = '1.1'",
      ("published_item", "U042 1.1", "points", "5.000000", "1.000000")),
-    ("UPDATE published_award SET units = ['U042'] WHERE award = 'first'", ("published_award",)),
-    ("UPDATE published_event SET disposition = 'void' WHERE seq = 1", ("published_event", "1", "disposition", "void")),
+    ("UPDATE published_award SET quota = 99 WHERE award = 'first'", ("published_award", "first B", "quota", "99")),
+    ("UPDATE published_event SET disposition = 'void' WHERE seq = 8", ("published_event", "8", "disposition", "void")),
     ("UPDATE published_deduction SET counted = 0 WHERE seq = 1", ("published_deduction", "1", "counted")),
     ("UPDATE published_deduction SET why_zh = '' WHERE seq = 1", ("published_deduction", "1", "why_zh", "")),
     ("UPDATE published_reading SET value = 'geometric' WHERE name = 'step'",
@@ -463,7 +463,7 @@ def making(data: bytes, roster: Any) -> Iterator[bundle.Maker]:
         yield bundle.Maker(folded.con)
 
 
-@settings(untimed, max_examples=30 if LONG else 8)
+@settings(untimed, max_examples=30 if LONG else 5)
 @given(years(units=8, events=150))
 def test_in_any_year_every_unit_s_bundle_passes_with_and_without_the_results(year):
     with making(*year) as maker:
@@ -472,7 +472,7 @@ def test_in_any_year_every_unit_s_bundle_passes_with_and_without_the_results(yea
             assert found(maker.make(unit, results=False)) is None
 
 
-@settings(untimed, max_examples=60 if LONG else 12)
+@settings(untimed, max_examples=60 if LONG else 8)
 @given(years(units=6, events=120), st.data())
 def test_in_any_year_each_of_the_five_tamperings_of_a_bundle_is_named(year, data):
     with making(*year) as maker:
@@ -509,7 +509,7 @@ def test_in_any_year_each_of_the_five_tamperings_of_a_bundle_is_named(year, data
         assert without(events=swapped)[0] == "events_swapped"
 
 
-@settings(untimed, max_examples=20 if LONG else 4)
+@settings(untimed, max_examples=20 if LONG else 2)
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.data())
 def test_any_year_s_snapshot_holds_and_each_tampering_of_it_is_named(seed, opened, data):
     lines, roster = nasty_year(seed, 6, 120, 0.05, opened=opened)
