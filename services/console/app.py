@@ -41,7 +41,7 @@ def environment() -> Environment:
     """The templates: everything escaped, a name that is missing is our bug."""
     made = Environment(
         loader=PackageLoader("services.console", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )
     made.filters |= {"four": words.four, "exact": words.exact, "signed": words.signed, "cell": sql.text}
 
