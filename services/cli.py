@@ -19,6 +19,7 @@ app = App(
     version="0.1.0",
     result_action="return_value",
     exit_on_error=False,
+    suppress_keyboard_interrupt=False,
     print_error=False,
 )
 #: Where each command lives, and what it does; imported only when it is called.

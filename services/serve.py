@@ -10,6 +10,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from nats.errors import Error as NatsError
 
 from infra.client import Entry, durable_subscriber, pulled_entry
+from services import metrics
 
 Take = Callable[[Sequence[Entry]], Awaitable[None]]
 Heal = Callable[[], Awaitable[None]]
@@ -54,7 +55,8 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
             raw: Any = batch.raw_message
             try:
                 entries = {entry.sequence: entry for entry in map(pulled_entry, raw)}
-                await take([entries[sequence] for sequence in sorted(entries)])
+                with metrics.batch(role, len(entries)):
+                    await take([entries[sequence] for sequence in sorted(entries)])
                 await batch.ack()
             except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
                 failed.append(error)

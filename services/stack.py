@@ -31,7 +31,7 @@ from schemas.receipts import Ranking
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
 from services import log as logs
-from services import rules, settings, synthetic, tables
+from services import metrics, rules, settings, synthetic, tables
 from services.outcome import Exit, Stop
 from services.ranker import snapshot
 from services.scorer import store
@@ -79,12 +79,15 @@ def _service(name: str, run: Run) -> int:
     """Run one service; started by a parent that holds its standard input, it ends with the parent."""
     known = settings.read()
     log = logs.configure(known, name)
+    tracing.configure(name)
     try:
-        asyncio.run(_until_told(run(known, log)))
+        with metrics.serve_metrics([name]) or contextlib.nullcontext():
+            asyncio.run(_until_told(run(known, log)))
     except (NatsError, duckdb.Error) as error:
         said = str(error) or type(error).__name__
         raise Stop(
-            Exit.FAILED, f"{name} ended: {said}. Nothing is lost: it goes on from here when it is started again.",
+            Exit.FAILED,
+            f"{name} ended: {said}. Nothing is lost: it goes on from here when it is started again.",
             f"{name}已停止：{said}。数据未丢失：重新启动后从此处继续。",
         ) from None
     return Exit.DONE
@@ -160,7 +163,14 @@ async def _stack(
             "WUXING_ASSESSMENT": year.assessment,
             "WUXING_RANK_SECONDS": str(known.rank_seconds),
         }
-        keepers = [asyncio.create_task(_keep(name, environment, quiet)) for name in services]
+        first = metrics.port()
+        ports = {name: str(first + n) for n, name in enumerate(services)} if first else {}
+        keepers = [
+            asyncio.create_task(
+                _keep(name, environment | ({"WUXING_METRICS_PORT": ports[name]} if ports else {}), quiet)
+            )
+            for name in services
+        ]
         try:
             yield server.url
         finally:

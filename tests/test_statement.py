@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from services import rules
 from services.audit import paper
-from services.audit.statement import Statement, demo_lines, statement
+from services.audit.statement import Statement, statement
 from services.outcome import Exit
 from tests.nasty import overrides, years
 from tests.product import command, folded
@@ -250,11 +250,6 @@ def test_what_somebody_sent_does_not_reach_the_terminal_as_a_command() -> None:
     assert "\x1b" not in paper.table(found, "en", to_file=True)
     assert "[31m[red]|<b>" in paper.table(found, "en", to_file=True)
     assert r"\|\<b\>" in paper.markdown(found, "en")
-
-
-def test_the_demonstrations_table_is_that_of_explain(example: Path) -> None:
-    with duckdb.connect(str(example), read_only=True) as con, rules.compute(con):
-        assert "10.3529" in demo_lines(con, "U042", "en")
 
 
 def test_the_statement_is_a_view_of_the_snapshot(example: Path) -> None:

@@ -169,11 +169,6 @@ def _page(found: Statement, form: str, lang: Language, *, to_file: bool) -> byte
             return paper.table(found, lang, to_file=to_file).encode()
 
 
-def demo_lines(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> str:
-    """Give the statement of one unit as a table, where the views are computed already."""
-    return paper.table(statement(con, unit, lang), lang)
-
-
 def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: str | None = None) -> Statement:
     """Read the statement of one unit, of one item or of all, inside an open `rules.compute`.
 

@@ -17,6 +17,7 @@ from schemas import subjects
 from schemas.events import OPENED, Event
 from schemas.receipts import Receipt
 from schemas.refusals import Refusal
+from services import metrics, tracing
 from services.audit.merkle import leaf_hash
 from services.ingest.check import Checker, opened
 from services.serve import serve
@@ -46,16 +47,24 @@ class Ingest:
         new = [entry for entry in entries if entry.sequence >= self.intake_next]
         if not new:
             return
+        with tracing.span("ingest.take", [(entry.data, entry.headers) for entry in new], taken=len(new)):
+            fresh = await self._take(new)
+        self.log.info(
+            "batch.taken", messages=len(new), appended=fresh, ledger=self.ledger_last, intake=self.intake_next - 1
+        )
+
+    async def _take(self, new: Sequence[Entry]) -> int:
+        """Check, append and tell; returns how many were appended."""
         judged = [(entry, self._judge(entry)) for entry in new]
         fresh = [(e, event) for e, event in judged if isinstance(event, Event) and e.sequence > self.intake_appended]
         if fresh:
             await self._append(fresh)
         await self._tell(judged)
-        self.appended.clear()
+        for entry in new:
+            self.appended.pop(entry.sequence, None)
         self.intake_next = new[-1].sequence + 1
-        self.log.info(
-            "batch.taken", messages=len(new), appended=len(fresh), ledger=self.ledger_last, intake=self.intake_next - 1
-        )
+        metrics.ledger(self.ledger_last)
+        return len(fresh)
 
     def _judge(self, entry: Entry) -> Event | Refusal:
         """Check a message; the first event of an empty ledger may open the assessment with its own rules."""
@@ -73,7 +82,7 @@ class Ingest:
             Message(
                 subjects.ledger(self.assessment, subjects.party_of(event.source) or "", event.subject),
                 entry.data,
-                {INTAKE_SEQUENCE: str(entry.sequence)},
+                {INTAKE_SEQUENCE: str(entry.sequence), **tracing.carried(entry.headers)},
             )
             for entry, event in fresh
         ]
@@ -96,6 +105,7 @@ class Ingest:
                     leaf=leaf_hash(entry.data).hex(),
                 )
             else:
+                metrics.refused(found.reason)
                 receipt = Receipt(
                     found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message
                 )
@@ -129,6 +139,7 @@ async def start(client: Client, year: Year, log: structlog.typing.FilteringBound
     ingest.intake_next = max(1, intake.state.first_seq)
     if intake.state.messages:
         await _catch_up(ingest, intake.state.last_seq)
+    metrics.started("ingest")
     log.info("ingest.started", ledger=ingest.ledger_last, intake=ingest.intake_next)
     return ingest
 

@@ -14,7 +14,7 @@ from infra.client import broker, connected, jetstream, last_entry
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
-from services import serve
+from services import metrics, serve, tracing
 from services.audit import checkpoint
 from services.audit.checkpoint import Earlier
 from services.ranker import snapshot
@@ -34,10 +34,12 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
         failed: list[Exception] = []
 
         async def periodically() -> None:
+            metrics.started("ranker")
             try:
                 while True:
                     try:
                         await once(client, settings, log)
+                        metrics.round_done()
                     except (NatsError, TimeoutError):
                         log.warning("broker.silent")  # it restarts, or is gone: the next round asks again
                     await asyncio.sleep(settings.rank_seconds)
@@ -67,8 +69,11 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
     cut = msgspec.json.decode(answer.data, type=Cut)
     if cut.path is None:
         return None
-    ranking = await asyncio.to_thread(_rank, cut, settings, before)
+    with metrics.batch("ranker"), tracing.span("ranker.rank", sequence=cut.sequence):
+        ranking = await asyncio.to_thread(_rank, cut, settings, before)
     await jetstream(client).publish(subjects.ranking(settings.assessment), msgspec.json.encode(ranking))
+    moved = sum(one.place_before is not None for one in ranking.moved)
+    metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
     log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
     return ranking
 

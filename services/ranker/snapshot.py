@@ -110,6 +110,7 @@ def publish_as(made: Path, target: Path) -> None:
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         shutil.copyfile(made, draft)
+        draft.chmod(0o444)
         draft.rename(target)
     finally:
         draft.unlink(missing_ok=True)

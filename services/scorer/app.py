@@ -25,7 +25,7 @@ from schemas import subjects
 from schemas.events import Event
 from schemas.receipts import Cut, Disposition, Receipt
 from schemas.refusals import Reason, Refusal, message
-from services import rules
+from services import metrics, rules, tracing
 from services.audit.merkle import leaf_hash
 from services.ingest.check import Checker
 from services.scorer import store
@@ -117,8 +117,10 @@ class Scorer:
         await self.compare(self.last, {self.last})
         if self.last == 0 and (found := opened_year(entries[0].data, self.year)):
             self.year = found
-        await asyncio.to_thread(self._write, entries)
+        with tracing.span("scorer.fold", [(entry.data, entry.headers) for entry in entries], events=len(entries)):
+            await asyncio.to_thread(self._write, entries)
         self.last = entries[-1].sequence
+        metrics.folded(self.last)
         await self.settle(entries[0].sequence)
         self.log.info("batch.folded", events=len(entries), sequence=self.last)
 
@@ -181,6 +183,7 @@ def _settled(  # noqa: PLR0913, PLR0917 - the columns of a row
 ) -> Receipt:
     leaf = leaf_hash(raw).hex()
     if admission == "conflict":
+        metrics.refused(Reason.CONFLICT)
         text = message(Reason.CONFLICT, "id", ("first",), ("other",))
         return Receipt(source, identifier, "settled", seq, leaf, Reason.CONFLICT, "id", text)
     if admission == "duplicate":
@@ -223,6 +226,8 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
     except BaseException:
         con.close()
         raise
+    metrics.folded(scorer.last)
+    metrics.started("scorer")
     log.info("scorer.started", sequence=scorer.last)
     return scorer
 
@@ -282,4 +287,5 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
                 return msgspec.json.encode(await scorer.cut(after))
 
         with contextlib.closing(scorer.con):
-            await serve(nats, "scorer", settings.assessment, take, heal, log)
+            async with metrics.watching(client, settings.assessment):
+                await serve(nats, "scorer", settings.assessment, take, heal, log)
