@@ -214,7 +214,7 @@ def _accepted(answer: dict[str, Any], size: int) -> PubAck:
 async def read_stream(
     client: Client, kind: str, assessment: str, start: int = 1, end: int | None = None
 ) -> AsyncIterator[Entry]:
-    """The entries of a stream, LEDGER or INTAKE, from `start` to `end` inclusive (its present end without one), in order.
+    """The entries of a stream, LEDGER or INTAKE, from `start` to `end` inclusive (without one its present end).
 
     By batch direct get, which moves no durable; the next batch is on its way while one is handed out.
     Raises TimeoutError when the broker falls silent.

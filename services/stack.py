@@ -31,7 +31,7 @@ from schemas.receipts import Ranking
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
 from services import log as logs
-from services import metrics, rules, settings, synthetic, tables
+from services import metrics, rules, settings, synthetic, tables, tracing
 from services.outcome import Exit, Stop
 from services.ranker import snapshot
 from services.scorer import store
@@ -40,6 +40,7 @@ from services.year import Year, given, stored
 
 SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
+PATIENCE_SECONDS = 90
 GOOD_ORDER = 10
 """Seconds that a service without its parent may take to end."""
 Run = Callable[[Settings, structlog.typing.FilteringBoundLogger], Coroutine[Any, Any, None]]
@@ -336,6 +337,7 @@ async def _published(url: str, known: Settings, lines: int, progress: Progress, 
     task = progress.add_task("计分" if lang == "zh" else "scoring", total=lines)
     async with connected(url, "audit", known.data) as client:
         js = jetstream(client)
+        seen, since = (-1, -1, -1), time.monotonic()
         while True:
             intake = await js.stream_info(stream("INTAKE", known.assessment))
             ledger = await js.stream_info(stream("LEDGER", known.assessment))
@@ -345,6 +347,15 @@ async def _published(url: str, known: Settings, lines: int, progress: Progress, 
             progress.update(task, completed=scored, total=ledger.state.last_seq or lines)
             if ranking and not intake.state.messages and scored == ledger.state.last_seq:
                 return ranking
+            if (now := (intake.state.messages, ledger.state.last_seq, scored)) != seen:
+                seen, since = now, time.monotonic()
+            if time.monotonic() - since > PATIENCE_SECONDS:
+                folder = known.data / "logs"
+                raise Stop(
+                    Exit.FAILED,
+                    f"Nothing has moved for {PATIENCE_SECONDS} seconds; {folder} says what the services did.",
+                    f"{PATIENCE_SECONDS}秒没有进展；各服务的情况见{folder}。",
+                )
             await asyncio.sleep(0.1)
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ from cyclopts import Parameter
 from schemas import rulebook
 from schemas.events import OPENED, Event
 from schemas.refusals import Language
+from schemas.results import canonical
 from schemas.roster import Unit
 from schemas.rulebook import RulebookError
 from services import rules, year
@@ -544,6 +546,7 @@ class Refold:
         else:
             yield fail("result_forged", "checkpoint", "results", "digest", stated, found.digest)
         yield from self._meta(found.digest, found.assessment_state, sequence)
+        yield from self._rulebook()
         yield from self._views()
 
     def _meta(self, digest: str, state: str, sequence: int) -> Iterator[Finding]:
@@ -556,6 +559,13 @@ class Refold:
         for key, value in facts.items():
             if self.meta.get(key) != value:
                 yield fail("meta", key, self.meta.get(key), value)
+
+    def _rulebook(self) -> Iterator[Finding]:
+        """The rulebook that `meta` keeps for those who read the file is the one that was checked above."""
+        stated = self.meta.get("rulebook_json")
+        found = canonical(rulebook.plain(self.year.rulebook)).decode()
+        if stated not in (None, found):
+            yield fail("rulebook", *(sha256(text.encode()).hexdigest() for text in (str(stated), found)))
 
     def _table(self, table: str, view: str) -> Iterator[Finding]:
         """Compare a published table with its view, row by row; words may differ between versions of the program."""
