@@ -11,17 +11,6 @@ from cyclopts import App, CycloptsError, Parameter
 from services.outcome import Exit, Stop
 from services.settings import language
 
-app = App(
-    name="wuxing",
-    help="Event-sourced assessment of public bodies. 机关考核：事件溯源、规则即数据、排名可复算。\n\n"
-    "stdout is data, stderr is talk. Exit 0 done, 1 the answer is no, 2 wrong use, 3 could not.\n\n"
-    "Start with: wuxing demo",
-    version="0.1.0",
-    result_action="return_value",
-    exit_on_error=False,
-    suppress_keyboard_interrupt=False,
-    print_error=False,
-)
 #: Where each command lives, and what it does; imported only when it is called.
 COMMANDS = {
     "demo": ("services.stack:demo", "Run a whole synthetic year through a real broker. 演示：完整的合成年度"),
@@ -51,12 +40,27 @@ COMMANDS = {
     "sql": ("services.console.sql:sql", "Query a snapshot. 查询"),
     "status": ("services.stack:status", "Show streams, lag, refusals, snapshot. 状态"),
 }
-OVERVIEW = sys.argv[1:] in ([], ["--help"], ["-h"])
-for name, (place, words) in COMMANDS.items():  # a command's own help is its docstring
-    app.command(place, name=name, help=words if OVERVIEW else None)
 
 
-@app.command
+def application(*, overview: bool) -> App:
+    """The command line. The overview lists each command by its words here, so that nothing is imported for it."""
+    app = App(
+        name="wuxing",
+        help="Event-sourced assessment of public bodies. 机关考核：事件溯源、规则即数据、排名可复算。\n\n"
+        "stdout is data, stderr is talk. Exit 0 done, 1 the answer is no, 2 wrong use, 3 could not.\n\n"
+        "Start with: wuxing demo",
+        version="0.1.0",
+        result_action="return_value",
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+        print_error=False,
+    )
+    for name, (place, words) in COMMANDS.items():
+        app.command(place, name=name, help=words if overview else None)
+    app.command(score)
+    return app
+
+
 def score(  # noqa: PLR0913 - each is an option of the contract
     file: Path,
     *,
@@ -123,7 +127,7 @@ def run(arguments: list[str]) -> int:
     chosen = next((value for name, value in pairwise(arguments) if name == "--lang"), None)
     lang = language(chosen)
     try:
-        result: Any = app(arguments)
+        result: Any = application(overview=arguments in ([], ["--help"], ["-h"]))(arguments)
     except Stop as stop:
         print(stop.text[lang], file=sys.stderr)
         return stop.code
