@@ -108,7 +108,9 @@ def test_a_variable_sets_readings(snapshot: Path, query: Query) -> None:
 def test_meta_says_what_the_snapshot_is_and_the_printed_digest(snapshot: Path, query: Query) -> None:
     printed = json.loads((snapshot.parent / "printed.json").read_bytes())
     meta = {row["key"]: row["value"] for row in query(snapshot, "FROM meta")}
-    assert {"assessment", "rulebook", "sequence", "digest", "root", "state", "version", "synthetic"} == set(meta)
+    assert {
+        "assessment", "rulebook", "rulebook_json", "sequence", "digest", "root", "state", "version", "synthetic",
+    } == set(meta)  # fmt: skip
     assert (printed["digest"], str(printed["as_of"]), "true") == (meta["digest"], meta["sequence"], meta["synthetic"])
 
 
