@@ -243,6 +243,15 @@ async def last_entry(client: Client, kind: str, assessment: str) -> Entry | None
     return None if _status(answer) else _direct_entry(answer)
 
 
+async def ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended: before Python 3.12 a cancellation that meets an answer is lost."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
+    if not task.cancelled():
+        task.exception()  # it was looked at
+
+
 def pulled_entry(message: Msg) -> Entry:
     """What a durable delivered, as `read_stream` gives it; nats-py's own metadata rounds the time through a float."""
     sequence, _, nanoseconds = (

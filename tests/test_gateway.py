@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 from nats.js.errors import APIError
 
-from infra.client import Entry, connected, jetstream, pulled_entry, read_stream
+from infra.client import Entry, connected, ended, jetstream, pulled_entry, read_stream
 from infra.rights import KeyUnsafe, configure
 from infra.server import EmbeddedServer
 from infra.streams import stream
@@ -125,9 +125,7 @@ async def ingesting(site: Site) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await ended(task)
 
 
 async def ledger(site: Site) -> list[Entry]:
