@@ -216,8 +216,9 @@ class Event(Struct, frozen=True, gc=False):
 
 _TIME = re.compile(TIME.strip("^$"))
 _SECONDS = frozenset(f":{second:02}" for second in range(60))
-_MINUTES_MAX = 1 << 16
+_KEPT_MAX = 1 << 16
 _minutes: dict[str, str] = {}
+_instants: dict[str, str] = {}
 
 
 def instant(time: str) -> str | None:
@@ -226,18 +227,27 @@ def instant(time: str) -> str | None:
     `YYYY-MM-DDTHH:MM:SS[.fraction]` without Z or trailing zeros. An offset may lead out of the years 0000 to 9999:
     before them the year is -0001, after them the hours of the last day go on beyond 23; both sort.
     """
+    found = _instants.get(time)
+    if found is not None:
+        return found
     minute = _minutes.get(time[:16] + time[19:])
     if minute is not None and (second := time[16:19]) in _SECONDS:
-        return minute + second
+        return _kept(_instants, time, minute + second)
     match = _TIME.fullmatch(time)
     if match is None or len(time) > TEXT_MAX or (minute := _utc(match)) is None:
         return None
     fraction = match[7] or ""
     if not fraction:
-        if len(_minutes) >= _MINUTES_MAX:
-            _minutes.clear()
-        _minutes[time[:16] + time[19:]] = minute
+        _kept(_minutes, time[:16] + time[19:], minute)
     return f"{minute}:{match[6]}{fraction.rstrip('0').rstrip('.')}"
+
+
+def _kept(memo: dict[str, str], key: str, value: str) -> str:
+    """The value, remembered: times come again and again, and their minutes even where they don't."""
+    if len(memo) >= _KEPT_MAX:
+        memo.clear()
+    memo[key] = value
+    return value
 
 
 def _utc(match: re.Match[str]) -> str | None:

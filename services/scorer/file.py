@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -23,7 +25,9 @@ from services.scorer import store
 from services.scorer.admission import admit
 from services.year import Year
 
-CHUNK = 8 * 1024 * 1024
+CHUNK = 4 * 1024 * 1024
+SLICE = 1000
+"""Lines made into columns at once: few enough to be in the processor's cache still."""
 #: Columns that no number depends on.
 UNSEEN = frozenset({"raw", "time", "reason"})
 Progress = Callable[[int, int], None]
@@ -73,13 +77,15 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
     before = Year(year.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
     rule = _Rule(before, year, first.line if first else 0)
-    chunks = list(_chunks(path, limit, without=frozenset() if keep_raw else UNSEEN))
+    size = path.stat().st_size
+    chunks = _chunks(path, limit, without=frozenset() if keep_raw else UNSEEN)
+    checked = _in_workers(chunks, rule) if size > CHUNK else map(rule.check, chunks)
     tables, refused, lines = [], [], 0
-    for done, (part, refusals, count) in enumerate(_run(chunks, rule), 1):
+    for done, (part, refusals, count) in enumerate(checked, 1):
         tables.append(part)
         refused += refusals
         lines += count
-        progress(done, len(chunks))
+        progress(done, -(-size // CHUNK))
     con = store.connect(target)
     con.execute("SET preserve_insertion_order = false")
     rules.create_tables(con)
@@ -132,14 +138,20 @@ def _chunks(path: Path, limit: int | None, without: frozenset[str]) -> Iterator[
 Checked = tuple[pa.Table, list[Refusal], int]
 
 
-def _run(chunks: list[_Chunk], rule: "_Rule") -> Iterator[Checked]:
-    """Check chunks in their order, on all cores when there is more than one of them.
+class _Lot:
+    """Lines that passed: their numbers, what they are, their bytes."""
+
+    def __init__(self) -> None:
+        self.sequences: list[int] = []
+        self.events: list[Any] = []
+        self.raws: list[bytes] = []
+
+
+def _in_workers(chunks: Iterator[_Chunk], rule: "_Rule") -> Iterator[Checked]:
+    """Check chunks on all cores, in their order; workers start while the file is still being cut.
 
     Tables come from the workers as files that are mapped: through a pipe they would be copied four times.
     """
-    if len(chunks) <= 1:
-        yield from map(rule.check, chunks)
-        return
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="wuxing-") as folder,
@@ -185,24 +197,31 @@ class _Rule:
 
     def check(self, chunk: _Chunk) -> Checked:
         """Check the lines of a chunk: the events as a table, the refusals, the number of lines."""
-        before, after = self.checkers
-        sequences: list[int] = []
-        events: list[Event] = []
-        raws: list[bytes] = []
+        without = {"recorded_at", *chunk.without}
+        tables: list[pa.Table] = []
         refused: list[Refusal] = []
         lines = _lines(chunk)
+        early = min(len(lines), max(0, self.first + 1 - chunk.line))
         gc.disable()  # nothing here is cyclic, and a collection walks all of the chunk
-        for line, raw in enumerate(lines, chunk.line):
-            found = (after if line > self.first else before).check(raw)
-            if isinstance(found, Event):
-                sequences.append(line)
-                events.append(found)
-                raws.append(raw)
-            else:
-                refused.append(msgspec.structs.replace(found, line=line))
-        found_table = store.table(sequences, [None] * len(events), events, raws, {"recorded_at", *chunk.without})
+        for start, end in pairwise([0, *range(early, len(lines), SLICE), len(lines)]):
+            checker = self.checkers[start >= early]
+            known, others = _Lot(), _Lot()
+            for line, raw in enumerate(lines[start:end], chunk.line + start):
+                lot, found = known, checker.known(raw)
+                if found is None:
+                    lot, checked = others, checker.full(raw)
+                    if isinstance(checked, Refusal):
+                        refused.append(msgspec.structs.replace(checked, line=line))
+                        continue
+                lot.sequences.append(line)
+                lot.events.append(found or checked)
+                lot.raws.append(raw)
+            tables += [
+                store.known_table(known.sequences, known.events, known.raws, checker.kinds, without),
+                store.table(others.sequences, [None] * len(others.events), others.events, others.raws, without),
+            ]
         gc.enable()
-        return found_table, refused, len(lines)
+        return pa.concat_tables(tables).combine_chunks(), refused, len(lines)
 
 
 def _lines(chunk: _Chunk) -> list[bytes]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from schemas.events import Event
 from services import rules
+from services.ingest.check import Known
 from services.scorer.admission import admit
 
 #: Readable by DuckDB 1.4 and later, while this library's own newest storage is not.
@@ -59,6 +60,39 @@ def table(
         for name, kind in COLUMNS.items()
     ]
     return pa.Table.from_arrays(arrays, names=list(COLUMNS))
+
+
+#: The columns of known lines that hang on their kind, and the attributes of a line and of its data that the others are.
+_OF_KIND = ("source", "type", "item", "ground", "node", "rater_group", "component")
+_OF_LINE = {"id": "id", "unit": "subject", "time": "time"}
+_OF_DATA = {name: name for name in ("matter", "points", "rater", "value", "reason")} | {"case_name": "case"}
+
+
+def known_table(
+    sequences: Sequence[int],
+    known: Sequence[Known],
+    raws: Sequence[bytes],
+    kinds: Sequence[Event],
+    without: Collection[str] = (),
+) -> pa.Table:
+    """Lines of known kinds as the same table; `kinds` are the checker's."""
+    of_kind = pa.array([kind for kind, _, _ in known], pa.int32())
+    lines = [line for _, line, _ in known]
+    data = [line.data for line in lines]
+    given = {"seq": sequences, "raw": raws, "occurred": [occurred for _, _, occurred in known]}
+
+    def column(name: str, kind: pa.DataType) -> pa.Array:
+        if name in without:
+            return pa.nulls(len(known), kind)
+        if name in _OF_KIND:
+            return pa.array([_FIELDS[name](one) for one in kinds], kind).take(of_kind)
+        if name in _OF_LINE:
+            return pa.array(list(map(attrgetter(_OF_LINE[name]), lines)), kind)
+        if name in _OF_DATA:
+            return pa.array(list(map(attrgetter(_OF_DATA[name]), data)), kind)
+        return pa.array(given[name], kind) if name in given else pa.nulls(len(known), kind)
+
+    return pa.Table.from_arrays([column(*one) for one in COLUMNS.items()], names=list(COLUMNS))
 
 
 def append(con: duckdb.DuckDBPyConnection, events: pa.Table) -> None:

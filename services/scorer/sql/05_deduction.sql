@@ -56,24 +56,30 @@ FROM (SELECT c.seq, n.cap, i.increase,
       JOIN rulebook_node n ON n.item = c.item AND n.node = c.node
       JOIN matter_increase i ON i.seq = c.seq);
 
--- The purse (the points there are to lose) of each line: the item's, or the office's own share: 四(一)1(3).
+-- Offices that deduct each from a share of their own: 四(一)1(3).
+CREATE VIEW separate_office AS
+SELECT o.item, '/offices/' || o.office AS source, o.share FROM rulebook_office o
+JOIN rule_in_force r ON r.item = o.item AND r.rule = 'pool' AND r.value = 'separate';
+
+-- The purse (the points there are to lose) of each line: the item's, or the office's own share.
+-- stage
 CREATE VIEW line_purse AS
 SELECT c.seq, c.unit, c.item, i.increase, coalesce(n.passed, i.increase) AS passed,
-       CASE WHEN r.value = 'separate' THEN c.source ELSE '' END AS purse,
-       CASE WHEN r.value = 'separate' THEN o.share ELSE f.points END AS points_base
+       coalesce(o.source, '') AS purse, coalesce(o.share, f.points) AS points_base
 FROM claim c
 JOIN matter_increase i ON i.seq = c.seq
 JOIN item_full f ON f.item = c.item
-JOIN rule_in_force r ON r.item = c.item AND r.rule = 'pool'
 LEFT JOIN node_line n ON n.seq = c.seq
-LEFT JOIN rulebook_office o ON o.item = c.item AND c.source = '/offices/' || o.office;
+LEFT JOIN separate_office o ON o.item = c.item AND o.source = c.source;
 
--- How much of its purse the lines up to each have lost.
+-- How much of its purse the lines up to each have lost; a purse goes by the sequence of its first line.
 -- stage
 CREATE VIEW line_lost AS
-SELECT seq, increase, passed, points_base,
-       sum(passed) OVER (PARTITION BY unit, item, purse ORDER BY seq ROWS UNBOUNDED PRECEDING) AS lost
-FROM line_purse;
+SELECT p.seq, p.increase, p.passed, p.points_base,
+       sum(p.passed) OVER (PARTITION BY f.purse_first ORDER BY p.seq ROWS UNBOUNDED PRECEDING) AS lost
+FROM line_purse p
+JOIN (SELECT unit, item, purse, min(seq) AS purse_first FROM line_purse GROUP BY unit, item, purse) f
+  ON f.unit = p.unit AND f.item = p.item AND f.purse = p.purse;
 
 -- Each deduction with the balance before and after it ("扣完该项分值为止").
 CREATE VIEW deduction_line AS
