@@ -37,7 +37,7 @@ from tests.faults.works import (
     year,
 )  # fmt: skip
 
-SMALL = ("services.ingest.app:BATCH=50", "services.scorer.app:BATCH=50")
+SMALL = ("services.ingest.app:BATCH=50", "services.scorer.app:CATCH_UP=50")
 Rows = list[tuple[Any, ...]]
 
 

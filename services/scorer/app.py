@@ -19,7 +19,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from infra.client import Entry, Message, broker, connected, jetstream, publish_batch, read_stream
+from infra.client import BATCH, Entry, Message, broker, connected, jetstream, publish_batch, read_stream
 from infra.streams import check_ledger, stream
 from schemas import subjects
 from schemas.events import Event
@@ -34,7 +34,8 @@ from services.serve import serve
 from services.settings import Settings
 from services.year import Year, given, opened_year
 
-BATCH = 1000
+CATCH_UP = 10_000
+"""Events in one transaction while what lies in the stream is read: each ends with the points of all that it touched."""
 SAMPLES = 64
 #: The projection: each unit's own points, as the view own_points gives them.
 UNIT_ITEM = "unit VARCHAR, item VARCHAR, points DECIMAL(18,6), complete BOOLEAN, one_group BOOLEAN"
@@ -56,6 +57,13 @@ class Scorer:
     log: structlog.typing.FilteringBoundLogger
     last: int = 0
 
+    def __post_init__(self) -> None:
+        self.checker = Checker(self.year.rulebook, self.year.roster)
+
+    def open(self, year: Year) -> None:
+        """From here on it is this year, with its rulebook and roster."""
+        self.year, self.checker = year, Checker(year.rulebook, year.roster)
+
     async def take(self, entries: Sequence[Entry]) -> None:
         """Fold entries that follow on; pass over what was folded before, read what is missing from the stream."""
         new = [entry for entry in entries if entry.sequence > self.last]
@@ -69,7 +77,7 @@ class Scorer:
         batch: list[Entry] = []
         async for entry in read_stream(self.client, "LEDGER", self.year.assessment, self.last + 1, upto):
             batch.append(entry)
-            if len(batch) == BATCH:
+            if len(batch) == CATCH_UP:
                 await self._fold(batch)
                 batch = []
         if batch:
@@ -116,7 +124,7 @@ class Scorer:
             )
         await self.compare(self.last, {self.last})
         if self.last == 0 and (found := opened_year(entries[0].data, self.year)):
-            self.year = found
+            self.open(found)
         with tracing.span("scorer.fold", [(entry.data, entry.headers) for entry in entries], events=len(entries)):
             await asyncio.to_thread(self._write, entries)
         self.last = entries[-1].sequence
@@ -125,8 +133,7 @@ class Scorer:
         self.log.info("batch.folded", events=len(entries), sequence=self.last)
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        checker = Checker(self.year.rulebook, self.year.roster)
-        judged = [(entry, checker.check(entry.data)) for entry in entries]
+        judged = [(entry, self.checker.check(entry.data)) for entry in entries]
         good = [(entry, event) for entry, event in judged if isinstance(event, Event)]
         with transaction(self.con):
             if self.last == 0:
@@ -236,7 +243,8 @@ async def _resume(scorer: Scorer, log_last: int) -> None:
     await scorer.compare(log_last, {*range(1, scorer.last + 1, max(1, scorer.last // SAMPLES)), scorer.last})
     if scorer.last:
         async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, 1, 1):
-            scorer.year = opened_year(entry.data, scorer.year) or scorer.year
+            if found := opened_year(entry.data, scorer.year):
+                scorer.open(found)
         row = scorer.con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
         await scorer.settle((row[0] if row else 0) + 1)
     if log_last > scorer.last:
