@@ -20,7 +20,7 @@ demo: $(READY)
 	@$(BIN)/wuxing demo
 
 test: $(READY) lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 .venv/ready-long: $(READY) requirements-long.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-long.lock

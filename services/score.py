@@ -1,5 +1,6 @@
 """The command `score`: folds a file of events without a server and prints the results."""
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -57,7 +58,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
 
         def fold(upto: int | None) -> Folded:
             return file.fold(
-                path,
+                source,
                 shipped,
                 rulebook=book,
                 roster=units,
@@ -68,6 +69,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
             )
 
         try:
+            source = _source(path, Path(folder))
             folded = fold(limit)
             cut = _cut(folded, time)
             if _opened_later(folded, cut):
@@ -86,6 +88,16 @@ def run(  # noqa: PLR0913 - each is an option of the command
             _write_snapshot(folded, cut, made, snapshot)
     refused = [one for one in folded.refused if (one.line or 0) <= cut]
     return Exit.NO if strict and (refused or _conflicts(folded, cut)) else Exit.DONE
+
+
+def _source(path: Path, folder: Path) -> Path:
+    """The file itself; what can be read only once (a pipe) is kept, for it is read more than once."""
+    if path.is_file():
+        return path
+    kept = folder / "events.jsonl"
+    with path.open("rb") as stream, kept.open("wb") as out:
+        shutil.copyfileobj(stream, out)
+    return kept
 
 
 def _options(readings: list[str], book: Rulebook) -> dict[str, str]:

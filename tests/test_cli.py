@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from services.cli import COMMANDS
+from services.scorer import file
+from services.year import given
 from tests.product import BOOK_FILE, BOOK_JSON, command
 
 HERE = Path(__file__).parent
@@ -171,10 +173,10 @@ def test_the_help_of_every_command_has_an_example(name: str) -> None:
     assert f"wuxing {name}" in " ".join(printed.decode().partition("Example:")[2].split())
 
 
-def run(*arguments: str) -> subprocess.Popen[str]:
+def run(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "services.cli", *arguments], cwd=HERE.parent, env={**os.environ, "LC_ALL": "C.UTF-8"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
     )  # fmt: skip
 
 
@@ -196,6 +198,25 @@ def test_an_interrupt_gives_no_traceback_and_leaves_nothing(tmp_path: Path) -> N
     assert process.returncode == 3
     assert "Traceback" not in said
     assert [file.name for file in tmp_path.iterdir()] == ["year.jsonl"]
+
+
+def test_what_can_be_read_only_once_is_scored_like_a_file() -> None:
+    options = ("--roster", str(YEAR / "roster.csv"))
+    piped = run("score", "/dev/stdin", *options, stdin=subprocess.PIPE)
+    said, _ = piped.communicate((YEAR / "events.jsonl").read_text(encoding="utf-8"))
+    assert json.loads(command("score", str(YEAR / "events.jsonl"), *options)[1]) == json.loads(said)
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_not_scored(tmp_path: Path) -> None:
+    path = tmp_path / "growing.jsonl"
+    path.write_bytes((YEAR / "events.jsonl").read_bytes())
+
+    def grow(*_: int) -> None:
+        with path.open("ab") as out:
+            out.write(b"{}\n")
+
+    with pytest.raises(OSError, match="written to meanwhile"):
+        file.fold(path, given("wenzhou-2013", None, None), progress=grow)
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -1,5 +1,6 @@
 """Folds a file of events without a server: the line number is the sequence, the code path that of the services."""
 
+import errno
 import gc
 import multiprocessing
 import tempfile
@@ -77,6 +78,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
     before = Year(year.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
     rule = _Rule(before, year, first.line if first else 0)
+    read = partial(_read, path, _stamp(path))
     size = path.stat().st_size
     chunks = _chunks(path, limit, without=frozenset() if keep_raw else UNSEEN)
     checked = _in_workers(chunks, rule) if size > CHUNK else map(rule.check, chunks)
@@ -93,7 +95,8 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         rules.create_views(con)
     rules.load_rulebook(con, year.rulebook, year.roster)
     if tables:
-        admit(con, pa.concat_tables(tables), None if keep_raw else partial(_read, path))
+        read(set())
+        admit(con, pa.concat_tables(tables), None if keep_raw else read)
     return Folded(con, year, lines, refused)
 
 
@@ -177,8 +180,18 @@ def _check_in_worker(chunk: _Chunk) -> tuple[str, list[Refusal], int]:
     return name, refused, lines
 
 
-def _read(path: Path, wanted: set[int]) -> dict[int, bytes]:
-    """Read lines of the file again, by their numbers."""
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written to."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _read(path: Path, stamp: tuple[int, int], wanted: set[int]) -> dict[int, bytes]:
+    """Read lines of the file again, by their numbers; raises OSError when it is not the file that was read before."""
+    if _stamp(path) != stamp:
+        raise OSError(errno.ESTALE, "it was written to meanwhile; score it when it is finished")
+    if not wanted:
+        return {}
     with path.open("rb") as file:
         return {line: _stripped(raw) for line, raw in enumerate(file, 1) if line in wanted}
 
