@@ -78,9 +78,9 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
     before = Year(year.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
     rule = _Rule(before, year, first.line if first else 0)
-    read = partial(_read, path, _stamp(path))
-    size = path.stat().st_size
-    chunks = _chunks(path, limit, without=frozenset() if keep_raw else UNSEEN)
+    size, _ = stamp = _stamp(path)
+    read = partial(_read, path, stamp)
+    chunks = _chunks(path, size, limit, without=frozenset() if keep_raw else UNSEEN)
     checked = _in_workers(chunks, rule) if size > CHUNK else map(rule.check, chunks)
     tables, refused, lines = [], [], 0
     for done, (part, refusals, count) in enumerate(checked, 1):
@@ -125,11 +125,11 @@ def _stripped(raw: bytes) -> bytes:
     return raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
 
 
-def _chunks(path: Path, limit: int | None, without: frozenset[str]) -> Iterator[_Chunk]:
-    """Cut a file at line ends into pieces that are checked side by side."""
+def _chunks(path: Path, size: int, limit: int | None, without: frozenset[str]) -> Iterator[_Chunk]:
+    """Cut the first `size` bytes of a file at line ends into pieces that are checked side by side."""
     line, start = 1, 0
     with path.open("rb") as file:
-        while data := file.read(CHUNK):
+        while start < size and (data := file.read(CHUNK)):
             data += file.readline()
             if limit is not None and line > limit:
                 return
