@@ -37,6 +37,7 @@ from services.scorer.app import Cut
 from services.settings import read
 from tests import product
 from tests.nasty import nasty_year, years
+from tests.test_appeals import complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +144,22 @@ def test_a_file_that_was_scored_is_unsigned_and_verify_says_so(tmp_path):
     assert names(path, "note") == ["unsigned", "synthetic"]
     vkey = str(signer_of(tmp_path).verifier)
     assert [one[0] for one in failures(path, "--key", vkey)] == ["signature"]
+
+
+def test_a_reading_put_over_the_adopted_ones_is_named_and_judges_no_event_anew(tmp_path):
+    units = [{"unit": f"U{n}", "name": f"N{n}", "category": "B", "group": "G"} for n in range(1, 21)]
+    pages = complete(units)
+    pages.add("chuangjian", "stage.reached", "assessment", stage="finalised")
+    (tmp_path / "roster.csv").write_text("unit,name,category,group\n" + "".join(
+        f"{one['unit']},{one['name']},B,G\n" for one in units))  # fmt: skip
+    (tmp_path / "year.jsonl").write_bytes(b"\n".join(pages.lines))
+    path = tmp_path / "year.duckdb"
+    asked = ("--roster", tmp_path / "roster.csv", "--reading", "award_tie=include", "--snapshot", path)
+    assert product.command("score", tmp_path / "year.jsonl", *asked)[0] == 0
+    with store.connect(path, read_only=True) as con:
+        assert con.execute("SELECT void_detail FROM event WHERE stage = 'finalised'").fetchall() == [("tie 40",)]
+    assert failures(path) == []
+    assert "options" in names(path, "note")
 
 
 # -- The five tamperings of a snapshot --------------------------------------------------------------------------------

@@ -189,6 +189,17 @@ def test_diff_names_for_each_unit_the_events_that_moved_it(page: tuple[Path, Pat
     assert {"U042", "U043"} <= set(found["U041"]["overtaken_by"])
 
 
+def test_the_readings_that_a_year_was_scored_under_stay_when_it_is_changed(page: tuple[Path, Path]) -> None:
+    target = page[1] / "geometric.duckdb"
+    options = ("--roster", page[1] / "roster.csv", "--reading", "step=geometric", "--snapshot", target)
+    assert command("score", page[1] / "page.jsonl", *options)[0] == 0
+    found = asked("what-if", "--snapshot", target, "--drop", "2")["difference"]
+    assert (found["readings"], moves(found)["U041"]["events"]) == ({}, [2])
+    assert [one["unit"] for one in found["moved"] if one["items"]] == ["U041"]
+    late = "2014-01-01T00:00:00Z"
+    assert asked("diff", target, f"{target}@5", "--facts-until", late)["readings"] == {}
+
+
 def test_diff_names_the_item_and_the_events_of_others_that_moved_a_unit(page: tuple[Path, Path]) -> None:
     found = moves(asked("what-if", "--snapshot", page[0], "--drop", "3")["difference"])
     assert found["U043"]["events"] == []

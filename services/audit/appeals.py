@@ -200,13 +200,10 @@ def copy(con: duckdb.DuckDBPyConnection, cut: int) -> duckdb.DuckDBPyConnection:
     fresh = store.connect()
     rules.create_tables(fresh)
     point.copy_rules(con, fresh)
-    for name, query in (
-        ("event", f"SELECT * REPLACE (NULL::BLOB AS raw) FROM event WHERE seq <= {cut:d} ORDER BY seq"),
-        ("reading_option", "FROM reading_option"),
-    ):
-        fresh.register("held", con.sql(query).to_arrow_table())
-        fresh.execute(f"INSERT INTO {name} BY NAME FROM held")
-        fresh.unregister("held")
+    query = f"SELECT * REPLACE (NULL::BLOB AS raw) FROM event WHERE seq <= {cut:d} ORDER BY seq"
+    fresh.register("held", con.sql(query).to_arrow_table())
+    fresh.execute("INSERT INTO event BY NAME FROM held")
+    fresh.unregister("held")
     return fresh
 
 

@@ -137,20 +137,29 @@ def events(con: duckdb.DuckDBPyConnection, upto: int | None = None, until: str |
 
 
 def refold(con: duckdb.DuckDBPyConnection, ledger: pa.Table, other: Year | None = None) -> duckdb.DuckDBPyConnection:
-    """A ledger folded again in memory, admission judged anew, by the rules that `con` holds or by another year's."""
+    """A ledger folded again in memory, admission judged anew, by the rules that `con` holds or by another year's.
+
+    Readings that options put over the adopted ones stay there; they are put after the fold, since they void nothing.
+    """
     fresh = store.connect()
     rules.create_tables(fresh)
     if other:
         rules.load_rulebook(fresh, other.rulebook, other.roster)
     else:
-        copy_rules(con, fresh)
+        copy(con, fresh, *_RULES)
     store.append(fresh, ledger)
+    copy(con, fresh, "reading_option")
     return fresh
 
 
 def copy_rules(con: duckdb.DuckDBPyConnection, fresh: duckdb.DuckDBPyConnection) -> None:
-    """Copy the rulebook and the roster, as tables."""
-    for name in _RULES:
+    """Copy the rulebook, the roster and the readings given as options."""
+    copy(con, fresh, *_RULES, "reading_option")
+
+
+def copy(con: duckdb.DuckDBPyConnection, fresh: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Copy tables."""
+    for name in names:
         fresh.register("held", con.cursor().sql(f"FROM {name}").to_arrow_table())
         fresh.execute(f"INSERT INTO {name} FROM held")
         fresh.unregister("held")

@@ -483,7 +483,6 @@ class Refold:
         self.fresh = store.connect()
         rules.create_tables(self.fresh)
         rules.load_rulebook(self.fresh, found.rulebook, found.roster)
-        rules.set_options(self.fresh, dict(con.execute("SELECT name, value FROM reading_option").fetchall()))
 
     def check_events(self) -> Iterator[Finding]:
         """Check every raw event as intake does, judge it as the scorer does, and compare with what the file says."""
@@ -528,6 +527,7 @@ class Refold:
             parts.append(store.table(sequences, times, events, raws))
         if parts:
             store.append(self.fresh, pa.concat_tables(parts))
+        point.copy(self.con, self.fresh, "reading_option")  # after the fold: an option voids and grants nothing
         return refused
 
     def check_results(self) -> Iterator[Finding]:
