@@ -35,8 +35,9 @@ def given(assessment: str, rulebook_file: Path | None, roster_file: Path | None)
 
 
 def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
-    """The year of a snapshot, or that which the first event of the scorer's file opened; null when it opened none."""
-    kept = con.execute("SELECT value FROM meta WHERE key = 'rulebook_json'").fetchone()
+    """The year of a snapshot, or that which a ledger's first event opened; null when it opened none."""
+    says = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall()
+    kept = con.execute("SELECT value FROM meta WHERE key = 'rulebook_json'").fetchone() if says else None
     if kept:
         rows = con.execute("SELECT unit, name, category, unit_group FROM roster ORDER BY rowid").fetchall()
         name = con.execute("SELECT value FROM meta WHERE key = 'assessment'").fetchall()[0][0]
