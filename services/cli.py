@@ -68,6 +68,7 @@ def score(  # noqa: PLR0913 - each is an option of the contract
     roster: Path | None = None,
     reading: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - read only
     as_of: str | None = None,
+    facts_until: str | None = None,
     format: Literal["json", "table"] = "json",  # noqa: A002 - the contract's word
     snapshot: Path | None = None,
     digest: bool = False,
@@ -90,6 +91,8 @@ def score(  # noqa: PLR0913 - each is an option of the contract
         name=value, put over what was adopted; may be given more than once.
     as_of
         A line number, or a time: the state before the first event that occurred later.
+    facts_until
+        Only what had occurred by this time, wherever it stands in the file.
     format
         The whole object of the contract, or tables to read.
     snapshot
@@ -109,6 +112,7 @@ def score(  # noqa: PLR0913 - each is an option of the contract
         roster=roster,
         readings=reading,
         as_of=as_of,
+        facts_until=facts_until,
         form=format,
         snapshot=snapshot,
         show_digest=digest,

@@ -15,6 +15,7 @@ from schemas.roster import load as load_roster
 from schemas.rulebook import Rulebook, RulebookError
 from schemas.rulebook import load as load_rulebook
 from services import rules, tables
+from services.audit.point import facts_words, moment
 from services.outcome import Exit, Stop
 from services.progress import Bar
 from services.ranker import snapshot as snapshots
@@ -31,6 +32,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
     roster: Path | None,
     readings: list[str],
     as_of: str | None,
+    facts_until: str | None,
     form: Literal["json", "table"],
     snapshot: Path | None,
     show_digest: bool,
@@ -52,11 +54,12 @@ def run(  # noqa: PLR0913 - each is an option of the command
             f"--as-of: expected a line number or an RFC 3339 time with an offset, found {time!r}",
             f"--as-of：应为行号或带时区的RFC 3339时间，实为{time!r}",
         )
+    until = moment(facts_until, "--facts-until") if facts_until is not None else None
     limit = int(as_of) if as_of is not None and time is None else None
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder, Bar(lang) as bar:
         made = Path(folder) / "snapshot.duckdb" if snapshot else None
 
-        def fold(upto: int | None) -> Folded:
+        def fold(upto: int | None, until: str | None = None) -> Folded:
             return file.fold(
                 source,
                 shipped,
@@ -64,6 +67,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
                 roster=units,
                 target=made,
                 limit=upto,
+                until=until,
                 keep_raw=snapshot is not None,
                 progress=bar.step,
             )
@@ -72,20 +76,22 @@ def run(  # noqa: PLR0913 - each is an option of the command
             source = _source(path, Path(folder))
             folded = fold(limit)
             cut = _cut(folded, time)
-            if _opened_later(folded, cut):
+            if until or _opened_later(folded, cut):
                 folded.con.close()
                 if made:
                     made.unlink()
-                folded = fold(cut)
+                folded = fold(cut, until)
         except OSError as error:
             raise Stop(
                 Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
             ) from None
         options = _options(readings, folded.year.rulebook)
         rules.set_options(folded.con, options)
+        if form == "table":
+            print("".join(f"{line}\n" for line in facts_words(facts_until, lang)), end="")
         _print(folded, cut, form, show_digest=show_digest, lang=lang)
         if made and snapshot:
-            _write_snapshot(folded, cut, made, snapshot)
+            _write_snapshot(folded, cut, facts_until, made, snapshot)
     refused = [one for one in folded.refused if (one.line or 0) <= cut]
     return Exit.NO if strict and (refused or _conflicts(folded, cut)) else Exit.DONE
 
@@ -163,11 +169,13 @@ def _print(folded: Folded, cut: int, form: str, *, show_digest: bool, lang: Lang
             print(f"digest {found.digest}")
 
 
-def _write_snapshot(folded: Folded, cut: int, made: Path, target: Path) -> None:
+def _write_snapshot(folded: Folded, cut: int, facts_until: str | None, made: Path, target: Path) -> None:
     """Write the snapshot beside its name and rename it, so that a file of that name is whole."""
     con = folded.con
     con.execute("DELETE FROM event WHERE seq > ?", [cut])
     snapshots.complete(con, folded.year, cut)
+    if facts_until is not None:
+        con.execute("INSERT INTO meta VALUES ('facts_until', ?)", [facts_until])
     con.execute("CHECKPOINT")
     con.close()
     try:

@@ -42,12 +42,12 @@ def year(units: Roster) -> Year:
 
 
 @contextmanager
-def folded(data: bytes, units: Roster, *, limit: int | None = None) -> Iterator[Folded]:
+def folded(data: bytes, units: Roster, *, limit: int | None = None, until: str | None = None) -> Iterator[Folded]:
     """The bytes folded in memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
         path.write_bytes(data)
-        found = file.fold(path, year(units), limit=limit)
+        found = file.fold(path, year(units), limit=limit, until=until)
         yield found
         found.con.close()
 

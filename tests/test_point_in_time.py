@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -116,8 +117,11 @@ def test_facts_until_a_time_are_the_fold_of_what_had_occurred_then(
         late = {row[0] for row in whole.con.execute("SELECT seq FROM event WHERE occurred > ?", [occurred]).fetchall()}
         happened = [b"" if n in late or n > cut else line for n, line in enumerate(split_lines(lines), 1)]
         written = b"\n".join(happened) + b"\n"
-        with folded(written, roster) as facts, point.facts_until(whole.con, time, cut) as found:
-            assert digest(found, cut) == digest(facts.con, cut)
+        with (
+            folded(written, roster) as facts, point.facts_until(whole.con, time, cut) as found,
+            folded(lines, roster, limit=cut, until=occurred) as of_file,
+        ):  # fmt: skip
+            assert digest(found, cut) == digest(of_file.con, cut) == digest(facts.con, cut)
 
 
 TWO = (
@@ -179,8 +183,31 @@ def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path) -> None:
         assert stopped.value.code == Exit.FAILED
 
 
-def test_a_diff_on_both_axes_sees_only_what_was_known_then_of_what_had_happened(snapshot: Path) -> None:
-    year_before = datetime(2013, 2, 1, tzinfo=UTC).isoformat()
-    code, printed, _ = command("diff", f"{snapshot}@0", snapshot, "--facts-until", year_before, "--format", "json")
-    assert code == 0
-    assert b'"events":[{"seq":2,' in printed, "the first had not occurred"
+FEBRUARY = datetime(2013, 2, 1, tzinfo=UTC).isoformat()
+
+
+def test_every_way_to_ask_sees_on_the_second_axis_only_what_had_occurred(snapshot: Path, tmp_path: Path) -> None:
+    facts, then = tmp_path / "facts.duckdb", ("--facts-until", FEBRUARY)
+    code, printed, _ = command("score", snapshot.parent / "two.jsonl", *then, "--snapshot", facts)
+    finals = {json.loads(printed)["units"][0]["final"]}
+    for path, options in ((snapshot, then), (facts, ())):
+        code, printed, _ = command("explain", "U001", "--snapshot", path, *options, "--format", "json", "--lang", "en")
+        found = json.loads(printed)
+        assert (code, [line["seq"] for line in found["parts"][0]["items"][0]["lines"]]) == (0, [2])
+        assert found["notes"][0].startswith(f"Only what had occurred by {FEBRUARY}")
+        finals.add(found["final"])
+        for table in ("unit_result", "published_unit"):
+            query = f"SELECT final FROM {table} WHERE unit = 'U001'"
+            finals.add(json.loads(command("sql", query, "--snapshot", path, *options, "--format", "json")[1])["final"])
+        for name in ("appeals", "readiness"):
+            assert json.loads(command(name, "--snapshot", path, *options, "--format", "json")[1])["as_of"] == 2
+            assert FEBRUARY in command(name, "--snapshot", path, *options)[1].decode()
+    assert finals == {"2.73000000"}
+    code, printed, _ = command("diff", f"{snapshot}@0", snapshot, *then, "--format", "json")
+    assert (code, [one["seq"] for one in json.loads(printed)["events"]]) == (0, [2])
+
+
+@pytest.mark.parametrize("name", ["explain U001", "appeals", "readiness", "sql FROM(meta)", "readings"])
+def test_a_time_of_the_second_axis_that_is_none_is_wrong_use(snapshot: Path, name: str) -> None:
+    code, printed, said = command(*name.split(), "--snapshot", snapshot, "--facts-until", "3000")
+    assert (code, printed, said.startswith("--facts-until")) == (2, b"", True)

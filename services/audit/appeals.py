@@ -119,13 +119,15 @@ class Appeals(msgspec.Struct, frozen=True):
     now: str | None
     synthetic: bool
     appeals: list[Appeal]
+    facts_until: str | None = None
 
 
-def appeals(
+def appeals(  # noqa: PLR0913 - each is an option of the command
     *,
     snapshot: Path | None = None,
     unit: str | None = None,
     as_of: str | None = None,
+    facts_until: str | None = None,
     format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
@@ -141,25 +143,30 @@ def appeals(
         The appeals of one unit only.
     as_of
         A sequence of the ledger, or a time.
+    facts_until
+        Only what had occurred by this time.
     format
         Tables to read, or the whole as JSON.
     lang
         Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
-    with point.snapshot(snapshot) as con:
-        cut = point.as_of(con, as_of)
-        with rules.compute(con, as_of=cut):
-            found = [one for one in listed(con) if unit in (None, one.unit)]
-            now = con.execute("SELECT strftime(max(now), '%Y-%m-%dT%H:%M:%SZ') FROM appeal_deadline").fetchall()[0][0]
-        found = _with_prospects(con, found, cut, chosen)
-        meta = point.meta(con)
-    whole = Appeals(meta.get("assessment", ""), cut, now, meta.get("synthetic") == "true", found)
+    with point.snapshot(snapshot) as con, point.at(con, as_of, facts_until) as (ledger, cut):
+        with rules.compute(ledger, as_of=cut):
+            found = [one for one in listed(ledger) if unit in (None, one.unit)]
+            now = ledger.execute(_NOW).fetchall()[0][0]
+        found = _with_prospects(ledger, found, cut, chosen)
+        meta = point.meta(ledger)
+    synthetic = meta.get("synthetic") == "true"
+    whole = Appeals(meta.get("assessment", ""), cut, now, synthetic, found, meta.get("facts_until"))
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(whole) + b"\n")
     else:
         _print(whole, chosen)
     return Exit.DONE
+
+
+_NOW = "SELECT strftime(max(now), '%Y-%m-%dT%H:%M:%SZ') FROM appeal_deadline"
 
 
 def listed(con: duckdb.DuckDBPyConnection) -> list[Appeal]:
@@ -273,6 +280,8 @@ def _print(found: Appeals, lang: Language) -> None:
     )
     if found.synthetic:
         out.print(words("synthetic", lang), style="bold")
+    for line in point.facts_words(found.facts_until, lang):
+        out.print(line)
     if not found.appeals:
         out.print(words("none", lang))
         return

@@ -254,13 +254,11 @@ def _side(text: str, facts_until: str | None) -> tuple[Side, bool]:
     name, at, where = text.rpartition("@")
     if not at or Path(text).is_file():
         name, where = text, ""
-    with point.snapshot(Path(name) if name else None) as con:
-        cut = point.as_of(con, where or None)
-        synthetic = point.meta(con).get("synthetic") == "true"
-        if facts_until is None:
-            return side(con, cut), synthetic
-        with point.facts_until(con, facts_until, cut) as facts:
-            return side(facts, cut), synthetic
+    with (
+        point.snapshot(Path(name) if name else None) as con,
+        point.at(con, where or None, facts_until) as (ledger, cut),
+    ):
+        return side(ledger, cut), point.meta(con).get("synthetic") == "true"
 
 
 def show(found: Difference, form: str, lang: Language) -> None:

@@ -1,5 +1,6 @@
 """Points in time on two axes: as recorded (a cut of the ledger), as occurred (a ledger of the facts up to a time)."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +9,10 @@ import duckdb
 import pyarrow as pa
 
 from schemas.events import instant
+from schemas.refusals import Language
 from services import rules, settings
 from services.outcome import Exit, Stop
-from services.ranker.snapshot import latest
+from services.ranker.snapshot import complete, latest
 from services.scorer import store
 from services.year import Year, stored
 
@@ -136,12 +138,52 @@ def events(con: duckdb.DuckDBPyConnection, upto: int | None = None, until: str |
     ).to_arrow_table()
 
 
-def refold(con: duckdb.DuckDBPyConnection, ledger: pa.Table, other: Year | None = None) -> duckdb.DuckDBPyConnection:
-    """A ledger folded again in memory, admission judged anew, by the rules that `con` holds or by another year's.
+@contextmanager
+def at(
+    con: duckdb.DuckDBPyConnection, text: str | None, until: str | None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
+    """A snapshot at a point on both axes: the ledger to ask, and the sequence up to which to ask it."""
+    cut = as_of(con, text)
+    if until is None:
+        yield con, cut
+        return
+    with facts_until(con, until, cut) as facts:
+        facts.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
+        copy(con, facts, "meta")
+        facts.execute("INSERT INTO meta VALUES ('facts_until', ?)", [until])
+        yield facts, cut
+
+
+@contextmanager
+def file_at(path: Path, until: str | None) -> Iterator[Path]:
+    """A snapshot's file; on the second axis another one, whose own views see only what had occurred by a time."""
+    if until is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder, snapshot(path) as con:
+        made = Path(folder) / "facts.duckdb"
+        with refold(con, events(con, until=moment(until, "--facts-until")), target=made) as facts:
+            rules.create_views(facts)
+            complete(facts, year(con), last(con))
+            facts.execute("INSERT INTO meta VALUES ('facts_until', ?)", [until])
+        yield made
+
+
+def facts_words(until: str | None, lang: Language) -> list[str]:
+    """The line that says on what facts a page rests, where not on all of them."""
+    zh = f"只计截至{until}已发生的事实；该时点以后的撤销、决定、关闭等均不起作用。"
+    en = f"Only what had occurred by {until}; later revocations, decisions and closings have no effect."
+    return [] if until is None else [zh if lang == "zh" else en]
+
+
+def refold(
+    con: duckdb.DuckDBPyConnection, ledger: pa.Table, other: Year | None = None, target: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A ledger folded again, in memory or a new file, judged anew by the rules that `con` holds or another year's.
 
     Readings that options put over the adopted ones stay there; they are put after the fold, since they void nothing.
     """
-    fresh = store.connect()
+    fresh = store.connect(target)
     rules.create_tables(fresh)
     if other:
         rules.load_rulebook(fresh, other.rulebook, other.roster)

@@ -85,12 +85,14 @@ class Readiness(msgspec.Struct, frozen=True):
     appeals: list[OpenAppeal]
     ties: list[UndecidedTie]
     assumptions: list[Assumption]
+    facts_until: str | None = None
 
 
 def readiness(
     *,
     snapshot: Path | None = None,
     as_of: str | None = None,
+    facts_until: str | None = None,
     format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
@@ -104,16 +106,20 @@ def readiness(
         A published snapshot; without it the latest one.
     as_of
         A sequence of the ledger, or a time.
+    facts_until
+        Only what had occurred by this time.
     format
         A list to read, or the whole as JSON.
     lang
         Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
-    with point.snapshot(snapshot) as con:
-        cut = point.as_of(con, as_of)
-        with rules.compute(con, as_of=cut):
-            found = obstacles(con, cut, chosen, point.meta(con))
+    with (
+        point.snapshot(snapshot) as con,
+        point.at(con, as_of, facts_until) as (ledger, cut),
+        rules.compute(ledger, as_of=cut),
+    ):
+        found = obstacles(ledger, cut, chosen, point.meta(ledger))
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     else:
@@ -160,6 +166,7 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
         ],
         ties=[UndecidedTie(*row) for row in ties],
         assumptions=[Assumption(*row) for row in assumed],
+        facts_until=meta.get("facts_until"),
     )
 
 
@@ -203,6 +210,8 @@ def _print(found: Readiness, lang: Language) -> None:
     )
     if found.synthetic:
         out.print(words("synthetic", lang), style="bold")
+    for line in point.facts_words(found.facts_until, lang):
+        out.print(line)
     out.print(words("ready" if found.ready else "not_ready", lang))
     groups = {
         "pending": [_pending_line(one, lang) for one in found.pending],

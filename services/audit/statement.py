@@ -83,6 +83,7 @@ class Statement(msgspec.Struct, frozen=True):
     collector: str | None
     as_of: int
     as_of_time: str | None
+    facts_until: str | None
     last: int
     assessment_state: str
     synthetic: bool
@@ -118,6 +119,7 @@ def explain(  # noqa: PLR0913 - each is an option of the contract
     snapshot: Path | None = None,
     item: str | None = None,
     as_of: str | None = None,
+    facts_until: str | None = None,
     format: Literal["table", "json", "md", "pdf"] = "table",  # noqa: A002 - the contract's word
     output: Path | None = None,
     lang: Literal["zh", "en"] | None = None,
@@ -136,6 +138,8 @@ def explain(  # noqa: PLR0913 - each is an option of the contract
         One item only, such as 1.1 or Y.1.
     as_of
         A sequence of the ledger, or a time: the state as it was recorded then.
+    facts_until
+        Only what had occurred by this time.
     format
         A table, the whole as JSON, Markdown, or a PDF to print and sign.
     output
@@ -150,8 +154,12 @@ def explain(  # noqa: PLR0913 - each is an option of the contract
             "a PDF is not for a terminal: name a file with --output",
             "PDF不能输出到终端：请用--output指定文件",
         )
-    with point.snapshot(snapshot) as con, rules.compute(con, as_of=point.as_of(con, as_of)):
-        found = statement(con, unit, chosen, item)
+    with (
+        point.snapshot(snapshot) as con,
+        point.at(con, as_of, facts_until) as (ledger, cut),
+        rules.compute(ledger, as_of=cut),
+    ):
+        found = statement(ledger, unit, chosen, item)
     paper.write(_page(found, format, chosen, to_file=output is not None), output)
     return Exit.DONE
 
@@ -211,7 +219,8 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
         group=row["unit_group"],
         state=row["state"],
         flags=row["flags"],
-        notes=_notes(reader),
+        facts_until=meta.get("facts_until"),
+        notes=point.facts_words(meta.get("facts_until"), lang) + _notes(reader),
         parts=parts,
         other_lines=[] if item else lines.get(None, []),
         daily=str(row["daily"]),

@@ -49,6 +49,9 @@ later reads the file as well.
 
 - The `published_…` tables hold the results as published and answer at once. The views of the same content compute them.
 - `SET VARIABLE as_of = 3000` before a query: every view then sees the ledger up to that sequence.
+- `wuxing sql --facts-until TIME`: every view and table then knows only what had occurred by that time, wherever it
+  stands in the ledger, and what is void is judged by that. `wuxing score LEDGER.jsonl --facts-until TIME --snapshot
+  FILE.duckdb` writes such a file for any client.
 - `SET VARIABLE readings = MAP {'step': 'geometric'}`: every view then goes by that reading.
 - `SET VARIABLE scope = ['U001', 'U002']`: views of single units then look at those only; places and awards need all.
 - `RESET VARIABLE as_of` takes it back. Points are DECIMAL and exact; `avg()` and `/` give DOUBLE, so use `half_up`,

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from schemas.refusals import Language
 from services import settings, tables
+from services.audit import point
 from services.outcome import Exit, Stop
 from services.ranker.snapshot import latest
 
@@ -146,6 +147,7 @@ def sql(  # noqa: PLR0913 - each is an option of the command
     *,
     ready: str | None = None,
     snapshot: Path | None = None,
+    facts_until: str | None = None,
     format: Literal["table", "csv", "json"] = "table",  # noqa: A002 - the word of `score`
     limit: int = 100_000,
     lang: Literal["zh", "en"] | None = None,
@@ -162,6 +164,8 @@ def sql(  # noqa: PLR0913 - each is an option of the command
         The name of a ready query instead; without a query, and without this, they are listed.
     snapshot
         The snapshot file; the one published last without it.
+    facts_until
+        Ask the views of only what had occurred by this time; SET VARIABLE as_of is the other axis.
     format
         A table to read, CSV, or a JSON object a line.
     limit
@@ -186,7 +190,8 @@ def sql(  # noqa: PLR0913 - each is an option of the command
             f"{where}：没有快照；可用wuxing score --snapshot生成",
         )
     try:
-        answer = ask(path, query if query is not None else known[str(ready)].text, rows=limit, seconds=600.0)
+        with point.file_at(path, facts_until) as file:
+            answer = ask(file, query if query is not None else known[str(ready)].text, rows=limit, seconds=600.0)
     except SqlRefused as refused:
         raise Stop(Exit.USE, refused.text["en"], refused.text["zh"]) from None
     _print(answer, format)

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.events import Event
 from schemas.refusals import Refusal
@@ -64,12 +65,14 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     roster: tuple[Unit, ...] | None = None,
     target: Path | None = None,
     limit: int | None = None,
+    until: str | None = None,
     keep_raw: bool = True,
     progress: Progress = lambda _done, _total: None,
 ) -> Folded:
     """Check and fold the lines of a file up to `limit`; an `assessment.opened` as first event sets the year.
 
-    A rulebook or roster given wins over the event's. Raises OSError when the file cannot be read.
+    A rulebook or roster given wins over the event's. With `until`, an instant, only what had occurred by then is
+    folded, by the rulebook and roster of the whole file. Raises OSError when the file cannot be read.
     """
     year = Year(shipped.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
     first = _first_event(path, Checker(year.rulebook, year.roster), limit)
@@ -84,7 +87,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     checked = _in_workers(chunks, rule) if size > CHUNK else map(rule.check, chunks)
     tables, refused, lines = [], [], 0
     for done, (part, refusals, count) in enumerate(checked, 1):
-        tables.append(part)
+        tables.append(part if until is None else part.filter(pc.less_equal(part["occurred"], until)))
         refused += refusals
         lines += count
         progress(done, -(-size // CHUNK))
