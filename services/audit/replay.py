@@ -8,6 +8,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,7 @@ from services.audit.export import BATCH, SCHEMA, Stored, of_broker, one_line
 from services.ingest.check import Checker, opened
 from services.outcome import Exit, Stop
 from services.progress import Bar
-from services.ranker.results import results
+from services.ranker.results import computed
 from services.ranker.snapshot import PUBLISHED
 from services.scorer import store
 from services.settings import language
@@ -193,12 +194,15 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
     first = _events(ledger, con, cut) or _rules(ledger, con) or (_root(ledger, con, said) if whole else None)
     if first:
         return msgspec.structs.replace(outcome, difference=first)
-    names = said.get("assessment", ""), ledger.year.rulebook.id
-    digests = [
-        results(one, assessment=names[0], rulebook=names[1], as_of=cut, refused=[], lang="en").digest
-        for one in (ledger.con, con)
-    ]
-    first = (_results(ledger, con, cut) or _installed(con) if whole else None) or _digests(digests, said, whole=whole)
+    read = partial(
+        computed, assessment=said.get("assessment", ""), rulebook=ledger.year.rulebook.id, as_of=cut, refused=[],
+        lang="en",
+    )
+    with rules.compute(ledger.con, as_of=cut):
+        replayed, first = read(ledger.con).digest, _results(ledger, con) if whole else None
+    with rules.compute(con, as_of=cut):
+        digests = replayed, read(con).digest
+    first = first or (_installed(con) if whole else None) or _digests(digests, said, whole=whole)
     return msgspec.structs.replace(
         outcome, equal=first is None, digest=digests[0], recomputed=digests[1],
         published=said.get("digest") if whole else None, difference=first,
@@ -252,18 +256,17 @@ def _root(ledger: Ledger, con: duckdb.DuckDBPyConnection, said: dict[str, str]) 
     return None if root == said.get("root") else Difference("root", "meta", "root", root, said.get("root"))
 
 
-def _results(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Difference | None:
-    """Row by row of every published table, against the replayed view and against the snapshot's own events."""
-    with rules.compute(ledger.con, as_of=cut):
-        for table, view in PUBLISHED.items():
-            if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
-                return Difference("result", table, "table", view, None)
-            held = con.cursor().sql(f"FROM {table}").to_arrow_table()
-            ledger.con.register("held", held)
-            found = _row(ledger.con, table, view, held.column_names)
-            ledger.con.unregister("held")
-            if found:
-                return found
+def _results(ledger: Ledger, con: duckdb.DuckDBPyConnection) -> Difference | None:
+    """Row by row of every published table, against the replayed views, inside an open `rules.compute`."""
+    for table, view in PUBLISHED.items():
+        if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
+            return Difference("result", table, "table", view, None)
+        held = con.cursor().sql(f"FROM {table}").to_arrow_table()
+        ledger.con.register("held", held)
+        found = _row(ledger.con, table, view, held.column_names)
+        ledger.con.unregister("held")
+        if found:
+            return found
     return None
 
 
@@ -290,8 +293,9 @@ def _row(con: duckdb.DuckDBPyConnection, table: str, view: str, held: list[str])
 def _installed(con: duckdb.DuckDBPyConnection) -> Difference | None:
     """The views that lie in the snapshot, run as any DuckDB client would: they give what was published."""
     for table, view in PUBLISHED.items():
-        both = f"(FROM {view} EXCEPT ALL FROM {table}) UNION ALL (FROM {table} EXCEPT ALL FROM {view}) LIMIT 1"
+        both = f"(FROM installed EXCEPT ALL FROM {table}) UNION ALL (FROM {table} EXCEPT ALL FROM installed) LIMIT 1"
         try:
+            con.execute(f"CREATE OR REPLACE TEMP TABLE installed AS FROM {view}")
             rows = con.execute(both).fetchall()
         except duckdb.Error as error:
             return Difference("view", view, "", None, str(error).splitlines()[0])
