@@ -60,6 +60,11 @@ def console() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
+def awards(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, str]:
+    """The rulebook's names of the awards, by code."""
+    return dict(con.execute(f"SELECT award, name_{lang} FROM rulebook_award").fetchall())
+
+
 def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: int, lang: Language) -> None:
     """Print the rankings of all categories and the awards, from computed views."""
     out = console()
@@ -87,7 +92,7 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, has_pas
             justify="right" if key in ("place", "daily", "year_end", "final") else "left",
             no_wrap=key != "flags",
         )
-    awards = dict(con.execute(f"SELECT award, name_{lang} FROM rulebook_award").fetchall())
+    named = awards(con, lang)
     rows = con.execute(
         "SELECT place, unit, name, unit_group, daily, year_end, final, passed, award, state, flags FROM unit_result"
         " WHERE category = ? ORDER BY place, unit",
@@ -103,7 +108,7 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, has_pas
             "year_end": four(year_end),
             "final": four(final),
             "passed": {True: "✓", False: "✗", None: ""}[passed],
-            "award": awards.get(award, ""),
+            "award": named.get(award, ""),
             "state": words("final_state" if state == "final" else state, lang),
             "flags": " ".join(flags),
         }

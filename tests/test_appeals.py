@@ -148,8 +148,9 @@ def standings(con: Any) -> dict[str, Standing]:
 
 def test_a_move_says_what_changes_in_both_languages() -> None:
     move = Move("U1", Standing("9.00000000", 3, None, None), Standing("9.07000000", 1, None, "first"))
-    assert changes(move, "en") == ["final 9.0000 → 9.0700", "place 3 → 1", "award none → first"]
-    assert changes(move, "zh") == ["最后得分 9.0000 → 9.0700", "名次 3 → 1", "奖项 无 → first"]
+    en = ["final 9.0000 → 9.0700", "place 3 → 1", "award none → first prize"]
+    assert changes(move, "en", {"first": "first prize"}) == en
+    assert changes(move, "zh", {"first": "一等奖"}) == ["最后得分 9.0000 → 9.0700", "名次 3 → 1", "奖项 无 → 一等奖"]
 
 
 @pytest.mark.parametrize(("lang", "words"), [

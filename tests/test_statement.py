@@ -205,6 +205,7 @@ def test_tables_and_markdown_come_in_both_languages(example: Path, lang: str, wo
         assert words in page
         assert "(100.97 × 0.7 + 109.5 × 0.3) × 0.1 = 10.3529" in page
         assert ("合成数据" if lang == "zh" else "Synthetic data") in page
+        assert ("参与比较的各单位名次" if lang == "zh" else "Order of the units compared") in page
         assert "没有按要求反馈批示办理落实情况的" in page
 
 

@@ -301,15 +301,21 @@ def test_an_added_line_that_intake_would_refuse_ends_it(page: tuple[Path, Path],
     assert (code, "unknown_unit" in said) == (1, True)
 
 
-def test_other_rules_than_those_at_hand_are_named(page: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_is_changed_by_its_own_rules_whatever_is_at_hand(
+    page: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asked("what-if", "--snapshot", page[0], "--drop", "1")
     monkeypatch.delenv("WUXING_ROSTER")
-    code, _, said = command("what-if", "--snapshot", page[0], "--drop", "1")
-    assert (code, "WUXING_ROSTER" in said) == (3, True)
+    assert asked("what-if", "--snapshot", page[0], "--drop", "1") == found
 
 
 @pytest.mark.parametrize(("lang", "words"), [("en", "own: −1 1.1"), ("zh", "本单位：−1 1.1")])
 def test_tables_say_what_moved_a_unit_in_the_language(page: tuple[Path, Path], lang: str, words: str) -> None:
     code, printed, _ = command("what-if", "--snapshot", page[0], "--drop", "1", "--lang", lang)
     assert (code, words in printed.decode()) == (0, True)
+    code, printed, _ = command("what-if", "--snapshot", page[0], "--reading", "award_tie=include", "--lang", lang)
+    first = {"en": "— → first prize", "zh": "— → 一等奖"}[lang]
+    reason = {"en": "reading award_tie", "zh": "读法 award_tie"}[lang]
+    assert (code, first in printed.decode(), reason in printed.decode()) == (0, True, True)
     code, printed, _ = command("readings", "--snapshot", page[0], "--lang", lang)
-    assert (code, "linear → geometric" in printed.decode()) == (0, True)
+    assert (code, "linear → geometric" in printed.decode(), first in printed.decode()) == (0, True, True)

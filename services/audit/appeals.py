@@ -4,6 +4,7 @@ Deadlines come from the rulebook's parameters in force and are reported; the fol
 """
 
 import sys
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -108,6 +109,7 @@ class Appeal(msgspec.Struct, frozen=True):
     decided_by: int | None
     decided_at: str | None
     outcome: Outcome | None
+    revised_to: str | None
     prospects: list[Prospect] = []
 
 
@@ -156,13 +158,13 @@ def appeals(  # noqa: PLR0913 - each is an option of the command
             found = [one for one in listed(ledger) if unit in (None, one.unit)]
             now = ledger.execute(_NOW).fetchall()[0][0]
         found = _with_prospects(ledger, found, cut, chosen)
-        meta = point.meta(ledger)
+        meta, awards = point.meta(ledger), tables.awards(ledger, chosen)
     synthetic = meta.get("synthetic") == "true"
     whole = Appeals(meta.get("assessment", ""), cut, now, synthetic, found, meta.get("facts_until"))
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(whole) + b"\n")
     else:
-        _print(whole, chosen)
+        _print(whole, chosen, awards)
     return Exit.DONE
 
 
@@ -177,8 +179,9 @@ def listed(con: duckdb.DuckDBPyConnection) -> list[Appeal]:
         "SELECT d.seq, d.unit, u.name, d.statement, d.target, t.type AS target_type,"
         " split_part(t.source, '/', 3) AS office, t.item, t.matter, d.filed_late, d.decision_late,"
         " coalesce(t.points, g.points, t.value)::VARCHAR AS claimed,"
-        f" d.state, d.decided_by, d.outcome, {written}"
+        f" d.state, d.decided_by, d.outcome, r.points::VARCHAR AS revised_to, {written}"
         " FROM appeal_deadline d JOIN roster u ON u.unit = d.unit JOIN ledger_event t ON t.seq = d.target"
+        " LEFT JOIN ledger_event r ON r.seq = d.decided_by"
         " LEFT JOIN rulebook_ground g ON g.item = t.item AND g.ground = t.ground"
         " ORDER BY d.state <> 'open', d.seq"
     )
@@ -221,7 +224,7 @@ def prospects(fresh: duckdb.DuckDBPyConnection, appeal: Appeal, before: dict[str
         " LEFT JOIN rulebook_range v ON v.item = t.item WHERE t.seq = ?",
         [appeal.target],
     ).fetchall()
-    most = f"{Decimal(row[0][0]).normalize():f}"
+    most = _short(row[0][0])
     outcomes: tuple[tuple[Outcome, str | None], ...] = (("cancelled", None), ("revised", most))
     return [
         Prospect("upheld", None, []),  # it leaves the target as it is
@@ -271,7 +274,7 @@ def words(key: str, lang: Language) -> str:
     return TEXT[key][lang == "zh"]
 
 
-def _print(found: Appeals, lang: Language) -> None:
+def _print(found: Appeals, lang: Language, awards: Mapping[str, str]) -> None:
     out = tables.console()
     out.print(
         Text(
@@ -305,7 +308,7 @@ def _print(found: Appeals, lang: Language) -> None:
     out.print(table)
     for one in found.appeals:
         for prospect in one.prospects:
-            out.print(Text(_if(one, prospect, lang) + ("：" if lang == "zh" else ": ") + _what(prospect, lang)))
+            out.print(Text(_if(one, prospect, lang) + ("：" if lang == "zh" else ": ") + _what(prospect, lang, awards)))
 
 
 def state(appeal: Appeal, lang: Language) -> str:
@@ -314,7 +317,7 @@ def state(appeal: Appeal, lang: Language) -> str:
         assert appeal.outcome is not None
         late = f" · {words('late', lang)}" if appeal.decision_late else ""
         when = f"{words('seq', lang)} {appeal.decided_by} · {_day(appeal.decided_at)}"
-        return f"{words(appeal.outcome, lang)} · {when}{late}"
+        return f"{_outcome(appeal.outcome, appeal.revised_to, lang)} · {when}{late}"
     overdue = appeal.state == "open" and appeal.decision_late
     return words("overdue" if overdue else appeal.state, lang)
 
@@ -325,22 +328,31 @@ def _day(time: str | None) -> str:
 
 def _if(appeal: Appeal, prospect: Prospect, lang: Language) -> str:
     """Name the outcome that is supposed."""
-    outcome = words(prospect.outcome, lang)
-    if prospect.points is not None:
-        outcome += f"为{prospect.points}" if lang == "zh" else f" to {prospect.points}"
+    outcome = _outcome(prospect.outcome, prospect.points, lang)
     if lang == "zh":
         return f"若对{appeal.unit}的申诉（序号{appeal.seq}）决定{outcome}"
     return f"If the appeal of {appeal.unit} (sequence {appeal.seq}) is {outcome}"
 
 
-def _what(prospect: Prospect, lang: Language) -> str:
+def _outcome(outcome: Outcome, points: str | None, lang: Language) -> str:
+    """Name an outcome, with the points that a revision sets."""
+    to = "" if points is None else f"为{_short(points)}" if lang == "zh" else f" to {_short(points)}"
+    return words(outcome, lang) + to
+
+
+def _short(points: str) -> str:
+    return f"{Decimal(points).normalize():f}"
+
+
+def _what(prospect: Prospect, lang: Language, awards: Mapping[str, str]) -> str:
     """Say which units move, each with what changes."""
     if prospect.moves is None:
         return words("void", lang)
-    return "; ".join(f"{one.unit} {', '.join(changes(one, lang))}" for one in prospect.moves) or words("nothing", lang)
+    said = (f"{one.unit} {', '.join(changes(one, lang, awards))}" for one in prospect.moves)
+    return "; ".join(said) or words("nothing", lang)
 
 
-def changes(move: Move, lang: Language) -> list[str]:
+def changes(move: Move, lang: Language, awards: Mapping[str, str]) -> list[str]:
     """Say what changes of a unit: final, place, pass, award."""
     names = {True: words("yes", lang), False: words("no", lang)}
     was, now = move.before, move.after
@@ -348,6 +360,6 @@ def changes(move: Move, lang: Language) -> list[str]:
         ("final", tables.four(Decimal(was.final)), tables.four(Decimal(now.final))),
         ("place", str(was.place), str(now.place)),
         ("passed", names.get(bool(was.passed)), names.get(bool(now.passed))),
-        ("award", was.award or words("nil", lang), now.award or words("nil", lang)),
+        ("award", *(awards.get(one.award or "", words("nil", lang)) for one in (was, now))),
     )
     return [f"{words(key, lang)} {old} → {new}" for key, old, new in pairs if old != new]

@@ -21,6 +21,7 @@ from rich.table import Table
 from schemas.refusals import Language
 from services import rules, tables
 from services.audit import point
+from services.console.words import word
 from services.outcome import Exit
 from services.ranker.results import readings as readings_in_force
 from services.scorer import store
@@ -244,13 +245,14 @@ def diff(
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    (first, synthetic), (second, also) = (_side(text, facts_until) for text in (before, after))
-    show(difference(first, second, synthetic=synthetic or also), format, language(lang))
+    chosen = language(lang)
+    (first, synthetic, _), (second, also, awards) = (_side(text, facts_until, chosen) for text in (before, after))
+    show(difference(first, second, synthetic=synthetic or also), format, chosen, awards)
     return Exit.DONE
 
 
-def _side(text: str, facts_until: str | None) -> tuple[Side, bool]:
-    """The point that `FILE`, `FILE@POINT` or `@POINT` names, and whether its data are synthetic."""
+def _side(text: str, facts_until: str | None, lang: Language) -> tuple[Side, bool, dict[str, str]]:
+    """The point that `FILE`, `FILE@POINT` or `@POINT` names, whether its data are synthetic, the awards' names."""
     name, at, where = text.rpartition("@")
     if not at or Path(text).is_file():
         name, where = text, ""
@@ -258,11 +260,11 @@ def _side(text: str, facts_until: str | None) -> tuple[Side, bool]:
         point.snapshot(Path(name) if name else None) as con,
         point.at(con, where or None, facts_until) as (ledger, cut),
     ):
-        return side(ledger, cut), point.meta(con).get("synthetic") == "true"
+        return side(ledger, cut), point.meta(con).get("synthetic") == "true", tables.awards(con, lang)
 
 
-def show(found: Difference, form: str, lang: Language) -> None:
-    """Print a difference as tables or as JSON."""
+def show(found: Difference, form: str, lang: Language, awards: Mapping[str, str]) -> None:
+    """Print a difference as tables, with the names of the awards, or as JSON."""
     if form == "json":
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
@@ -278,18 +280,19 @@ def show(found: Difference, form: str, lang: Language) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for key in ("unit", "final", "place", "passed", "award"):
         table.add_column(tables.words(key, lang), no_wrap=True)
-    table.add_column("原因" if zh else "Moved by")
+    table.add_column("原因" if zh else "Moved by", overflow="fold")
     by_seq = {one.seq: one for one in found.events}
     for move in found.moved:
-        table.add_row(move.unit, *standing_cells(move.before, move.after), _why(move, found, by_seq, lang))
+        table.add_row(move.unit, *standing_cells(move.before, move.after, awards), _why(move, found, by_seq, lang))
     out.print(table)
     out.print(f"{len(found.moved)}个单位有变动。" if zh else f"{len(found.moved)} units moved.")
 
 
-def standing_cells(was: Standing | None, now: Standing | None) -> list[str]:
+def standing_cells(was: Standing | None, now: Standing | None, awards: Mapping[str, str]) -> list[str]:
     """Final, place, pass and award as `before → after`, one value where they are equal."""
     def cell(name: str) -> str:
         pair = [_plain(getattr(one, name)) if one else "—" for one in (was, now)]
+        pair = [awards.get(text, text) for text in pair] if name == "award" else pair
         if name == "final":
             short = [tables.four(Decimal(text)) if text != "—" else text for text in pair]
             pair = short if short[0] != short[1] or pair[0] == pair[1] else pair
@@ -307,7 +310,7 @@ def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: 
     zh = lang == "zh"
     said = []
     if move.events:
-        said.append(("本单位：" if zh else "own: ") + _some(_event(by_seq[seq]) for seq in move.events))
+        said.append(("本单位：" if zh else "own: ") + _some(_event(by_seq[seq], lang) for seq in move.events))
     for item in move.items:
         if item.others:
             others = sorted({by_seq[seq].unit for seq in item.others})
@@ -315,9 +318,10 @@ def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: 
             whose = _some(others)
             said.append(f"{item.item}：{whose}（序号{seqs}）" if zh else f"{item.item}: {whose} ({seqs})")
     if move.year_events:
-        said.append(("年度：" if zh else "year: ") + _some(_event(by_seq[seq]) for seq in move.year_events))
+        said.append(("年度：" if zh else "year: ") + _some(_event(by_seq[seq], lang) for seq in move.year_events))
     if found.readings and not said:
-        said.append(("读法：" if zh else "reading: ") + " ".join(item.item for item in move.items))
+        items = " ".join(item.item for item in move.items)
+        said.append(f"{'读法' if zh else 'reading'} {_some(found.readings)}" + (f" ({items})" if items else ""))
     if move.overtaken_by:
         said.append(("被超过：" if zh else "overtaken by ") + _some(move.overtaken_by))
     if move.overtook:
@@ -325,13 +329,13 @@ def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: 
     return "; ".join(said)
 
 
-def _event(one: Change) -> str:
+def _event(one: Change, lang: Language) -> str:
     """`+` new, `−` gone, else what its disposition, or what it counts, was and is."""
-    what = f"{one.seq} {one.item or one.type.removesuffix('.v1')}"
+    what = f"{one.seq} {one.item or word(one.type, lang)}"
     if one.disposition_before is None or one.disposition_after is None:
         return ("+" if one.disposition_before is None else "−") + what
     if one.disposition_before != one.disposition_after:
-        return f"{what} {one.disposition_before}→{one.disposition_after}"
+        return f"{what} {word(one.disposition_before, lang)}→{word(one.disposition_after, lang)}"
     return f"{what} {one.value_before}→{one.value_after}" if one.value_before != one.value_after else what
 
 

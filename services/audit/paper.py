@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from services.audit.workings import text
@@ -233,10 +233,14 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
         out.print(Text(f"\n{words('other_lines', lang)}", style="bold"))
         out.print(_lines(found.other_lines, lang))
     out.print(Text(f"\n{words('total', lang)}", style="bold underline"))
-    foot = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    foot = Table("", Column(overflow="fold"), box=None, show_header=False, padding=(0, 2, 0, 2))
     for name, value in totals(found, lang):
         foot.add_row(Text(name), Text(value))
     out.print(foot)
+    if orders(found):
+        out.print(Text(f"\n{words('order', lang)}", style="bold underline"))
+        for name, value in orders(found):
+            out.print(Text(f"  {name}", style="bold").append(f"  {value}", style="not bold"))
     out.print(Text(f"\n{words('rounding', lang)}", style="dim"))
     assert isinstance(out.file, io.StringIO)
     return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines()) + "\n"
@@ -287,9 +291,15 @@ def markdown(found: Statement, lang: Language) -> str:
         page += ["", f"## {words('other_lines', lang)}", *_md_table(found.other_lines, columns, lang)]
     page += ["", f"## {words('total', lang)}", "", "| | |", "|---|---|"]
     page += [f"| {_md(name)} | {_md(value)} |" for name, value in totals(found, lang)]
-    for item in (item for part in found.parts for item in part.items if item.order):
-        page += ["", f"**{item.item} {item.name}: {words('order', lang)}** {order(item.order)}"]
+    page += [f"\n**{_md(name)}: {words('order', lang)}** {value}" for name, value in orders(found)]
     return "\n".join([*page, "", words("rounding", lang), ""])
+
+
+def orders(found: Statement) -> list[tuple[str, str]]:
+    """Give each item that compares units, with the order of the units that it compares."""
+    return [
+        (f"{item.item} {item.name}", order(item.order)) for part in found.parts for item in part.items if item.order
+    ]
 
 
 def order(units: list[Placed]) -> str:
@@ -412,9 +422,7 @@ def _pdf_body(found: Statement, lang: Language) -> dict[str, Any]:
         "totals": totals(found, lang),
         "rounding": words("rounding", lang),
         "order": words("order", lang),
-        "orders": [
-            [f"{item.item} {item.name}", order(item.order)] for part in found.parts for item in part.items if item.order
-        ],
+        "orders": orders(found),
     }
 
 

@@ -1,6 +1,7 @@
 """The command `readiness`: all that stands in the way of final, and whose it is."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -119,11 +120,11 @@ def readiness(
         point.at(con, as_of, facts_until) as (ledger, cut),
         rules.compute(ledger, as_of=cut),
     ):
-        found = obstacles(ledger, cut, chosen, point.meta(ledger))
+        found, awards = obstacles(ledger, cut, chosen, point.meta(ledger)), tables.awards(ledger, chosen)
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     else:
-        _print(found, chosen)
+        _print(found, chosen, awards)
     return Exit.DONE if found.ready else Exit.NO
 
 
@@ -199,7 +200,7 @@ def words(key: str, lang: Language) -> str:
     return TEXT[key][lang == "zh"]
 
 
-def _print(found: Readiness, lang: Language) -> None:
+def _print(found: Readiness, lang: Language, awards: Mapping[str, str]) -> None:
     out = tables.console()
     state = tables.words(found.assessment_state, lang)
     out.print(
@@ -216,7 +217,7 @@ def _print(found: Readiness, lang: Language) -> None:
     groups = {
         "pending": [_pending_line(one, lang) for one in found.pending],
         "appeals": [_appeal_line(one, lang) for one in found.appeals],
-        "ties": [f"{one.award} ({one.scope}): {', '.join(one.units)}" for one in found.ties],
+        "ties": [f"{awards[one.award]} ({one.scope}): {', '.join(one.units)}" for one in found.ties],
         "assumptions": [
             f"{one.name} · {words('in_force', lang)} {one.value}" + (f" · {one.clause}" if one.clause else "")
             for one in found.assumptions

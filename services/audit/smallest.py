@@ -161,9 +161,9 @@ def _side_by_side(
     scratch.execute(copies, [len(batch)])
 
 
-def words(found: Found, lang: Language) -> str:
+def words(found: Found, lang: Language, awards: Mapping[str, str]) -> str:
     """The answer in a sentence."""
-    tiers = " → ".join(_tier_words(one, lang) for one in (found.before, found.after))
+    tiers = " → ".join(_tier_words(one, lang, awards) for one in (found.before, found.after))
     finals = f"{four(Decimal(found.before.final))} → {four(Decimal(found.after.final))}"
     places = f"{found.before.place} → {found.after.place}"
     seqs, number, unit = ", ".join(map(str, found.sequences)), len(found.sequences), found.unit
@@ -188,9 +188,9 @@ def words(found: Found, lang: Language) -> str:
     return zh if lang == "zh" else en
 
 
-def _tier_words(standing: Standing, lang: Language) -> str:
+def _tier_words(standing: Standing, lang: Language, awards: Mapping[str, str]) -> str:
     """Pass, where there is a pass line, and award."""
     zh = lang == "zh"
     passed = {True: "达标" if zh else "pass", False: "不达标" if zh else "no pass", None: ""}[standing.passed]
-    award = standing.award or ("" if passed else "无奖" if zh else "no award")
+    award = awards.get(standing.award or "") or ("" if passed else "无奖" if zh else "no award")
     return " ".join(word for word in (passed, award) if word)

@@ -4,6 +4,7 @@ The changed ledger is folded again, admission judged anew, by the one road of th
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -132,7 +133,7 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
                 )
             if unit not in {one.unit for one in year.roster}:
                 raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
-            return _smallest(search(base, unit, at_most), year, format, chosen)
+            return _smallest(search(base, unit, at_most), year, format, chosen, tables.awards(con, chosen))
         book = _book(rulebook)
         wanted = Changes(
             frozenset(_sequence(base, text, "--drop") for text in drop),
@@ -146,7 +147,8 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
             _added(changed, chosen), (book or year.rulebook).id, changed.refused,
             difference(before, after, synthetic=year.synthetic),
         )
-    _show(found, format, chosen)
+        awards = tables.awards(con, chosen)
+    _show(found, format, chosen, awards)
     return Exit.DONE
 
 
@@ -302,7 +304,7 @@ def _added(changed: Changed, lang: Language) -> list[Added]:
     return [found.get(seq) or Added(seq, "", "conflict", conflict) for seq in changed.added]
 
 
-def _show(found: WhatIf, form: str, lang: Language) -> None:
+def _show(found: WhatIf, form: str, lang: Language, awards: Mapping[str, str]) -> None:
     if form == "json":
         _json(found)
         return
@@ -317,7 +319,7 @@ def _show(found: WhatIf, form: str, lang: Language) -> None:
     if found.refused:
         number = len(found.refused)
         out.print(f"该细则拒收{number}个事件" if zh else f"{found.rulebook} refuses {number} events")
-    show(found.difference, form, lang)
+    show(found.difference, form, lang, awards)
 
 
 def _json(found: Any) -> None:
@@ -325,7 +327,7 @@ def _json(found: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def _smallest(found: Found, year: Year, form: str, lang: Language) -> int:
+def _smallest(found: Found, year: Year, form: str, lang: Language, awards: Mapping[str, str]) -> int:
     """Print the smallest set; exit 1 when there is none, or none was found within the limit."""
     if form == "json":
         _json(found)
@@ -333,7 +335,7 @@ def _smallest(found: Found, year: Year, form: str, lang: Language) -> int:
         out = tables.console()
         if year.synthetic:
             out.print(tables.words("synthetic", lang), style="bold")
-        out.print(words(found, lang))
+        out.print(words(found, lang, awards))
     return Exit.DONE if found.sequences else Exit.NO
 
 
@@ -387,10 +389,11 @@ def readings(
     with point.snapshot(snapshot) as con:
         base, cut, year = _base(con, as_of, facts_until)
         found = Readings(cut, year.synthetic, dependences(base, cut, year.rulebook))
+        awards = tables.awards(con, chosen)
     if format == "json":
         _json(found)
     else:
-        _show_readings(found, chosen)
+        _show_readings(found, chosen, awards)
     return Exit.DONE
 
 
@@ -414,7 +417,7 @@ def _dependence(name: str, clause: str | None, value: str, before: Side, after: 
     return Dependence(name, clause, before.readings[name], value, places, passes, awards, units)
 
 
-def _show_readings(found: Readings, lang: Language) -> None:
+def _show_readings(found: Readings, lang: Language, awards: Mapping[str, str]) -> None:
     out, zh = tables.console(), lang == "zh"
     if found.synthetic:
         out.print(tables.words("synthetic", lang), style="bold")
@@ -422,11 +425,12 @@ def _show_readings(found: Readings, lang: Language) -> None:
     heads = ("读法", "条款", "取值", "名次", "达标", "奖项") if zh else (
         "Reading", "Clause", "Value", "Places", "Passes", "Awards")
     for head in heads:
-        table.add_column(head)
+        table.add_column(head, overflow="fold")
     for one in found.readings:
         table.add_row(
-            one.reading, one.clause or "", f"{one.in_force} → {one.value}", str(len(one.places)),
-            *(" ".join(f"{unit}: {standing_cells(*one.units[unit])[n]}" for unit in units) or "—"
+            one.reading, one.clause or "", f"{one.in_force} → {one.value}",
+            f"{len(one.places)}: {' '.join(one.places)}" if one.places else "—",
+            *(" ".join(f"{unit}: {standing_cells(*one.units[unit], awards)[n]}" for unit in units) or "—"
               for n, units in ((2, one.passes), (3, one.awards))),
         )
     out.print(table)
