@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zipfile
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ from services.scorer.app import Cut
 from services.settings import read
 from tests import product
 from tests.nasty import nasty_year, years
-from tests.test_appeals import complete
+from tests.test_appeals import THREE, complete
+from tests.test_oracle import Pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -558,14 +560,45 @@ def test_any_year_s_snapshot_holds_and_each_tampering_of_it_is_named(seed, opene
 # -- The ranker -------------------------------------------------------------------------------------------------------
 
 
-def cut(folder: Path, data: bytes) -> Cut:
+def cut(folder: Path, data: bytes, roster: Any = product.SHIPPED) -> Cut:
     """What the scorer hands over for the bytes of a ledger."""
     shutil.rmtree(folder / "cuts", ignore_errors=True)
     (folder / "cuts").mkdir()
-    made = written(folder / "cuts", data, product.SHIPPED, signed=False, name="cut.duckdb")
+    made = written(folder / "cuts", data, roster, signed=False, name="cut.duckdb")
     tampered(made, "DROP TABLE checkpoint", "DROP TABLE leaf", "DROP TABLE rulebook_json", "DELETE FROM meta",
              *(f"DROP TABLE {table}" for table in snapshot.PUBLISHED))  # fmt: skip
     return Cut(data.count(b"\n"), str(made))
+
+
+def test_a_new_final_is_published_with_its_difference_to_the_last(tmp_path):
+    pages = Pages()
+    pages.add("ducha", "deduction.recorded", "U2", "d", item="1.1", matter="M", ground="criticised", reason="r")
+    pages.lines += complete().lines
+    pages.add("chuangjian", "stage.reached", "assessment", "f1", stage="finalised")
+    last = len(pages.lines)
+    appeal = pages.appeal("ducha", "d", "U2")
+    pages.decide(appeal, "cancelled", "U2")
+    roster = "unit,name,category,group\n" + "".join(f"{','.join(unit.values())}\n" for unit in THREE)
+    (tmp_path / "roster.csv").write_text(roster, encoding="utf-8")
+    known = read({"WUXING_DATA": str(tmp_path), "WUXING_ROSTER": str(tmp_path / "roster.csv")})
+
+    def ranked() -> Path:
+        found = app._rank(cut(tmp_path, b"\n".join([*pages.lines, b""]), THREE), known, None)  # noqa: SLF001 - as below
+        return known.snapshots / found.snapshot
+
+    path = ranked()
+    code, _, said = product.command("diff", f"{path}@final-1", path, "--lang", "en")
+    assert (code, said) == (Exit.NO, "@final-1: the ledger holds 1 finals\n")
+    assert list(known.snapshots.glob("*-final-*")) == []
+    pages.add("chuangjian", "stage.reached", "assessment", "f2", stage="finalised")
+    path = ranked()
+    code, printed, _ = product.command("diff", f"{path}@final-1", f"{path}@final", "--format", "json")
+    made = json.loads((known.snapshots / f"wenzhou-2013-final-{len(pages.lines)}.json").read_text(encoding="utf-8"))
+    assert (code, json.loads(printed)) == (Exit.DONE, made)
+    assert (made["as_of_before"], made["as_of_after"]) == (last, len(pages.lines))
+    moved = {one["unit"]: one for one in made["moved"]}
+    assert moved["U2"]["events"] == [1, last + 1, last + 2], "the deduction, the appeal, the decision"
+    assert Decimal(moved["U2"]["after"]["final"]) - Decimal(moved["U2"]["before"]["final"]) == Decimal("0.21")
 
 
 def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewritten(tmp_path):

@@ -5,6 +5,7 @@ points differ; where an item compares units, those of the others in its pool; wh
 that went past it; and readings adopted and ties resolved in between. Closings and stages change no number.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from schemas.refusals import Language
 from services import rules, tables
 from services.audit import point
 from services.console.words import word
-from services.outcome import Exit
+from services.outcome import Exit, Stop
 from services.ranker.results import readings as readings_in_force
 from services.scorer import store
 from services.settings import language
@@ -236,6 +237,7 @@ def diff(
     ----------
     before
         A snapshot, with @ and a sequence or a time for a point in it; @ alone before the point means the latest.
+        @final is the last final, @final-1 the one before it.
     after
         Likewise.
     facts_until
@@ -258,9 +260,28 @@ def _side(text: str, facts_until: str | None, lang: Language) -> tuple[Side, boo
         name, where = text, ""
     with (
         point.snapshot(Path(name) if name else None) as con,
-        point.at(con, where or None, facts_until) as (ledger, cut),
+        point.at(con, _final(con, where) or where or None, facts_until) as (ledger, cut),
     ):
         return side(ledger, cut), point.meta(con).get("synthetic") == "true", tables.awards(con, lang)
+
+
+def finals(con: duckdb.DuckDBPyConnection) -> list[int]:
+    """The sequences at which the year was made final (定稿), those revoked since too: each was published."""
+    query = "SELECT seq FROM event WHERE stage = 'finalised' AND admission = 'admitted' ORDER BY seq"
+    return [seq for (seq,) in con.execute(query).fetchall()]
+
+
+def _final(con: duckdb.DuckDBPyConnection, where: str) -> str | None:
+    """The sequence that `final` or `final-1` names; null for any other point."""
+    match = re.fullmatch(r"final(?:-([0-9]{1,3}))?", where)
+    if not match:
+        return None
+    found, back = finals(con), int(match[1] or 0)
+    if back >= len(found):
+        raise Stop(
+            Exit.NO, f"@{where}: the ledger holds {len(found)} finals", f"@{where}：账本中只有{len(found)}次定稿"
+        )
+    return str(found[-1 - back])
 
 
 def show(found: Difference, form: str, lang: Language, awards: Mapping[str, str]) -> None:

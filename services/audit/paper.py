@@ -237,10 +237,9 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
     for name, value in totals(found, lang):
         foot.add_row(Text(name), Text(value))
     out.print(foot)
-    if orders(found):
-        out.print(Text(f"\n{words('order', lang)}", style="bold underline"))
-        for name, value in orders(found):
-            out.print(Text(f"  {name}", style="bold").append(f"  {value}", style="not bold"))
+    out.print(Text(f"\n{words('order', lang)}" if orders(found) else "", style="bold underline"))
+    for name, value in orders(found):
+        out.print(Text(f"  {name}", style="bold").append(f"  {value}", style="not bold"))
     out.print(Text(f"\n{words('rounding', lang)}", style="dim"))
     assert isinstance(out.file, io.StringIO)
     return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines()) + "\n"

@@ -15,7 +15,7 @@ from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
 from services import metrics, serve, tracing
-from services.audit import checkpoint
+from services.audit import checkpoint, finals
 from services.audit.checkpoint import Earlier
 from services.ranker import snapshot
 from services.scorer import store
@@ -87,6 +87,7 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
         year = stored(con) or given(settings.assessment, settings.rulebook, settings.roster)
         signer = checkpoint.log_key(settings.data, year.assessment)
         found = snapshot.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
+        finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         root, signed = _meta(con, "root"), checkpoint.held(con)
         con.execute("CHECKPOINT")
     finally:
