@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from services import rules
-from services.audit.diff import side
+from services.audit.diff import difference, side
 from services.audit.smallest import search
 from services.audit.what_if import Changes, dependences, fold
 from services.ranker.results import results
-from tests.nasty import years
+from tests.nasty import overrides, years
 from tests.oracle import READINGS, split_lines
 from tests.product import BOOK, command, folded, scored, year
 
@@ -198,6 +198,32 @@ def test_the_readings_that_a_year_was_scored_under_stay_when_it_is_changed(page:
     assert [one["unit"] for one in found["moved"] if one["items"]] == ["U041"]
     late = "2014-01-01T00:00:00Z"
     assert asked("diff", target, f"{target}@5", "--facts-until", late)["readings"] == {}
+
+
+@few
+@given(years(units=8, events=80), overrides(), st.data())
+def test_every_unit_that_moves_in_any_year_has_a_reason_named(
+    drawn: tuple[bytes, Roster], readings: dict[str, str], data: st.DataObject
+) -> None:
+    lines, roster = drawn
+    with folded(lines, roster) as whole:
+        rules.set_options(whole.con, readings)
+        cuts = data.draw(st.tuples(st.integers(0, whole.lines), st.integers(0, whole.lines)))
+        found = difference(*(side(whole.con, cut) for cut in cuts))
+    for move in found.moved:
+        others = [seq for item in move.items for seq in item.others]
+        reasons = (move.events, others, move.overtaken_by, move.overtook, move.level, move.year_events)
+        assert any(reasons) or found.readings, move
+
+
+def test_diff_names_a_unit_that_came_level(tmp_path: Path) -> None:
+    more = tmp_path / "level.jsonl"
+    page = [deduction(1, "U040", "M", "no_feedback"), deduction(2, "U041", "M", "no_feedback")]
+    more.write_text("".join(json.dumps(one) + "\n" for one in page), encoding="utf-8")
+    assert command("score", more, "--snapshot", tmp_path / "level.duckdb")[0] == 0
+    found = moves(asked("diff", f"{tmp_path / 'level.duckdb'}@1", tmp_path / "level.duckdb"))
+    assert found["U041"]["level"][-1] == "U105"
+    assert "U040" in found["U041"]["level"]
 
 
 def test_diff_names_the_item_and_the_events_of_others_that_moved_a_unit(page: tuple[Path, Path]) -> None:

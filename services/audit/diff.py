@@ -2,7 +2,8 @@
 
 A unit moves when its final, place, pass or award does. What moved it are its own events whose disposition or counted
 points differ; where an item compares units, those of the others in its pool; where its place or award moved, the units
-that went past it; and readings adopted and ties resolved in between. Closings and stages change no number.
+that went past it or came level with it, or no longer are; and readings adopted and ties resolved in between. Closings
+and stages change no number.
 """
 
 import re
@@ -67,7 +68,10 @@ class ItemMove(msgspec.Struct, frozen=True):
 
 
 class UnitMove(msgspec.Struct, frozen=True):
-    """A unit that moved; null before or after where the roster lacks it. `events` are its own, by sequence."""
+    """A unit that moved; null before or after where the roster lacks it. `events` are its own, by sequence.
+
+    `level` are the units whose final equals its own at one of the two points only.
+    """
 
     unit: str
     category: str
@@ -78,6 +82,7 @@ class UnitMove(msgspec.Struct, frozen=True):
     overtaken_by: list[str]
     overtook: list[str]
     year_events: list[int]
+    level: list[str] = []
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -190,8 +195,9 @@ def _unit_move(unit: str, before: Side, after: Side, changes: list[Change]) -> U
     return UnitMove(
         unit, (after.categories.get(unit) or before.categories[unit]), was, now,
         [one.seq for one in changes if one.unit == unit], items,
-        _passing(unit, before, after), _passing(unit, after, before),
+        _passing(unit, before, after, award=award), _passing(unit, after, before, award=award),
         [one.seq for one in changes if one.type == ADOPTED or (award and one.type == TIE)],
+        sorted(_equals(unit, before, award=award) ^ _equals(unit, after, award=award)),
     )
 
 
@@ -209,16 +215,27 @@ def _others(unit: str, item: str, before: Side, after: Side, changes: list[Chang
     ]
 
 
-def _passing(unit: str, before: Side, after: Side) -> list[str]:
-    """Units of the category that were not ahead of a unit and then are."""
+def _passing(unit: str, before: Side, after: Side, *, award: bool) -> list[str]:
+    """Units that were not ahead of a unit and then are."""
     if unit not in before.units or unit not in after.units:
         return []
     was, now = Decimal(before.units[unit].final), Decimal(after.units[unit].final)
     return sorted(
-        other for other in before.units.keys() & after.units.keys()
-        if before.categories[other] == before.categories[unit]
-        and Decimal(before.units[other].final) <= was and Decimal(after.units[other].final) > now
+        other for other in _rivals(unit, before, award=award) & after.units.keys()
+        if Decimal(before.units[other].final) <= was and Decimal(after.units[other].final) > now
     )
+
+
+def _equals(unit: str, at: Side, *, award: bool) -> set[str]:
+    """Units that have the final of a unit at a point."""
+    rivals = _rivals(unit, at, award=award)
+    return {other for other in rivals if at.units[other].final == at.units[unit].final}
+
+
+def _rivals(unit: str, at: Side, *, award: bool) -> set[str]:
+    """The other units of the category; where an award moved that is of both categories, all others."""
+    category, both = at.categories.get(unit), award and at.readings.get("award_eligible") == "a_and_b"
+    return {other for other in at.units if other != unit and category and (both or at.categories[other] == category)}
 
 
 def diff(
@@ -347,6 +364,8 @@ def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: 
         said.append(("被超过：" if zh else "overtaken by ") + _some(move.overtaken_by))
     if move.overtook:
         said.append(("超过：" if zh else "overtook ") + _some(move.overtook))
+    if move.level:
+        said.append(("并列变化：" if zh else "now or no longer level with ") + _some(move.level))
     return "; ".join(said)
 
 
