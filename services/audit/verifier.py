@@ -228,9 +228,9 @@ class Unit:
 
     def check_log(self) -> Iterator[tuple[Any, ...]]:
         """Check the size, and that the log continues what it was; a checkpoint held needs the bundle's proof."""
-        size, root = self.log["size"], self.log["root"]
+        size, root, here = self.log["size"], self.log["root"], self.bundle["size"]
         last = max((event.index + 1 for event in self.events), default=0)
-        _need(self.bundle["size"] == size >= last, "log_truncated", max(self.bundle["size"], last), size)
+        _need(here == size >= last, "log_truncated", max(here, size, last), min(here, size))
         roots = {size: root}
         steps = [(step["checkpoint"], list(map(bytes.fromhex, step["proof"]))) for step in self.bundle["consistency"]]
         for note, proof in [*steps, *((note, None) for note in self.older)]:
