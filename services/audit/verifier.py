@@ -35,27 +35,27 @@ ZERO = Fraction(0)
 FOREVER = ("event.revoked", "assessment.opened")
 SCORING = ("deduction.recorded", "rating.recorded", "submission.recorded", "item.exempted", "item.closed")
 SAYS = {  # first the failures; a name with ? is for the reader to judge
-    "version": ("包的格式是 {},需要 {}", "the bundle's format is {}, expected {}"),
+    "version": ("包的格式是 {}，需要 {}", "the bundle's format is {}, expected {}"),
     "signature": ("{} 没有可信的签名", "{} is without a signature that fits"),
-    "log_truncated": ("应有 {} 个事件,这里只到 {}", "there are to be {} events, here it ends at {}"),
-    "log_rewritten": ("日志不是 {} 个事件时的延续:有删改或截去", "the log does not continue that of {} events"),
+    "log_truncated": ("应有 {} 个事件，这里只到 {}", "there are to be {} events, here it ends at {}"),
+    "log_rewritten": ("日志不是 {} 个事件时的延续：有删改或截去", "the log does not continue that of {} events"),
     "consistency": ("包中没有对 {} 个事件的一致性证明", "no consistency proof from {} events; ask for one"),
     "event_changed": ("序号 {} 的事件与日志不符", "the event of sequence {} is not the one in the log"),
     "events_swapped": ("序号 {} 处是序号 {} 的事件", "in the place of sequence {} is that of {}"),
-    "event_left_out": ("{} 应有 {} 个事件,包中 {} 个,缺序号 {}", "{} has {} events, here {}; missing: {}"),
+    "event_left_out": ("{} 应有 {} 个事件，包中 {} 个，缺序号 {}", "{} has {} events, here {}; missing: {}"),
     "commitment": ("{} 的清单与承诺不符", "the list of {} is not the one committed to"),
     "rulebook": ("考核细则 {} 不是签名或开考的那一部", "the rulebook {} is not the one signed, or opened with"),
     "roster": ("{} 的类别与分组和名单不符", "category and group of {} are not those of the roster"),
-    "readings": ("{} 应为 {},包中为 {}", "{}: expected {}, found {}"),
+    "readings": ("{} 应为 {}，包中为 {}", "{}: expected {}, found {}"),
     "void": ("序号 {} 不能作废", "sequence {} cannot be void"), "points": ("{} 得 {} {}", "{} comes to {} {}"),
-    "signed": ("{} 个事件,由 {} 签名", "{} events, signed by {}"),
-    "cross_unit": ("{}:{} 的数据与日志或公布结果不符", "{}: the value of {} does not fit log or results"),
-    "result_forged": ("{} 公布为 {},算得 {}", "{}: stated {}, found {}"),
-    "key?": ("公钥取自本包,请与公示的核对:{}", "the keys are the bundle's own; compare with those published: {}"),
+    "signed": ("{} 个事件，由 {} 签名", "{} events, signed by {}"),
+    "cross_unit": ("{}：{} 的数据与日志或公布结果不符", "{}: the value of {} does not fit log or results"),
+    "result_forged": ("{} 公布为 {}，算得 {}", "{}: stated {}, found {}"),
+    "key?": ("公钥取自本包，请与公示的核对：{}", "the keys are the bundle's own; compare with those published: {}"),
     "continues": ("延续了 {} 个事件时的检查点", "continues the checkpoint of {} events"),
     "complete": ("{} 的 {} 个事件齐全、有序、未改", "{}: all {} events, in order, unchanged"),
     "agrees": ("{} 与签名的内容相符", "{}: agrees with what is signed"),
-    "word?": ("{} 取自发布方,未经证明", "{}: the publisher's word, not proved"),
+    "word?": ("{} 取自发布方，未经证明", "{}: the publisher's word, not proved"),
 }
 
 
