@@ -207,8 +207,7 @@ def _with_prospects(con: duckdb.DuckDBPyConnection, found: list[Appeal], cut: in
 
 def copy(con: duckdb.DuckDBPyConnection, cut: int) -> duckdb.DuckDBPyConnection:
     """Copy a ledger up to a sequence into memory, with its rules and what admission judged."""
-    fresh = store.connect()
-    rules.create_tables(fresh)
+    fresh = store.fresh()
     point.copy_rules(con, fresh)
     query = f"SELECT * REPLACE (NULL::BLOB AS raw) FROM event WHERE seq <= {cut:d} ORDER BY seq"
     fresh.register("held", con.sql(query).to_arrow_table())

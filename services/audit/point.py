@@ -80,8 +80,7 @@ def year(con: duckdb.DuckDBPyConnection) -> Year:
 
 def unequal_rules(con: duckdb.DuckDBPyConnection, other: Year) -> str | None:
     """The first rulebook table of a snapshot that differs from what a year's rulebook and roster come to."""
-    with store.connect() as fresh:
-        rules.create_tables(fresh)
+    with store.fresh() as fresh:
         rules.load_rulebook(fresh, other.rulebook, other.roster)
         for name in _RULES:
             fresh.register("held", con.cursor().sql(f"FROM {name}").to_arrow_table())
@@ -163,7 +162,6 @@ def file_at(path: Path, until: str | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder, snapshot(path) as con:
         made = Path(folder) / "facts.duckdb"
         with refold(con, events(con, until=moment(until, "--facts-until")), target=made) as facts:
-            rules.create_views(facts)
             complete(facts, year(con), last(con))
             facts.execute("INSERT INTO meta VALUES ('facts_until', ?)", [until])
         yield made
@@ -183,8 +181,7 @@ def refold(
 
     Readings that options put over the adopted ones stay there; they are put after the fold, since they void nothing.
     """
-    fresh = store.connect(target)
-    rules.create_tables(fresh)
+    fresh = store.fresh(target)
     if other:
         rules.load_rulebook(fresh, other.rulebook, other.roster)
     else:

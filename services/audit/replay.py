@@ -174,8 +174,7 @@ def fold(batches: Iterable[Sequence[Stored]], upto: int, *, spaced: bool = False
             [entry.sequence for entry, _ in rows], [entry.recorded_at for entry, _ in rows],
             [event for _, event in rows], [entry.raw for entry, _ in rows],
         ))
-    con = store.connect()
-    rules.create_tables(con)
+    con = store.fresh()
     rules.load_rulebook(con, year.rulebook, year.roster)
     if parts:
         store.append(con, pa.concat_tables(parts))

@@ -129,7 +129,7 @@ def _gains(con: duckdb.DuckDBPyConnection, unit: str, sets: Sequence[Removed]) -
     """What the unit's final gains by each set; items that compare units see equals, so they gain nothing."""
     for start in range(0, len(sets), BATCH):
         batch = [frozenset[int](), *sets[start : start + BATCH]]
-        with store.connect() as scratch:
+        with store.fresh() as scratch:
             _side_by_side(con, scratch, unit, batch)
             with rules.compute(scratch, upto="unit_total"):
                 rows = scratch.execute("SELECT final FROM unit_total ORDER BY unit::INTEGER").fetchall()
@@ -141,7 +141,6 @@ def _side_by_side(
     con: duckdb.DuckDBPyConnection, scratch: duckdb.DuckDBPyConnection, unit: str, batch: Sequence[Removed]
 ) -> None:
     """A scratch year in which each set is a unit of its own, with the unit's events but for that set."""
-    rules.create_tables(scratch)
     point.copy_rules(con, scratch)
     own = "FROM event WHERE unit IN ($1, 'assessment') AND admission = 'admitted'"
     pairs = [(n, seq) for n, removed in enumerate(batch) for seq in removed]

@@ -480,8 +480,7 @@ class Refold:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, found: Year, signed: Checkpoint | None) -> None:
         self.con, self.year, self.signed, self.meta = con, found, signed, point.meta(con)
-        self.fresh = store.connect()
-        rules.create_tables(self.fresh)
+        self.fresh = store.fresh()
         rules.load_rulebook(self.fresh, found.rulebook, found.roster)
 
     def check_events(self) -> Iterator[Finding]:
@@ -617,10 +616,7 @@ def _installed() -> dict[str, str]:
     """The views of this program by name, as a file gives their text back."""
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "views.duckdb"
-        with store.connect(path) as made:
-            rules.create_tables(made)
-            rules.create_views(made)
-        with store.connect(path, read_only=True) as made:
+        with store.fresh(path) as made:
             return dict(made.execute(_VIEWS).fetchall())
 
 

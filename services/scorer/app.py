@@ -207,11 +207,9 @@ def open_file(settings: Settings, year: Year) -> tuple[duckdb.DuckDBPyConnection
     """Open the scorer's file, or make it; the last sequence folded is in it."""
     path = _file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    con = store.connect(path)
-    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'event'").fetchall():
+    con = store.connect(path) if path.exists() else store.fresh(path)
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
         with transaction(con):
-            rules.create_tables(con)
-            rules.create_views(con)
             rules.load_rulebook(con, year.rulebook, year.roster)
             con.execute(f"CREATE TABLE unit_item ({UNIT_ITEM})")
             con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")

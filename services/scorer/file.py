@@ -91,11 +91,8 @@ def fold(  # noqa: PLR0913 - each is an option of the command
         refused += refusals
         lines += count
         progress(done, -(-size // CHUNK))
-    con = store.connect(target)
+    con = store.fresh(target)
     con.execute("SET preserve_insertion_order = false")
-    rules.create_tables(con)
-    if target:
-        rules.create_views(con)
     rules.load_rulebook(con, year.rulebook, year.roster)
     if tables:
         read(set())

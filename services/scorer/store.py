@@ -1,6 +1,8 @@
 """The DuckDB file of one assessment: how it is made, opened, and given events."""
 
+import tempfile
 from collections.abc import Collection, Sequence
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 
@@ -39,6 +41,29 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.Duck
     if not read_only:
         settings |= {"storage_compatibility_version": STORAGE, "checkpoint_threshold": "256MB"}
     return duckdb.connect(str(path or ":memory:"), read_only=read_only, config=settings)
+
+
+def fresh(path: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """An assessment in which nothing has happened: in memory its tables, in a new file its readers' views too."""
+    if path is None:
+        con = connect()
+        rules.create_tables(con)
+        return con
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_bytes(_blank())
+    draft.rename(path)
+    return connect(path)
+
+
+@cache
+def _blank() -> bytes:
+    """A file with every table and view and no row, made once a process: views are slow to make, for they are bound."""
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
+        path = Path(folder) / "blank.duckdb"
+        with connect(path) as con:
+            rules.create_tables(con)
+            rules.create_views(con)
+        return path.read_bytes()
 
 
 def table(
