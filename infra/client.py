@@ -164,6 +164,13 @@ async def embedded(  # noqa: PLR0913 - the plain values of the rulebook
         server.stop()
 
 
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it ends: a wait that is over just as it is cancelled swallows that, and its loop goes on."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+
+
 def jetstream(client: Client) -> JetStreamContext:
     """JetStream as everybody but the provisioner sees it."""
     return client.jetstream(prefix=API, timeout=ANSWER_WITHIN)
@@ -241,15 +248,6 @@ async def last_entry(client: Client, kind: str, assessment: str) -> Entry | None
     request = json.dumps({"last_by_subj": subject}).encode()
     answer = await client.request(f"{API}.DIRECT.GET.{stream(kind, assessment)}", request, ANSWER_WITHIN)
     return None if _status(answer) else _direct_entry(answer)
-
-
-async def ended(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended: before Python 3.12 a cancellation that meets an answer is lost."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1)
-    if not task.cancelled():
-        task.exception()  # it was looked at
 
 
 def pulled_entry(message: Msg) -> Entry:

@@ -23,7 +23,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
-from infra.client import ended, jetstream
+from infra.client import end, jetstream
 from infra.streams import stream
 from services.outcome import Exit, Stop
 
@@ -138,7 +138,7 @@ async def watching(client: Client, assessment: str, every: float = WATCH_EVERY) 
     try:
         yield
     finally:
-        await ended(task)
+        await end(task)
 
 
 async def _watch(client: Client, assessment: str, every: float) -> None:

@@ -25,7 +25,7 @@ from nats.js import JetStreamContext
 from nats.js.api import PubAck  # noqa: TC002 - as above
 from nats.js.errors import APIError
 
-from infra.client import connected, ended, jetstream, pull, pulled_entry
+from infra.client import connected, end, jetstream, pull, pulled_entry
 from schemas import subjects
 from schemas.events import TEXT_MAX
 from schemas.receipts import Receipt
@@ -125,7 +125,7 @@ class Desk:
         try:
             yield
         finally:
-            await ended(task)
+            await end(task)
 
     async def _serve(self, settings: Settings) -> None:
         """Hear receipts for ever: live ones at once, and by the durable what was missed; what fails is tried again."""

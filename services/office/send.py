@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import PubAck
 
-from infra.client import ANSWER_WITHIN, connect, ended, jetstream, pull
+from infra.client import ANSWER_WITHIN, connect, end, jetstream, pull
 from schemas import subjects
 from schemas.receipts import Receipt
 from services.audit.merkle import leaf_hash
@@ -244,7 +244,7 @@ class _Box:
     async def close(self) -> None:
         """Give back what was read and is not ours, and close."""
         if self._reading:
-            await ended(self._reading)
+            await end(self._reading)
         with contextlib.suppress(NatsError):
             for message in self._others:
                 await message.nak()
