@@ -313,6 +313,8 @@ def test_the_command_prints_a_table_csv_or_json(newest) -> None:
     assert json.loads(text)["name"] == "单位042(合成)"
     assert isinstance(json.loads(text)["final"], str)
     assert run(query, snapshot=newest, format="csv")[1].splitlines()[0] == "unit,name,final"
+    cells = "SELECT true, NULL, 1.50, encode('五'), [1]"
+    assert run(cells, snapshot=newest, format="csv")[1].splitlines()[1] == "true,,1.50,五,[1]"
     assert "U042" in run(query, snapshot=newest)[1]
     assert len(run(lang="zh")[1].splitlines()) == 20
     assert run(ready="ties", snapshot=newest, format="csv")[1].count("\n") == 2

@@ -89,10 +89,23 @@ def test_a_date_cell_is_beijing_time_to_the_second() -> None:
         (datetime(2013, 5, 6, 9, 29, 59, 999_999), "2013-05-06T09:30:00+08:00"),
         (date(2013, 5, 6), "2013-05-06T00:00:00+08:00"),
         ("2013-05-06T01:30:00Z", "2013-05-06T01:30:00Z"),
+        ("2013-05-06 09:30", "2013-05-06T09:30:00+08:00"),
+        ("2013/5/6 9:30:05", "2013-05-06T09:30:05+08:00"),
+        ("2013/5/6", "2013-05-06T00:00:00+08:00"),
     ):
         event = made(time=cell)
         assert isinstance(event, dict)
         assert event["time"] == expected
+
+
+@pytest.mark.parametrize("text", ["2013-02-30", "2013-05/06", "5/6/2013", "2013-05-06T09:30:00", "2013-05-06 24:00"])
+def test_a_text_that_is_no_time_stays_as_it_is_and_is_refused(text: str) -> None:
+    event = made(time=text)
+    assert isinstance(event, dict)
+    assert event["time"] == text
+    found = CHECKER.check(json.dumps(event).encode())
+    assert isinstance(found, Refusal)
+    assert (found.reason, found.path) == ("bad_field", "time")
 
 
 @pytest.mark.parametrize(

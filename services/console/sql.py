@@ -217,9 +217,11 @@ def _print(answer: Answer, form: str) -> None:
 
 
 def text(cell: Any) -> str:
-    """A cell as text: nothing for null, UTF-8 bytes as what they say."""
+    """A cell as text: nothing for null, true and false as SQL writes them, UTF-8 bytes as what they say."""
     if cell is None:
         return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
     if isinstance(cell, bytes):
         return cell.decode("utf-8", "replace")
     return str(cell)

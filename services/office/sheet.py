@@ -2,15 +2,18 @@
 
 A header is the first of a sheet's first ten rows whose cells are all column names; what stands above it (a title, names
 for people) is no data. Cells are taken as they are: an empty one is a field that is not there, a text is not trimmed.
-Numbers become plain decimals; a date cell, which knows no zone, is Beijing time (+08:00), and stands only under `time`.
+Numbers become plain decimals; a date cell, which knows no zone, is Beijing time (+08:00), and stands only under `time`,
+and so is a time typed as text, or saved as CSV, the way spreadsheets show it: 2013-05-06 09:30, 2013/5/6 9:30.
 """
 
 import csv
 import hashlib
 import io
 import math
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -41,6 +44,8 @@ UNPACKED_MAX = 256 * 1024 * 1024
 EXACT_BELOW = 10**15
 #: Characters of a cell that are read at all; a longer event is too large anyway, and refused by that name.
 csv.field_size_limit(64 * 1024 * 1024)
+#: A date, or a date and time, as Excel and WPS show it to people in China.
+_SHOWN = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
 _ZIP, _OLE2 = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
@@ -243,7 +248,7 @@ def _plain(column: str, value: Any) -> str:
     if not column:
         raise UnusableCellError(column, ("only", ", ".join(COLUMNS)), f"{shortened(str(value))} under no column")
     if isinstance(value, str):
-        return value
+        return _typed(value) if column == "time" else value
     if isinstance(value, date):
         if column != "time":
             expected = ("value", "text; format the cell as text and type it again")
@@ -262,6 +267,15 @@ def decimal(value: float) -> str:
     """A number as it is shown: the shortest decimal that reads back as the same number, without exponent."""
     text = f"{Decimal(repr(value)):f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+def _typed(text: str) -> str:
+    """A time typed as spreadsheets show it as RFC 3339; any other text, and a day that never was, stays as it is."""
+    if shown := _SHOWN.fullmatch(text.strip()):
+        year, month, day, hour, minute, second = (int(shown[n] or 0) for n in (1, 3, 4, 5, 6, 7))
+        with suppress(ValueError):
+            return _time(datetime(year, month, day, hour, minute, second))  # noqa: DTZ001 - _time puts the zone on
+    return text
 
 
 def _time(value: date) -> str:
