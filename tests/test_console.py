@@ -17,9 +17,9 @@ import pytest
 from litestar.testing import TestClient
 
 from schemas import roster, rulebook
-from services import rules
+from services import metrics, rules
 from services.console import pages, reference, sql
-from services.console.app import console, create_app
+from services.console.app import _missing, console, create_app
 from services.console.states import STATES_KEPT, Snapshots, State
 from services.outcome import Exit, Stop
 from services.ranker import snapshot
@@ -233,10 +233,13 @@ def test_language_and_theme_are_chosen_by_address_and_kept(folder) -> None:
 def test_without_a_snapshot_the_page_says_what_to_do_and_a_new_one_appears_by_itself(tmp_path, lines) -> None:
     with TestClient(create_app(tmp_path / "snapshots")) as fresh:
         assert fresh.get("/healthz").status_code == 503
+        assert str(tmp_path) in str(_missing(fresh.app.state.snapshots))
         response = fresh.get("/", headers={"accept-language": "en"})
         assert (response.status_code, "wuxing demo" in response.text) == (503, True)
         publish(tmp_path, lines[:300])
         assert fresh.get("/healthz").json()["sequence"] == 300
+        assert _missing(fresh.app.state.snapshots) is None
+        assert metrics.REGISTRY.get_sample_value("wuxing_snapshot_sequence") == 300
         assert fresh.get("/").status_code == 200
         publish(tmp_path, lines[:400])
         assert fresh.get("/healthz").json()["sequence"] == 400

@@ -385,6 +385,7 @@ def test_the_workbook_ranks_every_unit_with_numbers_as_printed_and_the_exact_fin
     book = openpyxl.load_workbook(io.BytesIO(publication.xlsx(found)))
     assert book.sheetnames == [
         "1 A类（达标制）排名", "2 A类（达标制）达标名单 (达标线9.0000)", "3 B类（量分考核）排名", "4 先进奖名单",
+        "5 扣分明细",
     ]  # fmt: skip
     for category, name in (("A", book.sheetnames[0]), ("B", book.sheetnames[2])):
         one = book[name]
@@ -404,13 +405,15 @@ def test_the_workbook_ranks_every_unit_with_numbers_as_printed_and_the_exact_fin
 def test_the_pass_list_and_the_awards_are_those_of_the_snapshot(
     found: Publication, held: duckdb.DuckDBPyConnection
 ) -> None:
-    _, passes, _, awards = publication.sheets(found)
+    _, passes, _, awards, deductions = publication.sheets(found)
     passed = held.execute("SELECT count(*) FROM published_unit WHERE passed").fetchone()
     assert passed == (sum(row[4] == "达标" for row in passes.rows),)
     assert "9.0000" in passes.title
     won = held.execute("SELECT len(units), len(undecided) FROM published_award ORDER BY ordinal, scope").fetchall()
     assert [row[-1] for row in awards.rows].count("获奖") == sum(units for units, _ in won)
     assert [row[-1] for row in awards.rows].count("并列待定") == sum(tied for _, tied in won) == 2
+    lines = held.execute("SELECT count(*), sum(counted) FROM published_deduction WHERE counted > 0").fetchone()
+    assert lines == (len(deductions.rows), sum(row[7] for row in deductions.rows))
 
 
 def test_the_csv_has_a_line_a_unit_and_opens_in_an_office_program(found: Publication) -> None:
@@ -426,7 +429,7 @@ def test_the_csv_has_a_line_a_unit_and_opens_in_an_office_program(found: Publica
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", "＠x"])
 def test_a_name_that_begins_like_a_formula_stays_a_text(found: Publication, name: str) -> None:
-    evil = found._replace(standings=[found.standings[0]._replace(name=name, unit="U001")], awards=[])
+    evil = found._replace(standings=[found.standings[0]._replace(name=name, unit="U001")], awards=[], deductions=[])
     book = openpyxl.load_workbook(io.BytesIO(publication.xlsx(evil)))
     cell = book.worksheets[0]["C5"]
     assert cell.data_type == "s"

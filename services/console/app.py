@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from schemas.clauses import clauses
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
 from schemas.rulebook import load as load_rulebook
-from services import log, settings
+from services import log, metrics, settings
 from services.console import pages, sql, words
 from services.console.states import NoSnapshot, Row, Snapshots
 from services.console.view import THEMES, Refused, View
@@ -304,6 +304,16 @@ async def _headed(message: Message, _scope: Scope) -> None:
         message["headers"] = [*message["headers"], *ours]
 
 
+def _missing(held: Snapshots) -> str | None:
+    """Why the console is not ready: it has nothing to show. What it shows is told on the way."""
+    try:
+        newest = held.current()
+    except NoSnapshot as missing:
+        return f"there is no snapshot at {missing}"
+    metrics.shown(newest.sequence, newest.path)
+    return None
+
+
 def console(
     *,
     host: str = "127.0.0.1",
@@ -339,6 +349,7 @@ def console(
         ) from None
     chosen.info("console.started", url=f"http://{host}:{listener.getsockname()[1]}/", snapshots=str(place))
     app = create_app(place, settings.language(lang))
-    with suppress(KeyboardInterrupt):  # the way a server is told to stop
+    with metrics.serve_metrics(["console"]) or nullcontext(), suppress(KeyboardInterrupt):  # told so to stop
+        metrics.started("console", lambda: _missing(app.state.snapshots))
         uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listener])
     return Exit.DONE

@@ -47,7 +47,9 @@ TEXT = {
     "one_group": ("one group only", "仅一组评价"), "undecided": ("tie undecided", "并列待定"), "rank": ("Order", "序"),
     "passed": ("passed", "达标"), "failed": ("not passed", "未达标"), "office": ("Five-Type Office", "市创建办"),
     "outcome": ("Result", "结果"), "won": ("awarded", "获奖"), "none": ("Nobody.", "无。"), "date": ("Date", "日期"),
-    "pass_mark": ("pass mark {}", "达标线{}"),
+    "pass_mark": ("pass mark {}", "达标线{}"), "deductions": ("Deductions", "扣分明细"), "seq": ("Seq.", "序号"),
+    "item": ("Item", "项目"), "matter": ("Matter", "事项"), "ground": ("Ground", "扣分情形"),
+    "counted": ("Counted", "实扣"), "clause": ("Clause", "条款"),
 }  # fmt: skip
 
 
@@ -97,6 +99,7 @@ class Publication(NamedTuple):
     standings: list[Standing]
     awards: list[tuple[str, str, int, list[str], list[str]]]
     award_names: dict[str, str]
+    deductions: list[tuple[int, str, str, str, str, str, str, Decimal, str]]
 
     def word(self, key: str) -> str:
         """A word in the language."""
@@ -182,7 +185,7 @@ def _write(out: Path, content: bytes) -> None:
 def read(con: duckdb.DuckDBPyConnection, lang: Language) -> Publication:
     """What a snapshot publishes, by its own views."""
     facts, book = point.meta(con), point.year(con).rulebook
-    with rules.compute(con, upto="assessment_state"):
+    with rules.compute(con):
         rows = con.execute(
             f"SELECT r.category, c.name_{lang}, c.pass_mark, r.place, r.unit, r.name, r.unit_group, r.daily,"
             f" r.year_end, r.final, r.passed, r.award, a.name_{lang}, r.state, r.flags FROM unit_result r"
@@ -193,22 +196,31 @@ def read(con: duckdb.DuckDBPyConnection, lang: Language) -> Publication:
             "SELECT award, scope, quota::INTEGER, units, undecided FROM award_result ORDER BY ordinal, scope"
         ).fetchall()
         names = dict(con.execute(f"SELECT award, name_{lang} FROM rulebook_award").fetchall())
+        deductions = con.execute(
+            f"SELECT d.seq, substr(e.time, 1, 10), d.unit, u.name, d.item || ' ' || i.name_{lang}, d.matter,"
+            f" g.name_{lang}, d.counted, d.clause FROM audit_trail d JOIN event e USING (seq)"
+            " JOIN roster u ON u.unit = d.unit JOIN rulebook_item i ON i.item = d.item"
+            " JOIN rulebook_ground g ON g.item = d.item AND g.ground = d.ground"
+            " WHERE d.counted > 0 ORDER BY d.unit, i.ordinal, d.seq"
+        ).fetchall()
     row = con.execute("SELECT epoch_us(max(recorded_at)) // 1000000 FROM event").fetchone()
     made = datetime.fromtimestamp(row[0], UTC) if row and row[0] is not None else datetime(2000, 1, 1, tzinfo=UTC)
     title = book.name.zh if lang == "zh" else book.name.en
     return Publication(
-        lang, f"{title} · {book.document}", facts, made, [Standing(*row) for row in rows], awards, names
+        lang, f"{title} · {book.document}", facts, made, [Standing(*row) for row in rows], awards, names,
+        deductions,
     )
 
 
 def sheets(found: Publication) -> Iterator[Sheet]:
-    """The tables: the ranking of each category, its pass list where it has a pass mark, the awards."""
+    """The tables: each category's ranking, its pass list where it has a pass mark, the awards, the deductions."""
     for category in dict.fromkeys(one.category for one in found.standings):
         units = [one for one in found.standings if one.category == category]
         yield _ranking(found, units)
         if units[0].pass_mark is not None:
             yield _passes(found, units)
     yield _awards(found)
+    yield _deductions(found)
 
 
 def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
@@ -269,6 +281,16 @@ def _awards(found: Publication) -> Sheet:
         if not won and not undecided:
             rows.append((*head, None, "", found.word("none"), None, "", ""))
     return Sheet(found.word("awards"), columns, rows)
+
+
+def _deductions(found: Publication) -> Sheet:
+    """Every deduction that counts, unit by unit, with its clause; its line is found again by the sequence."""
+    columns = (
+        Column(found.word("seq"), 8, "whole"), Column(found.word("date"), 11), Column(found.word("unit"), 9),
+        Column(found.word("name"), 22), Column(found.word("item"), 22), Column(found.word("matter"), 26),
+        Column(found.word("ground"), 22), Column(found.word("counted"), 10, "points"), Column(found.word("clause"), 11),
+    )  # fmt: skip
+    return Sheet(found.word("deductions"), columns, [*found.deductions])
 
 
 # The four forms -----------------------------------------------------------------------------------------------------
