@@ -32,7 +32,7 @@ test-long: .venv/ready-long
 
 # The pages in headless Chromium; says how to get it when it is not there.
 test-browser: .venv/ready-long
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m tests.browser.drive
 
 lint: $(READY)
 	$(BIN)/ruff check

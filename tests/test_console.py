@@ -18,7 +18,7 @@ from litestar.testing import TestClient
 
 from schemas import roster, rulebook
 from services import metrics, rules
-from services.console import pages, reference, sql
+from services.console import pages, reference, sql, words
 from services.console.app import _missing, console, create_app
 from services.console.states import STATES_KEPT, Snapshots, State
 from services.outcome import Exit, Stop
@@ -168,6 +168,14 @@ def test_what_if_shows_whoever_moves_and_nothing_else_has_changed(client, newest
     assert "These readings are not in force" in text
 
 
+def test_values_of_readings_and_awards_are_said_in_words(client) -> None:
+    values = [value for reading in BOOK["reading"] for value in reading["values"]]
+    assert {value for value in values if value[0].isalpha()} == set(words.VALUES)
+    assert "并列待定 二等奖:" in client.get("/progress", headers={"accept-language": "zh"}).text
+    text = client.get("/what-if?r.step=geometric", headers={"accept-language": "zh"}).text
+    assert "geometric · 逐位乘0.97" in text
+
+
 def test_every_reading_is_tried_once_and_the_page_then_shows_who_depends_on_it(client) -> None:
     client.get("/readings")
     for worker in client.app.state.snapshots.current().workers:
@@ -216,9 +224,9 @@ def test_an_office_that_has_not_closed_when_its_stage_is_reached_is_late(hostile
     ("/?category=Z", 404, "no such category", "没有这一类别"), ("/event/x", 404, "no such page", "没有这一页面"),
 ])
 def test_what_cannot_be_shown_is_refused_in_words(client, page, status, en, zh) -> None:
-    for lang, words in (("en", en), ("zh", zh)):
+    for lang, said in (("en", en), ("zh", zh)):
         response = client.get(page, headers={"accept-language": lang})
-        assert (response.status_code, words in unescape(response.text)) == (status, True)
+        assert (response.status_code, said in unescape(response.text)) == (status, True)
         assert "content-security-policy" in response.headers
 
 
@@ -249,7 +257,8 @@ def test_without_a_snapshot_the_page_says_what_to_do_and_a_new_one_appears_by_it
 
 
 def test_proof_names_the_file_its_hash_and_the_root(client, newest) -> None:
-    text, held = client.get("/proof").text, Snapshots(newest).current()
+    text, held = client.get("/proof", headers={"accept-language": "en"}).text, Snapshots(newest).current()
+    assert "not signed" in text
     assert all(word in text for word in (held.sha256, held.meta["root"], held.meta["digest"], newest.name))
     assert client.get("/snapshot.duckdb").content == newest.read_bytes()
 

@@ -48,13 +48,14 @@ def environment() -> Environment:
     def word(context: Context, code: Any) -> str:
         return words.word(code, context["view"].lang)
 
-    made.filters["word"] = pass_context(word)
+    def choice(context: Context, value: str) -> str:
+        return words.choice(value, context["view"].lang)
+
+    made.filters |= {"word": pass_context(word), "choice": pass_context(choice)}
     return made
 
 
 TEMPLATES = environment()
-
-
 
 
 def render(view: View, name: str, status: int = 200, **found: Any) -> Response[str]:
@@ -191,7 +192,8 @@ def event(view: View) -> Response[str]:
 @page("/progress")
 def progress(view: View) -> Response[str]:
     """What is closed, pending and late, office by office."""
-    return render(view, "progress.html", found=pages.progress(view.state), assessment=pages.assessment(view.state))
+    found = pages.progress(view.state, view.lang)
+    return render(view, "progress.html", found=found, assessment=pages.assessment(view.state))
 
 
 @page("/readings", kept=False)

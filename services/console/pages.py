@@ -180,14 +180,15 @@ def _pretty(raw: bytes) -> str:
         return raw.decode("utf-8", "replace")
 
 
-def progress(state: State) -> Row:
+def progress(state: State, lang: Language) -> Row:
     """Office by office what is closed, open or late; obstacles; appeals with their deadlines; refusals."""
     state.whole()
     parameters = state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")
     days = {row["name"]: int(row["value"]) for row in parameters}
+    awards = {award["award"]: award["name"] for award in state.rows(query("awards", lang))}
     refused = f"FROM ({queries()['refusals'].text}) WHERE line <= {2**62 if state.as_of is None else state.as_of:d}"
     return {
-        "parts": state.rows(queries()["office_progress"].text), "days": days,
+        "parts": state.rows(queries()["office_progress"].text), "days": days, "awards": awards,
         "obstacles": state.rows("SELECT kind, count(*) AS number FROM obstacle GROUP BY kind ORDER BY kind"),
         "obstacle_rows": state.rows(queries()["obstacles"].text),
         "appeals": state.rows(query("open_appeals"), [days.get("decision_days", 0)]),

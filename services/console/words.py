@@ -29,12 +29,34 @@ WORDS: dict[str, tuple[str, str]] = {
     "appeal": ("open appeal", "申诉未决"), "tie": ("undecided tie", "并列待定"),
     "assumption": ("reading not adopted", "读法未采用"), "late": ("late", "预警"), "open": ("open", "未关闭"),
 }
+#: English and Chinese of the values of readings; numbers speak for themselves.
+VALUES: dict[str, tuple[str, str]] = {
+    "chain": ("largest chain", "最大链"), "sum": ("sum", "累加"), "shared": ("one shared pool", "共用"),
+    "separate": ("a part each", "各自"), "cumulative_half_up": ("cumulative, half-up", "累计四舍五入"),
+    "cumulative_floor": ("cumulative, down", "累计舍尾"), "largest_remainder": ("largest remainder", "最大余额"),
+    "all": ("all units", "全部单位"), "category": ("each category", "各类别"), "plain": ("plain mean", "平均"),
+    "trimmed": ("without extremes", "去最高最低"), "final": ("as given", "取其得分"),
+    "ranked": ("by order", "按排序赋分"), "linear": ("3% of the base", "基本分的3%"),
+    "geometric": ("times 0.97", "逐位乘0.97"),
+    "better": ("the better place", "取较好名次"), "average": ("the mean", "取平均"),
+    "listed": ("listed units", "列入单位"), "eligible": ("eligible units", "参评单位"),
+    "b": ("B only", "仅B类"), "a_and_b": ("A and B together", "A、B合评"),
+    "each": ("each by itself", "各类分评"), "floor": ("down", "舍去"), "half_up": ("half-up", "四舍五入"),
+    "disjoint": ("after the first", "接一等奖之后"), "cumulative": ("top shares", "前列比例"),
+    "undecided": ("until resolved", "待议定"), "include": ("all of them", "全取"),
+    "exclude": ("none of them", "全不取"),
+}
 FOUR, HUNDREDTH = Decimal("0.0001"), Decimal("0.01")
 
 
 def word(code: Any, lang: Language) -> str:
     """A code in words, itself where it has none."""
     return WORDS[code][lang == "zh"] if code in WORDS else str(code or "")
+
+
+def choice(value: str, lang: Language) -> str:
+    """A reading's value with what it means, itself where it speaks for itself."""
+    return f"{value} · {VALUES[value][lang == 'zh']}" if value in VALUES else value
 
 
 def four(points: Decimal | None) -> str:

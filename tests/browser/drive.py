@@ -1,7 +1,7 @@
 """Drives the console in a real Chromium: no console error, no outside request, no axe violation, all by keyboard.
 
-Run it as `python -m tests.browser.drive`. It needs Chromium: on Debian `apt-get install chromium fonts-noto-cjk`,
-elsewhere any Chromium or Chrome named by WUXING_CHROMIUM. With `--shots FOLDER` it also writes a picture of each page.
+`make test-browser` runs it. It needs Chromium: on Debian `apt-get install chromium fonts-noto-cjk`, elsewhere any
+Chromium or Chrome named by WUXING_CHROMIUM. `python -m tests.browser.drive --shots FOLDER` also keeps pictures.
 """
 
 import argparse
@@ -40,7 +40,7 @@ PAGES = {
     "readings": "/readings", "what-if": "/what-if?r.band_pool=category", "proof": "/proof", "sql": "/sql?ready=ranking",
     "sql-refused": "/sql?query=LOAD+json", "regulation": "/regulation", "error": "/unit/U999",
 }
-#: Milliseconds for what is computed once and may be slow.
+#: Milliseconds: on a busy machine no answer here hangs on the clock.
 SLOW = 600_000
 #: Every two of language, theme and width together at least once.
 SEEN = (("zh", "light", "phone"), ("zh", "dark", "desktop"), ("en", "light", "desktop"), ("en", "dark", "phone"))
@@ -90,6 +90,7 @@ def page(
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light",
         locale="zh-CN" if lang == "zh" else "en-GB", java_script_enabled=scripts, bypass_csp=False,
     )
+    context.set_default_timeout(SLOW)
     made = context.new_page()
 
     def said(message: ConsoleMessage) -> None:
