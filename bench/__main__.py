@@ -1,10 +1,10 @@
-"""Run every benchmark: `make bench`, or `python -m bench [score|proof]`."""
+"""Run every benchmark: `make bench`, or `python -m bench [score|proof|pages]`."""
 
 import sys
 
-from bench import proof, score
+from bench import pages, proof, score
 
-BENCHES = {"score": score.main, "proof": proof.main}
+BENCHES = {"score": score.main, "proof": proof.main, "pages": pages.main}
 
 for name in sys.argv[1:] or BENCHES:
     if name not in BENCHES:

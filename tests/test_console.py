@@ -298,8 +298,22 @@ def test_sql_answers_in_the_state_of_the_address_and_stops_at_its_limits(newest)
     assert (len(cut.rows), cut.more) == (10, True)
     with pytest.raises(sql.SqlRefused, match="seconds"):
         sql.ask(newest, "SELECT count(*) FROM range(10000000000) a, range(10000000000) b", seconds=0.05)
-    with pytest.raises(sql.SqlRefused, match="Memory"):
+    with pytest.raises(sql.SqlRefused, match="too much memory"):
         sql.ask(newest, "SELECT list(range) FROM range(1000000000)")
+
+
+def test_a_question_asked_apart_has_bounds_that_the_engine_does_not_keep(newest) -> None:
+    query = "SELECT 1.50, true, NULL, encode('五'), repeat('x', 9000), final FROM unit_result WHERE unit = 'U042'"
+    answer = sql.ask_apart(newest, query, as_of=100, readings={"step": "geometric"})
+    one, yes, nothing, word, long, final = answer.rows[0]
+    assert (one, yes, nothing, word, len(long)) == (Decimal("1.50"), True, "", "五", sql.CELL_MAX + 1)
+    assert isinstance(final, Decimal)
+    assert sql.ask_apart(newest, "SELECT max(seq) FROM ledger_event", as_of=100).rows == [(100,)]
+    for huge in ("SELECT repeat('x', 2000000000)", "SELECT range(100000000)"):
+        with pytest.raises(sql.SqlRefused, match=r"too much memory|longer than"):
+            sql.ask_apart(newest, huge)
+    with pytest.raises(sql.SqlRefused, match="nope"):
+        sql.ask_apart(newest, "SELECT nope FROM event")
 
 
 def test_there_are_twenty_ready_queries_with_two_titles_and_each_runs(newest) -> None:

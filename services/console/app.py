@@ -236,7 +236,7 @@ def ask(view: View) -> Response[str]:
     answer, refused = None, None
     if text:
         try:
-            answer = sql.ask(view.snapshot.path, text, as_of=view.as_of, readings=dict(view.readings))
+            answer = sql.ask_apart(view.snapshot.path, text, as_of=view.as_of, readings=dict(view.readings))
         except sql.SqlRefused as error:
             refused = error.text[view.lang]
     return render(

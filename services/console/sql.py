@@ -1,9 +1,13 @@
 """SQL for operators: any question to a snapshot, answered read-only behind a lock, and the ready queries."""
 
 import csv
+import pickle
 import re
+import resource
+import subprocess
 import sys
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from threading import BoundedSemaphore, Timer
@@ -22,6 +26,8 @@ from services.ranker.snapshot import latest
 
 QUERIES = Path(__file__).parent / "queries"
 ROWS_MAX, SECONDS_MAX, CELL_MAX = 1_000, 10.0, 2_000
+#: Bytes that a question asked apart may come to, cells and all, and seconds more in which it can end by itself.
+BYTES_MAX, GRACE = 2 * 1024**3, 2.0
 #: The engine's own lock: nothing outside the snapshot can be read or written, and no setting can undo that.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
@@ -80,32 +86,79 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
     Only SELECT, EXPLAIN and SET VARIABLE are passed on, to an engine that reads no other file and takes no setting.
     """
     statements = _statements(text)
-    with _turn:
-        con = _locked(path)
-        timer = Timer(seconds, con.interrupt)
-        timer.start()
-        try:
-            if as_of is not None:
-                con.execute(f"SET VARIABLE as_of = {as_of:d}")
-            if readings:
-                names = [list(readings), list(readings.values())]
-                con.execute("SET VARIABLE readings = MAP(?::VARCHAR[], ?::VARCHAR[])", names)
-            for statement in statements:
-                con.execute(statement)
-            columns = tuple(str(column[0]) for column in con.description or ())
-            found = con.fetchmany(rows + 1)
-        except duckdb.InterruptException:
-            raise SqlRefused(
-                f"The query took longer than {seconds:g} seconds and was stopped; ask for less.",
-                f"查询超过{seconds:g}秒，已停止；请缩小范围。",
-            ) from None
-        except (duckdb.Error, RuntimeError) as error:
-            reason = str(error).strip()[:CELL_MAX]
-            raise SqlRefused(f"The query was refused: {reason}", f"查询未执行：{reason}") from None
-        finally:
-            timer.cancel()
-            con.close()
+    con = _locked(path)
+    timer = Timer(seconds, con.interrupt)
+    timer.start()
+    try:
+        if as_of is not None:
+            con.execute(f"SET VARIABLE as_of = {as_of:d}")
+        if readings:
+            names = [list(readings), list(readings.values())]
+            con.execute("SET VARIABLE readings = MAP(?::VARCHAR[], ?::VARCHAR[])", names)
+        for statement in statements:
+            con.execute(statement)
+        columns = tuple(str(column[0]) for column in con.description or ())
+        found = con.fetchmany(rows + 1)
+    except duckdb.InterruptException:
+        raise _late(seconds) from None
+    except (duckdb.OutOfMemoryException, MemoryError):
+        raise _greedy() from None
+    except (duckdb.Error, RuntimeError) as error:
+        reason = str(error).strip()[:CELL_MAX]
+        raise SqlRefused(f"The query was refused: {reason}", f"查询未执行：{reason}") from None
+    finally:
+        timer.cancel()
+        con.close()
     return Answer(columns, found[:rows], len(found) > rows)
+
+
+def _late(seconds: float) -> SqlRefused:
+    return SqlRefused(
+        f"The query took longer than {seconds:g} seconds and was stopped; ask for less.",
+        f"查询超过{seconds:g}秒，已停止；请缩小范围。",
+    )
+
+
+def _greedy() -> SqlRefused:
+    return SqlRefused("The query needs too much memory; ask for less.", "查询所需内存过多；请缩小范围。")
+
+
+def ask_apart(
+    path: Path, text: str, *, as_of: int | None = None, readings: dict[str, str] | None = None,
+    seconds: float = SECONDS_MAX,
+) -> Answer:
+    """As `ask`, in a process of its own: the engine counts neither one huge value nor the time that it takes to make.
+
+    That process may come to BYTES_MAX, and is ended where the engine does not stop by itself; cells are cut to what is
+    shown. Raises SqlRefused.
+    """
+    _statements(text)  # what needs no engine to be refused starts none
+    command = [sys.executable, "-c", "from services.console.sql import _child; _child()"]
+    asked = pickle.dumps((path, text, as_of, readings, seconds))
+    with _turn:
+        try:
+            done = subprocess.run(command, input=asked, capture_output=True, timeout=seconds + GRACE, check=False)
+        except subprocess.TimeoutExpired:
+            raise _late(seconds) from None
+    if done.returncode:
+        raise _greedy()
+    found = pickle.loads(done.stdout)  # noqa: S301 - our own child's
+    if isinstance(found, Answer):
+        return found
+    raise SqlRefused(*found)
+
+
+def _child() -> None:
+    """Answer what stands on standard input, as an Answer or the two sentences of a refusal."""
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES_MAX, BYTES_MAX))
+    path, query, as_of, readings, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
+    try:
+        answer = ask(path, query, as_of=as_of, readings=readings, seconds=seconds)
+        rows = [tuple(map(_short, row)) for row in answer.rows]
+        told: Answer | tuple[str, str] = Answer(answer.columns, rows, answer.more)
+    except SqlRefused as refused:
+        told = refused.text["en"], refused.text["zh"]
+    sys.stdout.buffer.write(pickle.dumps(told))
 
 
 def _statements(text: str) -> list[duckdb.Statement]:
@@ -124,6 +177,10 @@ def _statements(text: str) -> list[duckdb.Statement]:
                 f"此处不允许{kind}：快照只读。可用：SELECT、EXPLAIN、SET VARIABLE。",
             )
     return found
+
+
+def _short(cell: Any) -> Any:
+    return cell if isinstance(cell, int | float | Decimal) else text(cell)[: CELL_MAX + 1]
 
 
 def _locked(path: Path) -> duckdb.DuckDBPyConnection:
