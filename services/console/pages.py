@@ -69,6 +69,8 @@ def _category(state: State, category: Row, names: dict[str, str], shown: Shown) 
     asked = {"category": code[0], "group": shown.group, "text": shown.text}
     order, start = SORTS[shown.sort][shown.turned], (shown.page - 1) * BOARD_ROWS
     rows = state.rows(f"{query('board')} ORDER BY {order} LIMIT {BOARD_ROWS:d} OFFSET {start:d}", asked)
+    margins = {row["unit"]: row for row in state.once(query("board_margins"))}
+    rows = [{"margin": None, "margin_daily": None} | margins.get(row["unit"], {}) | row for row in rows]
     units = state.rows(query("board_count"), asked)[0]["units"]
     given = state.rows(query("category_awards"), code)
     lines = [{"value": mark, "kind": "pass", "name": ""}] if mark is not None else []

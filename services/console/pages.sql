@@ -16,12 +16,16 @@ SELECT category, name_{lang} AS name, pass_mark FROM rulebook_category ORDER BY 
 -- :awards in their order
 SELECT award, ordinal, name_{lang} AS name FROM rulebook_award ORDER BY ordinal
 
--- :board the units of a category, each with its margin: a winner's at its own cut, the others' at the last one
+-- :board_margins of every unit: a winner's at its own cut, the others' at the last one
 WITH margin AS ({margin})
-SELECT u.*, m.margin, m.margin_daily, m.award AS cut
+SELECT m.unit, m.margin, m.margin_daily
+FROM margin m
+JOIN unit_result u ON u.unit = m.unit
+WHERE CASE WHEN u.award IS NULL THEN m.ordinal = (SELECT max(ordinal) FROM rulebook_award) ELSE m.award = u.award END
+
+-- :board the units of a category
+SELECT u.*
 FROM unit_result u
-LEFT JOIN margin m ON m.unit = u.unit
-     AND CASE WHEN u.award IS NULL THEN m.ordinal = (SELECT max(ordinal) FROM rulebook_award) ELSE m.award = u.award END
 WHERE u.category = $category AND ($group IS NULL OR u.unit_group = $group)
   AND contains(lower(u.unit || ' ' || u.name), lower($text))
 
