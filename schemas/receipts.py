@@ -66,3 +66,4 @@ class Cut(msgspec.Struct, frozen=True):
     sequence: int
     path: str | None = None
     sha256: str | None = None
+    traceparent: str | None = None

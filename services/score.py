@@ -87,13 +87,15 @@ def run(  # noqa: PLR0913 - each is an option of the command
             ) from None
         options = _options(readings, folded.year.rulebook)
         rules.set_options(folded.con, options)
-        if form == "table":
-            print("".join(f"{line}\n" for line in facts_words(facts_until, lang)), end="")
-        _print(folded, cut, form, show_digest=show_digest, lang=lang)
-        if made and snapshot:
+        refused = [one for one in folded.refused if (one.line or 0) <= cut]
+        said_no = strict and bool(refused or _conflicts(folded, cut))
+        try:
+            if form == "table":
+                print("".join(f"{line}\n" for line in facts_words(facts_until, lang)), end="")
+            _print(folded, refused, cut, form, show_digest=show_digest, lang=lang)
+        finally:  # also when who reads along has seen enough and went away
             _write_snapshot(folded, cut, facts_until, made, snapshot)
-    refused = [one for one in folded.refused if (one.line or 0) <= cut]
-    return Exit.NO if strict and (refused or _conflicts(folded, cut)) else Exit.DONE
+    return Exit.NO if said_no else Exit.DONE
 
 
 def _source(path: Path, folder: Path) -> Path:
@@ -147,8 +149,9 @@ def _conflicts(folded: Folded, cut: int) -> bool:
     return bool(found)
 
 
-def _print(folded: Folded, cut: int, form: str, *, show_digest: bool, lang: Language) -> None:
-    refused: list[Refusal] = [one for one in folded.refused if (one.line or 0) <= cut]
+def _print(  # noqa: PLR0913 - what is printed, and how
+    folded: Folded, refused: list[Refusal], cut: int, form: str, *, show_digest: bool, lang: Language
+) -> None:
     brief = form == "table" and not show_digest
     with rules.compute(folded.con, as_of=cut, upto="assessment_state" if brief else None):
         if brief:
@@ -169,8 +172,12 @@ def _print(folded: Folded, cut: int, form: str, *, show_digest: bool, lang: Lang
             print(f"digest {found.digest}")
 
 
-def _write_snapshot(folded: Folded, cut: int, facts_until: str | None, made: Path, target: Path) -> None:
-    """Write the snapshot beside its name and rename it, so that a file of that name is whole."""
+def _write_snapshot(
+    folded: Folded, cut: int, facts_until: str | None, made: Path | None, target: Path | None
+) -> None:
+    """Write the snapshot that was asked for beside its name and rename it, so that a file of that name is whole."""
+    if made is None or target is None:
+        return
     con = folded.con
     con.execute("DELETE FROM event WHERE seq > ?", [cut])
     snapshots.complete(con, folded.year, cut)

@@ -166,10 +166,13 @@ def facts(found: dict[str, Any], lang: Language) -> None:
     }
     table = Table(box=box.SIMPLE, show_header=False)
     for key, value in found.items():
-        text = value if not isinstance(value, dict) else "  ".join(f"{k} {_inline(v)}" for k, v in value.items())
-        table.add_row(zh[key] if lang == "zh" else key.replace("_", " "), str(text))
+        nested = isinstance(value, dict)
+        text = "  ".join(f"{k} {_inline(v)}" for k, v in value.items()) if nested else _inline(value)
+        table.add_row(zh[key] if lang == "zh" else key.replace("_", " "), text)
     console().print(table)
 
 
 def _inline(value: Any) -> str:
-    return " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+    if isinstance(value, dict):
+        return " ".join(f"{k}={v}" for k, v in value.items())
+    return "—" if value is None else str(value)

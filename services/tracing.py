@@ -51,6 +51,14 @@ def carried(headers: Mapping[str, str]) -> dict[str, str]:
     return {HEADER: headers[HEADER]} if HEADER in headers else {}
 
 
+def current() -> str | None:
+    """The traceparent of the span that is open here, for another service to go on from; null where none is."""
+    carrier: dict[str, str] = {}
+    if trace is not None:
+        TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get(HEADER)
+
+
 def span(
     name: str, messages: Iterable[tuple[bytes, Mapping[str, str]]] = (), **facts: int | str
 ) -> AbstractContextManager[Any]:

@@ -219,10 +219,19 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_scored(tmp_path: Path
         file.fold(path, given("wenzhou-2013", None, None), progress=grow)
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    process = run("score", str(YEAR / "events.jsonl"))
+def test_strict_says_no_only_of_refusals_and_conflicts_with_a_snapshot_too(tmp_path: Path) -> None:
+    made = tmp_path / "made.duckdb"
+    for lines, expected in (((line(),), 0), ((line(), line(subject="U041")), 1), ((line(), b"{"), 1)):
+        assert expected == score(tmp_path, *lines, options=("--strict", "--snapshot", str(made)))[0]
+        assert made.exists()
+        made.unlink()
+
+
+def test_a_reader_that_goes_away_is_no_error_and_the_snapshot_is_there(tmp_path: Path) -> None:
+    process = run("score", str(YEAR / "events.jsonl"), "--snapshot", str(tmp_path / "made.duckdb"))
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
     assert process.wait() == 0
+    assert (tmp_path / "made.duckdb").exists()

@@ -4,29 +4,37 @@ The ledger must be the accepted lines, each once and in order, whatever died; an
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 import structlog
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from infra.client import connected
+from schemas import subjects
 from schemas.receipts import Ranking
 from services import cli
 from services.ranker import app as ranker
 from services.ranker.snapshot import PUBLISHED
 from tests.faults.works import (
+    ASSESSMENT,
     BAD,
     SERVICES,
+    Line,
     Works,
     Year,
     copied,
@@ -103,6 +111,52 @@ def expected(year: Year) -> tuple[Counter[Any], Counter[Any], Counter[Any]]:
 def test_every_line_has_one_receipt_and_what_the_fold_alone_knows_has_another(works: Works) -> None:
     assert told(works) == expected(works.year)
     assert {how for how, _ in works.year.settled().values()} == {"duplicate", "void", None}
+
+
+class Traced(Works):
+    """Services that send their spans to a collector of the test's own."""
+
+    collector = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector}
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[tuple[str, list[Span]]]:
+    """An OTLP collector on loopback: its address, and the spans that it has been sent."""
+    spans: list[Span] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"])))
+            spans.extend(span for one in sent.resource_spans for scope in one.scope_spans for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", spans
+        server.shutdown()
+
+
+def test_an_event_is_one_trace_from_intake_to_ranking(halfway: Path, tmp_path: Path) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    raw = good("traced").replace(b'"id":', b'"traceparent": "00-%s-00f067aa0ba902b7-01", "id":' % trace.encode(), 1)
+    subject = subjects.intake(ASSESSMENT, "ducha", "deduction.recorded.v1", "U001")
+    with collecting() as (url, spans), Traced(copied(halfway, tmp_path), year()) as works:
+        works.collector = url
+        started = [works.start(name) for name in SERVICES]
+        before = works.seen().last["LEDGER"]
+        asyncio.run(works.publish([Line("ducha", subject, raw, None)]))
+        works.until_ranked(before + 1)
+        assert [service.end() for service in started] == [0, 0, 0]  # what they have still to tell they tell at the end
+    names = sorted(span.name for span in spans if span.trace_id.hex() == trace)
+    assert names == ["ingest.take", "ranker.rank", "scorer.fold"]
 
 
 def test_what_intake_refused_is_kept_with_its_reason_and_path(works: Works) -> None:

@@ -69,7 +69,8 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
     cut = msgspec.json.decode(answer.data, type=Cut)
     if cut.path is None:
         return None
-    with metrics.batch("ranker"), tracing.span("ranker.rank", sequence=cut.sequence):
+    fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
+    with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
         ranking = await asyncio.to_thread(_rank, cut, settings, before)
     await jetstream(client).publish(subjects.ranking(settings.assessment), msgspec.json.encode(ranking))
     moved = sum(one.place_before is not None for one in ranking.moved)

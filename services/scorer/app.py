@@ -56,6 +56,7 @@ class Scorer:
     settings: Settings
     log: structlog.typing.FilteringBoundLogger
     last: int = 0
+    traceparent: str | None = None
 
     def __post_init__(self) -> None:
         self.checker = Checker(self.year.rulebook, self.year.roster)
@@ -112,7 +113,8 @@ class Scorer:
         command: list[str | Path] = [sys.executable, "-c", _COPY, _file(self.settings), path]
         await asyncio.to_thread(lambda: subprocess.run(command, check=True))
         with path.open("rb") as copied:
-            return Cut(self.last, str(path.absolute()), hashlib.file_digest(copied, "sha256").hexdigest())
+            digest = hashlib.file_digest(copied, "sha256").hexdigest()
+        return Cut(self.last, str(path.absolute()), digest, self.traceparent)
 
     async def _fold(self, entries: Sequence[Entry]) -> None:
         """Fold a batch in one transaction, then tell the parties what only the fold knows."""
@@ -127,6 +129,7 @@ class Scorer:
             self.open(found)
         with tracing.span("scorer.fold", [(entry.data, entry.headers) for entry in entries], events=len(entries)):
             await asyncio.to_thread(self._write, entries)
+            self.traceparent = tracing.current()
         self.last = entries[-1].sequence
         metrics.folded(self.last)
         await self.settle(entries[0].sequence)
