@@ -297,11 +297,11 @@ def _pick(draft: Draft, name: str, count: int, *items: str) -> list[Line]:
     middling = [unit for unit, quality in draft.quality.items() if quality < 700 and unit not in draft.worst]
     dice = draft.dice(name)
     dice.shuffle(middling)
-    found: list[Line] = []
-    for unit in middling:
-        lines = [line for line in draft.lines if line.subject == unit and line.data.get("item") in items]
-        if lines and len(found) < count:
-            found.append(dice.choice(lines))
+    lines: dict[str, list[Line]] = {}
+    for line in draft.lines:
+        if line.data.get("item") in items:
+            lines.setdefault(line.subject, []).append(line)
+    found = [dice.choice(lines[unit]) for unit in [unit for unit in middling if unit in lines][:count]]
     assert len(found) == count
     return found
 
