@@ -59,28 +59,28 @@ def assessment(state: State) -> Row:
 
 def board(state: State, lang: Language, shown: Shown) -> list[Row]:
     """The categories, each with its units in order, its lines and its distribution."""
-    names = {award["award"]: award["name"] for award in state.rows(query("awards", lang))}
-    categories = state.rows(query("categories", lang))
+    names = {award["award"]: award["name"] for award in state.once(query("awards", lang))}
+    categories = state.once(query("categories", lang))
     return [_category(state, one, names, shown) for one in categories if shown.category in (None, one["category"])]
 
 
 def _category(state: State, category: Row, names: dict[str, str], shown: Shown) -> Row:
-    code, mark = [category["category"]], category["pass_mark"]
-    asked = {"category": code[0], "group": shown.group, "text": shown.text}
+    code, mark = category["category"], category["pass_mark"]
+    asked = {"category": code, "group": shown.group, "text": shown.text}
     order, start = SORTS[shown.sort][shown.turned], (shown.page - 1) * BOARD_ROWS
     rows = state.rows(f"{query('board')} ORDER BY {order} LIMIT {BOARD_ROWS:d} OFFSET {start:d}", asked)
     margins = {row["unit"]: row for row in state.once(query("board_margins"))}
     rows = [{"margin": None, "margin_daily": None} | margins.get(row["unit"], {}) | row for row in rows]
     units = state.rows(query("board_count"), asked)[0]["units"]
-    given = state.rows(query("category_awards"), code)
+    given = state.once(query("category_awards"), code)
     lines = [{"value": mark, "kind": "pass", "name": ""}] if mark is not None else []
     cuts = [award for award in given if award["value"] is not None]
     lines += [{"value": cut["value"], "kind": "award", "name": names[cut["award"]]} for cut in cuts]
     return category | {
         "rows": rows, "units": units, "pages": -(-units // BOARD_ROWS), "awards": given, "names": names,
-        "passes": mark is not None, "strip": draw.strip(state.rows(query("finals"), code), lines),
-        "summary": state.one(query("summary"), code),
-        "groups": [row["unit_group"] for row in state.rows(query("groups"), code)],
+        "passes": mark is not None, "strip": draw.strip(state.once(query("finals"), code), lines),
+        "summary": state.once(query("summary"), code)[0],
+        "groups": [row["unit_group"] for row in state.once(query("groups"), code)],
     }
 
 
@@ -260,7 +260,7 @@ def timeline(snapshot: Snapshot) -> Row:
 
 def neighbours(snapshot: Snapshot, as_of: int | None) -> Row:
     """The events before and after a cut, and the day of its last one."""
-    return snapshot.state().rows(query("neighbours"), [snapshot.sequence if as_of is None else as_of])[0]
+    return snapshot.state().once(query("neighbours"), snapshot.sequence if as_of is None else as_of)[0]
 
 
 def sequence_at(snapshot: Snapshot, text: str) -> int | None:

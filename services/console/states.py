@@ -41,7 +41,7 @@ class State:
     def __init__(self, con: duckdb.DuckDBPyConnection, as_of: int | None, readings: Readings) -> None:
         self.as_of, self.readings = as_of, readings
         self._con, self._lock, self._computed = con, RLock(), False
-        self._asked: dict[str, list[Row]] = {}
+        self._asked: dict[tuple[str, tuple[Any, ...]], list[Row]] = {}
         self._open = ExitStack()
         if readings:
             names, values = zip(*readings, strict=True)
@@ -70,12 +70,12 @@ class State:
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def once(self, sql: str) -> list[Row]:
-        """The rows of a query that is dear and never answers otherwise: asked once a state."""
+    def once(self, sql: str, *values: Any) -> list[Row]:
+        """The rows of a query that many pages ask and that never answers otherwise: asked once a state."""
         with self._lock:
-            if sql not in self._asked:
-                self._asked[sql] = self.rows(sql)
-            return self._asked[sql]
+            if (sql, values) not in self._asked:
+                self._asked[sql, values] = self.rows(sql, values)
+            return self._asked[sql, values]
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, null when there is none."""

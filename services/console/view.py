@@ -37,7 +37,7 @@ class View:
     def __post_init__(self) -> None:
         self.params = {name: value for name, value in self.request.query_params.items() if value}
 
-    @property
+    @cached_property
     def lang(self) -> Language:
         """The language asked for: the address, the cookie, the browser, the default."""
         for asked in (self.params.get("lang"), self.request.cookies.get("lang")):
@@ -47,7 +47,7 @@ class View:
         found = next((part for part in browser if part in ("zh", "en")), self.default)
         return "zh" if found == "zh" else "en"
 
-    @property
+    @cached_property
     def theme(self) -> str:
         """Light, dark, or as the device has it."""
         asked = self.params.get("theme") or self.request.cookies.get("theme")
