@@ -105,8 +105,10 @@ FROM (SELECT item, place, units, band FROM band_points WHERE unit = $1
       UNION ALL SELECT item, place, units, NULL FROM ranked_points WHERE unit = $1) p
 LEFT JOIN rulebook_band b ON b.item = p.item AND b.band = p.band
 
--- :rules in force of each item
-SELECT item, rule, value FROM rule_in_force ORDER BY rule
+-- :rules of each item that the text leaves open, as they are in force
+SELECT i.item, i.value[2:] AS reading, f.value FROM rulebook_rule i
+JOIN rule_in_force f ON f.item = i.item AND f.rule = i.rule
+WHERE starts_with(i.value, '@') ORDER BY i.rule
 
 -- :offices that events come from
 SELECT '/offices/' || office AS source, name_{lang} AS name FROM office
