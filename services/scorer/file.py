@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import msgspec
@@ -141,15 +140,6 @@ def _chunks(path: Path, size: int, limit: int | None, without: frozenset[str]) -
 Checked = tuple[pa.Table, list[Refusal], int]
 
 
-class _Lot:
-    """Lines that passed: their numbers, what they are, their bytes."""
-
-    def __init__(self) -> None:
-        self.sequences: list[int] = []
-        self.events: list[Any] = []
-        self.raws: list[bytes] = []
-
-
 def _in_workers(chunks: Iterator[_Chunk], rule: "_Rule") -> Iterator[Checked]:
     """Check chunks on all cores, in their order; workers start while the file is still being cut.
 
@@ -218,20 +208,24 @@ class _Rule:
         gc.disable()  # nothing here is cyclic, and a collection walks all of the chunk
         for start, end in pairwise([0, *range(early, len(lines), SLICE), len(lines)]):
             checker = self.checkers[start >= early]
-            known, others = _Lot(), _Lot()
-            for line, raw in enumerate(lines[start:end], chunk.line + start):
-                lot, found = known, checker.known(raw)
-                if found is None:
-                    lot, checked = others, checker.full(raw)
-                    if isinstance(checked, Refusal):
-                        refused.append(msgspec.structs.replace(checked, line=line))
-                        continue
-                lot.sequences.append(line)
-                lot.events.append(found or checked)
-                lot.raws.append(raw)
+            found = list(map(checker.known, lines[start:end]))
+            known = [n for n, one in enumerate(found, start) if one is not None]
+            others: list[int] = []
+            events: list[Event] = []
+            for n in (n for n, one in enumerate(found, start) if one is None):
+                checked = checker.full(lines[n])
+                if isinstance(checked, Event):
+                    others.append(n)
+                    events.append(checked)
+                else:
+                    refused.append(msgspec.structs.replace(checked, line=chunk.line + n))
+            (numbers, raws), (other_numbers, other_raws) = (
+                ([chunk.line + n for n in those], [lines[n] for n in those]) for those in (known, others)
+            )
+            passed = [one for one in found if one is not None]
             tables += [
-                store.known_table(known.sequences, known.events, known.raws, checker.kinds, without),
-                store.table(others.sequences, [None] * len(others.events), others.events, others.raws, without),
+                store.known_table(numbers, passed, raws, checker.kinds, without),
+                store.table(other_numbers, [None] * len(others), events, other_raws, without),
             ]
         gc.enable()
         return pa.concat_tables(tables).combine_chunks(), refused, len(lines)
@@ -241,7 +235,9 @@ def _lines(chunk: _Chunk) -> list[bytes]:
     """The lines of a chunk up to the limit; a last line end makes no line, CR before LF is dropped."""
     with chunk.path.open("rb") as file:
         file.seek(chunk.start)
-        lines = file.read(chunk.end - chunk.start).split(b"\n")
+        data = file.read(chunk.end - chunk.start)
+    lines = data.split(b"\n")
     last = lines.pop()
-    lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
+    if b"\r\n" in data:
+        lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
     return (lines + ([last] if last else []))[: chunk.limit - chunk.line + 1]

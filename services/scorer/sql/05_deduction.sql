@@ -3,7 +3,7 @@
 -- Every deduction of the ledger but conflicts, with what it claims and what is in force of it.
 -- stage
 CREATE VIEW claim AS
-SELECT e.seq, e.source, e.id, e.unit, e.item, e.matter, e.ground, e.node, e.reason, e.occurred, e.admission,
+SELECT e.seq, e.source, e.id, e.unit, e.item, e.matter, e.ground, e.node, e.reason, e.admission,
        e.refers_to, e.void_reason, e.void_detail, e.revoked_by, e.decided_by, e.decision_outcome, e.stands,
        coalesce(e.points, g.points) AS claimed, g.branch, g.requires,
        CASE WHEN e.stands THEN coalesce(e.revised_to, e.points, g.points) ELSE 0 END::DECIMAL(18,6) AS points_in_force
