@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True):
     lang: Language
     log: Literal["console", "json"]
     rank_seconds: int
+    keep: int
 
     @property
     def snapshots(self) -> Path:
@@ -32,9 +33,6 @@ class Settings(msgspec.Struct, frozen=True):
 def read(environment: dict[str, str] | None = None) -> Settings:
     """Settings of `WUXING_*` and `NATS_URL`; a bad variable is wrong use, and its name is said."""
     env = dict(os.environ if environment is None else environment)
-    seconds = env.get("WUXING_RANK_SECONDS", "5")
-    if not seconds.isdigit() or not int(seconds):
-        raise _wrong("WUXING_RANK_SECONDS", "whole seconds of 1 or more", "不小于1的整数秒", seconds)
     log = env.get("WUXING_LOG", "console")
     if log not in ("console", "json"):
         raise _wrong("WUXING_LOG", "console or json", "console或json", log)
@@ -46,7 +44,8 @@ def read(environment: dict[str, str] | None = None) -> Settings:
         roster=_path(env.get("WUXING_ROSTER")),
         lang=language(env.get("WUXING_LANG")),
         log=cast("Literal['console', 'json']", log),
-        rank_seconds=int(seconds),
+        rank_seconds=_whole("WUXING_RANK_SECONDS", env.get("WUXING_RANK_SECONDS", "5")),
+        keep=_whole("WUXING_KEEP", env.get("WUXING_KEEP", "20")),
     )
 
 
@@ -55,6 +54,12 @@ def language(chosen: str | None = None) -> Language:
     text = chosen or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
     text = text or locale.getlocale()[0] or ""
     return "zh" if text.lower().startswith(("zh", "chinese")) else "en"
+
+
+def _whole(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise _wrong(name, "a whole number of 1 or more", "不小于1的整数", text)
+    return int(text)
 
 
 def _wrong(name: str, en: str, zh: str, found: str) -> Stop:

@@ -66,19 +66,29 @@ def scorer() -> int:
     return _service("scorer", run)
 
 
-def ranker() -> int:
+def ranker(*, keep: int | None = None) -> int:
     """Rank whenever the ledger has grown, and publish the snapshot, against the broker at NATS_URL.
 
-    Example: NATS_URL=nats://127.0.0.1:4222 WUXING_DATA=data wuxing ranker
+    Example: NATS_URL=nats://127.0.0.1:4222 WUXING_DATA=data wuxing ranker --keep 50
+
+    Parameters
+    ----------
+    keep
+        How many of the newest snapshots stay, besides the last of each day; WUXING_KEEP without it.
     """
     from services.ranker.app import run
 
-    return _service("ranker", run)
+    return _service("ranker", run, _kept(keep))
 
 
-def _service(name: str, run: Run) -> int:
+def _kept(keep: int | None) -> Settings:
+    """The settings, with how many snapshots are kept where a command says it."""
+    return settings.read({**os.environ, **({} if keep is None else {"WUXING_KEEP": str(keep)})})
+
+
+def _service(name: str, run: Run, given: Settings | None = None) -> int:
     """Run one service; started by a parent that holds its standard input, it ends with the parent."""
-    known = settings.read()
+    known = given or settings.read()
     log = logs.configure(known, name)
     tracing.configure(name)
     try:
@@ -113,7 +123,7 @@ def _end_with_parent(loop: asyncio.AbstractEventLoop) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def up(*, port: int = 4222, lang: Literal["zh", "en"] | None = None) -> int:
+def up(*, port: int = 4222, keep: int | None = None, lang: Literal["zh", "en"] | None = None) -> int:
     """Run an embedded NATS server and all services until interrupted.
 
     Example: WUXING_DATA=data wuxing up
@@ -122,10 +132,12 @@ def up(*, port: int = 4222, lang: Literal["zh", "en"] | None = None) -> int:
     ----------
     port
         The loopback port of the server.
+    keep
+        How many of the newest snapshots stay, besides the last of each day; WUXING_KEEP without it.
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known = settings.read()
+    known = _kept(keep)
     logs.configure(known, "up")
     asyncio.run(_up(known, port, settings.language(lang)))
     return Exit.DONE
@@ -163,6 +175,7 @@ async def _stack(
             GUARDED: "1",
             "WUXING_ASSESSMENT": year.assessment,
             "WUXING_RANK_SECONDS": str(known.rank_seconds),
+            "WUXING_KEEP": str(known.keep),
         }
         first = metrics.port()
         ports = {name: str(first + n) for n, name in enumerate(services)} if first else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from services.ranker.snapshot import PUBLISHED
+from services.ranker.snapshot import PUBLISHED, prune
 from tests import oracle
 from tests.nasty import nasty_year
 from tests.product import Json, Roster, command
@@ -129,3 +130,21 @@ def test_a_file_of_that_name_is_replaced_whole_and_no_draft_is_left(snapshot: Pa
     target = snapshot.parent / "absent" / "made.duckdb"
     code, _, said = command("score", str(snapshot.parent / "year.jsonl"), "--snapshot", str(target), "--lang", "en")
     assert (3, f"{target}: cannot be written: No such file or directory\n") == (code, said)
+
+
+def test_the_newest_stay_and_the_last_of_each_day_and_who_reads_an_old_one_reads_on(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    day, noon = 86_400, 1_386_000_000
+    for sequence, at in ((1, 0), (2, 60), (9, day), (10, day + 60), (11, day + 120), (12, day + 180)):
+        path = tmp_path / f"year-{sequence}.duckdb"
+        path.write_bytes(snapshot.read_bytes())
+        os.utime(path, (noon + at, noon + at))
+    (tmp_path / "another-1.duckdb").touch()
+    (tmp_path / "latest.duckdb").symlink_to("year-12.duckdb")
+    with duckdb.connect(str(tmp_path / "year-1.duckdb"), read_only=True) as con:
+        gone = [path.name for path in prune(tmp_path, "year", 2)]
+        assert gone == ["year-1.duckdb", "year-9.duckdb", "year-10.duckdb"]
+        assert len(con.execute("FROM unit_result").fetchall()) == len(ROSTER)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"year-2.duckdb", "year-11.duckdb", "year-12.duckdb", "another-1.duckdb", "latest.duckdb"}

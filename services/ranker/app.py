@@ -76,6 +76,11 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
     moved = sum(one.place_before is not None for one in ranking.moved)
     metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
     log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
+    try:
+        for path in snapshot.prune(settings.snapshots, settings.assessment, settings.keep):
+            log.info("snapshot.pruned", file=path.name)
+    except OSError as error:  # the ranking is published all the same
+        log.warning("snapshot.unpruned", error=str(error))
     return ranking
 
 

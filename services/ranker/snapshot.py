@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -83,6 +85,21 @@ def publish(made: Path, folder: Path, name: str) -> str:
     pointer.symlink_to(name)
     pointer.rename(folder / "latest.duckdb")
     return digest
+
+
+def prune(folder: Path, assessment: str, keep: int) -> list[Path]:
+    """Delete all snapshots but the newest `keep` and the last of each day; returns what was deleted.
+
+    Nothing is lost by it: the newest shows every earlier point (`as_of`). Who has an old one open reads it to the end.
+    """
+    named = {path: re.fullmatch(rf"{re.escape(assessment)}-([0-9]+)\.duckdb", path.name) for path in folder.iterdir()}
+    oldest_first = [path for _, path in sorted((int(match[1]), path) for path, match in named.items() if match)]
+    of_days = {datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone().date(): path for path in oldest_first}
+    stay = {*oldest_first[-keep:], *of_days.values(), latest(folder)}
+    gone = [path for path in oldest_first if path not in stay and path.resolve() not in stay]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return gone
 
 
 def latest(folder: Path) -> Path | None:
