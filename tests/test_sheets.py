@@ -255,6 +255,19 @@ def test_an_untouched_template_sends_nothing(code: str, tmp_path: Path) -> None:
         assert list(sheet.rows(path)) == []
 
 
+def test_a_header_that_something_was_written_over_is_no_empty_form(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    assert cli.run(["template", "ducha", str(path), "--lang", "en"]) == 0
+    book = openpyxl.load_workbook(path)
+    form = book["Deductions"]
+    form.cell(3, next(cell.column for cell in form[3] if cell.value == "unit"), "U042")
+    book.save(path)
+    with pytest.raises(Stop) as refused:
+        list(sheet.rows(path))
+    assert (refused.value.code, "[Deductions]" in refused.value.text["zh"]) == (2, True)
+    assert refused.value.text["en"].endswith('found "U042"')
+
+
 def test_a_template_that_is_filled_in_sends_what_was_filled_in(office: Office) -> None:
     path = office.folder / "gongwei.xlsx"
     assert cli.run(["template", "gongwei", str(path), "--lang", "zh"]) == 0

@@ -86,6 +86,8 @@ def rows(path: Path) -> Iterator[Row]:
     for sheet in sheets:
         header = next((n for n, row in enumerate(sheet.rows[:HEADER_WITHIN]) if _is_header(row)), None)
         if header is None:
+            if any(_columns(row) > 1 for row in sheet.rows[:HEADER_WITHIN]):  # a header that something was written over
+                raise _no_header(path, [sheet])
             continue
         found = True
         names = [str(name).strip() for name in sheet.rows[header]]
@@ -142,6 +144,11 @@ def _source(party: str, units: frozenset[str]) -> str:
 # Rows ---------------------------------------------------------------------------------------------------------------
 
 
+def _columns(row: Sequence[Any]) -> int:
+    """How many cells are names of columns."""
+    return sum(str(cell).strip() in COLUMNS for cell in row)
+
+
 def _is_header(row: Sequence[Any]) -> bool:
     filled = [str(cell).strip() for cell in row if cell != ""]
     return bool(filled) and all(name in COLUMNS for name in filled)
@@ -166,13 +173,15 @@ def _is_blank_form(cells: dict[str, Any]) -> bool:
 
 def _no_header(path: Path, sheets: Sequence[Sheet]) -> Stop:
     """Names what stands where a header should, and what it may be."""
-    first = next((row for sheet in sheets if not sheet.hidden for row in sheet.rows if any(c != "" for c in row)), [])
-    strange = ", ".join(shortened(str(cell)) for cell in first if str(cell).strip() not in COLUMNS) or "nothing"
-    names = ", ".join(COLUMNS)
+    shown = [row for sheet in sheets if not sheet.hidden for row in sheet.rows[:HEADER_WITHIN]]
+    nearest = max((row for row in shown if any(cell != "" for cell in row)), key=_columns, default=[])
+    strange = [shortened(str(cell)) for cell in nearest if str(cell).strip() not in {"", *COLUMNS}]
+    found, names = ", ".join(strange) or "nothing", ", ".join(COLUMNS)
+    where = f"{path} [{sheets[0].name}]" if len(sheets) == 1 and sheets[0].name else str(path)
     return Stop(
         Exit.USE,
-        f"{path}: no header among its first {HEADER_WITHIN} rows; columns are {names}; found {strange}",
-        f"{path}：前{HEADER_WITHIN}行中没有表头；可用的列：{names}；发现：{strange}",
+        f"{where}: no header among its first {HEADER_WITHIN} rows; columns are {names}; found {found}",
+        f"{where}：前{HEADER_WITHIN}行中没有表头；可用的列：{names}；发现：{found}",
     )
 
 
