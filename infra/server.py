@@ -209,7 +209,7 @@ class EmbeddedServer:
                 f"nats-server 无法在 {self.data} 上运行。 / "
                 f"nats-server cannot run on {self.data}: {self._last_words()}",
             )
-        time.sleep(_POLL)
+        time.sleep(_POLL)  # the server says nothing when it is ready: its file and its health are asked again
 
     def _last_words(self) -> str:
         assert self._process

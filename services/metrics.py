@@ -116,7 +116,7 @@ def ranked(sequence: int, moved: int, made: Path) -> None:
 
 
 def shown(sequence: int, made: Path) -> None:
-    """The snapshot that is the newest here; its age is that of its file."""
+    """The snapshot that is the newest here; its age is that of its file. Seconds, which Prometheus has as floats."""
     _snapshot.set(sequence)
     _age.set_function(lambda: max(0.0, time.time() - made.stat().st_mtime) if made.exists() else float("nan"))
 

@@ -45,9 +45,8 @@ def trial(
     snapshot: duckdb.DuckDBPyConnection | None, year: Year, events: Sequence[tuple[Event, bytes]], lang: Language
 ) -> tuple[list[Fate], list[Change]]:
     """The fate of each event, in order, and the units that would change; without a snapshot on an empty ledger."""
-    con = store.connect()
+    con = store.fresh()
     try:
-        rules.create_tables(con)
         if snapshot:
             _copy(snapshot, con)
         else:

@@ -125,7 +125,7 @@ def until(what: str, look: Callable[[], Any], good: Callable[[Any], bool], words
     deadline = time.monotonic() + PATIENCE
     while not good(seen := look()):
         assert time.monotonic() < deadline, f"waited in vain for {what}: {seen}\n{words()}"
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks at what other processes do; the deadline is what fails
     return seen
 
 
