@@ -35,6 +35,7 @@ test-browser: .venv/ready-long
 	$(BIN)/python -m tests.browser.drive
 
 lint: $(READY)
+	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 

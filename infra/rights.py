@@ -114,8 +114,12 @@ def service_rights(assessment: str) -> dict[str, Rights]:
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
     ingest = (
-        *_pull(intake, "ingest"), *_look(intake), *_look(ledger),
-        _put(f"ledger.{assessment}.>"), _put(receipts), _put(refusals),
+        *_pull(intake, "ingest"),
+        *_look(intake),
+        *_look(ledger),
+        _put(f"ledger.{assessment}.>"),
+        _put(receipts),
+        _put(refusals),
     )
     ranker = (Service(cut, cut, owner="SCORER"), _put(f"ranking.{assessment}"), *_look(ranking))
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))

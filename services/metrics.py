@@ -266,5 +266,3 @@ def names() -> frozenset[str]:
         own = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(metric.type, [""])
         found |= {metric.name + suffix for suffix in own}
     return frozenset(found)
-
-

@@ -172,9 +172,7 @@ def _print(  # noqa: PLR0913 - what is printed, and how
             print(f"digest {found.digest}")
 
 
-def _write_snapshot(
-    folded: Folded, cut: int, facts_until: str | None, made: Path | None, target: Path | None
-) -> None:
+def _write_snapshot(folded: Folded, cut: int, facts_until: str | None, made: Path | None, target: Path | None) -> None:
     """Write the snapshot that was asked for beside its name and rename it, so that a file of that name is whole."""
     if made is None or target is None:
         return

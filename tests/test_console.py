@@ -29,9 +29,21 @@ from services.year import given
 
 BOOK = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
 PAGES = (
-    "/", "/?category=B&sort=unit&turned=1", "/?group=B1&q=0", "/unit/U042", "/audit", "/audit?item=1.1&text=批示",
-    "/event/23", "/progress", "/readings", "/what-if", "/what-if?r.step=geometric", "/proof", "/sql",
-    "/sql?ready=ranking", "/regulation",
+    "/",
+    "/?category=B&sort=unit&turned=1",
+    "/?group=B1&q=0",
+    "/unit/U042",
+    "/audit",
+    "/audit?item=1.1&text=批示",
+    "/event/23",
+    "/progress",
+    "/readings",
+    "/what-if",
+    "/what-if?r.step=geometric",
+    "/proof",
+    "/sql",
+    "/sql?ready=ranking",
+    "/regulation",
 )
 YEAR = "assessment"
 HOSTILE = "<script>alert('五型')</script>\"><img src=x onerror=alert(1)>{{7*7}}"
@@ -75,8 +87,15 @@ def newest(folder) -> Path:
 
 
 def event(n: int, kind: str, source: str, subject: str, **data) -> bytes:
-    found = {"specversion": "1.0", "id": f"{n}", "source": source, "type": kind, "subject": subject,
-             "time": f"2013-12-31T09:{n:02d}:00+08:00", "data": data}
+    found = {
+        "specversion": "1.0",
+        "id": f"{n}",
+        "source": source,
+        "type": kind,
+        "subject": subject,
+        "time": f"2013-12-31T09:{n:02d}:00+08:00",
+        "data": data,
+    }
     return json.dumps(found, ensure_ascii=False).encode()
 
 
@@ -216,13 +235,21 @@ def test_an_office_that_has_not_closed_when_its_stage_is_reached_is_late(hostile
     assert "unknown_type" in text
 
 
-@pytest.mark.parametrize(("page", "status", "en", "zh"), [
-    ("/?as_of=-1", 400, "expected a sequence", "应为序号"), ("/?as_of=１", 400, "expected a sequence", "应为序号"),
-    ("/?at=yesterday", 400, "expected a date", "应为"), ("/?r.step=cubic", 400, "no such reading", "没有这一读法"),
-    ("/?r.wind=1", 400, "no such reading", "没有这一读法"), ("/unit/U999", 404, "no unit", "没有单位"),
-    ("/event/999999", 404, "no such event", "没有这一事件"), ("/nowhere", 404, "no such page", "没有这一页面"),
-    ("/?category=Z", 404, "no such category", "没有这一类别"), ("/event/x", 404, "no such page", "没有这一页面"),
-])
+@pytest.mark.parametrize(
+    ("page", "status", "en", "zh"),
+    [
+        ("/?as_of=-1", 400, "expected a sequence", "应为序号"),
+        ("/?as_of=１", 400, "expected a sequence", "应为序号"),
+        ("/?at=yesterday", 400, "expected a date", "应为"),
+        ("/?r.step=cubic", 400, "no such reading", "没有这一读法"),
+        ("/?r.wind=1", 400, "no such reading", "没有这一读法"),
+        ("/unit/U999", 404, "no unit", "没有单位"),
+        ("/event/999999", 404, "no such event", "没有这一事件"),
+        ("/nowhere", 404, "no such page", "没有这一页面"),
+        ("/?category=Z", 404, "no such category", "没有这一类别"),
+        ("/event/x", 404, "no such page", "没有这一页面"),
+    ],
+)
 def test_what_cannot_be_shown_is_refused_in_words(client, page, status, en, zh) -> None:
     for lang, said in (("en", en), ("zh", zh)):
         response = client.get(page, headers={"accept-language": lang})
@@ -345,8 +372,11 @@ def test_the_command_prints_a_table_csv_or_json(newest) -> None:
     assert len(run(lang="zh")[1].splitlines()) == 20
     assert run(ready="ties", snapshot=newest, format="csv")[1].count("\n") == 2
     assert run("FROM event", snapshot=newest, limit=2, format="csv")[0] == Exit.NO
-    for bad, code in (({"query": "LOAD json", "snapshot": newest}, Exit.USE), ({"ready": "none"}, Exit.USE),
-                      ({"query": "SELECT 1", "snapshot": newest / "x"}, Exit.FAILED)):
+    for bad, code in (
+        ({"query": "LOAD json", "snapshot": newest}, Exit.USE),
+        ({"ready": "none"}, Exit.USE),
+        ({"query": "SELECT 1", "snapshot": newest / "x"}, Exit.FAILED),
+    ):
         with pytest.raises(Stop) as stop:
             run(**bad)
         assert stop.value.code == code

@@ -141,9 +141,7 @@ class Office:
 
 
 @pytest.fixture
-def office(
-    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Office:
+def office(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Office:
     for name, value in environment(site).items():
         monkeypatch.setenv(name, value)
     return Office(site, tmp_path, capsys)
@@ -260,9 +258,7 @@ def test_what_the_broker_stored_without_saying_so_is_sent_again_and_counts_once(
     assert found == [("admitted",), ("duplicate",)]
 
 
-def test_a_file_sent_again_at_once_is_told_that_it_counts_once(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_sent_again_at_once_is_told_that_it_counts_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     with services(office.site):
         assert office.emit("year.jsonl", [event("at-once")])[0] == 0
         monkeypatch.setattr(sending, "GRACE", 60.0)

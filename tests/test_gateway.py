@@ -89,9 +89,7 @@ class Gateway:
 async def gateway(site: Site, *, wait: bool = True, **limits: int) -> AsyncIterator[Gateway]:
     """The gateway on a free port of loopback."""
     desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)
-    settings = read(
-        {"NATS_URL": site.server.url, "WUXING_DATA": os.fspath(site.data), "WUXING_ASSESSMENT": ASSESSMENT}
-    )
+    settings = read({"NATS_URL": site.server.url, "WUXING_DATA": os.fspath(site.data), "WUXING_ASSESSMENT": ASSESSMENT})
     config = uvicorn.Config(create_app(settings, YEAR, desk=desk), log_config=None, lifespan="on")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

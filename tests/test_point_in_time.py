@@ -49,8 +49,11 @@ def contested_year(seed: int) -> tuple[bytes, Roster]:
     writer = Writer(rng, roster, 0.02, None)
     for _ in range(220):
         rated = rng.random() < 0.4
-        writer.write(writer.rating(writer.unit(), rng.choice(RATED)) if rated else
-                     writer.deduction(writer.unit(), rng.choice(DEDUCTED)))
+        writer.write(
+            writer.rating(writer.unit(), rng.choice(RATED))
+            if rated
+            else writer.deduction(writer.unit(), rng.choice(DEDUCTED))
+        )
     makers = [writer.appeal] * 200 + [writer.decision] * 200 + [writer.revocation] * 60
     rng.shuffle(makers)
     for make in makers:

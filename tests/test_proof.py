@@ -35,39 +35,63 @@ ROOTS = [
 ]
 PATHS = [  # leaf from 0, tree size, proof
     (0, 1, []),
-    (0, 8, [
-        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
-        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
-    ]),
-    (5, 8, [
-        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
-        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
-        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    ]),
+    (
+        0,
+        8,
+        [
+            "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+            "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+            "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+        ],
+    ),
+    (
+        5,
+        8,
+        [
+            "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+            "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        ],
+    ),
     (2, 3, ["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"]),
-    (1, 5, [
-        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
-    ]),
+    (
+        1,
+        5,
+        [
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+            "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        ],
+    ),
 ]
 EARLIER = [  # first size, second size, proof
     (1, 1, []),
-    (1, 8, [
-        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
-        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
-    ]),
-    (6, 8, [
-        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
-        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
-        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    ]),
-    (2, 5, [
-        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
-        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
-    ]),
+    (
+        1,
+        8,
+        [
+            "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+            "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+            "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+        ],
+    ),
+    (
+        6,
+        8,
+        [
+            "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+            "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        ],
+    ),
+    (
+        2,
+        5,
+        [
+            "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+            "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        ],
+    ),
 ]
 LEAVES = [merkle.leaf_hash(bytes.fromhex(text)) for text in INPUTS]
 
@@ -200,10 +224,20 @@ def test_key_names_with_spaces_or_plus_are_refused(tmp_path, name):
         note.Signer.generate(tmp_path / "key", name)
 
 
-@pytest.mark.parametrize("text", [
-    "", "PeterNeumann", "PeterNeumann+c74f20a3", PETER.replace("c74f20a3", "c74f20a4"), PETER.replace("+AR", "+BR"),
-    PETER.replace("+c74f20a3", "+c74f20a"), PETER[:-4], PETER.replace("q/L", "*/L"), PETER.replace("Peter", "peter"),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "PeterNeumann",
+        "PeterNeumann+c74f20a3",
+        PETER.replace("c74f20a3", "c74f20a4"),
+        PETER.replace("+AR", "+BR"),
+        PETER.replace("+c74f20a3", "+c74f20a"),
+        PETER[:-4],
+        PETER.replace("q/L", "*/L"),
+        PETER.replace("Peter", "peter"),
+    ],
+)
 def test_a_verifier_key_that_is_not_one_is_refused(text):
     with pytest.raises(note.NoteError):
         note.Verifier.parse(text)
@@ -234,20 +268,37 @@ def test_a_known_key_s_wrong_signature_spoils_the_note(signer, witness):
         note.verify(signed.replace("wuxing\n8\n", "wuxing\n9\n"), [witness.verifier])
 
 
-@pytest.mark.parametrize("text", [
-    "", "text", "text\n\n", "text\n\n- name AAAA\n", "text\n\n\u2014 name AAAA", "text\n\n\u2014 name *\n",
-    "a\tb\n\n\u2014 n AA==\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "text",
+        "text\n\n",
+        "text\n\n- name AAAA\n",
+        "text\n\n\u2014 name AAAA",
+        "text\n\n\u2014 name *\n",
+        "a\tb\n\n\u2014 n AA==\n",
+    ],
+)
 def test_what_is_not_a_signed_note_is_refused(text, signer):
     with pytest.raises(note.NoteError):
         note.verify(text, [signer.verifier])
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("\n8\n", "\n08\n"), ("\n8\n", "\n-8\n"), ("XcnaeacG", "XcnaeacGAAAA"), ("units ", "unit "),
-    ("results 0", "results 0a"), ("rulebook f", "rulebook F"), ("units ", "\nunits "),
-    ("results", "units"), ("example.org/wuxing\n8\n", ""),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\n8\n", "\n08\n"),
+        ("\n8\n", "\n-8\n"),
+        ("XcnaeacG", "XcnaeacGAAAA"),
+        ("units ", "unit "),
+        ("results 0", "results 0a"),
+        ("rulebook f", "rulebook F"),
+        ("units ", "\nunits "),
+        ("results", "units"),
+        ("example.org/wuxing\n8\n", ""),
+    ],
+)
 def test_what_is_not_a_checkpoint_is_refused(old, new):
     with pytest.raises(note.NoteError):
         note.Checkpoint.parse(CHECKPOINT.text().replace(old, new, 1))
@@ -270,13 +321,27 @@ ROSTER = {row["unit"]: row for row in csv.DictReader((EXAMPLE_DIR / "roster.csv"
 BOOK = rulebook.plain(rulebook.load(rulebook.SHIPPED / "rulebook.toml"))
 READINGS = {each["name"]: each["values"][0] for each in BOOK["reading"]}
 POINTS = {
-    "1.1": "1.000000", "1.2": "4.000000", "1.3": "17.950000", "1.4": "4.500000", "1.5": "3.000000", "2.1": "4.300000",
-    "2.2": "4.500000", "2.3": "4.320000", "2.4": "4.000000", "3.1": "8.600000", "3.2": "4.400000", "3.3": "4.700000",
-    "4.1": "17.500000", "5.1": "18.200000", "Y.1": "109.500000",
+    "1.1": "1.000000",
+    "1.2": "4.000000",
+    "1.3": "17.950000",
+    "1.4": "4.500000",
+    "1.5": "3.000000",
+    "2.1": "4.300000",
+    "2.2": "4.500000",
+    "2.3": "4.320000",
+    "2.4": "4.000000",
+    "3.1": "8.600000",
+    "3.2": "4.400000",
+    "3.3": "4.700000",
+    "4.1": "17.500000",
+    "5.1": "18.200000",
+    "Y.1": "109.500000",
 }
 STATED = {
     "items": {code: {"points": points, "state": "scored"} for code, points in POINTS.items()},
-    "daily": "100.970000", "year_end": "109.500000", "final": "10.35290000",
+    "daily": "100.970000",
+    "year_end": "109.500000",
+    "final": "10.35290000",
 }
 
 
@@ -340,13 +405,24 @@ class Publisher:
     def bundle(self, unit="U042", stated=STATED, **changes):
         parts = {"unit": self.commitment(unit), "assessment": self.commitment("assessment")}
         return {
-            "version": "wuxing-bundle-1", "checkpoint": self.checkpoint(), "keys": [str(self.key.verifier)],
-            "consistency": [], "size": self.tree.size, "unit": unit, "roster": self.row(unit),
-            "events": self.entries(unit), "year_events": self.entries("assessment"), "held": self.held(unit),
-            "void_sequences": [], "commitments": {"units": len(self.units.sorted), **parts},
-            "rulebook": self.book, "readings": self.readings,
+            "version": "wuxing-bundle-1",
+            "checkpoint": self.checkpoint(),
+            "keys": [str(self.key.verifier)],
+            "consistency": [],
+            "size": self.tree.size,
+            "unit": unit,
+            "roster": self.row(unit),
+            "events": self.entries(unit),
+            "year_events": self.entries("assessment"),
+            "held": self.held(unit),
+            "void_sequences": [],
+            "commitments": {"units": len(self.units.sorted), **parts},
+            "rulebook": self.book,
+            "readings": self.readings,
             "cross_unit": {code: self.values(code) for code in ("1.5", "5.1")} if "cross_unit" not in changes else {},
-            "results": self.results, "stated": copy.deepcopy(stated), **changes,
+            "results": self.results,
+            "stated": copy.deepcopy(stated),
+            **changes,
         }
 
 

@@ -228,9 +228,7 @@ def test_broken_workbooks_end_with_a_sentence(tmp_path: Path) -> None:
 def test_a_workbook_of_5000_rows_comes_back_from_the_ledger_as_it_was_written(office: Office) -> None:
     rows: list[list[Any]] = [["type", "unit", "item", "group", "value", "rater", "time"]]
     day, kind = datetime(2013, 12, 2), "rating.recorded.v1"
-    rows += [
-        [kind, f"U{n % 105 + 1:03}", 2.2, "clients", n % 2001 / 20, f"服务对象{n}", day] for n in range(5000)
-    ]
+    rows += [[kind, f"U{n % 105 + 1:03}", 2.2, "clients", n % 2001 / 20, f"服务对象{n}", day] for n in range(5000)]
     content = workbook(office.folder / "made.xlsx", rows).read_bytes()
     with test_emit.services(office.site, settles=False):
         code, lines = office.emit("ratings.xlsx", content, "--office", "gongwei")

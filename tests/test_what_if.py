@@ -90,6 +90,7 @@ def test_what_depends_on_a_reading_is_what_scoring_under_it_moves(drawn: tuple[b
 
 def smallest_by_trying(con: duckdb.DuckDBPyConnection, roster: Roster, unit: str, end: int) -> int | None:
     """How many deductions must go, found by folding the year without every set of them."""
+
     def tier(standing: Standing) -> tuple[bool | None, str | None]:
         return standing.passed, standing.award
 
@@ -99,8 +100,11 @@ def smallest_by_trying(con: duckdb.DuckDBPyConnection, roster: Roster, unit: str
     before = tier(side(con, end, whole=False).units[unit])
     for size in range(1, len(own) + 1):
         for removed in combinations(own, size):
-            names = con.execute("SELECT e.seq FROM event e SEMI JOIN event r ON r.seq IN (SELECT unnest(?::BIGINT[]))"
-                                " AND r.source = e.source AND r.id = e.id", [list(removed)]).fetchall()
+            names = con.execute(
+                "SELECT e.seq FROM event e SEMI JOIN event r ON r.seq IN (SELECT unnest(?::BIGINT[]))"
+                " AND r.source = e.source AND r.id = e.id",
+                [list(removed)],
+            ).fetchall()
             gone = frozenset(row[0] for row in names)
             found = fold(con, year(roster), Changes(drop=gone), after=end)
             if tier(side(found.con, end, whole=False).units[unit]) != before:

@@ -105,13 +105,15 @@ class Maker:
         """A bundle can only say what the log says: no readings put over it, and a checkpoint to be signed."""
         if not self.note or self.rulebook is None:
             raise Stop(
-                Exit.FAILED, "the snapshot carries no checkpoint: make it anew with this version",
+                Exit.FAILED,
+                "the snapshot carries no checkpoint: make it anew with this version",
                 "快照中没有检查点：请用本版本重新生成",
             )
         if options := self.con.execute("SELECT name || '=' || value FROM reading_option ORDER BY name").fetchall():
             text = ", ".join(name for (name,) in options)
             raise Stop(
-                Exit.NO, f"the snapshot was scored with readings that nobody adopted, so no log proves it: {text}",
+                Exit.NO,
+                f"the snapshot was scored with readings that nobody adopted, so no log proves it: {text}",
                 f"快照按未经通过的读法计算，无从证明：{text}",
             )
 
@@ -152,7 +154,8 @@ class Maker:
             return self.note, [self.meta["log_key"]] if "log_key" in self.meta else []
         if sign is None:
             raise Stop(
-                Exit.NO, "nobody signed this snapshot's checkpoint: take a published snapshot, or --sign KEYFILE",
+                Exit.NO,
+                "nobody signed this snapshot's checkpoint: take a published snapshot, or --sign KEYFILE",
                 "快照的检查点没有签名：请用已发布的快照，或以--sign指定密钥文件",
             )
         signer = checkpoint.key(sign, checkpoint.parsed(self.note, "checkpoint").origin)
@@ -191,7 +194,8 @@ class Maker:
         size = checkpoint.parsed(text, path).size
         if size > self.tree.size:
             raise Stop(
-                Exit.NO, f"{path}: a checkpoint of {size} events, the snapshot has only {self.tree.size}",
+                Exit.NO,
+                f"{path}: a checkpoint of {size} events, the snapshot has only {self.tree.size}",
                 f"{path}：检查点有{size}个事件，快照只有{self.tree.size}个",
             )
         return {"checkpoint": text, "proof": [one.hex() for one in self.tree.consistency(size)]}
@@ -252,7 +256,8 @@ def _check_ours(path: Path, data: bytes) -> None:
     """Refuse to overwrite a file of this name that an earlier bundle did not leave: its first line is another."""
     if path.exists() and path.read_bytes().partition(b"\n")[0] != data.partition(b"\n")[0]:
         raise Stop(
-            Exit.FAILED, f"{path}: there is a file of this name already; write to another folder, or to a .zip",
+            Exit.FAILED,
+            f"{path}: there is a file of this name already; write to another folder, or to a .zip",
             f"{path}：已有同名文件；请换一个文件夹，或写为.zip",
         )
 
@@ -275,7 +280,11 @@ def readme(made: dict[str, Any], name: str) -> str:
     except NoteError:  # the bundle has passed its verifier
         raise AssertionError from None
     facts = {
-        "unit": made["unit"], "origin": log.origin, "size": log.size, "root": log.root.hex(), "name": name,
+        "unit": made["unit"],
+        "origin": log.origin,
+        "size": log.size,
+        "root": log.root.hex(),
+        "name": name,
         "keys": "\n".join(f"    {key}" for key in made["keys"]),
         "zh": "（合成数据：单位均为虚构）" if made["synthetic"] else "",
         "en": " (synthetic data: the units are made up)" if made["synthetic"] else "",

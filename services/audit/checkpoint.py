@@ -105,8 +105,12 @@ def commit(
     for one in earlier:
         check_grown(found, one)
     made = Checkpoint(
-        origin(year.assessment), found.size, found.root(), found.units(unit.unit for unit in year.roster).root,
-        results, rulebook_digest(book),
+        origin(year.assessment),
+        found.size,
+        found.root(),
+        found.units(unit.unit for unit in year.roster).root,
+        results,
+        rulebook_digest(book),
     )
     text = note.sign(made.text(), signer) if signer else made.text()
     con.execute("CREATE OR REPLACE TABLE checkpoint AS SELECT ?::VARCHAR AS note", [text])

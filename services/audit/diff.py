@@ -120,7 +120,9 @@ def side(
         with rules.compute(con, as_of=as_of, upto="event_result" if whole else "unit_result"):
             rows = con.execute(_UNITS).fetchall()
             return Side(
-                as_of, {row[0]: row[1] for row in rows}, {row[0]: Standing(*row[2:]) for row in rows},
+                as_of,
+                {row[0]: row[1] for row in rows},
+                {row[0]: Standing(*row[2:]) for row in rows},
                 readings_in_force(con),
                 {(u, i): points for u, i, points in con.execute(_ITEMS).fetchall()} if whole else {},
                 {(u, i): pool for u, i, pool in con.execute(_POOLS).fetchall()} if whole else {},
@@ -169,7 +171,8 @@ def difference(before: Side, after: Side, *, synthetic: bool = False) -> Differe
     names = before.readings.keys() | after.readings.keys()
     differ = {
         name: (before.readings.get(name, ""), after.readings.get(name, ""))
-        for name in sorted(names) if before.readings.get(name) != after.readings.get(name)
+        for name in sorted(names)
+        if before.readings.get(name) != after.readings.get(name)
     }
     return Difference(before.as_of, after.as_of, differ, moved, changes, synthetic)
 
@@ -186,16 +189,25 @@ def _changes(before: Side, after: Side) -> list[Change]:
 def _unit_move(unit: str, before: Side, after: Side, changes: list[Change]) -> UnitMove:
     was, now = before.units.get(unit), after.units.get(unit)
     items = [
-        ItemMove(item, before.items.get((unit, item)), after.items.get((unit, item)),
-                 _others(unit, item, before, after, changes))
+        ItemMove(
+            item,
+            before.items.get((unit, item)),
+            after.items.get((unit, item)),
+            _others(unit, item, before, after, changes),
+        )
         for item in sorted({item for who, item in before.items.keys() | after.items.keys() if who == unit})
         if _points(before.items.get((unit, item))) != _points(after.items.get((unit, item)))
     ]
     award = (was and was.award) != (now and now.award)
     return UnitMove(
-        unit, (after.categories.get(unit) or before.categories[unit]), was, now,
-        [one.seq for one in changes if one.unit == unit], items,
-        _passing(unit, before, after, award=award), _passing(unit, after, before, award=award),
+        unit,
+        (after.categories.get(unit) or before.categories[unit]),
+        was,
+        now,
+        [one.seq for one in changes if one.unit == unit],
+        items,
+        _passing(unit, before, after, award=award),
+        _passing(unit, after, before, award=award),
         [one.seq for one in changes if one.type == ADOPTED or (award and one.type == TIE)],
         sorted(_equals(unit, before, award=award) ^ _equals(unit, after, award=award)),
     )
@@ -209,8 +221,10 @@ def _others(unit: str, item: str, before: Side, after: Side, changes: list[Chang
     """Changed events on an item of the other units that a unit is compared with."""
     pools = {pools.get((unit, item)) for pools in (before.pools, after.pools)} - {None}
     return [
-        one.seq for one in changes
-        if one.item == item and one.unit not in (unit, YEAR)
+        one.seq
+        for one in changes
+        if one.item == item
+        and one.unit not in (unit, YEAR)
         and pools & {before.pools.get((one.unit, item)), after.pools.get((one.unit, item))}
     ]
 
@@ -221,7 +235,8 @@ def _passing(unit: str, before: Side, after: Side, *, award: bool) -> list[str]:
         return []
     was, now = Decimal(before.units[unit].final), Decimal(after.units[unit].final)
     return sorted(
-        other for other in _rivals(unit, before, award=award) & after.units.keys()
+        other
+        for other in _rivals(unit, before, award=award) & after.units.keys()
         if Decimal(before.units[other].final) <= was and Decimal(after.units[other].final) > now
     )
 
@@ -328,6 +343,7 @@ def show(found: Difference, form: str, lang: Language, awards: Mapping[str, str]
 
 def standing_cells(was: Standing | None, now: Standing | None, awards: Mapping[str, str]) -> list[str]:
     """Final, place, pass and award as `before → after`, one value where they are equal."""
+
     def cell(name: str) -> str:
         pair = [_plain(getattr(one, name)) if one else "—" for one in (was, now)]
         pair = [awards.get(text, text) for text in pair] if name == "award" else pair

@@ -29,10 +29,13 @@ from services.settings import Settings, language
 
 BATCH = 10_000
 #: The columns of a .parquet export; recorded time is the broker's, null where a file was folded.
-SCHEMA = pa.schema([
-    pa.field("sequence", pa.int64(), nullable=False), pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
-    pa.field("raw", pa.binary(), nullable=False),
-])
+SCHEMA = pa.schema(
+    [
+        pa.field("sequence", pa.int64(), nullable=False),
+        pa.field("recorded_at", pa.timestamp("us", tz="UTC")),
+        pa.field("raw", pa.binary(), nullable=False),
+    ]
+)
 
 
 class Stored(NamedTuple):
@@ -157,7 +160,8 @@ def of_broker(known: Settings, take: Take, progress: Progress, upto: int | None 
     except (NatsError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise Stop(
-            Exit.FAILED, f"the ledger of {known.assessment} cannot be read from {known.nats_url}: {reason}",
+            Exit.FAILED,
+            f"the ledger of {known.assessment} cannot be read from {known.nats_url}: {reason}",
             f"无法从{known.nats_url}读取{known.assessment}的账本：{reason}",
         ) from None
 
@@ -216,13 +220,16 @@ def _say(writer: Lines | Parquet, file: Path, lang: Language) -> None:
     print(done, file=sys.stderr)
     if empty := max(writer.line - writer.events, 0) if isinstance(writer, Lines) else 0:
         print(
-            f"其中{empty}行为空：快照不保存被拒的行" if zh else
-            f"{empty} lines are empty: a snapshot does not keep lines that were refused", file=sys.stderr,
+            f"其中{empty}行为空：快照不保存被拒的行"
+            if zh
+            else f"{empty} lines are empty: a snapshot does not keep lines that were refused",
+            file=sys.stderr,
         )
     if writer.spaced:
         some = ", ".join(map(str, writer.spaced[:20])) + (" …" if len(writer.spaced) > 20 else "")
         print(
-            f"序号{some}的换行已改为空格（内容不变）；.parquet保留原字节" if zh else
-            f"line feeds became spaces in sequence {some}: the content is the same; a .parquet keeps the bytes as sent",
+            f"序号{some}的换行已改为空格（内容不变）；.parquet保留原字节"
+            if zh
+            else f"line feeds became spaces in sequence {some}: the content is the same; a .parquet keeps the bytes as sent",
             file=sys.stderr,
         )

@@ -149,10 +149,18 @@ def heading(found: Statement, lang: Language) -> list[str]:
     cut += f" ({found.as_of_time[:10]})" if found.as_of_time else ""
     lines = (
         (found.title or found.rulebook, found.document),
-        (f"{words('assessment', lang)} {found.assessment}", f"{words('rulebook', lang)} {found.rulebook}", cut,
-         words(found.assessment_state, lang)),
-        (f"{words('unit', lang)} {found.unit} {clean(found.name)}", found.category_name,
-         f"{words('group', lang)} {clean(found.group)}", words(found.state, lang)),
+        (
+            f"{words('assessment', lang)} {found.assessment}",
+            f"{words('rulebook', lang)} {found.rulebook}",
+            cut,
+            words(found.assessment_state, lang),
+        ),
+        (
+            f"{words('unit', lang)} {found.unit} {clean(found.name)}",
+            found.category_name,
+            f"{words('group', lang)} {clean(found.group)}",
+            words(found.state, lang),
+        ),
     )
     return [
         *(" · ".join(filter(None, line)) for line in lines),

@@ -24,7 +24,8 @@ def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
     path = path or latest(folder)
     if path is None:
         raise Stop(
-            Exit.FAILED, f"{folder} holds no published snapshot; name one with --snapshot FILE.duckdb",
+            Exit.FAILED,
+            f"{folder} holds no published snapshot; name one with --snapshot FILE.duckdb",
             f"{folder}中没有已发布的快照；请用--snapshot指定文件",
         )
     if not path.is_file():
@@ -56,7 +57,8 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         missing += [f"{key} of meta" for key in ("assessment", "sequence", "rulebook_json") if key not in meta(con)]
     if missing:
         raise Stop(
-            Exit.FAILED, f"{path}: not a snapshot of this version: {missing[0]} differs; rebuild it from the ledger",
+            Exit.FAILED,
+            f"{path}: not a snapshot of this version: {missing[0]} differs; rebuild it from the ledger",
             f"{path}：不是本版本的快照：{missing[0]}不符；请由账本重建",
         )
 
@@ -111,7 +113,8 @@ def as_of(con: duckdb.DuckDBPyConnection, text: str | None) -> int:
     row = con.execute(
         "SELECT CASE WHEN count(recorded_at) > 0 THEN min(seq) FILTER ("
         "  rtrim(rtrim(strftime(recorded_at, '%Y-%m-%dT%H:%M:%S.%f'), '0'), '.') > $time)"
-        " ELSE min(seq) FILTER (admission <> 'conflict' AND occurred > $time) END - 1 FROM event", {"time": time}
+        " ELSE min(seq) FILTER (admission <> 'conflict' AND occurred > $time) END - 1 FROM event",
+        {"time": time},
     ).fetchone()
     return end if row is None or row[0] is None else int(row[0])
 
@@ -121,8 +124,11 @@ def moment(text: str, option: str) -> str:
     time = instant(text)
     if time is None:
         en, zh = ("a sequence or ", "序号或") if option == "--as-of" else ("", "")
-        raise Stop(Exit.USE, f"{option}: expected {en}an RFC 3339 time with an offset, found {text!r}",
-                   f"{option}：应为{zh}带时区的RFC 3339时间，实为{text!r}")
+        raise Stop(
+            Exit.USE,
+            f"{option}: expected {en}an RFC 3339 time with an offset, found {text!r}",
+            f"{option}：应为{zh}带时区的RFC 3339时间，实为{text!r}",
+        )
     return time
 
 
@@ -131,10 +137,15 @@ def events(con: duckdb.DuckDBPyConnection, upto: int | None = None, until: str |
     columns = ", ".join(
         f"{name}::VARCHAR AS {name}" if kind == pa.string() else name for name, kind in store.COLUMNS.items()
     )
-    return con.cursor().sql(
-        f"SELECT {columns} FROM event WHERE seq <= coalesce($upto, seq) AND occurred <= coalesce($until, occurred)"
-        " ORDER BY seq", params={"upto": upto, "until": until}
-    ).to_arrow_table()
+    return (
+        con.cursor()
+        .sql(
+            f"SELECT {columns} FROM event WHERE seq <= coalesce($upto, seq) AND occurred <= coalesce($until, occurred)"
+            " ORDER BY seq",
+            params={"upto": upto, "until": until},
+        )
+        .to_arrow_table()
+    )
 
 
 @contextmanager

@@ -34,8 +34,12 @@ from services.year import Year, given
 
 #: The columns that name a row of each published table.
 KEYS = {
-    "published_unit": ("unit",), "published_item": ("unit", "item"), "published_award": ("award", "scope"),
-    "published_deduction": ("seq",), "published_event": ("seq",), "published_reading": ("name",),
+    "published_unit": ("unit",),
+    "published_item": ("unit", "item"),
+    "published_award": ("award", "scope"),
+    "published_deduction": ("seq",),
+    "published_event": ("seq",),
+    "published_reading": ("name",),
 }
 
 
@@ -170,10 +174,14 @@ def fold(batches: Iterable[Sequence[Stored]], upto: int, *, spaced: bool = False
                 checker = Checker(year.rulebook, year.roster)
             begun = True
             rows.append((entry, event))
-        parts.append(store.table(
-            [entry.sequence for entry, _ in rows], [entry.recorded_at for entry, _ in rows],
-            [event for _, event in rows], [entry.raw for entry, _ in rows],
-        ))
+        parts.append(
+            store.table(
+                [entry.sequence for entry, _ in rows],
+                [entry.recorded_at for entry, _ in rows],
+                [event for _, event in rows],
+                [entry.raw for entry, _ in rows],
+            )
+        )
     con = store.fresh()
     rules.load_rulebook(con, year.rulebook, year.roster)
     if parts:
@@ -194,7 +202,11 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
     if first:
         return msgspec.structs.replace(outcome, difference=first)
     read = partial(
-        computed, assessment=said.get("assessment", ""), rulebook=ledger.year.rulebook.id, as_of=cut, refused=[],
+        computed,
+        assessment=said.get("assessment", ""),
+        rulebook=ledger.year.rulebook.id,
+        as_of=cut,
+        refused=[],
         lang="en",
     )
     with rules.compute(ledger.con, as_of=cut):
@@ -203,8 +215,12 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
         digests = replayed, read(con).digest
     first = first or (_installed(con) if whole else None) or _digests(digests, said, whole=whole)
     return msgspec.structs.replace(
-        outcome, equal=first is None, digest=digests[0], recomputed=digests[1],
-        published=said.get("digest") if whole else None, difference=first,
+        outcome,
+        equal=first is None,
+        digest=digests[0],
+        recomputed=digests[1],
+        published=said.get("digest") if whole else None,
+        difference=first,
     )
 
 
@@ -237,8 +253,10 @@ def _shown(event: dict[str, Any] | None, name: str) -> str | None:
 
 def _unrecorded(ledger: Ledger, name: str) -> bool:
     """A file of events has no recorded times to compare."""
-    return name == "recorded_at" and not ledger.con.execute(
-        "SELECT 1 FROM event WHERE recorded_at IS NOT NULL LIMIT 1").fetchall()
+    return (
+        name == "recorded_at"
+        and not ledger.con.execute("SELECT 1 FROM event WHERE recorded_at IS NOT NULL LIMIT 1").fetchall()
+    )
 
 
 def _rules(ledger: Ledger, con: duckdb.DuckDBPyConnection) -> Difference | None:
@@ -341,7 +359,10 @@ def _words(found: Replay, lang: Language) -> str:
 
 
 _KINDS = {
-    "event": ("event", "事件"), "rules": ("rulebook table", "细则表"), "result": ("result", "结果"),
+    "event": ("event", "事件"),
+    "rules": ("rulebook table", "细则表"),
+    "result": ("result", "结果"),
     "view": ("view", "视图"),
-    "root": ("Merkle root", "默克尔根"), "digest": ("digest", "摘要"),
+    "root": ("Merkle root", "默克尔根"),
+    "digest": ("digest", "摘要"),
 }

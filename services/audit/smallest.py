@@ -151,7 +151,8 @@ def _side_by_side(
         f"INSERT INTO event SELECT o.* EXCLUDE (n) REPLACE (n * {STRIDE} + seq AS seq, n::VARCHAR AS unit, NULL AS raw,"
         f" n * {STRIDE} + refers_to AS refers_to)"
         " FROM (FROM own, range(?) t(n)) o ANTI JOIN gone g ON g.n = o.n AND g.seq = o.seq"
-        " WHERE o.unit <> 'assessment'", [len(batch)]
+        " WHERE o.unit <> 'assessment'",
+        [len(batch)],
     )
     scratch.execute("INSERT INTO event FROM own WHERE unit = 'assessment'")
     scratch.execute("CREATE TEMP TABLE one AS SELECT * FROM roster WHERE unit = ?", [unit])

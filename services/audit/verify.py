@@ -187,7 +187,8 @@ def _keys(texts: Iterable[str], kind: int) -> list[Verifier]:
         raise Stop(Exit.USE, str(error), f"公钥无法读取：{error}") from None
     if wrong := [one for one in found if one.kind != kind]:
         raise Stop(
-            Exit.USE, f"key of {wrong[0].name}: type {wrong[0].kind}, expected {kind} (1 a log's, 4 a witness's)",
+            Exit.USE,
+            f"key of {wrong[0].name}: type {wrong[0].kind}, expected {kind} (1 a log's, 4 a witness's)",
             f"{wrong[0].name}的公钥类型为{wrong[0].kind}，应为{kind}（1为日志，4为见证人）",
         )
     return found
@@ -232,7 +233,8 @@ def of_bundle(file: Path, given: Given) -> Iterator[Finding]:
     except Exception as error:  # noqa: BLE001 - a bundle is a stranger's; whatever it breaks, it was not read
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise Stop(
-            Exit.FAILED, f"{file}: neither a snapshot nor a bundle that can be read: {reason}",
+            Exit.FAILED,
+            f"{file}: neither a snapshot nor a bundle that can be read: {reason}",
             f"{file}：不是可以读取的快照或证据包：{reason}",
         ) from None
 
@@ -536,7 +538,11 @@ class Refold:
             for table, view in PUBLISHED.items():
                 yield from self._table(table, view)
             found = computed(
-                self.fresh, assessment=self.year.assessment, rulebook=self.year.rulebook.id, as_of=sequence, refused=[],
+                self.fresh,
+                assessment=self.year.assessment,
+                rulebook=self.year.rulebook.id,
+                as_of=sequence,
+                refused=[],
                 lang="en",
             )
         stated = self.signed.results if self.signed else self.meta.get("digest")
@@ -552,8 +558,11 @@ class Refold:
         """What the file says of itself."""
         last = self.con.execute("SELECT coalesce(max(seq), 0) FROM event").fetchall()[0][0]
         facts = {
-            "digest": digest, "state": state, "rulebook": self.year.rulebook.id,
-            "synthetic": str(self.year.synthetic).lower(), "sequence": str(max(sequence, last)),
+            "digest": digest,
+            "state": state,
+            "rulebook": self.year.rulebook.id,
+            "synthetic": str(self.year.synthetic).lower(),
+            "sequence": str(max(sequence, last)),
         }
         for key, value in facts.items():
             if self.meta.get(key) != value:

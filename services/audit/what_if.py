@@ -128,7 +128,8 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
         if smallest or unit:
             if not (smallest and unit) or drop or add or revise or reading or rulebook:
                 raise Stop(
-                    Exit.USE, "--unit U and --smallest belong together, and allow no other change",
+                    Exit.USE,
+                    "--unit U and --smallest belong together, and allow no other change",
                     "--unit与--smallest须一起使用，且不能与其他改动并用",
                 )
             if unit not in {one.unit for one in year.roster}:
@@ -137,14 +138,19 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
         book = _book(rulebook)
         wanted = Changes(
             frozenset(_sequence(base, text, "--drop") for text in drop),
-            tuple(_revision(base, text) for text in revise), _lines(add), book,
+            tuple(_revision(base, text) for text in revise),
+            _lines(add),
+            book,
         )
         options = _options(reading, book or year.rulebook)
         changed = fold(base, year, wanted, after=cut)
         before, after = side(base, cut), side(changed.con, cut + len(wanted.add), options)
         found = WhatIf(
-            sorted(wanted.drop), {seq: str(points) for seq, points in wanted.revise},
-            _added(changed, chosen), (book or year.rulebook).id, changed.refused,
+            sorted(wanted.drop),
+            {seq: str(points) for seq, points in wanted.revise},
+            _added(changed, chosen),
+            (book or year.rulebook).id,
+            changed.refused,
             difference(before, after, synthetic=year.synthetic),
         )
         awards = tables.awards(con, chosen)
@@ -210,7 +216,8 @@ def _checked(checker: Checker, raw: bytes, line: int) -> Event:
     if isinstance(found, Event):
         return found
     raise Stop(
-        Exit.NO, f"--add line {line} is refused: {found.reason} {found.path or ''}: {found.message}",
+        Exit.NO,
+        f"--add line {line} is refused: {found.reason} {found.path or ''}: {found.message}",
         f"--add第{line}行被拒：{found.reason} {found.path or ''}：{found.message}",
     )
 
@@ -239,7 +246,8 @@ def _sequence(con: duckdb.DuckDBPyConnection, text: str, option: str) -> int:
     if is_number and con.execute("SELECT 1 FROM event WHERE seq = ?", [int(text)]).fetchone():
         return int(text)
     raise Stop(
-        Exit.USE, f"{option} {text}: expected the sequence of an event of the ledger",
+        Exit.USE,
+        f"{option} {text}: expected the sequence of an event of the ledger",
         f"{option} {text}：应为账本中事件的序号",
     )
 
@@ -261,7 +269,8 @@ def _revision(con: duckdb.DuckDBPyConnection, text: str) -> tuple[int, Decimal]:
     row = con.execute(_RANGE, [seq]).fetchone()
     if row is None:
         raise Stop(
-            Exit.USE, f"--revise {text}: sequence {seq} is neither a deduction nor a rating",
+            Exit.USE,
+            f"--revise {text}: sequence {seq} is neither a deduction nor a rating",
             f"--revise {text}：序号{seq}既非扣分也非评分",
         )
     low, high, binary = row
@@ -270,7 +279,8 @@ def _revision(con: duckdb.DuckDBPyConnection, text: str) -> tuple[int, Decimal]:
     if not plain or not low <= Decimal(value) <= high or (binary and Decimal(value) not in (0, 1)):
         expected = "0 / 1" if binary else f"{low:f} … {high:f}"
         raise Stop(
-            Exit.USE, f"--revise {text}: expected SEQ=POINTS with a plain decimal of {expected}",
+            Exit.USE,
+            f"--revise {text}: expected SEQ=POINTS with a plain decimal of {expected}",
             f"--revise {text}：应为“序号=分值”，分值范围{expected}",
         )
     return seq, Decimal(value)
@@ -284,7 +294,8 @@ def _options(texts: list[str], book: Rulebook) -> dict[str, str]:
         if value not in known.get(name, ()):
             expected = " · ".join(known.get(name, known))
             raise Stop(
-                Exit.USE, f"--reading {name}={value}: expected one of {expected}",
+                Exit.USE,
+                f"--reading {name}={value}: expected one of {expected}",
                 f"--reading {name}={value}：没有这一读法或取值，应为{expected}",
             )
     return pairs
@@ -403,7 +414,9 @@ def dependences(con: duckdb.DuckDBPyConnection, cut: int, book: Rulebook) -> lis
     clauses = {reading.name: reading.clause for reading in book.reading}
     return [
         _dependence(name, clauses[name], value, before, side(con, cut, {name: value}, whole=False))
-        for name, values in book.readings().items() for value in values if value != before.readings[name]
+        for name, values in book.readings().items()
+        for value in values
+        if value != before.readings[name]
     ]
 
 
@@ -422,15 +435,22 @@ def _show_readings(found: Readings, lang: Language, awards: Mapping[str, str]) -
     if found.synthetic:
         out.print(tables.words("synthetic", lang), style="bold")
     table = Table(box=box.SIMPLE_HEAD)
-    heads = ("读法", "条款", "取值", "名次", "达标", "奖项") if zh else (
-        "Reading", "Clause", "Value", "Places", "Passes", "Awards")
+    heads = (
+        ("读法", "条款", "取值", "名次", "达标", "奖项")
+        if zh
+        else ("Reading", "Clause", "Value", "Places", "Passes", "Awards")
+    )
     for head in heads:
         table.add_column(head, overflow="fold")
     for one in found.readings:
         table.add_row(
-            one.reading, one.clause or "", f"{one.in_force} → {one.value}",
+            one.reading,
+            one.clause or "",
+            f"{one.in_force} → {one.value}",
             f"{len(one.places)}: {' '.join(one.places)}" if one.places else "—",
-            *(" ".join(f"{unit}: {standing_cells(*one.units[unit], awards)[n]}" for unit in units) or "—"
-              for n, units in ((2, one.passes), (3, one.awards))),
+            *(
+                " ".join(f"{unit}: {standing_cells(*one.units[unit], awards)[n]}" for unit in units) or "—"
+                for n, units in ((2, one.passes), (3, one.awards))
+            ),
         )
     out.print(table)

@@ -125,7 +125,8 @@ def _signer(path: Path, name: str | None) -> Signer:
     if not path.exists():
         if name is None:
             raise Stop(
-                Exit.USE, f"{path}: there is no key yet; give the witness's name with --name to make it",
+                Exit.USE,
+                f"{path}: there is no key yet; give the witness's name with --name to make it",
                 f"{path}：还没有密钥；请以--name给出见证人名称",
             )
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -160,5 +161,9 @@ def _say(signer: Signer, log: Verifier, made: Checkpoint, lang: Language, *, fir
     if first:
         zh += "；首次见证，没有更早的检查点可比"
         en += "; the first, with nothing earlier to compare"
-    print(f"{zh}\n见证公钥 {signer.verifier}\n日志公钥 {log}" if lang == "zh" else
-          f"{en}\nwitness key {signer.verifier}\nlog key {log}", file=sys.stderr)
+    print(
+        f"{zh}\n见证公钥 {signer.verifier}\n日志公钥 {log}"
+        if lang == "zh"
+        else f"{en}\nwitness key {signer.verifier}\nlog key {log}",
+        file=sys.stderr,
+    )

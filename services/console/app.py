@@ -31,8 +31,11 @@ HERE = Path(__file__).parent
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin", "Permissions-Policy": "interest-cohort=()",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "interest-cohort=()",
 }
 YEAR = 365 * 86_400
 
@@ -40,8 +43,12 @@ YEAR = 365 * 86_400
 def environment() -> Environment:
     """The templates: everything escaped, a name that is missing is our bug."""
     made = Environment(
-        loader=PackageLoader("services.console", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+        loader=PackageLoader("services.console", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
     )
     made.filters |= {"four": words.four, "exact": words.exact, "signed": words.signed, "cell": sql.text}
 
@@ -91,13 +98,18 @@ def _shared(view: View) -> Row:
     except Refused:
         around, as_of = pages.neighbours(snapshot, None), None
     return {
-        "snapshot": snapshot, "axis": pages.timeline(snapshot), "around": around, "cited": kept["cited"],
-        "title": kept["title"], "at": snapshot.sequence if as_of is None else as_of,
+        "snapshot": snapshot,
+        "axis": pages.timeline(snapshot),
+        "around": around,
+        "cited": kept["cited"],
+        "title": kept["title"],
+        "at": snapshot.sequence if as_of is None else as_of,
     }
 
 
 def page(path: str, *, kept: bool = True) -> Callable[[Callable[[View], Any]], Any]:
     """A handler of a page: runs in a thread, gets a View, says in words what it refuses."""
+
     def made(function: Callable[[View], Any]) -> Any:
         def handle(request: Request[Any, Any, Any]) -> Any:
             view = View(request, request.app.state.snapshots, request.app.state.lang)
@@ -108,15 +120,22 @@ def page(path: str, *, kept: bool = True) -> Callable[[Callable[[View], Any]], A
             except Refused as refused:
                 return render(view, "error.html", refused.status, message=refused.text[view.lang])
             except NoSnapshot as missing:
-                return render(view, "error.html", 503, message=view.t(
-                    f"There is no snapshot at {missing} yet. Run wuxing demo, or wuxing score FILE"
-                    " --snapshot OUT.duckdb and give OUT.duckdb to --snapshots; this page then shows it.",
-                    f"{missing}尚无快照。请运行wuxing demo，或用wuxing score FILE --snapshot OUT.duckdb生成，"
-                    "再以--snapshots指定。",
-                ))
+                return render(
+                    view,
+                    "error.html",
+                    503,
+                    message=view.t(
+                        f"There is no snapshot at {missing} yet. Run wuxing demo, or wuxing score FILE"
+                        " --snapshot OUT.duckdb and give OUT.duckdb to --snapshots; this page then shows it.",
+                        f"{missing}尚无快照。请运行wuxing demo，或用wuxing score FILE --snapshot OUT.duckdb生成，"
+                        "再以--snapshots指定。",
+                    ),
+                )
+
         handle.__name__ = function.__name__
         handle.__doc__ = function.__doc__
         return get(path, sync_to_thread=True, include_in_schema=False)(handle)
+
     return made
 
 
@@ -136,7 +155,8 @@ def _jump(view: View) -> Redirect:
     if found is None:
         text = repr(view.params["at"][:40])
         raise Refused(
-            400, f"at: expected a date like 2013-05-06 or an RFC 3339 time, found {text}.",
+            400,
+            f"at: expected a date like 2013-05-06 or an RFC 3339 time, found {text}.",
             f"at：应为2013-05-06这样的日期或RFC 3339时间，实为{text}。",
         )
     return Redirect(view.here(as_of=found), status_code=303)
@@ -145,8 +165,11 @@ def _jump(view: View) -> Redirect:
 def _shown(view: View) -> pages.Shown:
     sort = view.params.get("sort", "place")
     return pages.Shown(
-        category=view.params.get("category"), group=view.params.get("group"), text=view.params.get("q", "")[:100],
-        sort=sort if sort in pages.SORTS else "place", turned=view.params.get("turned") == "1",
+        category=view.params.get("category"),
+        group=view.params.get("group"),
+        text=view.params.get("q", "")[:100],
+        sort=sort if sort in pages.SORTS else "place",
+        turned=view.params.get("turned") == "1",
         page=view.number("page"),
     )
 
@@ -212,7 +235,12 @@ def what_if(view: View) -> Response[str]:
     force = {row["name"]: row["value"] for row in base.rows("SELECT name, value FROM reading_in_force")}
     awards = {row["award"]: row["name"] for row in base.rows(pages.query("awards", view.lang))}
     return render(
-        view, "whatif.html", choices=view.snapshot.choices, force=force, chosen=dict(view.readings), awards=awards,
+        view,
+        "whatif.html",
+        choices=view.snapshot.choices,
+        force=force,
+        chosen=dict(view.readings),
+        awards=awards,
         moved=pages.moves(base, view.state) if view.readings else [],
     )
 
@@ -223,7 +251,9 @@ def proof(view: View) -> Response[str]:
     state = view.snapshot.state()
     there = state.rows("SELECT table_name FROM duckdb_tables() WHERE table_name = 'checkpoint'")
     return render(
-        view, "proof.html", checkpoint=state.rows("FROM checkpoint") if there else [],
+        view,
+        "proof.html",
+        checkpoint=state.rows("FROM checkpoint") if there else [],
         counts=state.one("SELECT count(*) AS events, min(seq) AS first, max(seq) AS last FROM event"),
     )
 
@@ -240,8 +270,15 @@ def ask(view: View) -> Response[str]:
         except sql.SqlRefused as error:
             refused = error.text[view.lang]
     return render(
-        view, "sql.html", 400 if refused else 200, text=text, answer=answer, refused=refused, ready=sql.queries(),
-        limit=sql.ROWS_MAX, cut=sql.CELL_MAX,
+        view,
+        "sql.html",
+        400 if refused else 200,
+        text=text,
+        answer=answer,
+        refused=refused,
+        ready=sql.queries(),
+        limit=sql.ROWS_MAX,
+        cut=sql.CELL_MAX,
     )
 
 
@@ -291,7 +328,11 @@ def create_app(snapshots: Path, lang: Language = "en") -> Litestar:
     )
     found = [board, unit, audit, event, progress, readings, what_if, proof, ask, regulation, download, healthz, static]
     app = Litestar(
-        found, openapi_config=None, logging_config=None, before_send=[_headed], on_shutdown=[held.stop],
+        found,
+        openapi_config=None,
+        logging_config=None,
+        before_send=[_headed],
+        on_shutdown=[held.stop],
         exception_handlers={Exception: _failed, HTTPException: _failed},
     )
     app.state.snapshots = held

@@ -48,12 +48,16 @@ def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
     floor = tallest * step + 16
     dots = [
         {"x": column * size, "y": floor - (n + 1) * step, "height": max(1, step - 1), "width": size - 1, "unit": unit}
-        for column, stack in stacks.items() for n, unit in enumerate(sorted(stack, key=lambda one: one["final"]))
+        for column, stack in stacks.items()
+        for n, unit in enumerate(sorted(stack, key=lambda one: one["final"]))
     ]
     ticks = [Decimal(n) / 2 for n in range(int(low * 2) + 1, int(high * 2) + 1)]
     every = max(1, len(ticks) // 12)
     return {
-        "floor": floor, "dots": dots if len(finals) <= 600 else _merged(dots), "low": low, "high": high,
+        "floor": floor,
+        "dots": dots if len(finals) <= 600 else _merged(dots),
+        "low": low,
+        "high": high,
         "ticks": [{"x": _at(tick, low, high - low), "text": f"{tick:f}"} for tick in ticks[::every]],
         "lines": [line | {"x": _at(line["value"], low, high - low)} for line in lines],
     }
@@ -79,5 +83,6 @@ def axis(bins: list[Row], stages: list[Row], last: int) -> Row:
     most = max((one["deductions"] for one in bins), default=0) or 1
     return {
         "bars": [{"x": one["bin"] * WIDE // 60, "height": one["deductions"] * 20 // most} for one in bins],
-        "months": months, "stages": [one | {"x": one["seq"] * WIDE // last} for one in stages],
+        "months": months,
+        "stages": [one | {"x": one["seq"] * WIDE // last} for one in stages],
     }

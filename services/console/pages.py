@@ -18,9 +18,11 @@ from services.console.states import Row, Snapshot, State
 BOARD_ROWS, AUDIT_ROWS = 120, 50
 #: Columns a board can be sorted by, each with the order it begins with and the other way round.
 SORTS = {
-    "place": ("place, unit", "place DESC, unit"), "unit": ("unit", "unit DESC"),
+    "place": ("place, unit", "place DESC, unit"),
+    "unit": ("unit", "unit DESC"),
     "unit_group": ("unit_group, place, unit", "unit_group DESC, place, unit"),
-    "daily": ("daily DESC, unit", "daily, unit"), "year_end": ("year_end DESC, unit", "year_end, unit"),
+    "daily": ("daily DESC, unit", "daily, unit"),
+    "year_end": ("year_end DESC, unit", "year_end, unit"),
     "final": ("final DESC, unit", "final, unit"),
 }
 DISPOSITIONS = ("counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void")
@@ -77,8 +79,13 @@ def _category(state: State, category: Row, names: dict[str, str], shown: Shown) 
     cuts = [award for award in given if award["value"] is not None]
     lines += [{"value": cut["value"], "kind": "award", "name": names[cut["award"]]} for cut in cuts]
     return category | {
-        "rows": rows, "units": units, "pages": -(-units // BOARD_ROWS), "awards": given, "names": names,
-        "passes": mark is not None, "strip": draw.strip(state.once(query("finals"), code), lines),
+        "rows": rows,
+        "units": units,
+        "pages": -(-units // BOARD_ROWS),
+        "awards": given,
+        "names": names,
+        "passes": mark is not None,
+        "strip": draw.strip(state.once(query("finals"), code), lines),
         "summary": state.once(query("summary"), code)[0],
         "groups": [row["unit_group"] for row in state.once(query("groups"), code)],
     }
@@ -91,8 +98,11 @@ def unit(state: State, code: str, lang: Language) -> Row | None:
         return None
     bars, start = draw.waterfall(state.rows(query("items", lang), [code]))
     return head | {
-        "items": _lines(state, code, bars, lang), "axis_start": start, "base": bars[0]["before"],
-        "margins": state.rows(query("margins", lang), [code]), "appeals": state.rows(query("appeals"), [code]),
+        "items": _lines(state, code, bars, lang),
+        "axis_start": start,
+        "base": bars[0]["before"],
+        "margins": state.rows(query("margins", lang), [code]),
+        "appeals": state.rows(query("appeals"), [code]),
     }
 
 
@@ -103,9 +113,12 @@ def _lines(state: State, code: str, items: list[Row], lang: Language) -> list[Ro
     places = _by_item(state.rows(query("places", lang), [code]))
     rules = _by_item(state.rows(query("rules")))
     return [
-        item | {
-            "rules": rules.get(item["item"], []), "deductions": deductions.get(item["item"], []),
-            "panels": _panels(ratings.get(item["item"], [])), "place": next(iter(places.get(item["item"], [])), None),
+        item
+        | {
+            "rules": rules.get(item["item"], []),
+            "deductions": deductions.get(item["item"], []),
+            "panels": _panels(ratings.get(item["item"], [])),
+            "place": next(iter(places.get(item["item"], [])), None),
         }
         for item in items
     ]
@@ -159,7 +172,8 @@ def audit(state: State, asked: Asked) -> Row:
 def filters(state: State, lang: Language) -> Row:
     """What the audit trail can be filtered by."""
     return {
-        "offices": state.rows(query("offices", lang)), "items": state.rows(query("item_names", lang)),
+        "offices": state.rows(query("offices", lang)),
+        "items": state.rows(query("item_names", lang)),
         "dispositions": list(DISPOSITIONS),
         "types": [row["type"] for row in state.rows("SELECT DISTINCT type FROM event ORDER BY type")],
     }
@@ -190,13 +204,16 @@ def progress(state: State, lang: Language) -> Row:
     awards = {award["award"]: award["name"] for award in state.rows(query("awards", lang))}
     refused = f"FROM ({queries()['refusals'].text}) WHERE line <= {2**62 if state.as_of is None else state.as_of:d}"
     return {
-        "parts": state.rows(queries()["office_progress"].text), "days": days, "awards": awards,
+        "parts": state.rows(queries()["office_progress"].text),
+        "days": days,
+        "awards": awards,
         "obstacles": state.rows("SELECT kind, count(*) AS number FROM obstacle GROUP BY kind ORDER BY kind"),
         "obstacle_rows": state.rows(queries()["obstacles"].text),
         "appeals": state.rows(query("open_appeals"), [days.get("decision_days", 0)]),
         "refusals": state.rows(f"{refused} ORDER BY line DESC LIMIT 100"),
         "reasons": state.rows(f"SELECT reason, count(*) AS number {refused} GROUP BY reason ORDER BY 2 DESC, 1"),
-        "totals": state.rows(query("totals")), "stages": state.rows(query("stages")),
+        "totals": state.rows(query("totals")),
+        "stages": state.rows(query("stages")),
     }
 
 
@@ -205,9 +222,16 @@ def moves(before: State, after: State) -> list[Row]:
     old = {row["unit"]: row for row in before.rows(query("outcome"))}
     pairs = [(old[now["unit"]], now) for now in after.rows(query("outcome")) if old[now["unit"]] != now]
     found = [
-        {"unit": now["unit"], "name": now["name"], "category": now["category"], "was": was, "now": now,
-         "moved": was["place"] - now["place"], "rescored": was["final"] != now["final"],
-         "changed": any(was[key] != now[key] for key in ("award", "passed", "undecided"))}
+        {
+            "unit": now["unit"],
+            "name": now["name"],
+            "category": now["category"],
+            "was": was,
+            "now": now,
+            "moved": was["place"] - now["place"],
+            "rescored": was["final"] != now["final"],
+            "changed": any(was[key] != now[key] for key in ("award", "passed", "undecided")),
+        }
         for was, now in pairs
     ]
     found.sort(key=lambda row: (row["category"], row["now"]["place"], row["unit"]))

@@ -30,9 +30,13 @@ ROWS_MAX, SECONDS_MAX, CELL_MAX = 1_000, 10.0, 2_000
 BYTES_MAX, GRACE = 2 * 1024**3, 2.0
 #: The engine's own lock: nothing outside the snapshot can be read or written, and no setting can undo that.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
-    "python_enable_replacements": "false", "memory_limit": "512MB", "threads": "1", "temp_directory": "",
+    "python_enable_replacements": "false",
+    "memory_limit": "512MB",
+    "threads": "1",
+    "temp_directory": "",
 }
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _VARIABLE = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:RE)?SET\s+VARIABLE\b", re.IGNORECASE | re.DOTALL)
@@ -78,8 +82,13 @@ def queries() -> dict[str, Ready]:
 
 
 def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit has a name
-    path: Path, text: str, *, as_of: int | None = None, readings: dict[str, str] | None = None,
-    rows: int = ROWS_MAX, seconds: float = SECONDS_MAX,
+    path: Path,
+    text: str,
+    *,
+    as_of: int | None = None,
+    readings: dict[str, str] | None = None,
+    rows: int = ROWS_MAX,
+    seconds: float = SECONDS_MAX,
 ) -> Answer:
     """Answer the last of the statements of `text` in a state of a snapshot; raises SqlRefused.
 
@@ -124,7 +133,11 @@ def _greedy() -> SqlRefused:
 
 
 def ask_apart(
-    path: Path, text: str, *, as_of: int | None = None, readings: dict[str, str] | None = None,
+    path: Path,
+    text: str,
+    *,
+    as_of: int | None = None,
+    readings: dict[str, str] | None = None,
     seconds: float = SECONDS_MAX,
 ) -> Answer:
     """As `ask`, in a process of its own: the engine counts neither one huge value nor the time that it takes to make.
@@ -243,7 +256,8 @@ def sql(  # noqa: PLR0913 - each is an option of the command
     if path is None or not path.is_file():
         where = path or settings.read().snapshots
         raise Stop(
-            Exit.FAILED, f"{where}: there is no snapshot; see wuxing score --snapshot",
+            Exit.FAILED,
+            f"{where}: there is no snapshot; see wuxing score --snapshot",
             f"{where}：没有快照；可用wuxing score --snapshot生成",
         )
     try:

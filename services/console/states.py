@@ -21,7 +21,8 @@ from services.year import stored
 #: Kept of one snapshot, and snapshots kept open: a page that is under way ends on the one it began with.
 STATES_KEPT, SNAPSHOTS_KEPT, PAGES_KEPT = 12, 2, 128
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
 }
 Row = dict[str, Any]

@@ -85,7 +85,8 @@ class View:
                     expected = ", ".join(known.get(reading, known))
                     asked = f"{name[:40]}={value[:40]}"
                     raise Refused(
-                        400, f"{asked}: no such reading or value; expected one of {expected}.",
+                        400,
+                        f"{asked}: no such reading or value; expected one of {expected}.",
                         f"{asked}：没有这一读法或取值，应为{expected}之一。",
                     )
                 found.append((reading, value))

@@ -314,9 +314,7 @@ def said(receipt: Receipt) -> Answer:
 
 def refusal(found: Refusal) -> Answer:
     """A refusal as the receipt that ingest would send."""
-    return said(
-        Receipt(found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message)
-    )
+    return said(Receipt(found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message))
 
 
 #: Requests that are wrong, by name: status, English, Chinese.

@@ -101,7 +101,10 @@ class Ingest:
             to = subjects.receipt(self.assessment, tokens.party)
             if isinstance(found, Event):
                 receipt = Receipt(
-                    found.source, found.id, "accepted", sequence=self.appended.get(entry.sequence),
+                    found.source,
+                    found.id,
+                    "accepted",
+                    sequence=self.appended.get(entry.sequence),
                     leaf=leaf_hash(entry.data).hex(),
                 )
             else:

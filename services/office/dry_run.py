@@ -103,6 +103,7 @@ def _changes(before: Sequence[Standing], after: Sequence[Standing]) -> Iterator[
 def _fates(con: duckdb.DuckDBPyConnection, first: int, lang: Language) -> dict[int, Fate]:
     rows = con.execute(
         f"SELECT seq, disposition, why_{lang} FROM audit_trail WHERE seq >= $1"
-        f" UNION ALL SELECT seq, disposition, why_{lang} FROM event_trail WHERE seq >= $1", [first]
+        f" UNION ALL SELECT seq, disposition, why_{lang} FROM event_trail WHERE seq >= $1",
+        [first],
     ).fetchall()
     return {seq: Fate(disposition, why) for seq, disposition, why in rows}

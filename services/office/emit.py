@@ -130,7 +130,8 @@ def _check_party(year: Year, office: str | None) -> None:
     if office is not None and office not in offices and office not in {unit.unit for unit in year.roster}:
         listed = ", ".join(offices)
         raise Stop(
-            Exit.USE, f"--office {office}: no such office or unit; offices are {listed}",
+            Exit.USE,
+            f"--office {office}: no such office or unit; offices are {listed}",
             f"--office {office}：没有这个责任单位或考核对象；责任单位：{listed}",
         )
 
@@ -153,7 +154,8 @@ def _raws(
         return
     if office is None:
         raise Stop(
-            Exit.USE, f"{file}: a table is one office's; name it with --office CODE",
+            Exit.USE,
+            f"{file}: a table is one office's; name it with --office CODE",
             f"{file}：一份表格只属于一家单位；请用--office指定其代码",
         )
     units = frozenset(unit.unit for unit in year.roster)
@@ -217,7 +219,13 @@ def _letters(
 
 def _refused(one: Judged, refusal: Refusal) -> Line:
     return Line(
-        one.row, one.sheet, refusal.source, refusal.id, "refused", reason=refusal.reason, path=refusal.path,
+        one.row,
+        one.sheet,
+        refusal.source,
+        refusal.id,
+        "refused",
+        reason=refusal.reason,
+        path=refusal.path,
         message=refusal.message,
     )
 
@@ -245,9 +253,7 @@ def _foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate]) -> Iterato
         if refusal:
             yield _refused(one, refusal)
         else:
-            yield Line(
-                one.row, one.sheet, one.found.source, one.found.id, "ready", disposition=disposition, why=why
-            )
+            yield Line(one.row, one.sheet, one.found.source, one.found.id, "ready", disposition=disposition, why=why)
 
 
 TEXT: dict[str, dict[Language, str]] = {

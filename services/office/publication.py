@@ -157,7 +157,8 @@ def publish_tables(
     if form not in get_args(Form):
         listed = ", ".join(get_args(Form))
         raise Stop(
-            Exit.USE, f"{out}: no known format; expected one of {listed}, by name or --format",
+            Exit.USE,
+            f"{out}: no known format; expected one of {listed}, by name or --format",
             f"{out}：未知格式；应为{listed}之一，以文件名或--format给出",
         )
     with point.snapshot(snapshot) as con:
@@ -207,7 +208,13 @@ def read(con: duckdb.DuckDBPyConnection, lang: Language) -> Publication:
     made = datetime.fromtimestamp(row[0], UTC) if row and row[0] is not None else datetime(2000, 1, 1, tzinfo=UTC)
     title = book.name.zh if lang == "zh" else book.name.en
     return Publication(
-        lang, f"{title} · {book.document}", facts, made, [Standing(*row) for row in rows], awards, names,
+        lang,
+        f"{title} · {book.document}",
+        facts,
+        made,
+        [Standing(*row) for row in rows],
+        awards,
+        names,
         deductions,
     )
 
@@ -234,8 +241,17 @@ def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
         (
-            one.place, one.unit, one.name, one.unit_group, one.daily, one.year_end, one.final, str(one.final),
-            found.passed(one) if has_pass else one.award_name or "", _state(found, one), found.notes(one),
+            one.place,
+            one.unit,
+            one.name,
+            one.unit_group,
+            one.daily,
+            one.year_end,
+            one.final,
+            str(one.final),
+            found.passed(one) if has_pass else one.award_name or "",
+            _state(found, one),
+            found.notes(one),
         )
         for one in units
     ]
@@ -353,7 +369,8 @@ def pdf(found: Publication) -> bytes:
     font = next((name for name in FONTS if name in families), None)
     if font is None:
         raise Stop(
-            Exit.FAILED, "no font with Chinese glyphs was found; install one, such as: apt-get install fonts-noto-cjk",
+            Exit.FAILED,
+            "no font with Chinese glyphs was found; install one, such as: apt-get install fonts-noto-cjk",
             "没有找到中文字体；请安装，例如：apt-get install fonts-noto-cjk",
         )
     page = {
@@ -370,7 +387,8 @@ def pdf(found: Publication) -> bytes:
         ],
     }  # fmt: skip
     made: bytes = typst.compile(
-        str(Path(__file__).with_suffix(".typ")), pdf_standards=["a-2b"],
+        str(Path(__file__).with_suffix(".typ")),
+        pdf_standards=["a-2b"],
         sys_inputs={"tables": msgspec.json.encode(page).decode()},
     )
     return made

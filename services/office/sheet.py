@@ -28,13 +28,31 @@ from schemas.results import canonical
 from services.outcome import Exit, Stop
 
 DATA = (
-    "item", "matter", "ground", "points", "node", "rater", "group", "component", "case", "value", "characters",
-    "statement", "outcome", "reason", "evidence",
+    "item",
+    "matter",
+    "ground",
+    "points",
+    "node",
+    "rater",
+    "group",
+    "component",
+    "case",
+    "value",
+    "characters",
+    "statement",
+    "outcome",
+    "reason",
+    "evidence",
 )
 #: The columns of the contract, in its order of an event, and the place in the event that each is.
 COLUMNS = {
-    "type": "type", "unit": "subject", **{name: f"data.{name}" for name in DATA},
-    "target_source": "data.target.source", "target_id": "data.target.id", "time": "time", "id": "id",
+    "type": "type",
+    "unit": "subject",
+    **{name: f"data.{name}" for name in DATA},
+    "target_source": "data.target.source",
+    "target_id": "data.target.id",
+    "time": "time",
+    "id": "id",
 }
 HEADER_WITHIN = 10
 OFFSET = "+08:00"
@@ -224,7 +242,8 @@ def _workbook(path: Path, raw: bytes) -> list[Sheet]:
         with CalamineWorkbook.from_filelike(io.BytesIO(raw)) as book:
             return [
                 Sheet(
-                    one.name, book.get_sheet_by_name(one.name).to_python(skip_empty_area=False),
+                    one.name,
+                    book.get_sheet_by_name(one.name).to_python(skip_empty_area=False),
                     "Visible" not in str(one.visible).split(".")[-1:],
                 )
                 for one in book.sheets_metadata
@@ -244,9 +263,7 @@ def _check_size(path: Path, size: int) -> None:
 
 
 def _unreadable(path: Path, reason: str) -> Stop:
-    return Stop(
-        Exit.FAILED, f"{path}: cannot be read as a workbook: {reason}", f"{path}：无法作为工作簿读取：{reason}"
-    )
+    return Stop(Exit.FAILED, f"{path}: cannot be read as a workbook: {reason}", f"{path}：无法作为工作簿读取：{reason}")
 
 
 # Cells --------------------------------------------------------------------------------------------------------------

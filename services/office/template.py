@@ -87,12 +87,14 @@ LABELS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("所指来源", "所指事件的来源，如/offices/ducha；申诉决定填申诉的来源，如/units/U001。"),
     ),
     "target_id": (
-        ("Target's id", "Id of the event meant, from its receipt."), ("所指编号", "所指事件的编号，见回执。"),
+        ("Target's id", "Id of the event meant, from its receipt."),
+        ("所指编号", "所指事件的编号，见回执。"),
     ),
     "outcome": (("Outcome", "upheld, cancelled or revised."), ("决定", "upheld维持、cancelled取消、revised改定。")),
     "reason": (("Reason", "Why, 1 to 2,000 characters."), ("理由", "1至2000字。")),
     "evidence": (
-        ("Evidence", "Optional; several with ; between them."), ("依据", "可空；多项之间用半角分号;分隔。"),
+        ("Evidence", "Optional; several with ; between them."),
+        ("依据", "可空；多项之间用半角分号;分隔。"),
     ),
     "time": (
         ("Time", "When it occurred, a date or date and time of Beijing, as 2013-05-06 09:30."),
@@ -109,11 +111,20 @@ EXAMPLE = {
     "target_id": "9b2f0e0c-1",
 }  # fmt: skip
 WORDS = {
-    "guide": ("Guide", "填报说明"), "roster": ("Roster", "名单"), "clauses": ("Clauses", "条款"),
+    "guide": ("Guide", "填报说明"),
+    "roster": ("Roster", "名单"),
+    "clauses": ("Clauses", "条款"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
-    "column": ("Column", "列"), "meaning": ("Meaning", "含义"), "example": ("Example", "示例"),
-    "code": ("Code", "代码"), "name": ("Name", "名称"), "category": ("Category", "类别"), "set": ("Group", "分组"),
-    "points": ("Points", "分值"), "clause": ("Clause", "条款"), "words": ("Words of the regulation", "条文"),
+    "column": ("Column", "列"),
+    "meaning": ("Meaning", "含义"),
+    "example": ("Example", "示例"),
+    "code": ("Code", "代码"),
+    "name": ("Name", "名称"),
+    "category": ("Category", "类别"),
+    "set": ("Group", "分组"),
+    "points": ("Points", "分值"),
+    "clause": ("Clause", "条款"),
+    "words": ("Words of the regulation", "条文"),
     "item": ("Item", "项目"),
 }
 GUIDE = (
@@ -159,7 +170,8 @@ def template(office: str, file: Path | None = None, *, lang: Literal["zh", "en"]
     if found is None:
         listed = ", ".join(one.code for one in year.rulebook.office)
         raise Stop(
-            Exit.USE, f"No office {office!r} in the rulebook; expected one of {listed}.",
+            Exit.USE,
+            f"No office {office!r} in the rulebook; expected one of {listed}.",
             f"考核细则中没有责任单位{office!r}，应为：{listed}。",
         )
     path = file or Path(f"{office}.xlsx")
@@ -286,9 +298,7 @@ class _Template:
                     words = getattr(one, "words", None) or getattr(one, "why", None) or ""
                     yield f"{item.code} {one.code} {self.named(one.name)}{_range(one)}：{words}"
 
-    def _offers(
-        self, lists: Worksheet, n: int, form: Form, items: Sequence[Item], units: str
-    ) -> dict[str, str]:
+    def _offers(self, lists: Worksheet, n: int, form: Form, items: Sequence[Item], units: str) -> dict[str, str]:
         """The drop-down of each column that has one; lists stand on a hidden sheet, eight columns a form."""
         codes: dict[str, list[str]] = {"type": [form.type]}
         if form.type == "item.closed.v1":

@@ -30,15 +30,31 @@ from services.year import given
 
 HERE = Path(__file__).parent
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 PAGES = {
-    "board": "/", "past": "/?as_of=3000", "statement": "/unit/U001", "audit": "/audit", "event": "/event/23",
-    "statement-supposed": "/unit/U055?r.award_tie=include", "audit-none": "/audit?text=nothing-like-it",
-    "progress": "/progress", "progress-past": "/progress?as_of=3000",
-    "readings": "/readings", "what-if": "/what-if?r.band_pool=category", "proof": "/proof", "sql": "/sql?ready=ranking",
-    "sql-refused": "/sql?query=LOAD+json", "regulation": "/regulation", "error": "/unit/U999",
+    "board": "/",
+    "past": "/?as_of=3000",
+    "statement": "/unit/U001",
+    "audit": "/audit",
+    "event": "/event/23",
+    "statement-supposed": "/unit/U055?r.award_tie=include",
+    "audit-none": "/audit?text=nothing-like-it",
+    "progress": "/progress",
+    "progress-past": "/progress?as_of=3000",
+    "readings": "/readings",
+    "what-if": "/what-if?r.band_pool=category",
+    "proof": "/proof",
+    "sql": "/sql?ready=ranking",
+    "sql-refused": "/sql?query=LOAD+json",
+    "regulation": "/regulation",
+    "error": "/unit/U999",
 }
 #: Milliseconds: on a busy machine no answer here hangs on the clock.
 SLOW = 600_000
@@ -87,8 +103,11 @@ def page(
     """A page whose console errors and outside requests are complaints."""
     size = WIDTHS[width]
     context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if theme == "dark" else "light",
-        locale="zh-CN" if lang == "zh" else "en-GB", java_script_enabled=scripts, bypass_csp=False,
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if theme == "dark" else "light",
+        locale="zh-CN" if lang == "zh" else "en-GB",
+        java_script_enabled=scripts,
+        bypass_csp=False,
     )
     context.set_default_timeout(SLOW)
     made = context.new_page()
@@ -116,7 +135,8 @@ def look(made: Page, url: str) -> list[str]:
     found = made.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})")
     faults = [
         f"axe {one['id']} ({one['impact']}): {node['html'][:160]} {node['failureSummary'][:200]}"
-        for one in found["violations"] for node in one["nodes"][:2]
+        for one in found["violations"]
+        for node in one["nodes"][:2]
     ]
     if made.evaluate("document.documentElement.scrollWidth > innerWidth"):
         faults.append("wider than its window")

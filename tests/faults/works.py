@@ -309,9 +309,13 @@ class Works:
 
     def until_ranked(self, sequence: int) -> Seen:
         """All is taken, folded, told and ranked: the ledger ends at the sequence, and nobody has anything to do."""
-        return self.until(f"the ranking of {sequence}", lambda seen: (
-            seen.last["LEDGER"], seen.messages["INTAKE"], seen.waiting, seen.ranked
-        ) == (sequence, 0, {"ingest": 0, "scorer": 0}, sequence))
+        return self.until(
+            f"the ranking of {sequence}",
+            lambda seen: (
+                (seen.last["LEDGER"], seen.messages["INTAKE"], seen.waiting, seen.ranked)
+                == (sequence, 0, {"ingest": 0, "scorer": 0}, sequence)
+            ),
+        )
 
     async def _stored(self, kind: str) -> list[Stored]:
         found: list[Stored] = []
@@ -340,7 +344,6 @@ class Works:
         """Every receipt with the party it was sent to."""
         stored = self.stored("RECEIPT")
         return [(one.subject.rpartition(".")[2], msgspec.json.decode(one.data, type=Receipt)) for one in stored]
-
 
     def ranking(self) -> Ranking:
         """The ranking that was published last."""
