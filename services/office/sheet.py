@@ -27,33 +27,26 @@ from schemas.refusals import Language, Reason, Refusal, message, shortened
 from schemas.results import canonical
 from services.outcome import Exit, Stop
 
-DATA = (
-    "item",
-    "matter",
-    "ground",
-    "points",
-    "node",
-    "rater",
-    "group",
-    "component",
-    "case",
-    "value",
-    "characters",
-    "statement",
-    "outcome",
-    "reason",
-    "evidence",
-)
+#: The columns that are fields of the data of the same name, or of the one named.
+DATA = {
+    name: name
+    for name in (
+        "item matter ground points node rater group measure case period value characters attribute veto grade units"
+        " reading stage change name category from to statement outcome reason evidence"
+    ).split()
+} | {"unit_group": "group"}
 #: The columns of the contract, in its order of an event, and the place in the event that each is.
 COLUMNS = {
     "type": "type",
     "unit": "subject",
-    **{name: f"data.{name}" for name in DATA},
+    **{column: f"data.{name}" for column, name in DATA.items()},
     "target_source": "data.target.source",
     "target_id": "data.target.id",
     "time": "time",
     "id": "id",
 }
+#: Columns that hold several texts, with `;` between them.
+LISTS = ("evidence", "units")
 HEADER_WITHIN = 10
 OFFSET = "+08:00"
 #: Bytes that a workbook may come to when it is unpacked.
@@ -130,9 +123,8 @@ def event(row: Row, party: str, units: frozenset[str], lang: Language = "en") ->
         reason = _REASONS.get(error.column, Reason.BAD_FIELD)
         words = message(reason, path, error.expected, ("value", error.seen), lang)
         return Refusal(None, _source(party, units), None, reason, path, words)
-    data: dict[str, Any] = {name: cells[name] for name in DATA if name in cells}
-    if "evidence" in data:
-        data["evidence"] = data["evidence"].split(";")
+    data: dict[str, Any] = {name: cells[column] for column, name in DATA.items() if column in cells}
+    data |= {name: data[name].split(";") for name in LISTS if name in data}
     if (text := data.get("characters", "")).isascii() and text.isdigit() and len(text) < 16:
         data["characters"] = int(text)
     target = {key: cells[f"target_{key}"] for key in ("source", "id") if f"target_{key}" in cells}

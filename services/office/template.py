@@ -15,8 +15,10 @@ from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
 from schemas import subjects
+from schemas.events import YEAR
 from schemas.refusals import Language
-from schemas.rulebook import Component, Ground, Group, Item, Name, Node, Office, Rulebook
+from schemas.roster import Unit
+from schemas.rulebook import PARAMETERS, Item, Name, Office, Rulebook, Table, en, zh
 from services.audit import point
 from services.outcome import Exit, Stop
 from services.ranker.snapshot import latest
@@ -36,27 +38,32 @@ class Form(NamedTuple):
     lines: int
 
 
-FORMS = (
-    Form(
-        "deduction.recorded.v1", ("Deductions", "扣分"),
-        ("type", "unit", "item", "matter", "ground", "points", "node", "reason", "evidence", "time", "id"), 1000,
+_TARGET = ("target_source", "target_id")
+_ENTRY = ("item", "matter", "ground", "points", "node", "reason", "evidence")
+#: Each kind of event that a person may send: its sheet's names, its columns beside type, unit, time and id, its lines.
+FORMS: dict[str, tuple[tuple[str, str], tuple[str, ...], int]] = {
+    "deduction.recorded.v1": (("Deductions", "扣分"), _ENTRY, 1000),
+    "bonus.recorded.v1": (("Bonuses", "加分"), _ENTRY, 500),
+    "rating.recorded.v1": (
+        ("Ratings", "评分"), ("item", "value", "rater", "group", "measure", "case", "period"), 1000,
     ),
-    Form(
-        "rating.recorded.v1", ("Ratings", "评分"),
-        ("type", "unit", "item", "value", "rater", "group", "component", "case", "time", "id"), 1000,
+    "submission.recorded.v1": (("Submissions", "报送"), ("item", "characters"), 200),
+    "fact.recorded.v1": (("Facts", "属性"), ("attribute", "value", "reason"), 200),
+    "veto.recorded.v1": (("Vetoes", "一票否决"), ("veto", "reason", "evidence"), 50),
+    "approval.recorded.v1": (("Approvals", "审批"), (*_TARGET, "outcome", "reason"), 200),
+    "item.exempted.v1": (("Exemptions", "不适用"), ("item", "reason"), 100),
+    "item.closed.v1": (("Closings", "办结"), ("item",), 50),
+    "appeal.filed.v1": (("Appeals", "申诉"), (*_TARGET, "statement"), 50),
+    "appeal.decided.v1": (("Decisions", "申诉决定"), (*_TARGET, "outcome", "points", "reason"), 100),
+    "reading.adopted.v1": (("Adoptions", "确认读法"), ("reading", "value", "reason"), 50),
+    "tie.resolved.v1": (("Ties", "并列排序"), ("grade", "units", "reason"), 20),
+    "unit.changed.v1": (
+        ("Changes of units", "单位变动"), ("change", "name", "category", "unit_group", "reason"), 50,
     ),
-    Form("submission.recorded.v1", ("Submissions", "总结"), ("type", "unit", "item", "characters", "time", "id"), 200),
-    Form("item.exempted.v1", ("Exemptions", "不适用"), ("type", "unit", "item", "reason", "time", "id"), 100),
-    Form("item.closed.v1", ("Closings", "办结"), ("type", "unit", "item", "time", "id"), 50),
-    Form(
-        "appeal.decided.v1", ("Decisions", "申诉决定"),
-        ("type", "unit", "target_source", "target_id", "outcome", "points", "reason", "time", "id"), 100,
-    ),
-    Form(
-        "event.revoked.v1", ("Revocations", "撤销"),
-        ("type", "unit", "target_source", "target_id", "reason", "time", "id"), 100,
-    ),
-)  # fmt: skip
+    "item.transferred.v1": (("Transfers", "项目移交"), ("item", "from", "to", "reason"), 20),
+    "stage.reached.v1": (("Stages", "阶段"), ("stage",), 20),
+    "event.revoked.v1": (("Revocations", "撤销"), (*_TARGET, "reason"), 100),
+}  # fmt: skip
 
 #: What each column is called and holds, (English, Chinese).
 LABELS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -64,13 +71,13 @@ LABELS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "unit": (("Unit", "Code of the unit, from the sheet Roster."), ("单位代码", "考核对象代码，见“名单”表。")),
     "item": (("Item", "Code of the item."), ("项目", "考核项目代码。")),
     "matter": (
-        ("Matter", "The reference of the matter; the same matter is deducted once."),
-        ("事项", "事项编号或文号；同一事项不重复扣分。"),
+        ("Matter", "The reference of the matter, always written the same."),
+        ("事项", "事项编号或文号，同一事项写法须一致。"),
     ),
-    "ground": (("Ground", "One of the item's grounds."), ("扣分情形", "该项目的扣分情形。")),
+    "ground": (("Ground", "One of the item's grounds."), ("情形", "该项目的扣分或加分情形。")),
     "points": (
         ("Points", "Only where the ground has a range, or a decision revises: a plain decimal as 0.5."),
-        ("分值", "仅在扣分情形有幅度、或申诉改定时填写，如0.5。"),
+        ("分值", "仅在扣分、加分情形有幅度或申诉改定时填写，如0.5。"),
     ),
     "node": (("Node", "Only where the item has nodes."), ("节点", "仅在该项目分节点时填写。")),
     "value": (("Value", "The rating, a plain decimal of at most 6 decimals."), ("评分", "十进制数，至多6位小数。")),
@@ -79,9 +86,29 @@ LABELS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("评分人", "同一评分人其后的评分取代此前的。"),
     ),
     "group": (("Group", "Only where the item has groups of raters."), ("评分组", "仅在该项目分组评分时填写。")),
-    "component": (("Component", "Only where the item has components."), ("分项", "仅在该项目有分项时填写。")),
+    "measure": (("Measure", "Only where the item has measures."), ("指标", "仅在该项目分指标评定时填写。")),
     "case": (("Case", "Only where the item is rated by cases."), ("实例", "仅在该项目按实例评分时填写。")),
-    "characters": (("Characters", "Length of the summary, a whole number."), ("字数", "总结字数，整数。")),
+    "period": (("Period", "Only where the item is rated by periods."), ("周期", "仅在该项目按周期评分时填写。")),
+    "characters": (("Characters", "Length of what was submitted, a whole number."), ("字数", "报送材料字数，整数。")),
+    "attribute": (("Attribute", "One of the unit's attributes."), ("属性", "单位的属性。")),
+    "veto": (("Veto", "One of the vetoes."), ("否决情形", "一票否决情形。")),
+    "statement": (("Statement", "Why, 1 to 2,000 characters."), ("申诉理由", "1至2000字。")),
+    "reading": (("Reading", "A reading or parameter that is adopted."), ("读法", "所确认的读法或参数。")),
+    "grade": (("Grade", "The grade through which the tie goes."), ("等次", "并列所涉及的等次。")),
+    "units": (
+        ("Units", "The tied units in their order, with ; between them."),
+        ("单位顺序", "并列各单位，按顺序以半角分号;分隔。"),
+    ),
+    "change": (
+        ("Change", "joined, renamed, moved or left."),
+        ("变动", "joined加入、renamed更名、moved调整、left退出。"),
+    ),
+    "name": (("Name", "Of a unit that joined or is renamed."), ("名称", "加入或更名的单位名称。")),
+    "category": (("Category", "Of a unit that joined or moved."), ("类别", "加入或调整的单位类别。")),
+    "unit_group": (("Group", "Of a unit that joined or moved."), ("分组", "加入或调整的单位分组。")),
+    "from": (("From", "The office that held the item."), ("移出单位", "原考核责任单位。")),
+    "to": (("To", "The office that takes it."), ("移入单位", "接手的考核责任单位。")),
+    "stage": (("Stage", "The stage that is reached."), ("阶段", "已到达的阶段。")),
     "target_source": (
         ("Target's source", "Source of the event meant, as /offices/ducha; of a decision, of its appeal."),
         ("所指来源", "所指事件的来源，如/offices/ducha；申诉决定填申诉的来源，如/units/U001。"),
@@ -90,7 +117,10 @@ LABELS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
         ("Target's id", "Id of the event meant, from its receipt."),
         ("所指编号", "所指事件的编号，见回执。"),
     ),
-    "outcome": (("Outcome", "upheld, cancelled or revised."), ("决定", "upheld维持、cancelled取消、revised改定。")),
+    "outcome": (
+        ("Outcome", "Of an appeal upheld, cancelled or revised; of an approval approved or rejected."),
+        ("决定", "申诉：upheld维持、cancelled取消、revised改定；审批：approved同意、rejected不同意。"),
+    ),
     "reason": (("Reason", "Why, 1 to 2,000 characters."), ("理由", "1至2000字。")),
     "evidence": (
         ("Evidence", "Optional; several with ; between them."),
@@ -108,7 +138,8 @@ LABELS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
 EXAMPLE = {
     "unit": "U001", "matter": "批示-2013-017", "reason": "逾期未反馈", "evidence": "督查通报2013-5;办理单",
     "time": "2013-05-06 09:30", "rater": "专家1", "case": "实例1", "characters": "4200", "outcome": "upheld",
-    "target_id": "9b2f0e0c-1",
+    "target_id": "9b2f0e0c-1", "statement": "已按时反馈，附回执", "units": "U002;U001", "name": "（示例单位）",
+    "change": "left", "value": "1", "points": "0.5",
 }  # fmt: skip
 WORDS = {
     "guide": ("Guide", "填报说明"),
@@ -151,38 +182,42 @@ GUIDE = (
 )
 
 
-def template(office: str, file: Path | None = None, *, lang: Literal["zh", "en"] | None = None) -> int:
-    """Write an office's workbook: a sheet a kind of event it may send, its codes as drop-downs, clauses as notes.
+def template(party: str, file: Path | None = None, *, lang: Literal["zh", "en"] | None = None) -> int:
+    """Write a party's workbook: a sheet a kind of event it may send, its codes as drop-downs, clauses as notes.
 
     Example: wuxing template ducha deductions.xlsx --lang zh
 
     Parameters
     ----------
-    office
-        The office's code, as in the rulebook.
+    party
+        The code of an office of the rulebook, or of a unit, which may appeal.
     file
-        Where to write it; OFFICE.xlsx without it.
+        Where to write it; PARTY.xlsx without it.
     lang
         Language of texts: zh or en; the locale's without it.
     """
     chosen, year = language(lang), _year(read())
-    found = next((one for one in year.rulebook.office if one.code == office), None)
-    if found is None:
+    name = next((one.name for one in (*year.rulebook.office, *year.roster) if _code(one) == party), None)
+    if name is None:
         listed = ", ".join(one.code for one in year.rulebook.office)
         raise Stop(
             Exit.USE,
-            f"No office {office!r} in the rulebook; expected one of {listed}.",
-            f"考核细则中没有责任单位{office!r}，应为：{listed}。",
+            f"No office or unit {party!r}; offices are {listed}.",
+            f"没有责任单位或考核对象{party!r}；责任单位：{listed}。",
         )
-    path = file or Path(f"{office}.xlsx")
+    path = file or Path(f"{party}.xlsx")
     try:
-        write(path, year, found, chosen)
+        write(path, year, (party, name), chosen)
     except OSError as error:
         raise Stop(
             Exit.FAILED, f"{path}: cannot be written: {error.strerror}", f"{path}：无法写入：{error.strerror}"
         ) from None
     print(path)
     return Exit.DONE
+
+
+def _code(one: Office | Unit) -> str:
+    return one.code if isinstance(one, Office) else one.unit
 
 
 def _year(known: Settings) -> Year:
@@ -194,44 +229,89 @@ def _year(known: Settings) -> Year:
     return given(known.assessment, known.rulebook, known.roster)
 
 
-def forms(book: Rulebook, office: str) -> Iterator[tuple[Form, tuple[Item, ...]]]:
-    """The forms of an office, each with the items it is for and only the columns that these have."""
-    own = [item for item in book.item if office in item.offices]
-    deducted = tuple(item for item in own if item.method == "deduct")
-    rated = tuple(item for item in own if item.method != "deduct")
-    submitted = tuple(item for item in own if item.code == book.roles.submissions.item)
-    items = (deducted, rated, submitted, tuple(own), tuple(own))
-    for form, of in zip(FORMS, items, strict=False):
-        if of:
-            yield form._replace(columns=tuple(name for name in form.columns if _has(name, form, of))), of
-    decides = office == book.roles.appeals.office
-    yield from ((form, ()) for form in FORMS[5:] if decides or form.type != "appeal.decided.v1")
+def forms(book: Rulebook, party: str) -> Iterator[tuple[Form, tuple[Item, ...]]]:
+    """The forms of a party, each with the items it is for and only the columns that these have."""
+    for kind, (name, columns, lines) in FORMS.items():
+        items = tuple(item for item in book.item if party in item.offices and _is_for(kind, item))
+        if items or _sends(book, party, kind):
+            known = {column for item in items for column in _columns(book, item, kind)}
+            shown = [one for one in columns if one in known or one not in _OF_ITEMS or not items]
+            yield Form(kind, name, ("type", "unit", *shown, "time", "id"), lines), items
 
 
-def _has(column: str, form: Form, items: Sequence[Item]) -> bool:
-    """Whether a form needs a column: one that only some items have, where one of these is among them."""
-    cases = [item.rules.get("cases", "one") for item in items]
-    needs = {
-        "points": any(ground.max for item in items for ground in item.ground),
-        "case": any(rule == "best" or rule.startswith("@") for rule in cases),
-        **{name: any(getattr(item, name) for item in items) for name in ("node", "group", "component")},
+#: Columns that only some items have.
+_OF_ITEMS = frozenset({"points", "node", "group", "measure", "case", "period"})
+
+
+def _is_for(kind: str, item: Item) -> bool:
+    """Whether an office may send an event of this kind about an item of its own."""
+    fit = {
+        "deduction.recorded.v1": any(not ground.adds for ground in item.ground),
+        "bonus.recorded.v1": any(ground.adds for ground in item.ground),
+        "rating.recorded.v1": not item.entries,
+        "submission.recorded.v1": item.characters is not None,
+        "item.exempted.v1": True,
+        "item.closed.v1": True,
     }
-    return column in form.columns and needs.get(column, True)
+    return fit.get(kind, False)
 
 
-def write(path: Path, year: Year, office: Office, lang: Language) -> None:
-    """Write the workbook; raises OSError."""
+def _sends(book: Rulebook, party: str, kind: str) -> bool:
+    """Whether a party may send an event of a kind that is about no item of its own."""
+    roles, offices = book.roles, {office.code for office in book.office}
+    collects = party == roles.collector
+    who = {
+        "fact.recorded.v1": any(party in one.offices or (not one.offices and collects) for one in book.attribute),
+        "veto.recorded.v1": any(party in one.offices for one in book.veto),
+        "approval.recorded.v1": party == book.approvals and any(g.approval for i in book.item for g in i.ground),
+        "appeal.filed.v1": party not in offices and roles.appeals is not None,
+        "appeal.decided.v1": party == roles.appeals,
+        "reading.adopted.v1": collects,
+        "tie.resolved.v1": collects and bool(book.scheme),
+        "unit.changed.v1": collects,
+        "item.transferred.v1": collects,
+        "stage.reached.v1": collects,
+        "event.revoked.v1": True,
+    }
+    return who.get(kind, False)
+
+
+def _columns(book: Rulebook, item: Item, kind: str) -> Iterator[str]:
+    """The columns that an item has of those that not every item has."""
+    if kind in ("deduction.recorded.v1", "bonus.recorded.v1"):
+        yield from ["points"] * any(g.max for g in item.ground if g.adds == kind.startswith("bonus"))
+        yield from ["node"] * bool(item.node)
+    elif kind == "rating.recorded.v1":
+        yield from ["group"] * bool(item.raters) + ["measure"] * bool(item.measure)
+        yield from ["case"] * (item.runs == "case") + ["period"] * (item.runs in book.periods)
+
+
+def codes(book: Rulebook, item: Item, kind: str) -> dict[str, list[tuple[str, Name]]]:
+    """The codes that a row about an item chooses from, by column, with their names."""
+    adds = kind == "bonus.recorded.v1"
+    return {
+        "ground": [(one.code, one.name) for one in item.ground if one.adds == adds],
+        "node": [(one.code, one.name) for one in item.node],
+        "group": [(one.code, one.name) for one in item.raters],
+        "measure": [(one.code, one.name) for one in item.measure],
+        "period": [(value, value) for value in book.periods.get(item.runs or "", ())],
+    }
+
+
+def write(path: Path, year: Year, party: tuple[str, Name], lang: Language) -> None:
+    """Write the workbook of a party, given by its code and name; raises OSError."""
     with xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
-        _Template(book, year, office, lang, path).write()
+        _Template(book, path, year, party, lang).write()
 
 
 class _Template:
     """A workbook while it is written."""
 
-    def __init__(self, book: Workbook, year: Year, office: Office, lang: Language, path: Path) -> None:
-        self.book, self.year, self.office, self.path = book, year, office, path
+    def __init__(self, book: Workbook, path: Path, year: Year, party: tuple[str, Name], lang: Language) -> None:
+        self.book, self.year, self.path = book, year, path
         self.zh = lang == "zh"
-        self.forms = list(forms(year.rulebook, office.code))
+        self.party, self.title_of = party[0], self.named(party[1])
+        self.forms = list(forms(year.rulebook, self.party))
         base = {"font_name": "宋体", "valign": "vcenter"}
         self.title = book.add_format({**base, "bold": True, "font_size": 14})
         self.label = book.add_format({**base, "bold": True, "bg_color": "#DCE6F1", "border": 1, "text_wrap": True})
@@ -239,13 +319,13 @@ class _Template:
         self.text = book.add_format({**base, "num_format": "@"})
         self.time = book.add_format({**base, "num_format": "yyyy-mm-dd hh:mm"})
         self.wrap = book.add_format({**base, "text_wrap": True, "valign": "top"})
-        book.set_properties({"title": self.named(office.name), "comments": self.notice()})
+        book.set_properties({"title": self.title_of, "comments": self.notice()})
 
     def word(self, key: str) -> str:
         return WORDS[key][self.zh]
 
     def named(self, name: Name) -> str:
-        return name.zh if self.zh else name.en
+        return zh(name) if self.zh else en(name)
 
     def notice(self) -> str:
         return self.word("synthetic") if self.year.synthetic else ""
@@ -265,13 +345,13 @@ class _Template:
 
     def _form(self, sheet: Worksheet, form: Form, items: Sequence[Item], offers: dict[str, str]) -> None:
         """Title, names, header, then lines with their drop-downs; a note at each name says what goes there."""
-        place = f"{form.name[self.zh]} · {self.named(self.office.name)} · {self.year.rulebook.document}"
+        place = f"{form.name[self.zh]} · {self.title_of} · {self.year.rulebook.document}"
         sheet.write_string(0, 0, " · ".join(filter(None, (place, self.notice()))), self.title)
         for n, column in enumerate(form.columns):
             name, meaning = LABELS[column][self.zh]
             sheet.write_string(1, n, name, self.label)
             sheet.write_string(ABOVE, n, column, self.header)
-            note = "\n".join((meaning, *self._clause_lines(column, items)))
+            note = "\n".join((meaning, *self._clause_lines(column, form.type, items)))
             sheet.write_comment(1, n, note, {"width": 420, "height": min(400, 60 + 18 * len(note) // 24)})
             sheet.set_column(n, n, 24 if column in ("type", "reason", "evidence") else 16, self._format(column))
             rule: dict[str, Any] = {"validate": "any", "input_title": name[:32], "input_message": meaning[:255]}
@@ -280,43 +360,71 @@ class _Template:
             sheet.data_validation(ABOVE + 1, n, ABOVE + OFFERED, n, rule)
         for line in range(ABOVE + 1, ABOVE + 1 + form.lines):
             sheet.write_string(line, 0, form.type, self.text)
-            if form.type == "item.closed.v1":
+            if form.type in YEAR:
                 sheet.write_string(line, 1, subjects.ASSESSMENT, self.text)
         sheet.freeze_panes(ABOVE + 1, 2)
-        sheet.ignore_errors({"number_stored_as_text": f"A1:L{ABOVE + OFFERED + 1}"})
+        sheet.ignore_errors({"number_stored_as_text": f"A1:N{ABOVE + OFFERED + 1}"})
 
     def _format(self, column: str) -> Format:
         return self.time if column == "time" else self.text
 
-    def _clause_lines(self, column: str, items: Sequence[Item]) -> Iterator[str]:
+    def _clause_lines(self, column: str, kind: str, items: Sequence[Item]) -> Iterator[str]:
         """The clauses of a column's codes, with their words."""
         for item in items:
             if column == "item":
-                yield f"{item.code} {self.named(item.name)} {item.clause}：{item.points.words or item.points.why or ''}"
-            elif column in ("ground", "node", "component", "group"):
-                for one in getattr(item, column):
-                    words = getattr(one, "words", None) or getattr(one, "why", None) or ""
-                    yield f"{item.code} {one.code} {self.named(one.name)}{_range(one)}：{words}"
+                yield f"{item.code} {self.named(item.name)} {item.clause or ''}：{_words(item)}"
+            for one in self._listed(item, kind).get(column, ()):
+                yield f"{item.code} {one.code} {self.named(one.name)} {_range(one)}：{_words(one)}"
+
+    def _listed(self, item: Item, kind: str) -> dict[str, list[Any]]:
+        """The tables of an item that a row of a kind names by code, by column."""
+        grounds = [one for one in item.ground if one.adds == (kind == "bonus.recorded.v1")]
+        rated = {"group": [*item.raters], "measure": [*item.measure]}
+        return rated if kind == "rating.recorded.v1" else {"ground": grounds, "node": [*item.node]}
 
     def _offers(self, lists: Worksheet, n: int, form: Form, items: Sequence[Item], units: str) -> dict[str, str]:
-        """The drop-down of each column that has one; lists stand on a hidden sheet, eight columns a form."""
-        codes: dict[str, list[str]] = {"type": [form.type]}
-        if form.type == "item.closed.v1":
-            codes["unit"] = [subjects.ASSESSMENT]
+        """The drop-down of each column that has one; lists stand on a hidden sheet, ten columns a form."""
+        offered = {"type": [form.type], **self._choices(form.type)}
+        if form.type in YEAR:
+            offered["unit"] = [subjects.ASSESSMENT]
         if items:
-            codes["item"] = [item.code for item in items]
-        for name in ("ground", "node", "group", "component"):
-            codes[name] = list(dict.fromkeys(one.code for item in items for one in getattr(item, name)))
-        if form.type == "appeal.decided.v1":
-            codes["outcome"] = ["upheld", "cancelled", "revised"]
+            offered["item"] = [item.code for item in items]
+        for item in items:
+            for column, values in codes(self.year.rulebook, item, form.type).items():
+                offered[column] = list(dict.fromkeys([*offered.get(column, []), *(code for code, _ in values)]))
         if form.type == "event.revoked.v1":
-            codes["target_source"] = [subjects.OFFICES + self.office.code]
-        offers = {} if "unit" in codes else {"unit": units}
-        for column, (name, values) in enumerate(codes.items(), 8 * n):
+            offices = {office.code for office in self.year.rulebook.office}
+            prefix = subjects.OFFICES if self.party in offices else subjects.UNITS
+            offered["target_source"] = [prefix + self.party]
+        offers = {} if "unit" in offered else {"unit": units}
+        for column, (name, values) in enumerate(offered.items(), 10 * n):
             if values and name in form.columns:
                 lists.write_column(0, column, values, self.text)
                 offers[name] = f"=lists!{xl_range_abs(0, column, len(values) - 1, column)}"
         return offers
+
+    def _choices(self, kind: str) -> dict[str, list[str]]:
+        """The closed lists of a kind of event that hang on no item."""
+        book = self.year.rulebook
+        groups = [group.code for group in book.group] or list(dict.fromkeys(unit.group for unit in self.year.roster))
+        offices = [office.code for office in book.office]
+        facts = [one.code for one in book.attribute if self.party in (one.offices or (book.roles.collector,))]
+        choices: dict[str, dict[str, list[str]]] = {
+            "fact.recorded.v1": {"attribute": facts},
+            "veto.recorded.v1": {"veto": [one.code for one in book.veto if self.party in one.offices]},
+            "approval.recorded.v1": {"outcome": ["approved", "rejected"]},
+            "appeal.decided.v1": {"outcome": ["upheld", "cancelled", "revised"]},
+            "reading.adopted.v1": {"reading": [*book.readings, *PARAMETERS]},
+            "tie.resolved.v1": {"grade": [grade.code for scheme in book.scheme for grade in scheme.grade]},
+            "unit.changed.v1": {
+                "change": ["joined", "renamed", "moved", "left"],
+                "category": [category.code for category in book.category],
+                "unit_group": [group for group in groups if group],
+            },
+            "item.transferred.v1": {"item": [item.code for item in book.item], "from": offices, "to": offices},
+            "stage.reached.v1": {"stage": [*(stage.code for stage in book.stage), "finalised"]},
+        }
+        return choices.get(kind, {})
 
     def _table(
         self, sheet: Worksheet, names: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
@@ -339,16 +447,16 @@ class _Template:
         return f"='{self.word('roster')}'!{xl_range_abs(2, 0, 1 + len(rows), 0)}"
 
     def _clauses(self, sheet: Worksheet) -> None:
-        """The office's items with their clauses and words, and their grounds, nodes, groups and components."""
+        """The party's items with their clauses and words, and their grounds, nodes, groups of raters and measures."""
         sheet.write_string(0, 0, f"{self.word('clauses')} · {self.year.rulebook.document}", self.title)
         rows: list[tuple[str, ...]] = []
-        for item in (item for item in self.year.rulebook.item if self.office.code in item.offices):
-            words = item.points.words or item.points.why or ""
-            rows.append((item.code, "", self.named(item.name), item.points.value, item.clause, words))
-            listed: tuple[Ground | Node | Group | Component, ...] = item.ground
-            for one in (*listed, *item.node, *item.group, *item.component):
-                words = getattr(one, "words", None) or getattr(one, "why", None) or ""
-                rows.append((item.code, one.code, self.named(one.name), _range(one).strip(), item.clause, words))
+        for item in (item for item in self.year.rulebook.item if self.party in item.offices):
+            clause = item.clause or ""
+            rows.append((item.code, "", self.named(item.name), item.points, clause, _words(item)))
+            rows += [
+                (item.code, one.code, self.named(one.name), _range(one), one.clause or clause, _words(one))
+                for one in (*item.ground, *item.node, *item.raters, *item.measure)
+            ]
         names = [self.word(key) for key in ("item", "code", "name", "points", "clause", "words")]
         self._table(sheet, names, rows, (8, 20, 30, 14, 14, 70))
 
@@ -357,14 +465,14 @@ class _Template:
         sheet.set_column(0, 0, 18)
         sheet.set_column(1, 1, 70, self.wrap)
         sheet.set_column(2, 2, 34)
-        sheet.write_string(0, 0, f"{self.named(self.office.name)} · {self.named(self.year.rulebook.name)}", self.title)
-        lines = [text[self.zh].format(file=self.path.name, office=self.office.code) for text in GUIDE]
+        sheet.write_string(0, 0, f"{self.title_of} · {self.named(self.year.rulebook.name)}", self.title)
+        lines = [text[self.zh].format(file=self.path.name, office=self.party) for text in GUIDE]
         for n, line in enumerate(filter(None, (self.notice(), *lines)), 1):
             sheet.write_string(n, 0, line)
         row = 8
         for form, items in self.forms:
             sheet.write_row(row + 1, 0, [form.name[self.zh], self.word("meaning"), self.word("example")], self.label)
-            shown = example(form, items, self.office.code)
+            shown = self._example(form, items)
             for n, column in enumerate(form.columns, row + 2):
                 name, meaning = LABELS[column][self.zh]
                 cells = (f"{column} {name}", meaning, shown.get(column, ""))
@@ -372,28 +480,39 @@ class _Template:
                     sheet.write_string(n, at, cell, self.wrap)
             row += len(form.columns) + 2
 
+    def _example(self, form: Form, items: Sequence[Item]) -> dict[str, str]:
+        """The filled cells of a line that the checks let pass, on the form's first item."""
+        offices = {office.code for office in self.year.rulebook.office}
+        own = (subjects.OFFICES if self.party in offices else subjects.UNITS) + self.party
+        known = {**EXAMPLE, **{name: values[0] for name, values in self._choices(form.type).items() if values}}
+        known |= {"type": form.type, "unit": subjects.ASSESSMENT if form.type in YEAR else self.year.roster[0].unit}
+        known["target_source"] = own if form.type == "event.revoked.v1" else f"{subjects.OFFICES}{min(offices)}"
+        if items:
+            item = items[0]
+            has = {*_columns(self.year.rulebook, item, form.type)}
+            known |= {name: v[0][0] for name, v in codes(self.year.rulebook, item, form.type).items() if v}
+            ground = next((one for one in item.ground if one.code == known.get("ground")), None)
+            span = item.range or next(iter(item.measure), None)
+            known |= {"item": item.code, "value": span.max if span else "1", "points": (ground and ground.max) or ""}
+            known = {name: value for name, value in known.items() if name not in _OF_ITEMS or name in has}
+        if form.type == "reading.adopted.v1":
+            known["value"] = next(iter(self.year.rulebook.readings.values()), ("1",))[0]
+        if form.type == "unit.changed.v1":
+            known = {name: value for name, value in known.items() if name in ("type", "unit", "reason", "time")}
+            known["change"] = "left"
+        return {column: known[column] for column in form.columns if known.get(column)}
 
-def example(form: Form, items: Sequence[Item], office: str) -> dict[str, str]:
-    """The filled cells of a line that the checks let pass, on the form's first item."""
-    item = items[0] if items else None
-    lists = ("ground", "node", "group", "component")
-    known = {**EXAMPLE, **{name: one[0].code for name in lists if (one := getattr(item, name, ()))}, "type": form.type}
-    known["target_source"] = f"/offices/{office}" if form.type == "event.revoked.v1" else "/units/U001"
-    if item:
-        known |= {"item": item.code, "value": item.value.max if item.value else "1"}
-        if item.ground and item.ground[0].max:
-            known["points"] = item.ground[0].max
-        if "best" not in item.rules.get("cases", ""):
-            del known["case"]
-    if form.type == "item.closed.v1":
-        known["unit"] = subjects.ASSESSMENT
-    return {column: known[column] for column in form.columns if known.get(column)}
+
+def _words(one: Table) -> str:
+    """The words of the regulation, or why a number is assumed."""
+    return one.words or one.why or ""
 
 
-def _range(one: object) -> str:
-    """The points of a ground or component, where it has any."""
-    if isinstance(one, Ground) and one.max:
-        least = f"{one.above} <" if one.above else f"{one.min} <="
-        return f" ({least} p <= {one.max}{f', {one.step}' if one.step else ''})"
-    points = getattr(one, "points", None)
-    return f" ({points})" if points else ""
+def _range(one: Any) -> str:
+    """The points of a ground, the cap of a node, the range of a measure, where there are any."""
+    if getattr(one, "points", None) or getattr(one, "cap", None):
+        return str(getattr(one, "points", None) or one.cap)
+    if getattr(one, "max", None):
+        low = one.above if getattr(one, "above", None) else one.min
+        return f"{low}{'<' if getattr(one, 'above', None) else '–'}{one.max}"
+    return ""
