@@ -4,25 +4,26 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import duckdb
 import msgspec
-import pyarrow as pa
 from rich import box
 from rich.table import Table
 
 from infra.rights import key_file
 from schemas import subjects
-from schemas.events import OPENED, Event
+from schemas.events import OPENED, Event, instant
 from schemas.receipts import Receipt
-from schemas.refusals import Language, Reason, Refusal, message
+from schemas.refusals import Language, Reason, Refusal, conflict, message
 from services import tables
 from services.audit import point
 from services.ingest.check import Checker, opened
+from services.office import answer, sheet
 from services.office import dry_run as trials
-from services.office import sheet
+from services.office.earlier import Earlier, Found, revocation
 from services.office.send import Letter, send
 from services.outcome import Exit, Stop
 from services.progress import Bar
@@ -31,30 +32,52 @@ from services.settings import Settings, language, read
 from services.year import Year, given
 
 
+Outcome = Literal["accepted", "refused", "settled", "ready", "pending", "there", "correction"]
+
+
 class Line(msgspec.Struct, omit_defaults=True):
-    """What became of a row: its receipt, or with outcome `ready` (dry run) or `pending` (no receipt yet) none."""
+    """What became of a row: its receipt, or with an outcome of our own none.
+
+    `ready` (dry run), `pending` (no receipt yet), `there` (the ledger has it, as `sequence`), `correction` (it differs
+    from what stands as `sequence`; nothing was sent). `cell` is the address of what a refusal is about.
+    """
 
     row: int
     sheet: str | None
     source: str | None
     id: str | None
-    outcome: Literal["accepted", "refused", "settled", "ready", "pending"]
+    outcome: Outcome
     sequence: int | None = None
-    leaf: str | None = None
+    sha256: str | None = None
     reason: str | None = None
     path: str | None = None
+    cell: str | None = None
     message: str | None = None
     disposition: str | None = None
     why: str | None = None
+    signature: str | None = None
 
 
 class Judged(msgspec.Struct):
-    """A row as the checks leave it: its event and the bytes that are it, or its refusal."""
+    """A row as the checks leave it: its event and the bytes that are it, or its refusal; and how it stands to earlier ones.
+
+    `first` are the bytes of the revocation that goes out before it, where it replaces an earlier event.
+    """
 
     row: int
     sheet: str | None
     raw: bytes
     found: Event | Refusal
+    cells: dict[str, str] = {}
+    earlier: Found | None = None
+    first: tuple[Event, bytes] | None = None
+
+    @property
+    def sends(self) -> list[tuple[Event, bytes]]:
+        """The events that go out for the row, in order."""
+        if isinstance(self.found, Refusal) or self.earlier is not None:
+            return []
+        return [*([self.first] if self.first else []), (self.found, self.raw)]
 
 
 def emit(  # noqa: PLR0913 - each is an option of the command
@@ -62,11 +85,18 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     *,
     office: str | None = None,
     dry_run: bool = False,
+    replace: bool = False,
+    as_new: bool = False,
+    out: Path | None = None,
+    encoding: Literal["utf-8", "gb18030"] | None = None,
     format: Literal["json", "table"] = "json",  # noqa: A002 - the word of `wuxing score`
     wait: float = 30,
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """Publish a file's rows that pass the checks of ingest; a receipt or refusal a row. Run it again: nothing doubles.
+
+    A row that the ledger has is not sent; one that differs from a standing event about the same thing is sent only with
+    --replace or --as-new.
 
     Example: wuxing emit deductions.xlsx --office ducha --dry-run
 
@@ -78,6 +108,14 @@ def emit(  # noqa: PLR0913 - each is an option of the command
         The party that sends, an office's or a unit's code; a .jsonl without it goes out for all whose keys are here.
     dry_run
         Send nothing: show which rows would be refused, what the others would count, and which units would move.
+    replace
+        Where a row corrects an earlier event: revoke that one and send the row.
+    as_new
+        Where a row is about the same thing as an earlier event: send it too; both count.
+    out
+        Write the workbook back with the outcome, sequence, id and message of each row.
+    encoding
+        The encoding of a .csv that could be read in two.
     format
         JSON, one object a line, or tables to read.
     wait
@@ -90,30 +128,40 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     with point.snapshot(newest) if newest else contextlib.nullcontext() as found:
         con = found if found and point.meta(found).get("assessment") == known.assessment else None
         year = point.year(con) if con else given(known.assessment, known.rulebook, known.roster)
-        year, judged = _judged(known, year, file, office, chosen, begun=con is not None)
-        good = [(one.found, one.raw) for one in judged if isinstance(one.found, Event)]
+        year, judged = _judged(known, year, file, office, chosen, begun=con is not None, encoding=encoding)
+        _compare(con, judged, chosen, replace=replace, as_new=as_new)
+        good = [one for row in judged for one in row.sends]
         changes: list[trials.Change] | None = None
         if dry_run:
             if con is None:
                 print(TEXT["no_snapshot"][chosen].format(folder=known.snapshots), file=sys.stderr)
             fates, changes = trials.trial(con, year, good, chosen)
-            lines = list(_foreseen(judged, fates))
+            lines = list(_foreseen(judged, fates, chosen))
         else:
-            letters = list(_letters(known, office, good, _held(con, [event for event, _ in good])))
+            letters = list(_letters(known, office, good))
             with Bar(chosen, "receipts", "回执") as bar:
                 receipts = asyncio.run(send(known, letters, patience=wait, told=bar.step))
             lines = list(_told(judged, receipts, chosen))
     _print(lines, changes, format, chosen)
+    if out is not None:
+        _write_back(file, out, lines, chosen)
     return _outcome(lines, wait, chosen)
 
 
 def _judged(  # noqa: PLR0913 - what a row is judged by
-    known: Settings, year: Year, file: Path, office: str | None, lang: Language, *, begun: bool
+    known: Settings,
+    year: Year,
+    file: Path,
+    office: str | None,
+    lang: Language,
+    *,
+    begun: bool,
+    encoding: str | None,
 ) -> tuple[Year, list[Judged]]:
     """Every row with its event or refusal; an opening in a file for an empty ledger sets the year of what follows."""
     _check_party(year, office)
     checker, judged = Checker(year.rulebook, year.roster, lang), []
-    for number, name, raw in _raws(file, office, year, lang):
+    for number, name, raw, cells in _raws(file, office, year, lang, encoding):
         found = raw if isinstance(raw, Refusal) else _checked(known, checker, raw, office)
         line = b"" if isinstance(raw, Refusal) else raw
         if isinstance(found, Event) and not begun:
@@ -121,8 +169,39 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
             if found.type == OPENED:
                 year = Year(*opened(line))
                 checker = Checker(year.rulebook, year.roster, lang)
-        judged.append(Judged(number, name, line, found))
+        judged.append(Judged(number, name, line, found, cells))
     return year, judged
+
+
+def _compare(
+    con: duckdb.DuckDBPyConnection | None, judged: Sequence[Judged], lang: Language, *, replace: bool, as_new: bool
+) -> None:
+    """Lay each row beside what the ledger holds of its source: it is new, there already, or a correction."""
+    events = [one.found for one in judged if isinstance(one.found, Event)]
+    ledger, first = Earlier(con, events), min((event.time for event in events), default="")
+    for one in judged:
+        if not isinstance(one.found, Event):
+            continue
+        one.earlier = ledger.look(one.found, one.raw, one.row)
+        if one.earlier is None or one.earlier.how != "correction":
+            continue
+        if replace and one.earlier.id is not None:
+            made = revocation(one.found, one.earlier.id, TEXT["replaced"][lang].format(id=one.found.id))
+            one.first, one.earlier = made, None
+        elif as_new:
+            one.earlier = None
+    _warn(judged, first, lang)
+
+
+def _warn(judged: Sequence[Judged], first: str, lang: Language) -> None:
+    """Say on stderr which rows occurred in the future, or more than a year before most of the file did."""
+    now = instant(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) or first
+    events = [(one, one.found) for one in judged if isinstance(one.found, Event)]
+    years = sorted(event.occurred for _, event in events)
+    usual = int(years[len(years) // 2][:4]) if years and years[0][0] != "-" else 0
+    for one, event in events:
+        if event.occurred > now or (usual and abs(int(event.occurred[:4] or 0) - usual) > 1):
+            print(TEXT["odd_time"][lang].format(row=one.row, time=event.time), file=sys.stderr)
 
 
 def _check_party(year: Year, office: str | None) -> None:
@@ -137,9 +216,9 @@ def _check_party(year: Year, office: str | None) -> None:
 
 
 def _raws(
-    file: Path, office: str | None, year: Year, lang: Language
-) -> Iterator[tuple[int, str | None, bytes | Refusal]]:
-    """Number, sheet and event of every row, or why it is none; in a .jsonl every line counts, blank ones too."""
+    file: Path, office: str | None, year: Year, lang: Language, encoding: str | None
+) -> Iterator[tuple[int, str | None, bytes | Refusal, dict[str, str]]]:
+    """Number, sheet, event (or why it is none) and cells' addresses of every row; in a .jsonl every line counts."""
     try:
         with file.open("rb") as opening:
             head = opening.read(4096)
@@ -150,7 +229,7 @@ def _raws(
     if _is_lines(file, head):
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                yield number, None, line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line
+                yield number, None, line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line, {}
         return
     if office is None:
         raise Stop(
@@ -158,9 +237,16 @@ def _raws(
             f"{file}: a table is one office's; name it with --office CODE",
             f"{file}：一份表格只属于一家单位；请用--office指定其代码",
         )
-    units = frozenset(unit.unit for unit in year.roster)
-    for row in sheet.rows(file):
-        yield row.number, row.sheet, sheet.event(row, office, units, lang)
+    units, names = frozenset(unit.unit for unit in year.roster), sheet.Names(year)
+    left: list[sheet.Unread] = []
+    for row in sheet.rows(file, encoding, left=left):
+        if row.hidden:
+            print(TEXT["hidden_row"][lang].format(row=row.number, sheet=row.sheet), file=sys.stderr)
+        cells = {sheet.PATHS.get(column, ""): cell.address for column, cell in row.cells.items()}
+        yield row.number, row.sheet, sheet.event(row, office, names, units, lang), cells
+    for one in left:
+        key = "hidden_sheet" if one.column is None else "left_alone"
+        print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column), file=sys.stderr)
 
 
 def _is_lines(file: Path, head: bytes) -> bool:
@@ -190,21 +276,9 @@ def _checked(known: Settings, checker: Checker, raw: bytes, office: str | None) 
 # Sending ------------------------------------------------------------------------------------------------------------
 
 
-def _held(con: duckdb.DuckDBPyConnection | None, events: Sequence[Event]) -> set[tuple[str, str]]:
-    """The pairs of source and id that the latest snapshot has already."""
-    if con is None or not events:
-        return set()
-    pairs = pa.table({"source": [event.source for event in events], "id": [event.id for event in events]})
-    cursor = con.cursor()
-    cursor.register("sent", pairs)
-    return set(cursor.execute("SELECT source, id FROM event SEMI JOIN sent USING (source, id)").fetchall())
-
-
-def _letters(
-    known: Settings, office: str | None, good: Sequence[tuple[Event, bytes]], held: set[tuple[str, str]]
-) -> Iterator[Letter]:
-    """Events on their way; one whose source and id came before, there or in this file, the scorer will settle."""
-    before = set(held)
+def _letters(known: Settings, office: str | None, good: Sequence[tuple[Event, bytes]]) -> Iterator[Letter]:
+    """Events on their way; one whose source and id came before in this file, the scorer will settle."""
+    before: set[tuple[str, str]] = set()
     for event, raw in good:
         party = office or subjects.party_of(event.source) or ""
         pair = (event.source, event.id)
@@ -226,34 +300,65 @@ def _refused(one: Judged, refusal: Refusal) -> Line:
         "refused",
         reason=refusal.reason,
         path=refusal.path,
+        cell=one.cells.get(refusal.path or ""),
         message=refusal.message,
     )
 
 
+def _unsent(one: Judged, lang: Language) -> Line | None:
+    """The line of a row for which nothing goes out: refused, there already, or a correction that waits for a word."""
+    if isinstance(one.found, Refusal):
+        return _refused(one, one.found)
+    event, earlier = one.found, one.earlier
+    if earlier is None:
+        return None
+    if earlier.how == "conflict":
+        return _refused(one, conflict(None, event.source, event.id, lang))
+    key = "there" if earlier.how == "there" else "correction" if earlier.sequence else "same_row"
+    words = TEXT[key][lang].format(sequence=earlier.sequence, row=earlier.row)
+    return Line(one.row, one.sheet, event.source, event.id, earlier.how, sequence=earlier.sequence, message=words)
+
+
 def _told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: Language) -> Iterator[Line]:
-    """Rows with their receipts."""
+    """Rows with their receipts; of a row that replaces an event, the revocation's where that was not accepted."""
     left = iter(receipts)
     for one in judged:
-        if isinstance(one.found, Refusal):
-            yield _refused(one, one.found)
-        elif (receipt := next(left)) is None:
-            yield Line(one.row, one.sheet, one.found.source, one.found.id, "pending", message=TEXT["pending"][lang])
+        if line := _unsent(one, lang):
+            yield line
+            continue
+        mine = [next(left) for _ in one.sends]
+        receipt = next((one for one in mine if one is None or one.outcome != "accepted"), mine[-1])
+        source, id_ = (one.found.source, one.found.id)
+        if receipt is None:
+            yield Line(one.row, one.sheet, source, id_, "pending", message=TEXT["pending"][lang])
         else:
-            yield Line(one.row, one.sheet, **msgspec.structs.asdict(receipt))
+            line = Line(one.row, one.sheet, **msgspec.structs.asdict(receipt))
+            line.cell = one.cells.get(line.path or "")
+            yield line
 
 
-def _foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate]) -> Iterator[Line]:
+def _foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate], lang: Language) -> Iterator[Line]:
     """Rows with what the fold would make of them."""
     left = iter(fates)
     for one in judged:
-        if isinstance(one.found, Refusal):
-            yield _refused(one, one.found)
+        if line := _unsent(one, lang):
+            yield line
             continue
-        disposition, why, refusal = next(left)
+        disposition, why, refusal = [next(left) for _ in one.sends][-1]
         if refusal:
             yield _refused(one, refusal)
         else:
-            yield Line(one.row, one.sheet, one.found.source, one.found.id, "ready", disposition=disposition, why=why)
+            source, id_ = (one.found.source, one.found.id)
+            yield Line(one.row, one.sheet, source, id_, "ready", disposition=disposition, why=why)
+
+
+def _write_back(file: Path, out: Path, lines: Sequence[Line], lang: Language) -> None:
+    try:
+        answer.write(file, out, lines, lang)
+    except OSError as error:
+        raise Stop(
+            Exit.FAILED, f"{out}: cannot be written: {error.strerror}", f"{out}：无法写入：{error.strerror}"
+        ) from None
 
 
 TEXT: dict[str, dict[Language, str]] = {
@@ -272,13 +377,43 @@ TEXT: dict[str, dict[Language, str]] = {
         "zh": "{folder}中没有本次考核的快照（WUXING_DATA）：以空账本试算。",
     },
     "sum": {
-        "en": "{rows} rows: {accepted} accepted, {settled} there before or void, {ready} ready, {refused} refused,"
-        " {pending} without receipt.",
-        "zh": "共{rows}行：受理{accepted}，重复或无效{settled}，可发送{ready}，拒收{refused}，待回执{pending}。",
+        "en": "{rows} rows: {accepted} accepted, {there} there already, {settled} duplicate or void, {ready} ready,"
+        " {correction} corrections that wait, {refused} refused, {pending} without receipt.",
+        "zh": "共{rows}行：受理{accepted}，已在账{there}，重复或无效{settled}，可发送{ready}，待确认更正{correction}，"
+        "拒收{refused}，待回执{pending}。",
+    },
+    "there": {"en": "There already, sequence {sequence}; not sent.", "zh": "已在账（序号{sequence}），未发送。"},
+    "correction": {
+        "en": "A correction of sequence {sequence}? Nothing was sent: --replace revokes that one and sends this,"
+        " --as-new counts both.",
+        "zh": "是否更正序号{sequence}？未发送：--replace撤销原事件并发送本行，--as-new两者都计。",
+    },
+    "same_row": {
+        "en": "About the same thing as row {row}, with other content. Nothing was sent: take one out, or --as-new.",
+        "zh": "与第{row}行所指相同而内容不同，未发送：请删去其一，或用--as-new两者都计。",
+    },
+    "replaced": {"en": "Corrected: replaced by {id}", "zh": "更正：由{id}代替"},
+    "odd_time": {
+        "en": "row {row}: {time} is in the future or far from the rest: is the date right?",
+        "zh": "第{row}行：时间{time}在将来，或与其他各行相去甚远，请核对。",
+    },
+    "hidden_row": {"en": "{sheet} row {row} is hidden, and read.", "zh": "{sheet}第{row}行已隐藏，仍会读取。"},
+    "hidden_sheet": {"en": "the sheet {sheet} is hidden, and read.", "zh": "表{sheet}已隐藏，仍会读取。"},
+    "left_alone": {
+        "en": "{sheet}: the column {column} is none of the form's and is left alone.",
+        "zh": "{sheet}：列{column}不属于报送列，不读取。",
     },
     "change": {"en": "Units that would change", "zh": "将发生变动的单位"},
     "rows": {"en": "Rows", "zh": "各行结果"},
 }
+
+
+#: Titles of the table of rows, (English, Chinese).
+COLUMN_TITLES = {
+    "row": ("Row", "行"), "sheet": ("Sheet", "表"), "id": ("Id", "编号"), "outcome": ("Outcome", "结果"),
+    "sequence": ("Sequence", "序号"), "reason": ("Reason", "拒收原因"), "where": ("Where", "位置"),
+    "disposition": ("Disposition", "处理"), "message": ("Message", "说明"),
+}  # fmt: skip
 
 
 def _print(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form: str, lang: Language) -> None:
@@ -289,10 +424,11 @@ def _print(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form:
         out.flush()
         return
     table = Table(title=TEXT["rows"][lang], box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("row", "sheet", "id", "outcome", "sequence", "reason", "path", "disposition", "message"):
-        table.add_column(name, overflow="fold")
+    for titles in COLUMN_TITLES.values():
+        table.add_column(titles[lang == "zh"], overflow="fold")
     for line in lines:
-        cells = (line.row, line.sheet, line.id, line.outcome, line.sequence, line.reason, line.path, line.disposition)
+        where = line.cell or line.path
+        cells = (line.row, line.sheet, line.id, line.outcome, line.sequence, line.reason, where, line.disposition)
         table.add_row(*("" if cell is None else str(cell) for cell in (*cells, line.message or line.why)))
     tables.console().print(table)
     if changes is not None:
@@ -318,12 +454,14 @@ def _shown(value: object) -> str:
 
 
 def _outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
-    """Talk on stderr, and the exit code: a receipt that did not come is worse than a refusal that did."""
-    counts = {key: sum(line.outcome == key for line in lines) for key in ("accepted", "settled", "ready", "pending")}
+    """Talk on stderr, and the exit code: a receipt that did not come is worse than a refusal or void that did."""
+    kinds = ("accepted", "settled", "ready", "pending", "there", "correction")
+    counts = {key: sum(line.outcome == key for line in lines) for key in kinds}
     refused = sum(line.outcome == "refused" or line.reason is not None for line in lines)
     counts["settled"] -= sum(line.outcome == "settled" and line.reason is not None for line in lines)
     print(TEXT["sum"][lang].format(rows=len(lines), refused=refused, **counts), file=sys.stderr)
     if counts["pending"]:
         print(TEXT["silent"][lang].format(pending=counts["pending"], wait=wait), file=sys.stderr)
         return Exit.FAILED
-    return Exit.NO if refused else Exit.DONE
+    void = any(line.disposition == "void" for line in lines)
+    return Exit.NO if refused or void or counts["correction"] else Exit.DONE

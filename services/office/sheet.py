@@ -1,141 +1,354 @@
-"""Decides what a row of a spreadsheet says: the rows of a CSV or workbook, and the event that a row is (wire.md, CSV).
+"""Decides what a row of a spreadsheet says: the rows under a sheet's header, and the event of a row (wire.md, CSV).
 
-A header is the first of a sheet's first ten rows whose cells are all column names; what stands above it (a title, names
-for people) is no data. Cells are taken as they are: an empty one is a field that is not there, a text is not trimmed.
-Numbers become plain decimals; a date cell, which knows no zone, is Beijing time (+08:00), and stands only under `time`,
-and so is a time typed as text, or saved as CSV, the way spreadsheets show it: 2013-05-06 09:30, 2013/5/6 9:30.
+A header is the last of the rows that name two or more columns (by their code, or their title in either language) among
+the first ten of a sheet; what stands above it (a title, names for people) is no data. A cell is trimmed; codes and
+numbers are normalised (NFKC: full-width digits are digits), names stand for codes, and what nobody can see in a code
+refuses the row. A date cell, which knows no zone, is Beijing time (+08:00), and so is a time typed the way people show it:
+2013-05-06 09:30, 2013/5/6 9:30, 2013年5月6日9时30分.
 """
 
-import csv
 import hashlib
-import io
-import math
 import re
-import zipfile
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from python_calamine import CalamineWorkbook, PasswordError
 
 from schemas import subjects
+from schemas.events import YEAR as YEAR_TYPES
 from schemas.refusals import Language, Reason, Refusal, message, shortened
 from schemas.results import canonical
+from schemas.rulebook import Name, en, zh
+from services.office import workbook
+from services.office.workbook import Cell, Line, Number, Sheet, Unusable
 from services.outcome import Exit, Stop
+from services.year import Year
 
-#: The columns that are fields of the data of the same name, or of the one named.
-DATA = {
-    name: name
-    for name in (
-        "item matter ground points node rater group measure case period value characters attribute veto grade units"
-        " reading stage change name category from to statement outcome reason evidence"
-    ).split()
-} | {"unit_group": "group"}
-#: The columns of the contract, in its order of an event, and the place in the event that each is.
-COLUMNS = {
+#: The columns of the contract, in its order, with their titles (English, Chinese).
+TITLES = {
+    "type": ("Type", "事件类型"),
+    "unit": ("Unit", "单位"),
+    "item": ("Item", "项目"),
+    "matter": ("Matter", "事项"),
+    "ground": ("Ground", "情形"),
+    "points": ("Points", "分值"),
+    "node": ("Node", "节点"),
+    "rater": ("Rater", "评分人"),
+    "group": ("Group of raters", "评分组"),
+    "measure": ("Measure", "指标"),
+    "case": ("Case", "实例"),
+    "period": ("Period", "周期"),
+    "value": ("Value", "评分"),
+    "characters": ("Characters", "字数"),
+    "attribute": ("Attribute", "属性"),
+    "veto": ("Veto", "否决情形"),
+    "grade": ("Grade", "等次"),
+    "units": ("Units in order", "单位顺序"),
+    "reading": ("Reading", "读法"),
+    "stage": ("Stage", "阶段"),
+    "change": ("Change", "变动"),
+    "name": ("Name", "名称"),
+    "category": ("Category", "类别"),
+    "unit_group": ("Group", "分组"),
+    "from": ("From", "移出单位"),
+    "to": ("To", "移入单位"),
+    "target_source": ("Target's source", "所指来源"),
+    "target_id": ("Target's id", "所指编号"),
+    "statement": ("Statement", "申诉理由"),
+    "outcome": ("Outcome", "决定"),
+    "reason": ("Reason", "理由"),
+    "evidence": ("Evidence", "依据"),
+    "time": ("Time", "发生时间"),
+    "id": ("Id", "编号"),
+}
+#: Titles that people give the same columns.
+ALIASES = {
+    "单位代码": "unit", "单位名称": "unit", "考核对象": "unit", "考核项目": "item", "项目代码": "item",
+    "扣分情形": "ground", "加分情形": "ground",
+    "扣分": "points", "加分": "points", "分数": "value", "评定值": "value", "事由": "reason",
+    "原因": "reason", "时间": "time", "日期": "time",
+}  # fmt: skip
+#: The kinds of events that a person may send, with the titles of their sheets (English, Chinese), which stand for them.
+KINDS = {
+    "deduction.recorded.v1": ("Deductions", "扣分"),
+    "bonus.recorded.v1": ("Bonuses", "加分"),
+    "rating.recorded.v1": ("Ratings", "评分"),
+    "submission.recorded.v1": ("Submissions", "报送"),
+    "fact.recorded.v1": ("Facts", "属性"),
+    "veto.recorded.v1": ("Vetoes", "一票否决"),
+    "approval.recorded.v1": ("Approvals", "审批"),
+    "item.exempted.v1": ("Exemptions", "不适用"),
+    "item.closed.v1": ("Closings", "办结"),
+    "appeal.filed.v1": ("Appeals", "申诉"),
+    "appeal.decided.v1": ("Decisions", "申诉决定"),
+    "reading.adopted.v1": ("Adoptions", "确认读法"),
+    "tie.resolved.v1": ("Ties", "并列排序"),
+    "unit.changed.v1": ("Changes of units", "单位变动"),
+    "item.transferred.v1": ("Transfers", "项目移交"),
+    "stage.reached.v1": ("Stages", "阶段"),
+    "event.revoked.v1": ("Revocations", "撤销"),
+}
+OUTCOMES = {"upheld": "维持", "cancelled": "取消", "revised": "改定", "approved": "同意", "rejected": "不同意"}
+CHANGES = {"joined": "加入", "renamed": "更名", "moved": "调整", "left": "退出"}
+_ENVELOPE = {
     "type": "type",
     "unit": "subject",
-    **{column: f"data.{name}" for column, name in DATA.items()},
-    "target_source": "data.target.source",
-    "target_id": "data.target.id",
     "time": "time",
     "id": "id",
+    "target_source": "data.target.source",
+    "target_id": "data.target.id",
 }
+#: The columns that are fields of the data, by the field.
+DATA = {column: "group" if column == "unit_group" else column for column in TITLES if column not in _ENVELOPE}
+#: The place in an event that each column is.
+PATHS = {column: _ENVELOPE.get(column) or f"data.{DATA[column]}" for column in TITLES}
 #: Columns that hold several texts, with `;` between them.
 LISTS = ("evidence", "units")
+#: Columns of free text: trimmed and no more; the reference of a matter and the like must show all they hold.
+PROSE = frozenset({"reason", "statement", "evidence", "name"})
+EXACT = frozenset({"matter", "rater", "case", "target_id", "id"})
+NUMBERS = frozenset({"points", "value", "characters"})
 HEADER_WITHIN = 10
 OFFSET = "+08:00"
-#: Bytes that a workbook may come to when it is unpacked.
-UNPACKED_MAX = 256 * 1024 * 1024
-#: Excel keeps 15 digits of a number: a longer one is no longer what was typed.
-EXACT_BELOW = 10**15
-#: Characters of a cell that are read at all; a longer event is too large anyway, and refused by that name.
-csv.field_size_limit(64 * 1024 * 1024)
-#: A date, or a date and time, as Excel and WPS show it to people in China.
-_SHOWN = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
-_ZIP, _OLE2 = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+#: A date, or a date and time, as people in China and their spreadsheets show it.
+_SHOWN = re.compile(
+    r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|年(\d{1,2})月(\d{1,2})日)"
+    r"(?: ?(\d{1,2})(?::(\d{2})(?::(\d{2}))?|时(?:(\d{1,2})分(?:(\d{1,2})秒)?)?))?",
+    re.ASCII,
+)
+_SCIENTIFIC = re.compile(r"[+-]?[0-9](\.[0-9]+)?E[+-]?[0-9]+", re.IGNORECASE)
 
 
 class Row(NamedTuple):
     """A row that is data: its number as the spreadsheet shows it, its filled cells by column; `sheet` null in a CSV."""
 
     number: int
-    cells: dict[str, Any]
+    cells: dict[str, Cell]
     sheet: str | None = None
-
-
-class Sheet(NamedTuple):
-    """A sheet as it was read: `rows` are all of its rows from the first."""
-
-    name: str | None
-    rows: Sequence[Sequence[Any]]
     hidden: bool = False
+
+
+class Unread(NamedTuple):
+    """A column that is none of the contract's and is left alone, or (without one) a hidden sheet that has rows."""
+
+    sheet: str | None
+    column: str | None
 
 
 class UnusableCellError(ValueError):
     """A cell that holds what no column takes, with what is expected and found; it refuses its row and no other."""
 
-    def __init__(self, column: str, expected: tuple[Any, ...], seen: str) -> None:
+    def __init__(self, column: str, why: Unusable) -> None:
         super().__init__(column)
-        self.column, self.expected, self.seen = column, expected, seen
+        self.column, self.why = column, why
 
 
-def is_workbook(head: bytes) -> bool:
-    """Whether a file is a workbook, by its first bytes: .xlsx and .ods are ZIP, .xls and WPS .et are OLE2."""
-    return head.startswith((_ZIP, _OLE2))
+def rows(path: Path, encoding: str | None = None, *, left: list[Unread] | None = None) -> Iterator[Row]:
+    """The rows of a CSV or workbook that are data, in order; raises Stop where the file cannot be used.
 
-
-def rows(path: Path) -> Iterator[Row]:
-    """The rows of a CSV or workbook that are data, in order; raises Stop where the file cannot be used."""
-    raw = path.read_bytes()
-    sheets = _workbook(path, raw) if is_workbook(raw) else [Sheet(None, _csv(path, raw))]
-    found = False
+    `left` takes the columns that are left alone and the hidden sheets that have rows.
+    """
+    found, sheets = False, workbook.read(path, encoding)
     for sheet in sheets:
-        header = next((n for n, row in enumerate(sheet.rows[:HEADER_WITHIN]) if _is_header(row)), None)
-        if header is None:
-            if any(_columns(row) > 1 for row in sheet.rows[:HEADER_WITHIN]):  # a header that something was written over
-                raise _no_header(path, [sheet])
+        top = header(sheet)
+        if top is None:
             continue
         found = True
-        names = [str(name).strip() for name in sheet.rows[header]]
-        _once(path, names)
-        for number, row in enumerate(sheet.rows[header + 1 :], header + 2):
-            cells = _cells(names, row)
-            if cells and not (sheet.name is not None and _is_blank_form(cells)):
-                yield Row(number, cells, sheet.name)
+        names = {n: _column(cell) for n, cell in top.cells.items()}
+        _once(path, names.values())
+        unknown = [str(cell.value) for n, cell in top.cells.items() if names[n] is None]
+        if left is not None:
+            left += [Unread(sheet.name, one) for one in unknown if not one.startswith("#")]
+        filled = [line for line in sheet.lines if line.number > top.number]
+        listed = [one for one in (_row(sheet, names, line) for line in filled) if one]
+        if sheet.hidden and listed and left is not None:
+            left.append(Unread(sheet.name, None))
+        yield from listed
     if not found:
         raise _no_header(path, sheets)
 
 
-def event(row: Row, party: str, units: frozenset[str], lang: Language = "en") -> bytes | Refusal:
+def header(sheet: Sheet) -> Line | None:
+    """The line of a sheet that names its columns."""
+    top = [line for line in sheet.lines if line.number <= HEADER_WITHIN]
+    return next((line for line in reversed(top) if _named(line) > 1 or (_named(line) == 1 == len(line.cells))), None)
+
+
+def _row(sheet: Sheet, names: dict[int, str | None], line: Line) -> Row | None:
+    """A line as a row; null where it is blank or a form's line that names its kind alone."""
+    cells: dict[str, Cell] = {}
+    for n, cell in line.cells.items():
+        if n not in names:
+            cells[""] = cell  # under no column: it belongs to nothing and refuses its row
+        elif (column := names[n]) is not None:
+            cells[column] = cell
+    if not cells or (sheet.name is not None and _is_blank_form(cells)):
+        return None
+    return Row(line.number, cells, sheet.name, line.hidden)
+
+
+def _column(cell: Cell) -> str | None:
+    """The column that a header names, by its code or a title, in any case; null where it names none."""
+    text = unicodedata.normalize("NFKC", str(cell.value)).strip()
+    return _HEADERS.get(text.casefold())
+
+
+_HEADERS = {
+    **{title.casefold(): column for title, column in ALIASES.items()},
+    **{title.casefold(): column for column, titles in TITLES.items() for title in (*titles, column)},
+}
+assert _HEADERS["group"] == "group", "the code of a column wins over a title of another"
+
+
+def _named(line: Line) -> int:
+    """How many cells of a line are names of columns."""
+    return sum(isinstance(cell.value, str) and _column(cell) is not None for cell in line.cells.values())
+
+
+def _once(path: Path, names: Iterable[str | None]) -> None:
+    seen: set[str] = set()
+    for name in filter(None, names):
+        if name in seen:
+            raise Stop(Exit.USE, f"{path}: the column {name} is there twice", f"{path}：列{name}重复")
+        seen.add(name)
+
+
+def _is_blank_form(cells: dict[str, Cell]) -> bool:
+    """A line of a form that says what kind of line it is, and no fact yet."""
+    unit = cells["unit"].value if "unit" in cells else subjects.ASSESSMENT
+    return set(cells) <= {"type", "unit"} and unit == subjects.ASSESSMENT
+
+
+def _no_header(path: Path, sheets: Sequence[Sheet]) -> Stop:
+    """Names what stands where a header should, and what it may be."""
+    shown = [line for sheet in sheets if not sheet.hidden for line in sheet.lines if line.number <= HEADER_WITHIN]
+    nearest = max(shown, key=_named, default=None)
+    strange = [shortened(str(cell.value)) for cell in (nearest.cells.values() if nearest else ()) if not _column(cell)]
+    found, names = ", ".join(strange) or "nothing", ", ".join(TITLES)
+    where = f"{path} [{sheets[0].name}]" if len(sheets) == 1 and sheets[0].name else str(path)
+    return Stop(
+        Exit.USE,
+        f"{where}: no header among its first {HEADER_WITHIN} rows; columns are {names}; found {found}",
+        f"{where}：前{HEADER_WITHIN}行中没有表头；可用的列：{names}（或其中文名称）；发现：{found}",
+    )
+
+
+# Names for codes ----------------------------------------------------------------------------------------------------
+
+
+class Names:
+    """The codes of a year by what people write for them: the code itself, a name, or both ("1.1 领导批示")."""
+
+    def __init__(self, year: Year) -> None:
+        book = year.rulebook
+        offices = _labels((one.code, one.name) for one in book.office)
+        self._lists: dict[str, dict[str, set[str]]] = {
+            "type": _labels((kind, _bilingual(*titles)) for kind, titles in KINDS.items()),
+            "unit": _labels((one.unit, one.name) for one in year.roster),
+            "item": _labels((one.code, one.name) for one in book.item),
+            "attribute": _labels((one.code, one.name) for one in book.attribute),
+            "veto": _labels((one.code, one.name) for one in book.veto),
+            "grade": _labels((grade.code, grade.name) for one in book.scheme for grade in one.grade),
+            "stage": _labels((one.code, one.name) for one in book.stage) | {"定稿": {"finalised"}},
+            "category": _labels((one.code, one.name) for one in book.category),
+            "unit_group": _labels((one.code, one.name) for one in book.group),
+            "outcome": _labels(OUTCOMES.items()),
+            "change": _labels(CHANGES.items()),
+            "from": offices,
+            "to": offices,
+        }
+        self._of_items = {
+            (item.code, column): _labels((one.code, one.name) for one in listed)
+            for item in book.item
+            for column, listed in (
+                ("ground", item.ground),
+                ("node", item.node),
+                ("group", item.raters),
+                ("measure", item.measure),
+            )
+        }
+
+    def code(self, column: str, written: str | Number, item: str) -> str:
+        """The code that a cell means, else what is written; raises UnusableCellError where it could be two."""
+        known = self._of_items.get((item, column)) or self._lists.get(column, {})
+        text = written if isinstance(written, str) else written.shown
+        found = known.get(text.casefold(), set())
+        if isinstance(written, Number):
+            found = found | {one for codes in known.values() for one in codes if _equal(one, written.decimal)}
+            if found and found != {text}:
+                raise UnusableCellError(column, _as_text(text, found))
+        if len(found) > 1:
+            both = ", ".join(sorted(found))
+            raise UnusableCellError(column, Unusable((f"one of the codes {both}", f"代码{both}之一"), (text, text)))
+        return next(iter(found), text)
+
+
+def _as_text(text: str, codes: set[str]) -> Unusable:
+    listed = ", ".join(sorted(codes))
+    return Unusable(
+        (f"the code as text: {listed}", f"文本形式的代码：{listed}"),
+        (f"the number {text}, which may have lost a zero", f"数字{text}，可能丢失了0"),
+    )
+
+
+def _equal(code: str, decimal: str) -> bool:
+    """Whether a code is a number of the same value: 2.10 and 2.1."""
+    return bool(re.fullmatch(r"[0-9]+(\.[0-9]+)?", code)) and code.rstrip("0").rstrip(".") == decimal.rstrip(
+        "0"
+    ).rstrip(".")
+
+
+def _bilingual(english: str, chinese: str) -> Name:
+    return msgspec.convert({"zh": chinese, "en": english}, Name)
+
+
+def _labels(named: Iterable[tuple[str, Name]]) -> dict[str, set[str]]:
+    """Codes by everything that stands for them; a code is never another one's name."""
+    found: dict[str, set[str]] = {}
+    pairs = list(named)
+    for code, name in pairs:
+        for word in {zh(name), en(name)}:
+            for label in (word, f"{code} {word}"):
+                found.setdefault(unicodedata.normalize("NFKC", label).strip().casefold(), set()).add(code)
+    return found | {code.casefold(): {code} for code, _ in pairs}
+
+
+# Events -------------------------------------------------------------------------------------------------------------
+
+
+def event(row: Row, party: str, names: Names, units: frozenset[str], lang: Language = "en") -> bytes | Refusal:
     """The event of a row that `party` sends, a unit or else an office; a cell that cannot be used refuses the row.
 
     Only its form is made here: what a type needs and may have, ingest's checks say.
     """
     try:
-        cells = {column: _plain(column, value) for column, value in row.cells.items()}
+        cells = _texts(row, names)
+        units_in_order = [names.code("unit", one.strip(), "") for one in cells.get("units", "").split(";")]
     except UnusableCellError as error:
-        path = COLUMNS.get(error.column)
+        path, pick = PATHS.get(error.column), lang == "zh"
         reason = _REASONS.get(error.column, Reason.BAD_FIELD)
-        words = message(reason, path, error.expected, ("value", error.seen), lang)
-        return Refusal(None, _source(party, units), None, reason, path, words)
+        address = row.cells[error.column].address
+        expected, seen = ("value", error.why.expected[pick]), ("value", f"{error.why.seen[pick]} [{address}]")
+        return Refusal(None, _source(party, units), None, reason, path, message(reason, path, expected, seen, lang))
     data: dict[str, Any] = {name: cells[column] for column, name in DATA.items() if column in cells}
-    data |= {name: data[name].split(";") for name in LISTS if name in data}
+    data |= {name: [part.strip() for part in data[name].split(";")] for name in LISTS if name in data}
+    if "units" in data:
+        data["units"] = units_in_order
     if (text := data.get("characters", "")).isascii() and text.isdigit() and len(text) < 16:
         data["characters"] = int(text)
     target = {key: cells[f"target_{key}"] for key in ("source", "id") if f"target_{key}" in cells}
     if target:
-        data["appeal" if cells.get("type", "").startswith("appeal.decided.") else "target"] = target
-    content = {name: cells[column] for name, column in _CONTENT.items() if column in cells} | {"data": data}
+        data["appeal" if cells.get("type") == "appeal.decided.v1" else "target"] = target
+    content = {"type": cells.get("type"), "subject": cells.get("unit"), "time": cells.get("time"), "data": data}
+    content = {name: value for name, value in content.items() if value is not None}
     made = {"specversion": "1.0", "id": cells.get("id") or identifier(content), "source": _source(party, units)}
     return msgspec.json.encode(made | content)
 
 
-_CONTENT = {"type": "type", "subject": "unit", "time": "time"}
 _REASONS = {"type": Reason.NOT_CLOUDEVENT, "id": Reason.NOT_CLOUDEVENT, "": Reason.UNKNOWN_FIELD}
 
 
@@ -151,154 +364,73 @@ def _source(party: str, units: frozenset[str]) -> str:
     return (subjects.UNITS if party in units else subjects.OFFICES) + party
 
 
-# Rows ---------------------------------------------------------------------------------------------------------------
+def _texts(row: Row, names: Names) -> dict[str, str]:
+    """The cells of a row as the contract has them, texts; the item first, since other names hang on it."""
+    texts: dict[str, str] = {}
+    for column in sorted(row.cells, key=lambda one: (one != "item", one)):
+        texts[column] = _text(column, row.cells[column].value, names, texts.get("item", ""))
+    if texts.get("type") in YEAR_TYPES:
+        texts.setdefault("unit", subjects.ASSESSMENT)
+    return texts
 
 
-def _columns(row: Sequence[Any]) -> int:
-    """How many cells are names of columns."""
-    return sum(str(cell).strip() in COLUMNS for cell in row)
-
-
-def _is_header(row: Sequence[Any]) -> bool:
-    filled = [str(cell).strip() for cell in row if cell != ""]
-    return bool(filled) and all(name in COLUMNS for name in filled)
-
-
-def _once(path: Path, names: Sequence[str]) -> None:
-    again = next((name for n, name in enumerate(names) if name and name in names[:n]), None)
-    if again:
-        raise Stop(Exit.USE, f"{path}: the column {again} is there twice", f"{path}：列{again}重复")
-
-
-def _cells(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
-    """The filled cells of a row by column; one without a column belongs to nothing and is kept, to be refused."""
-    names = [*names, *[""] * (len(row) - len(names))]
-    return {name or "": cell for name, cell in zip(names, row, strict=False) if cell != "" and cell is not None}
-
-
-def _is_blank_form(cells: dict[str, Any]) -> bool:
-    """A line of a form that says what kind of line it is, and no fact yet."""
-    return set(cells) <= {"type", "unit"} and cells.get("unit", subjects.ASSESSMENT) == subjects.ASSESSMENT
-
-
-def _no_header(path: Path, sheets: Sequence[Sheet]) -> Stop:
-    """Names what stands where a header should, and what it may be."""
-    shown = [row for sheet in sheets if not sheet.hidden for row in sheet.rows[:HEADER_WITHIN]]
-    nearest = max((row for row in shown if any(cell != "" for cell in row)), key=_columns, default=[])
-    strange = [shortened(str(cell)) for cell in nearest if str(cell).strip() not in {"", *COLUMNS}]
-    found, names = ", ".join(strange) or "nothing", ", ".join(COLUMNS)
-    where = f"{path} [{sheets[0].name}]" if len(sheets) == 1 and sheets[0].name else str(path)
-    return Stop(
-        Exit.USE,
-        f"{where}: no header among its first {HEADER_WITHIN} rows; columns are {names}; found {found}",
-        f"{where}：前{HEADER_WITHIN}行中没有表头；可用的列：{names}；发现：{found}",
-    )
-
-
-def _csv(path: Path, raw: bytes) -> list[list[str]]:
-    try:
-        return list(csv.reader(io.StringIO(_decoded(path, raw), newline=""), strict=True))
-    except csv.Error as error:
-        raise Stop(Exit.FAILED, f"{path}: not a CSV file: {error}", f"{path}：不是CSV文件：{error}") from None
-
-
-def _decoded(path: Path, raw: bytes) -> str:
-    """A text in UTF-8, or what Chinese editions of Excel save, GB18030; a damaged UTF-8 file is neither.
-
-    GB18030 gives nearly all bytes some meaning, so a file that is for the most part UTF-8 must be it whole.
-    """
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        place = error.start + 1
-    seen = raw.decode("utf-8", "replace")
-    valid = sum(ord(character) > 127 for character in seen) - seen.count("�")
-    try:
-        if valid <= seen.count("�"):
-            return raw.decode("gb18030")
-    except UnicodeDecodeError:
-        pass
-    raise Stop(
-        Exit.FAILED,
-        f"{path}: neither UTF-8 (byte {place} is wrong) nor GB18030; save it again as CSV UTF-8",
-        f"{path}：既非UTF-8（第{place}字节有误）也非GB18030；请另存为“CSV UTF-8”",
-    ) from None
-
-
-def _workbook(path: Path, raw: bytes) -> list[Sheet]:
-    """Every sheet of a workbook; what is none, is protected or would fill the memory ends the command."""
-    try:
-        if raw.startswith(_ZIP):
-            with zipfile.ZipFile(io.BytesIO(raw)) as packed:
-                _check_size(path, sum(part.file_size for part in packed.infolist()))
-        with CalamineWorkbook.from_filelike(io.BytesIO(raw)) as book:
-            return [
-                Sheet(
-                    one.name,
-                    book.get_sheet_by_name(one.name).to_python(skip_empty_area=False),
-                    "Visible" not in str(one.visible).split(".")[-1:],
-                )
-                for one in book.sheets_metadata
-                if "WorkSheet" in str(one.typ)
-            ]
-    except (KeyboardInterrupt, SystemExit, Stop):
-        raise
-    except PasswordError:
-        raise _unreadable(path, "it is protected by a password / 有密码保护") from None
-    except BaseException as error:  # noqa: BLE001 - the reader's panics are no Exceptions; a broken file is not ours
-        raise _unreadable(path, str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from None
-
-
-def _check_size(path: Path, size: int) -> None:
-    if size > UNPACKED_MAX:
-        raise _unreadable(path, f"{size} bytes when unpacked, at most {UNPACKED_MAX}")
-
-
-def _unreadable(path: Path, reason: str) -> Stop:
-    return Stop(Exit.FAILED, f"{path}: cannot be read as a workbook: {reason}", f"{path}：无法作为工作簿读取：{reason}")
-
-
-# Cells --------------------------------------------------------------------------------------------------------------
-
-
-def _plain(column: str, value: Any) -> str:
+def _text(column: str, value: workbook.Value, names: Names, item: str) -> str:
     """A cell as the contract has it, a text; raises UnusableCellError."""
     if not column:
-        raise UnusableCellError(column, ("only", ", ".join(COLUMNS)), f"{shortened(str(value))} under no column")
-    if isinstance(value, str):
-        return _typed(value) if column == "time" else value
+        listed = ", ".join(TITLES)
+        raise UnusableCellError(
+            column,
+            Unusable(
+                (f"one of the columns {listed}", f"列{listed}之一"),
+                (f"{_seen(value)} under no column", f"{_seen(value)}不在任何列下"),
+            ),
+        )
+    if isinstance(value, Unusable):
+        raise UnusableCellError(column, value)
     if isinstance(value, date):
         if column != "time":
-            expected = ("value", "text; format the cell as text and type it again")
-            raise UnusableCellError(column, expected, f"the date {value}")
-        return _time(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        form: tuple[Any, ...] = ("time",) if column == "time" else ("text", 200)
-        raise UnusableCellError(column, form, f"{type(value).__name__} {value}")
-    if abs(value) >= EXACT_BELOW:
-        expected = ("value", "text where a number has more than 15 digits")
-        raise UnusableCellError(column, expected, f"{Decimal(value):f}")
-    return decimal(value)
+            expected = ("text; format the cell as text and type it again", "文本；请将单元格设为文本后重新填写")
+            raise UnusableCellError(column, Unusable(expected, (f"the date {value}", f"日期{value}")))
+        return f"{workbook.moment(value).isoformat()}{OFFSET}"
+    if column in NUMBERS:
+        return _visible(column, value) if isinstance(value, str) else value.decimal
+    if isinstance(value, Number):
+        return value.shown if column in EXACT | PROSE else names.code(column, value, item)
+    if column in PROSE:
+        return value.strip()
+    text = _visible(column, value)
+    if column in EXACT:
+        return text
+    return _typed(text) if column == "time" else names.code(column, text, item)
 
 
-def decimal(value: float) -> str:
-    """A number as it is shown: the shortest decimal that reads back as the same number, without exponent."""
-    text = f"{Decimal(repr(value)):f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+def _seen(value: object) -> str:
+    return shortened(value.shown if isinstance(value, Number) else str(value))
 
 
-def _typed(text: str) -> str:
-    """A time typed as spreadsheets show it as RFC 3339; any other text, and a day that never was, stays as it is."""
-    if shown := _SHOWN.fullmatch(text.strip()):
-        year, month, day, hour, minute, second = (int(shown[n] or 0) for n in (1, 3, 4, 5, 6, 7))
-        with suppress(ValueError):
-            return _time(datetime(year, month, day, hour, minute, second))  # noqa: DTZ001 - _time puts the zone on
+def _visible(column: str, value: str) -> str:
+    """A text trimmed and, but for references, normalised; what nobody can see in it is named."""
+    text = value.strip() if column in EXACT else unicodedata.normalize("NFKC", value).strip()
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Co", "Cs"):
+            name = f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
+            expected = ("text that can be seen whole", "看得见的文字")
+            raise UnusableCellError(
+                column, Unusable(expected, (f"{shortened(text)} with {name}", f"{shortened(text)}含{name}"))
+            )
+    if column != "time" and column not in NUMBERS and _SCIENTIFIC.fullmatch(text):
+        expected = ("the text before the program shortened it", "被缩写为科学记数法之前的原文")
+        raise UnusableCellError(column, Unusable(expected, (text, text)))
     return text
 
 
-def _time(value: date) -> str:
-    """A date cell as RFC 3339, to the second, which is as exact as days counted in a float are shown."""
-    if not isinstance(value, datetime):
-        return f"{value.isoformat()}T00:00:00{OFFSET}"
-    whole = (value + timedelta(microseconds=500_000)).replace(microsecond=0)
-    return whole.isoformat() + OFFSET
+def _typed(text: str) -> str:
+    """A time typed as people show it as RFC 3339; any other text, and a day that never was, stays as it is."""
+    if shown := _SHOWN.fullmatch(text):
+        year, _, *rest = shown.groups()
+        month, day = rest[0] or rest[2], rest[1] or rest[3]
+        hour, minute, second = rest[4], rest[5] or rest[7], rest[6] or rest[8]
+        with suppress(ValueError):
+            parts = (int(one or 0) for one in (year, month, day, hour, minute, second))
+            return f"{datetime(*parts).isoformat()}{OFFSET}"  # type: ignore[arg-type]  # noqa: DTZ001 - Beijing's, said beside it
+    return text

@@ -10,7 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 import xlsxwriter  # type: ignore[import-untyped]
 from xlsxwriter.format import Format  # type: ignore[import-untyped]
-from xlsxwriter.utility import xl_range_abs  # type: ignore[import-untyped]
+from xlsxwriter.utility import (  # type: ignore[import-untyped]
+    xl_col_to_name,
+    xl_range_abs,
+    xl_rowcol_to_cell,
+)
 from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
@@ -18,8 +22,9 @@ from schemas import subjects
 from schemas.events import YEAR
 from schemas.refusals import Language
 from schemas.roster import Unit
-from schemas.rulebook import PARAMETERS, Item, Name, Office, Rulebook, Table, en, zh
+from schemas.rulebook import PARAMETERS, Bilingual, Item, Name, Office, Rulebook, Table, en, zh
 from services.audit import point
+from services.office.sheet import CHANGES, KINDS, OUTCOMES, TITLES
 from services.outcome import Exit, Stop
 from services.ranker.snapshot import latest
 from services.settings import Settings, language, read
@@ -40,99 +45,77 @@ class Form(NamedTuple):
 
 _TARGET = ("target_source", "target_id")
 _ENTRY = ("item", "matter", "ground", "points", "node", "reason", "evidence")
-#: Each kind of event that a person may send: its sheet's names, its columns beside type, unit, time and id, its lines.
-FORMS: dict[str, tuple[tuple[str, str], tuple[str, ...], int]] = {
-    "deduction.recorded.v1": (("Deductions", "扣分"), _ENTRY, 1000),
-    "bonus.recorded.v1": (("Bonuses", "加分"), _ENTRY, 500),
-    "rating.recorded.v1": (
-        ("Ratings", "评分"), ("item", "value", "rater", "group", "measure", "case", "period"), 1000,
-    ),
-    "submission.recorded.v1": (("Submissions", "报送"), ("item", "characters"), 200),
-    "fact.recorded.v1": (("Facts", "属性"), ("attribute", "value", "reason"), 200),
-    "veto.recorded.v1": (("Vetoes", "一票否决"), ("veto", "reason", "evidence"), 50),
-    "approval.recorded.v1": (("Approvals", "审批"), (*_TARGET, "outcome", "reason"), 200),
-    "item.exempted.v1": (("Exemptions", "不适用"), ("item", "reason"), 100),
-    "item.closed.v1": (("Closings", "办结"), ("item",), 50),
-    "appeal.filed.v1": (("Appeals", "申诉"), (*_TARGET, "statement"), 50),
-    "appeal.decided.v1": (("Decisions", "申诉决定"), (*_TARGET, "outcome", "points", "reason"), 100),
-    "reading.adopted.v1": (("Adoptions", "确认读法"), ("reading", "value", "reason"), 50),
-    "tie.resolved.v1": (("Ties", "并列排序"), ("grade", "units", "reason"), 20),
-    "unit.changed.v1": (
-        ("Changes of units", "单位变动"), ("change", "name", "category", "unit_group", "reason"), 50,
-    ),
-    "item.transferred.v1": (("Transfers", "项目移交"), ("item", "from", "to", "reason"), 20),
-    "stage.reached.v1": (("Stages", "阶段"), ("stage",), 20),
-    "event.revoked.v1": (("Revocations", "撤销"), (*_TARGET, "reason"), 100),
-}  # fmt: skip
+#: The columns of each kind of event beside type, unit, time and id, and the lines of its sheet that name it already.
+FORMS: dict[str, tuple[tuple[str, ...], int]] = {
+    "deduction.recorded.v1": (_ENTRY, 1000),
+    "bonus.recorded.v1": (_ENTRY, 500),
+    "rating.recorded.v1": (("item", "value", "rater", "group", "measure", "case", "period"), 1000),
+    "submission.recorded.v1": (("item", "characters"), 200),
+    "fact.recorded.v1": (("attribute", "value", "reason"), 200),
+    "veto.recorded.v1": (("veto", "reason", "evidence"), 50),
+    "approval.recorded.v1": ((*_TARGET, "outcome", "reason"), 200),
+    "item.exempted.v1": (("item", "reason"), 100),
+    "item.closed.v1": (("item",), 50),
+    "appeal.filed.v1": ((*_TARGET, "statement"), 50),
+    "appeal.decided.v1": ((*_TARGET, "outcome", "points", "reason"), 100),
+    "reading.adopted.v1": (("reading", "value", "reason"), 50),
+    "tie.resolved.v1": (("grade", "units", "reason"), 20),
+    "unit.changed.v1": (("change", "name", "category", "unit_group", "reason"), 50),
+    "item.transferred.v1": (("item", "from", "to", "reason"), 20),
+    "stage.reached.v1": (("stage",), 20),
+    "event.revoked.v1": ((*_TARGET, "reason"), 100),
+}
 
-#: What each column is called and holds, (English, Chinese).
-LABELS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
-    "type": (("Type", "Kind of event, given on the form's lines."), ("事件类型", "表中已填，勿改。")),
-    "unit": (("Unit", "Code of the unit, from the sheet Roster."), ("单位代码", "考核对象代码，见“名单”表。")),
-    "item": (("Item", "Code of the item."), ("项目", "考核项目代码。")),
-    "matter": (
-        ("Matter", "The reference of the matter, always written the same."),
-        ("事项", "事项编号或文号，同一事项写法须一致。"),
-    ),
-    "ground": (("Ground", "One of the item's grounds."), ("情形", "该项目的扣分或加分情形。")),
+#: What goes into each column, (English, Chinese).
+MEANINGS = {
+    "type": ("Kind of event, given on the form's lines.", "表中已填，勿改。"),
+    "unit": ("The unit's code, its name, or both as offered.", "考核对象的代码、名称，或下拉所示。"),
+    "item": ("The item's code, its name, or both as offered.", "考核项目的代码、名称，或下拉所示。"),
+    "matter": ("The reference of the matter, always written the same.", "事项编号或文号，同一事项写法须一致。"),
+    "ground": ("One of the item's grounds.", "该项目的扣分或加分情形。"),
     "points": (
-        ("Points", "Only where the ground has a range, or a decision revises: a plain decimal as 0.5."),
-        ("分值", "仅在扣分、加分情形有幅度或申诉改定时填写，如0.5。"),
+        "Only where the ground has a range, or a decision revises: a plain decimal as 0.5.",
+        "仅在扣分、加分情形有幅度或申诉改定时填写，如0.5。",
     ),
-    "node": (("Node", "Only where the item has nodes."), ("节点", "仅在该项目分节点时填写。")),
-    "value": (("Value", "The rating, a plain decimal of at most 6 decimals."), ("评分", "十进制数，至多6位小数。")),
-    "rater": (
-        ("Rater", "Who rated; a later rating by the same rater replaces the earlier."),
-        ("评分人", "同一评分人其后的评分取代此前的。"),
-    ),
-    "group": (("Group", "Only where the item has groups of raters."), ("评分组", "仅在该项目分组评分时填写。")),
-    "measure": (("Measure", "Only where the item has measures."), ("指标", "仅在该项目分指标评定时填写。")),
-    "case": (("Case", "Only where the item is rated by cases."), ("实例", "仅在该项目按实例评分时填写。")),
-    "period": (("Period", "Only where the item is rated by periods."), ("周期", "仅在该项目按周期评分时填写。")),
-    "characters": (("Characters", "Length of what was submitted, a whole number."), ("字数", "报送材料字数，整数。")),
-    "attribute": (("Attribute", "One of the unit's attributes."), ("属性", "单位的属性。")),
-    "veto": (("Veto", "One of the vetoes."), ("否决情形", "一票否决情形。")),
-    "statement": (("Statement", "Why, 1 to 2,000 characters."), ("申诉理由", "1至2000字。")),
-    "reading": (("Reading", "A reading or parameter that is adopted."), ("读法", "所确认的读法或参数。")),
-    "grade": (("Grade", "The grade through which the tie goes."), ("等次", "并列所涉及的等次。")),
-    "units": (
-        ("Units", "The tied units in their order, with ; between them."),
-        ("单位顺序", "并列各单位，按顺序以半角分号;分隔。"),
-    ),
-    "change": (
-        ("Change", "joined, renamed, moved or left."),
-        ("变动", "joined加入、renamed更名、moved调整、left退出。"),
-    ),
-    "name": (("Name", "Of a unit that joined or is renamed."), ("名称", "加入或更名的单位名称。")),
-    "category": (("Category", "Of a unit that joined or moved."), ("类别", "加入或调整的单位类别。")),
-    "unit_group": (("Group", "Of a unit that joined or moved."), ("分组", "加入或调整的单位分组。")),
-    "from": (("From", "The office that held the item."), ("移出单位", "原考核责任单位。")),
-    "to": (("To", "The office that takes it."), ("移入单位", "接手的考核责任单位。")),
-    "stage": (("Stage", "The stage that is reached."), ("阶段", "已到达的阶段。")),
+    "node": ("Only where the item has nodes.", "仅在该项目分节点时填写。"),
+    "value": ("The rating, a plain decimal of at most 6 decimals.", "十进制数，至多6位小数。"),
+    "rater": ("Who rated; a later rating by the same rater replaces the earlier.", "同一评分人其后的评分取代此前的。"),
+    "group": ("Only where the item has groups of raters.", "仅在该项目分组评分时填写。"),
+    "measure": ("Only where the item has measures.", "仅在该项目分指标评定时填写。"),
+    "case": ("Only where the item is rated by cases.", "仅在该项目按实例评分时填写。"),
+    "period": ("Only where the item is rated by periods.", "仅在该项目按周期评分时填写。"),
+    "characters": ("Length of what was submitted, a whole number.", "报送材料字数，整数。"),
+    "attribute": ("One of the unit's attributes.", "单位的属性。"),
+    "veto": ("One of the vetoes.", "一票否决情形。"),
+    "statement": ("Why, 1 to 2,000 characters.", "1至2000字。"),
+    "reading": ("A reading or parameter that is adopted.", "所确认的读法或参数。"),
+    "grade": ("The grade through which the tie goes.", "并列所涉及的等次。"),
+    "units": ("The tied units in their order, with ; between them.", "并列各单位，按顺序以半角分号;分隔。"),
+    "change": ("joined, renamed, moved or left.", "joined加入、renamed更名、moved调整、left退出。"),
+    "name": ("Of a unit that joined or is renamed.", "加入或更名的单位名称。"),
+    "category": ("Of a unit that joined or moved.", "加入或调整的单位类别。"),
+    "unit_group": ("Of a unit that joined or moved.", "加入或调整的单位分组。"),
+    "from": ("The office that held the item.", "原考核责任单位。"),
+    "to": ("The office that takes it.", "接手的考核责任单位。"),
+    "stage": ("The stage that is reached.", "已到达的阶段。"),
     "target_source": (
-        ("Target's source", "Source of the event meant, as /offices/ducha; of a decision, of its appeal."),
-        ("所指来源", "所指事件的来源，如/offices/ducha；申诉决定填申诉的来源，如/units/U001。"),
+        "Source of the event meant, as /offices/ducha; of a decision, of its appeal.",
+        "所指事件的来源，如/offices/ducha；申诉决定填申诉的来源，如/units/U001。",
     ),
-    "target_id": (
-        ("Target's id", "Id of the event meant, from its receipt."),
-        ("所指编号", "所指事件的编号，见回执。"),
-    ),
+    "target_id": ("Id of the event meant, from its receipt.", "所指事件的编号，见回执。"),
     "outcome": (
-        ("Outcome", "Of an appeal upheld, cancelled or revised; of an approval approved or rejected."),
-        ("决定", "申诉：upheld维持、cancelled取消、revised改定；审批：approved同意、rejected不同意。"),
+        "Of an appeal upheld, cancelled or revised; of an approval approved or rejected.",
+        "申诉：upheld维持、cancelled取消、revised改定；审批：approved同意、rejected不同意。",
     ),
-    "reason": (("Reason", "Why, 1 to 2,000 characters."), ("理由", "1至2000字。")),
-    "evidence": (
-        ("Evidence", "Optional; several with ; between them."),
-        ("依据", "可空；多项之间用半角分号;分隔。"),
-    ),
+    "reason": ("Why, 1 to 2,000 characters.", "1至2000字。"),
+    "evidence": ("Optional; several with ; between them.", "可空；多项之间用半角分号;分隔。"),
     "time": (
-        ("Time", "When it occurred, a date or date and time of Beijing, as 2013-05-06 09:30."),
-        ("发生时间", "事实发生的日期或时间（北京时间），如2013-05-06 09:30。"),
+        "When it occurred, a date or date and time of Beijing, as 2013-05-06 09:30.",
+        "事实发生的日期或时间（北京时间），如2013-05-06 09:30。",
     ),
     "id": (
-        ("Id", "Optional; without one a row is known by its content, and two equal rows are one."),
-        ("编号", "可空；不填则按内容识别，内容相同的两行为同一事件。"),
+        "Optional; without one a row is known by its content, and two equal rows are one.",
+        "可空；不填则按内容识别，内容相同的两行为同一事件。",
     ),
 }
 EXAMPLE = {
@@ -149,6 +132,7 @@ WORDS = {
     "column": ("Column", "列"),
     "meaning": ("Meaning", "含义"),
     "example": ("Example", "示例"),
+    "unit": ("Unit", "单位"),
     "code": ("Code", "代码"),
     "name": ("Name", "名称"),
     "category": ("Category", "类别"),
@@ -172,8 +156,8 @@ GUIDE = (
         "3. 发送，每行得到回执或拒收原因：wuxing emit {file} --office {office}",
     ),
     (
-        "4. Sending the same file again changes nothing. To correct what was sent, revoke it and send another.",
-        "4. 重复发送同一文件不会重复计算。更正已发送的内容：先撤销，再另行发送。",
+        "4. A file sent again changes nothing. A line that differs from one sent is asked about: --replace, --as-new.",
+        "4. 重复发送同一文件不会重复计算。与已发送内容不同的行会先询问：--replace更正原事件，--as-new两者都计。",
     ),
     (
         "5. Codes, points and values are text cells and stay as typed; a date cell is Beijing time (+08:00).",
@@ -231,12 +215,12 @@ def _year(known: Settings) -> Year:
 
 def forms(book: Rulebook, party: str) -> Iterator[tuple[Form, tuple[Item, ...]]]:
     """The forms of a party, each with the items it is for and only the columns that these have."""
-    for kind, (name, columns, lines) in FORMS.items():
+    for kind, (columns, lines) in FORMS.items():
         items = tuple(item for item in book.item if party in item.offices and _is_for(kind, item))
         if items or _sends(book, party, kind):
             known = {column for item in items for column in _columns(book, item, kind)}
             shown = [one for one in columns if one in known or one not in _OF_ITEMS or not items]
-            yield Form(kind, name, ("type", "unit", *shown, "time", "id"), lines), items
+            yield Form(kind, KINDS[kind], ("type", "unit", *shown, "time", "id"), lines), items
 
 
 #: Columns that only some items have.
@@ -348,7 +332,7 @@ class _Template:
         place = f"{form.name[self.zh]} · {self.title_of} · {self.year.rulebook.document}"
         sheet.write_string(0, 0, " · ".join(filter(None, (place, self.notice()))), self.title)
         for n, column in enumerate(form.columns):
-            name, meaning = LABELS[column][self.zh]
+            name, meaning = TITLES[column][self.zh], MEANINGS[column][self.zh]
             sheet.write_string(1, n, name, self.label)
             sheet.write_string(ABOVE, n, column, self.header)
             note = "\n".join((meaning, *self._clause_lines(column, form.type, items)))
@@ -356,7 +340,8 @@ class _Template:
             sheet.set_column(n, n, 24 if column in ("type", "reason", "evidence") else 16, self._format(column))
             rule: dict[str, Any] = {"validate": "any", "input_title": name[:32], "input_message": meaning[:255]}
             if column in offers:
-                rule |= {"validate": "list", "source": offers[column], "error_type": "stop"}
+                of_item = offers[column].startswith("=OFFSET")  # where it has no rows, nothing is offered
+                rule |= {"validate": "list", "source": offers[column], "error_type": "warning" if of_item else "stop"}
             sheet.data_validation(ABOVE + 1, n, ABOVE + OFFERED, n, rule)
         for line in range(ABOVE + 1, ABOVE + 1 + form.lines):
             sheet.write_string(line, 0, form.type, self.text)
@@ -383,46 +368,74 @@ class _Template:
         return rated if kind == "rating.recorded.v1" else {"ground": grounds, "node": [*item.node]}
 
     def _offers(self, lists: Worksheet, n: int, form: Form, items: Sequence[Item], units: str) -> dict[str, str]:
-        """The drop-down of each column that has one; lists stand on a hidden sheet, ten columns a form."""
-        offered = {"type": [form.type], **self._choices(form.type)}
+        """The drop-down of each column that has one; lists stand on a hidden sheet, twenty columns a form.
+
+        What is offered is code and name together, which `emit` reads as the code; where it hangs on the item, a list by
+        item stands beside the items it is of, and the drop-down shows the rows of the item that the line names.
+        """
+        offered = {"type": [(form.type, form.type)], **self._choices(form.type)}
         if form.type in YEAR:
-            offered["unit"] = [subjects.ASSESSMENT]
+            offered["unit"] = [(subjects.ASSESSMENT, subjects.ASSESSMENT)]
         if items:
-            offered["item"] = [item.code for item in items]
-        for item in items:
-            for column, values in codes(self.year.rulebook, item, form.type).items():
-                offered[column] = list(dict.fromkeys([*offered.get(column, []), *(code for code, _ in values)]))
-        if form.type == "event.revoked.v1":
-            offices = {office.code for office in self.year.rulebook.office}
-            prefix = subjects.OFFICES if self.party in offices else subjects.UNITS
-            offered["target_source"] = [prefix + self.party]
+            offered["item"] = [(item.code, item.name) for item in items]
         offers = {} if "unit" in offered else {"unit": units}
-        for column, (name, values) in enumerate(offered.items(), 10 * n):
+        column = 20 * n
+        for name, values in offered.items():
             if values and name in form.columns:
-                lists.write_column(0, column, values, self.text)
-                offers[name] = f"=lists!{xl_range_abs(0, column, len(values) - 1, column)}"
+                shown = [self.shown(*one) for one in values]
+                lists.write_column(0, column, shown, self.text)
+                offers[name] = f"=lists!{xl_range_abs(0, column, len(shown) - 1, column)}"
+                column += 1
+        for name in ("ground", "node", "group", "measure", "period"):
+            of_item = [
+                (self.shown(item.code, item.name), self.shown(*one))
+                for item in items
+                for one in codes(self.year.rulebook, item, form.type)[name]
+            ]
+            if of_item and name in form.columns:
+                lists.write_column(0, column, [item for item, _ in of_item], self.text)
+                lists.write_column(0, column + 1, [one for _, one in of_item], self.text)
+                of = f"lists!{xl_range_abs(0, column, len(of_item) - 1, column)}"
+                here = f"${xl_col_to_name(form.columns.index('item'))}{ABOVE + 2}"
+                first = f"lists!{xl_rowcol_to_cell(0, column + 1, row_abs=True, col_abs=True)}"
+                offers[name] = f"=OFFSET({first},MATCH({here},{of},0)-1,0,COUNTIF({of},{here}),1)"
+                column += 2
         return offers
 
-    def _choices(self, kind: str) -> dict[str, list[str]]:
+    def shown(self, code: str, name: Name) -> str:
+        """A code as the drop-downs show it, with its name."""
+        return code if self.named(name) == code else f"{code} {self.named(name)}"
+
+    def _choices(self, kind: str) -> dict[str, list[tuple[str, Name]]]:
         """The closed lists of a kind of event that hang on no item."""
         book = self.year.rulebook
-        groups = [group.code for group in book.group] or list(dict.fromkeys(unit.group for unit in self.year.roster))
-        offices = [office.code for office in book.office]
-        facts = [one.code for one in book.attribute if self.party in (one.offices or (book.roles.collector,))]
-        choices: dict[str, dict[str, list[str]]] = {
-            "fact.recorded.v1": {"attribute": facts},
-            "veto.recorded.v1": {"veto": [one.code for one in book.veto if self.party in one.offices]},
-            "approval.recorded.v1": {"outcome": ["approved", "rejected"]},
-            "appeal.decided.v1": {"outcome": ["upheld", "cancelled", "revised"]},
-            "reading.adopted.v1": {"reading": [*book.readings, *PARAMETERS]},
-            "tie.resolved.v1": {"grade": [grade.code for scheme in book.scheme for grade in scheme.grade]},
+        groups: list[tuple[str, Name]] = [(one.code, one.name) for one in book.group]
+        groups = groups or [(one, one) for one in dict.fromkeys(unit.group for unit in self.year.roster) if one]
+        offices = [(one.code, one.name) for one in book.office]
+        facts = [one for one in book.attribute if self.party in (one.offices or (book.roles.collector,))]
+        party = (subjects.OFFICES if self.party in dict(offices) else subjects.UNITS) + self.party
+        answers = [(code, _bilingual(code, name)) for code, name in OUTCOMES.items()]
+        choices: dict[str, dict[str, list[tuple[str, Name]]]] = {
+            "fact.recorded.v1": {"attribute": [(one.code, one.name) for one in facts]},
+            "veto.recorded.v1": {"veto": [(one.code, one.name) for one in book.veto if self.party in one.offices]},
+            "approval.recorded.v1": {"outcome": answers[3:]},
+            "appeal.decided.v1": {"outcome": answers[:3]},
+            "reading.adopted.v1": {"reading": [(one, one) for one in (*book.readings, *PARAMETERS)]},
+            "tie.resolved.v1": {"grade": [(grade.code, grade.name) for one in book.scheme for grade in one.grade]},
             "unit.changed.v1": {
-                "change": ["joined", "renamed", "moved", "left"],
-                "category": [category.code for category in book.category],
-                "unit_group": [group for group in groups if group],
+                "change": [(code, _bilingual(code, name)) for code, name in CHANGES.items()],
+                "category": [(one.code, one.name) for one in book.category],
+                "unit_group": groups,
             },
-            "item.transferred.v1": {"item": [item.code for item in book.item], "from": offices, "to": offices},
-            "stage.reached.v1": {"stage": [*(stage.code for stage in book.stage), "finalised"]},
+            "item.transferred.v1": {
+                "item": [(item.code, item.name) for item in book.item],
+                "from": offices,
+                "to": offices,
+            },
+            "stage.reached.v1": {
+                "stage": [*((one.code, one.name) for one in book.stage), ("finalised", _bilingual("final", "定稿"))]
+            },
+            "event.revoked.v1": {"target_source": [(party, party)]},
         }
         return choices.get(kind, {})
 
@@ -439,11 +452,14 @@ class _Template:
         sheet.freeze_panes(2, 0)
 
     def _roster(self, sheet: Worksheet) -> str:
-        """The units; returns the range of their codes."""
+        """The units; returns the range of what the drop-downs show of them."""
         sheet.write_string(0, 0, " · ".join(filter(None, (self.word("roster"), self.notice()))), self.title)
-        names = [self.word(key) for key in ("code", "name", "category", "set")]
-        rows = [(unit.unit, unit.name, unit.category, unit.group) for unit in self.year.roster]
-        self._table(sheet, names, rows, (12, 36, 10, 12))
+        names = [self.word(key) for key in ("unit", "code", "name", "category", "set")]
+        rows = [
+            (self.shown(unit.unit, unit.name), unit.unit, unit.name, unit.category, unit.group)
+            for unit in self.year.roster
+        ]
+        self._table(sheet, names, rows, (40, 12, 36, 10, 12))
         return f"='{self.word('roster')}'!{xl_range_abs(2, 0, 1 + len(rows), 0)}"
 
     def _clauses(self, sheet: Worksheet) -> None:
@@ -474,7 +490,7 @@ class _Template:
             sheet.write_row(row + 1, 0, [form.name[self.zh], self.word("meaning"), self.word("example")], self.label)
             shown = self._example(form, items)
             for n, column in enumerate(form.columns, row + 2):
-                name, meaning = LABELS[column][self.zh]
+                name, meaning = TITLES[column][self.zh], MEANINGS[column][self.zh]
                 cells = (f"{column} {name}", meaning, shown.get(column, ""))
                 for at, cell in enumerate(cells):
                     sheet.write_string(n, at, cell, self.wrap)
@@ -483,17 +499,25 @@ class _Template:
     def _example(self, form: Form, items: Sequence[Item]) -> dict[str, str]:
         """The filled cells of a line that the checks let pass, on the form's first item."""
         offices = {office.code for office in self.year.rulebook.office}
-        own = (subjects.OFFICES if self.party in offices else subjects.UNITS) + self.party
-        known = {**EXAMPLE, **{name: values[0] for name, values in self._choices(form.type).items() if values}}
-        known |= {"type": form.type, "unit": subjects.ASSESSMENT if form.type in YEAR else self.year.roster[0].unit}
-        known["target_source"] = own if form.type == "event.revoked.v1" else f"{subjects.OFFICES}{min(offices)}"
+        choices = self._choices(form.type)
+        known = {**EXAMPLE, **{name: self.shown(*values[0]) for name, values in choices.items() if values}}
+        first = self.year.roster[0]
+        unit = subjects.ASSESSMENT if form.type in YEAR else self.shown(first.unit, first.name)
+        known |= {"type": form.type, "unit": unit}
+        if form.type != "event.revoked.v1":
+            known["target_source"] = f"{subjects.OFFICES}{min(offices)}"
         if items:
             item = items[0]
+            listed = codes(self.year.rulebook, item, form.type)
             has = {*_columns(self.year.rulebook, item, form.type)}
-            known |= {name: v[0][0] for name, v in codes(self.year.rulebook, item, form.type).items() if v}
-            ground = next((one for one in item.ground if one.code == known.get("ground")), None)
+            known |= {name: self.shown(*values[0]) for name, values in listed.items() if values}
+            ground = next((one for one in item.ground if listed["ground"] and one.code == listed["ground"][0][0]), None)
             span = item.range or next(iter(item.measure), None)
-            known |= {"item": item.code, "value": span.max if span else "1", "points": (ground and ground.max) or ""}
+            known |= {
+                "item": self.shown(item.code, item.name),
+                "value": span.max if span else "1",
+                "points": (ground and ground.max) or "",
+            }
             known = {name: value for name, value in known.items() if name not in _OF_ITEMS or name in has}
         if form.type == "reading.adopted.v1":
             known["value"] = next(iter(self.year.rulebook.readings.values()), ("1",))[0]
@@ -501,6 +525,10 @@ class _Template:
             known = {name: value for name, value in known.items() if name in ("type", "unit", "reason", "time")}
             known["change"] = "left"
         return {column: known[column] for column in form.columns if known.get(column)}
+
+
+def _bilingual(english: str, chinese: str) -> Name:
+    return Bilingual(zh=chinese, en=english)
 
 
 def _words(one: Table) -> str:
