@@ -31,7 +31,6 @@ from services.ranker.snapshot import latest
 from services.settings import Settings, language, read
 from services.year import Year, given
 
-
 Outcome = Literal["accepted", "refused", "settled", "ready", "pending", "there", "correction"]
 
 
