@@ -18,17 +18,17 @@ from schemas import subjects
 from schemas.events import OPENED, Event
 from schemas.receipts import Receipt
 from schemas.refusals import Language, Reason, Refusal, message
-from services import tables
-from services.audit import point
+from schemas.year import Year, given
+from services.command import tables
+from services.command.progress import Bar
 from services.ingest.check import Checker, opened
 from services.office import dry_run as trials
 from services.office import sheet
 from services.office.send import Letter, send
-from services.outcome import Exit, Stop
-from services.progress import Bar
-from services.ranker.snapshot import latest
-from services.settings import Settings, language, read
-from services.year import Year, given
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings, language, read
+from services.snapshot import point
+from services.snapshot.make import latest
 
 
 class Line(msgspec.Struct, omit_defaults=True):

@@ -25,7 +25,7 @@ from python_calamine import CalamineWorkbook, PasswordError
 from schemas import subjects
 from schemas.refusals import Language, Reason, Refusal, message, shortened
 from schemas.results import canonical
-from services.outcome import Exit, Stop
+from services.process.ending import Exit, Stop
 
 DATA = (
     "item",

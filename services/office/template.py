@@ -17,11 +17,11 @@ from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 from schemas import subjects
 from schemas.refusals import Language
 from schemas.rulebook import Component, Ground, Group, Item, Name, Node, Office, Rulebook
-from services.audit import point
-from services.outcome import Exit, Stop
-from services.ranker.snapshot import latest
-from services.settings import Settings, language, read
-from services.year import Year, given
+from schemas.year import Year, given
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings, language, read
+from services.snapshot import point
+from services.snapshot.make import latest
 
 #: Rows of title and names above the header, and of drop-downs below it.
 ABOVE, OFFERED = 2, 5000
