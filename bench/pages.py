@@ -11,11 +11,11 @@ from litestar.testing import TestClient
 
 from schemas import roster, rulebook
 from schemas.roster import Unit
+from schemas.year import Year, given
 from services.console.app import create_app
-from services.ranker import snapshot
 from services.scorer import file
-from services.synthetic import year
-from services.year import Year, given
+from services.site.synthetic import year
+from services.snapshot import make
 
 PATHS = ("/", "/?category=B&page=2", "/unit/U001", "/audit", "/progress")
 ROUNDS = 9
@@ -32,9 +32,9 @@ def published(folder: Path, units: int, events: int) -> Path:
     shipped = given("wenzhou-2013", None, None)
     under = Year(shipped.assessment, shipped.rulebook, all_units)
     folded = file.fold(folder / "year.jsonl", under, target=folder / "draft.duckdb")
-    snapshot.complete(folded.con, folded.year, folded.lines)
+    make.complete(folded.con, folded.year, folded.lines)
     folded.con.close()
-    snapshot.publish(folder / "draft.duckdb", folder / "snapshots", "year.duckdb")
+    make.publish(folder / "draft.duckdb", folder / "snapshots", "year.duckdb")
     return folder / "snapshots"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.events import UNITS, lines
-from services.audit import merkle, note
+from services.proof import merkle, note
 
 
 def main() -> None:

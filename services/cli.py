@@ -8,37 +8,40 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from services.outcome import Exit, Stop
-from services.settings import language
+from services.process.ending import Exit, Stop
+from services.process.settings import language
 
 #: Where each command lives, and what it does; imported only when it is called.
 COMMANDS = {
-    "demo": ("services.stack:demo", "Run a whole synthetic year through a real broker. 演示：完整的合成年度"),
-    "up": ("services.stack:up", "Run an embedded broker and all services. 启动全部服务"),
-    "ingest": ("services.stack:ingest", "Check what parties publish, append it to the ledger. 收件"),
-    "scorer": ("services.stack:scorer", "Fold the ledger into DuckDB. 计分"),
-    "ranker": ("services.stack:ranker", "Rank all units, publish snapshots. 排名"),
-    "configure": ("services.provision:configure_broker", "Make the keys and nats.conf of a broker. 生成密钥与配置"),
-    "provision": ("services.provision:provision", "Make the streams of an assessment. 建立流"),
+    "demo": ("services.site.stack:demo", "Run a whole synthetic year through a real broker. 演示：完整的合成年度"),
+    "up": ("services.site.stack:up", "Run an embedded broker and all services. 启动全部服务"),
+    "ingest": ("services.site.stack:ingest", "Check what parties publish, append it to the ledger. 收件"),
+    "scorer": ("services.site.stack:scorer", "Fold the ledger into DuckDB. 计分"),
+    "ranker": ("services.site.stack:ranker", "Rank all units, publish snapshots. 排名"),
+    "configure": (
+        "services.site.provision:configure_broker",
+        "Make the keys and nats.conf of a broker. 密钥与配置",
+    ),
+    "provision": ("services.site.provision:provision", "Make the streams of an assessment. 建立流"),
     "gateway": ("services.gateway.app:gateway", "Take events over HTTP. HTTP网关"),
     "gateway-key": ("services.gateway.keys:gateway_key", "Make an office's bearer key. 网关密钥"),
     "console": ("services.console.app:console", "Serve the page. 网页"),
     "emit": ("services.office.emit:emit", "Publish the rows of a file. 报送"),
     "template": ("services.office.template:template", "Write an office's workbook. 报送模板"),
-    "publish-tables": ("services.office.publication:publish_tables", "Write the publication tables. 公示表"),
+    "publish-tables": ("services.reports.publication:publish_tables", "Write the publication tables. 公示表"),
     "export": ("services.audit.export:export", "Write the ledger to a file. 导出账本"),
-    "explain": ("services.audit.statement:explain", "Print the statement of one unit. 对账单"),
-    "appeals": ("services.audit.appeals:appeals", "Show appeals, and what each outcome would move. 申诉"),
-    "readiness": ("services.audit.readiness:readiness", "Show what stands in the way of final. 定稿条件"),
-    "diff": ("services.audit.diff:diff", "Show what moved between two points. 差异"),
-    "what-if": ("services.audit.what_if:what_if", "Change events or readings, see what moves. 假设"),
-    "readings": ("services.audit.what_if:readings", "Show who depends on which open question. 读法"),
+    "explain": ("services.reports.explain:explain", "Print the statement of one unit. 对账单"),
+    "appeals": ("services.reports.appeals:appeals", "Show appeals, and what each outcome would move. 申诉"),
+    "readiness": ("services.reports.readiness:readiness", "Show what stands in the way of final. 定稿条件"),
+    "diff": ("services.reports.diff:diff", "Show what moved between two points. 差异"),
+    "what-if": ("services.reports.what_if:what_if", "Change events or readings, see what moves. 假设"),
+    "readings": ("services.reports.what_if:readings", "Show who depends on which open question. 读法"),
     "replay": ("services.audit.replay:replay", "Rebuild from the ledger and compare. 重放"),
     "verify": ("services.audit.verify:verify", "Prove a snapshot or a bundle offline. 核验"),
     "bundle": ("services.audit.bundle:bundle", "Pack one unit's evidence with a verifier. 证据包"),
     "witness": ("services.audit.witness:witness", "Cosign a checkpoint. 见证"),
     "sql": ("services.console.sql:sql", "Query a snapshot. 查询"),
-    "status": ("services.stack:status", "Show streams, lag, refusals, snapshot. 状态"),
+    "status": ("services.site.stack:status", "Show streams, lag, refusals, snapshot. 状态"),
 }
 
 
@@ -104,7 +107,7 @@ def score(  # noqa: PLR0913 - each is an option of the contract
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    from services import score as command
+    from services.reports import score as command
 
     return command.run(
         file,

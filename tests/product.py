@@ -15,10 +15,10 @@ import msgspec
 
 from schemas import roster, rulebook
 from schemas.roster import Unit
-from services import cli, rules
-from services.ranker.results import results
-from services.scorer import file
-from services.year import Year
+from schemas.year import Year
+from services import cli
+from services.scorer import file, rules
+from services.snapshot.results import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

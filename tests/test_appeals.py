@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services import rules
-from services.audit.appeals import Move, Prospect, Standing, changes, copy, listed, prospects, state
-from services.audit.readiness import obstacles
-from services.outcome import Exit
-from services.ranker import snapshot as snapshots
-from services.scorer import file
+from services.process.ending import Exit
+from services.reports.appeals import Move, Prospect, Standing, changes, copy, listed, prospects, state
+from services.reports.readiness import obstacles
+from services.scorer import file, rules
+from services.snapshot import make as snapshots
 from tests.oracle import ITEMS, READINGS
 from tests.product import BOOK, command, folded, year
 from tests.test_oracle import Pages
@@ -20,8 +19,8 @@ from tests.test_oracle import Pages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from services.audit.appeals import Appeal
-    from services.audit.readiness import Readiness
+    from services.reports.appeals import Appeal
+    from services.reports.readiness import Readiness
     from tests.product import Roster
 
 THREE: Roster = [{"unit": f"U{n}", "name": f"单位{n}", "category": "B", "group": "B1"} for n in range(1, 4)]

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from schemas.year import given
 from services.cli import COMMANDS
 from services.scorer import file
-from services.year import given
 from tests.product import BOOK_FILE, BOOK_JSON, command
 
 HERE = Path(__file__).parent

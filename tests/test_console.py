@@ -17,15 +17,16 @@ import pytest
 from litestar.testing import TestClient
 
 from schemas import roster, rulebook
-from services import metrics, rules
-from services.console import pages, reference, sql, words
+from schemas.year import given
+from services.command import words
+from services.console import pages, reference, sql
 from services.console.app import _missing, console, create_app
 from services.console.states import STATES_KEPT, Snapshots, State
-from services.outcome import Exit, Stop
-from services.ranker import snapshot
-from services.scorer import file
-from services.synthetic import year
-from services.year import given
+from services.process import metrics
+from services.process.ending import Exit, Stop
+from services.scorer import file, rules
+from services.site.synthetic import year
+from services.snapshot import make
 
 BOOK = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
 PAGES = (
@@ -56,9 +57,9 @@ def publish(folder: Path, lines: list[bytes]) -> Path:
     folded = file.fold(events, given("wenzhou-2013", None, None), target=draft)
     for one in folded.refused:
         folded.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(one))
-    snapshot.complete(folded.con, folded.year, folded.lines)
+    make.complete(folded.con, folded.year, folded.lines)
     folded.con.close()
-    snapshot.publish(draft, folder / "snapshots", f"wenzhou-2013-{folded.lines}.duckdb")
+    make.publish(draft, folder / "snapshots", f"wenzhou-2013-{folded.lines}.duckdb")
     return folder / "snapshots"
 
 
@@ -81,7 +82,7 @@ def client(folder) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def newest(folder) -> Path:
-    path = snapshot.latest(folder)
+    path = make.latest(folder)
     assert path is not None
     return path
 

@@ -19,15 +19,15 @@ from infra.client import connected, jetstream, pulled_entry, read_stream
 from infra.rights import configure
 from infra.server import EmbeddedServer
 from infra.streams import stream
+from schemas.year import given
 from services import cli
-from services.audit.merkle import leaf_hash
 from services.ingest import app as ingest
 from services.office import send as sending
-from services.ranker import snapshot as snapshots
+from services.process.settings import read
+from services.proof.merkle import leaf_hash
 from services.scorer import app as scorer
 from services.scorer import file as files
-from services.settings import read
-from services.year import given
+from services.snapshot import make as snapshots
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, _provision
 
 YEAR = given(ASSESSMENT, None, None)
@@ -335,7 +335,7 @@ def _publish_snapshot(office: Office) -> None:
 
 @contextmanager
 def snapshots_opened(office: Office) -> Iterator[Any]:
-    from services.audit import point
+    from services.snapshot import point
 
     with point.snapshot(snapshots.latest(settings(office.site).snapshots)) as con:
         yield con

@@ -26,16 +26,16 @@ from infra.streams import stream
 from schemas import subjects
 from schemas.receipts import Receipt
 from schemas.refusals import Reason
-from services.audit.merkle import leaf_hash
+from schemas.year import given
 from services.gateway import desk as desks
 from services.gateway import keys
 from services.gateway.app import BATCH_EVENTS, create_app
 from services.gateway.desk import Desk
 from services.ingest import app as ingest
 from services.ingest.check import Checker
-from services.outcome import Stop
-from services.settings import read
-from services.year import given
+from services.process.ending import Stop
+from services.process.settings import read
+from services.proof.merkle import leaf_hash
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, _provision
 
 YEAR = given(ASSESSMENT, None, None)

@@ -21,8 +21,8 @@ from infra.client import connected, publish_batch
 from infra.rights import PROVISIONER, configure
 from infra.server import find_binary
 from infra.streams import KINDS, provision, stream
-from services import metrics
 from services.cli import COMMANDS
+from services.process import metrics
 
 INFRA = Path(__file__).parents[1] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))

@@ -23,9 +23,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Event
-from services import rules
 from services.ingest.check import Checker
-from services.scorer import store
+from services.scorer import rules, store
 from tests import oracle
 from tests.nasty import nasty_year, overrides, years
 from tests.oracle import ITEMS, NODE_CAPS, split_lines

@@ -17,12 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services import rules
-from services.audit import point
-from services.outcome import Exit, Stop
-from services.ranker.results import results
-from services.scorer import store
+from services.process.ending import Exit, Stop
+from services.scorer import rules, store
 from services.scorer.admission import admit
+from services.snapshot import point
+from services.snapshot.results import results
 from tests.nasty import DEDUCTED, RATED, Writer, nasty_roster, years
 from tests.oracle import split_lines
 from tests.product import command, folded, scored, year

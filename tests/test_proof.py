@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import rulebook
-from services.audit import merkle, note, verifier
+from services.audit import standalone
+from services.proof import merkle, note
 from tests import oracle
 from tests.nasty import years
 from tests.oracle import digest_of
@@ -434,8 +435,8 @@ def publisher(signer):
 def found(bundle, keys=(), older=()):
     """The name of the first failure with what it names, or None when all holds."""
     try:
-        list(verifier.Unit(json.loads(json.dumps(bundle)), list(keys), list(older)).check())
-    except verifier.Failed as failed:
+        list(standalone.Unit(json.loads(json.dumps(bundle)), list(keys), list(older)).check())
+    except standalone.Failed as failed:
         return failed.args
     return None
 
@@ -443,7 +444,7 @@ def found(bundle, keys=(), older=()):
 def run(tmp_path, bundle, *options):
     """Run a copy of the file alone, as a stranger does: no packages, no environment."""
     (tmp_path / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
-    (tmp_path / "verify.py").write_bytes(Path(verifier.__file__).read_bytes())
+    (tmp_path / "verify.py").write_bytes(Path(standalone.__file__).read_bytes())
     command = [sys.executable, "-I", "-S", "verify.py", "bundle.json", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False)
     assert done.stderr == ""
@@ -460,7 +461,7 @@ def test_the_worked_example_s_unit_verifies_to_its_final(publisher, tmp_path):
 
 
 def test_the_verifier_is_one_short_file_that_imports_only_python():
-    lines = Path(verifier.__file__).read_text(encoding="utf-8").splitlines()
+    lines = Path(standalone.__file__).read_text(encoding="utf-8").splitlines()
     imports = {line.split()[1].partition(".")[0] for line in lines if line.startswith(("import ", "from "))}
     assert len(lines) < 500
     assert imports - {"__future__"} <= set(sys.stdlib_module_names)
@@ -619,7 +620,7 @@ def test_what_the_checkpoint_does_not_say_is_named(publisher, signer, witness):
 def test_witnesses_are_listed_with_their_time(publisher, signer, witness):
     keys = [str(signer.verifier), str(witness.verifier)]
     bundle = publisher.bundle(checkpoint=note.cosign(publisher.checkpoint(), witness, 1_388_500_000), keys=keys)
-    [signers] = [line[2] for line in verifier.Unit(bundle, [], []).check() if line[0] == "signed"]
+    [signers] = [line[2] for line in standalone.Unit(bundle, [], []).check() if line[0] == "signed"]
     assert signers.endswith(f", {witness.name}+{witness.verifier.id.hex()} @1388500000")
     body, _, lines = bundle["checkpoint"].rpartition("\n\n")
     assert found({**bundle, "checkpoint": f"{body}\n\n{lines.replace('AAAA', 'AAAB')}"})[0] == "signature"
@@ -638,7 +639,7 @@ def test_what_assessment_opened_says_of_rulebook_and_roster_must_agree(signer):
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"version": "wuxing-bundle-1"}', "\udcff", "[" * 100_000])
 def test_what_is_no_bundle_exits_2_without_a_traceback(text, tmp_path):
     (tmp_path / "bundle.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    command = [sys.executable, "-I", verifier.__file__, "bundle.json", "--lang", "en"]
+    command = [sys.executable, "-I", standalone.__file__, "bundle.json", "--lang", "en"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout.startswith("cannot be read: ")
@@ -650,9 +651,9 @@ def test_the_verifier_s_ed25519_agrees_with_the_library(message, bit):
     public, signature = PRIVATE.public_key().public_bytes_raw(), PRIVATE.sign(message)
     flipped = bytearray(signature)
     flipped[bit // 8] ^= 1 << bit % 8
-    assert verifier.Ed25519().signed(public, message, signature)
-    assert not verifier.Ed25519().signed(public, message, bytes(flipped))
-    assert not verifier.Ed25519().signed(public, message + b"x", signature)
+    assert standalone.Ed25519().signed(public, message, signature)
+    assert not standalone.Ed25519().signed(public, message, bytes(flipped))
+    assert not standalone.Ed25519().signed(public, message + b"x", signature)
 
 
 def test_an_event_whose_id_another_unit_s_event_holds_is_a_conflict_and_the_holder_is_proved(signer):

@@ -16,10 +16,10 @@ from schemas import subjects
 from schemas.events import Event
 from services.audit.export import one_line
 from services.ingest.check import Checker
+from services.process.settings import read
 from services.ranker.app import _rank
 from services.scorer import app as scorer
 from services.scorer import store
-from services.settings import read
 from tests.nasty import nasty_year
 from tests.oracle import split_lines
 from tests.product import BOOK_JSON, command, year

@@ -29,7 +29,7 @@ from schemas import subjects
 from schemas.receipts import Ranking
 from services import cli
 from services.ranker import app as ranker
-from services.ranker.snapshot import PUBLISHED
+from services.snapshot.make import PUBLISHED
 from tests.faults.works import (
     ASSESSMENT,
     BAD,
@@ -283,8 +283,8 @@ def test_the_ranker_may_die_between_snapshot_and_publication(halfway: Path, tmp_
         asyncio.run(works.flight(works.year.lines[len(works.year.lines) // 2 :]))
         before = works.seen().last["RANKING"]
         for place, how in (
-            ("services.ranker.snapshot:complete", "after"),  # the cut's write-ahead log is full of results
-            ("services.ranker.snapshot:publish", "half"),  # in its place, and `latest` still the old one
+            ("services.snapshot.make:complete", "after"),  # the cut's write-ahead log is full of results
+            ("services.snapshot.make:publish", "half"),  # in its place, and `latest` still the old one
             ("services.ranker.app:_rank", "after"),  # all of it done, and not published
         ):
             assert works.start("ranker", place, how, "1").code() == -signal.SIGKILL

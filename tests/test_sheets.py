@@ -24,17 +24,19 @@ import xlsxwriter
 from schemas.events import Event
 from schemas.refusals import Refusal
 from schemas.rulebook import SHIPPED
-from services import cli, synthetic
-from services.audit import point
+from schemas.year import given
+from services import cli
+from services.command.tables import four
 from services.ingest.check import Checker
-from services.office import publication, sheet, template
-from services.office.publication import Publication
+from services.office import sheet, template
 from services.office.sheet import Row
-from services.outcome import Stop
-from services.ranker import snapshot as snapshots
+from services.process.ending import Stop
+from services.reports import publication
+from services.reports.publication import Publication
 from services.scorer import file as files
-from services.tables import four
-from services.year import given
+from services.site import synthetic
+from services.snapshot import make as snapshots
+from services.snapshot import point
 from tests import test_emit
 from tests.broker import ASSESSMENT
 from tests.test_emit import Office

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from services.ranker.snapshot import PUBLISHED, prune
+from services.snapshot.make import PUBLISHED, prune
 from tests import oracle
 from tests.nasty import nasty_year
 from tests.product import Json, Roster, command

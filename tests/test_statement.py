@@ -13,10 +13,10 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from services import rules
-from services.audit import paper
-from services.audit.statement import Statement, statement
-from services.outcome import Exit
+from services.process.ending import Exit
+from services.reports import paper
+from services.reports.statement import Statement, statement
+from services.scorer import rules
 from tests.nasty import overrides, years
 from tests.product import command, folded
 from tests.test_oracle import Pages

@@ -11,7 +11,7 @@ import pytest
 
 from bench.events import lines as bench_lines
 from schemas import roster, rulebook
-from services.synthetic import year
+from services.site.synthetic import year
 from tests import oracle
 
 BOOK = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))

@@ -27,15 +27,17 @@ from cyclopts import App
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.audit import bundle, checkpoint, merkle, note, point, verifier, witness
+from services.audit import bundle, standalone, witness
 from services.audit import verify as verifying
-from services.audit.checkpoint import Earlier, Leaves, LogRewritten
 from services.audit.verify import Given, Verification
-from services.outcome import Exit, Stop
-from services.ranker import app, snapshot
+from services.process.ending import Exit, Stop
+from services.process.settings import read
+from services.proof import checkpoint, merkle, note
+from services.proof.checkpoint import Earlier, Leaves, LogRewritten
+from services.ranker import app
 from services.scorer import file, store
 from services.scorer.app import Cut
-from services.settings import read
+from services.snapshot import make, point
 from tests import product
 from tests.nasty import nasty_year, years
 from tests.test_appeals import THREE, complete
@@ -58,7 +60,7 @@ def written(folder: Path, data: bytes, roster: Any, *, signed: bool = True, name
     source, target = folder / f"{name}.jsonl", folder / name
     source.write_bytes(data)
     folded = file.fold(source, product.year(roster), target=target)
-    snapshot.complete(folded.con, folded.year, folded.lines, signer_of(folder) if signed else None)
+    make.complete(folded.con, folded.year, folded.lines, signer_of(folder) if signed else None)
     folded.con.execute("CHECKPOINT")
     folded.con.close()
     return target
@@ -406,8 +408,8 @@ def test_a_witness_refuses_a_history_that_is_another(example, tmp_path):
 def found(made: dict[str, Any]) -> tuple[Any, ...] | None:
     """The first failure that the standalone verifier names, null when all holds."""
     try:
-        list(verifier.Unit(json.loads(json.dumps(made)), [], []).check())
-    except verifier.Failed as failed:
+        list(standalone.Unit(json.loads(json.dumps(made)), [], []).check())
+    except standalone.Failed as failed:
         return failed.args
     return None
 
@@ -479,7 +481,7 @@ def key() -> note.Signer:
 def making(data: bytes, roster: Any) -> Iterator[bundle.Maker]:
     """Makes bundles of the bytes of a file, folded in memory and signed."""
     with product.folded(data, roster) as folded:
-        snapshot.complete(folded.con, folded.year, folded.lines, key())
+        make.complete(folded.con, folded.year, folded.lines, key())
         yield bundle.Maker(folded.con)
 
 
@@ -620,7 +622,7 @@ def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewrit
     early.unlink()
     with pytest.raises(LogRewritten):
         app._rank(cut(tmp_path, b"".join([lines[1], lines[0], *lines[2:]])), known, grown)  # noqa: SLF001 - as above
-    assert snapshot.latest(known.snapshots) == known.snapshots / grown.snapshot
+    assert make.latest(known.snapshots) == known.snapshots / grown.snapshot
 
 
 def merkle_hex(path: Path) -> str:

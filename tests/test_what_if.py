@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from services import rules
-from services.audit.diff import difference, side
-from services.audit.smallest import search
-from services.audit.what_if import Changes, dependences, fold
-from services.ranker.results import results
+from services.reports.smallest import search
+from services.reports.what_if import Changes, dependences, fold
+from services.scorer import rules
+from services.snapshot.moves import difference, side
+from services.snapshot.results import results
 from tests.nasty import overrides, years
 from tests.oracle import READINGS, split_lines
 from tests.product import BOOK, command, folded, scored, year
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from services.audit.diff import Standing
-    from services.audit.smallest import Found
+    from services.reports.smallest import Found
+    from services.snapshot.moves import Standing
     from tests.product import Roster
 
 LONG = os.environ.get("WUXING_TEST") == "long"

@@ -1,1 +1,1 @@
-"""Replays, explains and proves a ledger."""
+"""Replays, exports, proves and witnesses a ledger."""

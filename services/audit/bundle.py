@@ -21,12 +21,14 @@ from cyclopts import Parameter
 
 from schemas.refusals import Language
 from schemas.subjects import ASSESSMENT
-from services import rules
-from services.audit import checkpoint, merkle, note, point, verifier
-from services.audit.note import NoteError
-from services.outcome import Exit, Stop
-from services.ranker.results import computed
-from services.settings import language
+from services.audit import standalone
+from services.process.ending import Exit, Stop
+from services.process.settings import language
+from services.proof import checkpoint, merkle, note
+from services.proof.note import NoteError
+from services.scorer import rules
+from services.snapshot import point
+from services.snapshot.results import computed
 
 VERSION = "wuxing-bundle-1"
 #: Up to so many events a bundle carries the whole results, which prove what other units' values come to.
@@ -218,11 +220,11 @@ _VALUES = "SELECT item, unit, value::VARCHAR FROM contender ORDER BY item, unit"
 def _check(made: dict[str, Any]) -> None:
     """A bundle that its own verifier would not pass is never handed out."""
     try:
-        for _ in verifier.Unit(json.loads(json.dumps(made)), [], []).check():
+        for _ in standalone.Unit(json.loads(json.dumps(made)), [], []).check():
             pass
-    except verifier.Failed as failed:
+    except standalone.Failed as failed:
         name, *values = failed.args
-        zh, en = (text.format(*values) for text in verifier.SAYS[name])
+        zh, en = (text.format(*values) for text in standalone.SAYS[name])
         raise Stop(
             Exit.NO, f"no bundle: the snapshot does not prove it: {name}: {en}", f"快照不能证明，未生成：{name}：{zh}"
         ) from None
@@ -232,7 +234,7 @@ def _write(made: dict[str, Any], out: Path) -> None:
     """The bundle, the verifier and the README, in one file or in one folder; a stranger's file is not overwritten."""
     parts = {
         "bundle.json": json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode() + b"\n",
-        VERIFY: Path(verifier.__file__).read_bytes(),
+        VERIFY: Path(standalone.__file__).read_bytes(),
         README: readme(made, "bundle.json" if out.suffix == ".zip" else out.name).encode(),
     }
     try:

@@ -21,11 +21,11 @@ from nats.errors import Error as NatsError
 from infra.client import connected, jetstream, read_stream
 from infra.streams import stream
 from schemas.refusals import Language
-from services import settings
-from services.audit import point
-from services.outcome import Exit, Stop
-from services.progress import Bar
-from services.settings import Settings, language
+from services.command.progress import Bar
+from services.process import settings
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings, language
+from services.snapshot import point
 
 BATCH = 10_000
 #: The columns of a .parquet export; recorded time is the broker's, null where a file was folded.
@@ -230,6 +230,6 @@ def _say(writer: Lines | Parquet, file: Path, lang: Language) -> None:
         print(
             f"序号{some}的换行已改为空格（内容不变）；.parquet保留原字节"
             if zh
-            else f"line feeds became spaces in sequence {some}: the content is the same; a .parquet keeps the bytes as sent",
+            else f"line feeds became spaces in sequence {some}: the content is the same; a .parquet keeps the bytes",
             file=sys.stderr,
         )

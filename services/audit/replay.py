@@ -20,17 +20,18 @@ from cyclopts import Parameter
 
 from schemas.events import OPENED, Event
 from schemas.refusals import Language
-from services import rules, settings
-from services.audit import merkle, point
+from schemas.year import Year, given
 from services.audit.export import BATCH, SCHEMA, Stored, of_broker, one_line
+from services.command.progress import Bar
 from services.ingest.check import Checker, opened
-from services.outcome import Exit, Stop
-from services.progress import Bar
-from services.ranker.results import computed
-from services.ranker.snapshot import PUBLISHED
-from services.scorer import store
-from services.settings import language
-from services.year import Year, given
+from services.process import settings
+from services.process.ending import Exit, Stop
+from services.process.settings import language
+from services.proof import merkle
+from services.scorer import rules, store
+from services.snapshot import point
+from services.snapshot.make import PUBLISHED
+from services.snapshot.results import computed
 
 #: The columns that name a row of each published table.
 KEYS = {

@@ -23,24 +23,25 @@ import msgspec
 import pyarrow as pa
 from cyclopts import Parameter
 
-from schemas import rulebook
+from schemas import rulebook, year
 from schemas.events import OPENED, Event
 from schemas.refusals import Language
 from schemas.results import canonical
 from schemas.roster import Unit
 from schemas.rulebook import RulebookError
-from services import rules, year
-from services.audit import checkpoint, note, point, verifier
-from services.audit.checkpoint import Leaves
-from services.audit.note import Checkpoint, NoteError, Verifier
+from schemas.year import Year
+from services.audit import standalone
 from services.audit.replay import KEYS
 from services.ingest.check import Checker, opened
-from services.outcome import Exit, Stop
-from services.ranker.results import computed
-from services.ranker.snapshot import PUBLISHED, VERSION
-from services.scorer import store
-from services.settings import language
-from services.year import Year
+from services.process.ending import Exit, Stop
+from services.process.settings import language
+from services.proof import checkpoint, note
+from services.proof.checkpoint import Leaves
+from services.proof.note import Checkpoint, NoteError, Verifier
+from services.scorer import rules, store
+from services.snapshot import point
+from services.snapshot.make import PUBLISHED, VERSION
+from services.snapshot.results import computed
 
 SHOWN = 20
 Mark = Literal["ok", "note", "fail"]
@@ -159,7 +160,7 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     given = Given(_keys(key, note.ED25519), _keys(witness, note.COSIGNATURE), [_note(path) for path in checkpoint])
     kind: Literal["snapshot", "bundle"] = "snapshot" if _is_snapshot(file) else "bundle"
     try:
-        says = verifier.SAYS if kind == "bundle" else SAYS
+        says = standalone.SAYS if kind == "bundle" else SAYS
         found = list(_few(of_bundle(file, given) if kind == "bundle" else of_snapshot(file, given)))
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0][:200]
@@ -225,9 +226,9 @@ def of_bundle(file: Path, given: Given) -> Iterator[Finding]:
             trusted = [*trusted, *map(str, given.witnesses)]
             yield from [] if keys else [remark("key?", ", ".join(own))]
         yield from [remark("word?", "synthetic")] if bundle.get("synthetic") else []
-        for name, *values in verifier.Unit(bundle, trusted if keys or given.witnesses else [], given.older).check():
+        for name, *values in standalone.Unit(bundle, trusted if keys or given.witnesses else [], given.older).check():
             yield remark(name, *values) if name.endswith("?") else ok(name, *values)
-    except verifier.Failed as failed:
+    except standalone.Failed as failed:
         name, *values = failed.args
         yield fail(name, *values)
     except Exception as error:  # noqa: BLE001 - a bundle is a stranger's; whatever it breaks, it was not read

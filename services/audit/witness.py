@@ -13,12 +13,13 @@ from typing import Literal
 import msgspec
 
 from schemas.refusals import Language
-from services import settings
-from services.audit import checkpoint, merkle, note, point
-from services.audit.checkpoint import Leaves
-from services.audit.note import Checkpoint, NoteError, Signer, Verifier
-from services.outcome import Exit, Stop
-from services.settings import language
+from services.process import settings
+from services.process.ending import Exit, Stop
+from services.process.settings import language
+from services.proof import checkpoint, merkle, note
+from services.proof.checkpoint import Leaves
+from services.proof.note import Checkpoint, NoteError, Signer, Verifier
+from services.snapshot import point
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -20,11 +20,12 @@ from schemas.clauses import clauses
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
 from schemas.rulebook import load as load_rulebook
-from services import log, metrics, settings
-from services.console import pages, sql, words
+from services.command import words
+from services.console import pages, sql
 from services.console.states import NoSnapshot, Row, Snapshots
 from services.console.view import THEMES, Refused, View
-from services.outcome import Exit, Stop
+from services.process import log, metrics, settings
+from services.process.ending import Exit, Stop
 
 HERE = Path(__file__).parent
 #: Only what this server sends may run or be shown, nothing inline, in no frame, and no request goes elsewhere.

@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Iterator
 
-from services import rules
 from services.console.sql import queries
-from services.ranker.snapshot import PUBLISHED
-from services.scorer import store
+from services.scorer import rules, store
+from services.snapshot.make import PUBLISHED
 
 #: What each table holds; views say it themselves.
 TABLES = {

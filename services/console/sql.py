@@ -19,10 +19,11 @@ from rich import box
 from rich.table import Table
 
 from schemas.refusals import Language
-from services import settings, tables
-from services.audit import point
-from services.outcome import Exit, Stop
-from services.ranker.snapshot import latest
+from services.command import tables
+from services.process import settings
+from services.process.ending import Exit, Stop
+from services.snapshot import point
+from services.snapshot.make import latest
 
 QUERIES = Path(__file__).parent / "queries"
 ROWS_MAX, SECONDS_MAX, CELL_MAX = 1_000, 10.0, 2_000

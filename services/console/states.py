@@ -14,9 +14,9 @@ import duckdb
 
 from schemas.rulebook import SHIPPED, Reading, Rulebook
 from schemas.rulebook import load as load_rulebook
-from services import rules
-from services.ranker.snapshot import PUBLISHED, latest
-from services.year import stored
+from services.scorer import rules
+from services.snapshot.make import PUBLISHED, latest
+from services.snapshot.point import stored
 
 #: Kept of one snapshot, and snapshots kept open: a page that is under way ends on the one it began with.
 STATES_KEPT, SNAPSHOTS_KEPT, PAGES_KEPT = 12, 2, 128

@@ -22,15 +22,15 @@ from infra.rights import KeyUnsafe, key_file
 from schemas.events import OPENED_SIZE_MAX, SIZE_MAX
 from schemas.receipts import Receipt
 from schemas.refusals import Reason, message
-from services import log as logs
-from services import metrics, tracing
+from schemas.year import Year, given
 from services.gateway import openapi
 from services.gateway.desk import Answer, Busy, Desk, Pending, Problem, closed, problem, said
 from services.gateway.keys import Keys, file
 from services.ingest.check import Checker
-from services.outcome import Exit, Stop
-from services.settings import Settings, read
-from services.year import Year, given
+from services.process import log as logs
+from services.process import metrics, tracing
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings, read
 
 BATCH_EVENTS = 1000
 BATCH_BYTES = 8 * 1024 * 1024

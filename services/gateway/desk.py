@@ -30,10 +30,10 @@ from schemas import subjects
 from schemas.events import TEXT_MAX
 from schemas.receipts import Receipt
 from schemas.refusals import Reason, Refusal
-from services import metrics, tracing
-from services.audit.merkle import leaf_hash
 from services.ingest.check import Checker, Wire, read
-from services.settings import Settings
+from services.process import metrics, tracing
+from services.process.settings import Settings
+from services.proof.merkle import leaf_hash
 
 PATIENCE = 2.0
 """Seconds that an answer waits for the receipt."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from infra.rights import KeyUnsafe
-from services.outcome import Exit, Stop
-from services.settings import language, read
-from services.year import given
+from schemas.year import given
+from services.process.ending import Exit, Stop
+from services.process.settings import language, read
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _BYTES = 32

@@ -17,12 +17,12 @@ from schemas import subjects
 from schemas.events import OPENED, Event
 from schemas.receipts import Receipt
 from schemas.refusals import Refusal
-from services import metrics, tracing
-from services.audit.merkle import leaf_hash
-from services.ingest.check import Checker, opened
-from services.serve import serve
-from services.settings import Settings
-from services.year import Year, given, opened_year
+from schemas.year import Year, given
+from services.ingest.check import Checker, opened, opened_year
+from services.process import metrics, tracing
+from services.process.run_loop import serve
+from services.process.settings import Settings
+from services.proof.merkle import leaf_hash
 
 #: The header of a ledger message that names the intake message it came from.
 INTAKE_SEQUENCE = "Wuxing-Intake-Sequence"

@@ -32,8 +32,9 @@ from schemas.events import (
 from schemas.refusals import ABSENT, Language, Phrase, Reason, Refusal, cut, found, message, shortened
 from schemas.roster import Unit
 from schemas.rulebook import Item, Rulebook, RulebookError
+from schemas.year import Year
 
-__all__ = ["Checker", "Event", "Refusal", "opened", "read"]
+__all__ = ["Checker", "Event", "Refusal", "opened", "opened_year", "read"]
 
 
 class Fault(NamedTuple):
@@ -762,6 +763,14 @@ def opened(raw: bytes) -> tuple[str, Rulebook, tuple[Unit, ...]]:
     """The assessment, rulebook and roster of an `assessment.opened` event that passed the check."""
     data: dict[str, Any] = read(raw).data
     return data["assessment"], rulebooks.read(data["rulebook"]), rosters.read(data["roster"])
+
+
+def opened_year(raw: bytes, year: Year) -> Year | None:
+    """The year that a ledger's first event opens, null when it is no opening."""
+    event = Checker(year.rulebook, year.roster).check(raw)
+    if not isinstance(event, Event) or event.type != OPENED:
+        return None
+    return Year(*opened(raw))
 
 
 def _envelope(  # noqa: PLR0911 - one return a fault

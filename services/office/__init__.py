@@ -1,1 +1,1 @@
-"""Spreadsheets, where offices live: rows become events, templates and publication tables (公示表) are written."""
+"""Spreadsheets, where offices live: rows become events, and templates are written."""

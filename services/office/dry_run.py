@@ -11,9 +11,8 @@ import msgspec
 
 from schemas.events import Event
 from schemas.refusals import Language, Refusal, conflict
-from services import rules
-from services.scorer import store
-from services.year import Year
+from schemas.year import Year
+from services.scorer import rules, store
 
 
 class Fate(NamedTuple):

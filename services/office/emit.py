@@ -18,18 +18,18 @@ from schemas import subjects
 from schemas.events import OPENED, Event, instant
 from schemas.receipts import Receipt
 from schemas.refusals import Language, Reason, Refusal, conflict, message
-from services import tables
-from services.audit import point
+from schemas.year import Year, given
+from services.command import tables
+from services.command.progress import Bar
 from services.ingest.check import Checker, opened
 from services.office import answer, sheet
 from services.office import dry_run as trials
 from services.office.earlier import Earlier, Found, revocation
 from services.office.send import Letter, send
-from services.outcome import Exit, Stop
-from services.progress import Bar
-from services.ranker.snapshot import latest
-from services.settings import Settings, language, read
-from services.year import Year, given
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings, language, read
+from services.snapshot import point
+from services.snapshot.make import latest
 
 Outcome = Literal["accepted", "refused", "settled", "ready", "pending", "there", "correction"]
 
@@ -58,7 +58,7 @@ class Line(msgspec.Struct, omit_defaults=True):
 
 
 class Judged(msgspec.Struct):
-    """A row as the checks leave it: its event and the bytes that are it, or its refusal; and how it stands to earlier ones.
+    """A row as the checks leave it: its event and its bytes, or its refusal; and how it stands to earlier ones.
 
     `first` are the bytes of the revocation that goes out before it, where it replaces an earlier event.
     """

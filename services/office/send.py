@@ -21,9 +21,9 @@ from nats.js.api import PubAck
 from infra.client import ANSWER_WITHIN, connect, end, jetstream, pull
 from schemas import subjects
 from schemas.receipts import Receipt
-from services.audit.merkle import leaf_hash
-from services.outcome import Exit, Stop
-from services.settings import Settings
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings
+from services.proof.merkle import leaf_hash
 
 FLIGHT = 256
 """Events under way at once; with a flush to disk for each flight this is as fast as the broker gets."""

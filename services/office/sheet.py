@@ -3,8 +3,8 @@
 A header is the last of the rows that name two or more columns (by their code, or their title in either language) among
 the first ten of a sheet; what stands above it (a title, names for people) is no data. A cell is trimmed; codes and
 numbers are normalised (NFKC: full-width digits are digits), names stand for codes, and what nobody can see in a code
-refuses the row. A date cell, which knows no zone, is Beijing time (+08:00), and so is a time typed the way people show it:
-2013-05-06 09:30, 2013/5/6 9:30, 2013年5月6日9时30分.
+refuses the row. A date cell, which knows no zone, is Beijing time (+08:00), and so is a time typed the way people show
+it: 2013-05-06 09:30, 2013/5/6 9:30, 2013年5月6日9时30分.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from schemas.events import YEAR as YEAR_TYPES
 from schemas.refusals import Language, Reason, Refusal, message, shortened
 from schemas.results import canonical
 from schemas.rulebook import Name, en, zh
+from schemas.year import Year
 from services.office import workbook
 from services.office.workbook import Cell, Line, Number, Sheet, Unusable
-from services.outcome import Exit, Stop
-from services.year import Year
+from services.process.ending import Exit, Stop
 
 #: The columns of the contract, in its order, with their titles (English, Chinese).
 TITLES = {

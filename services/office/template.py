@@ -23,12 +23,12 @@ from schemas.events import YEAR
 from schemas.refusals import Language
 from schemas.roster import Unit
 from schemas.rulebook import PARAMETERS, Bilingual, Item, Name, Office, Rulebook, Table, en, zh
-from services.audit import point
+from schemas.year import Year, given
 from services.office.sheet import CHANGES, KINDS, OUTCOMES, TITLES
-from services.outcome import Exit, Stop
-from services.ranker.snapshot import latest
-from services.settings import Settings, language, read
-from services.year import Year, given
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings, language, read
+from services.snapshot import point
+from services.snapshot.make import latest
 
 #: Rows of title and names above the header, and of drop-downs below it.
 ABOVE, OFFERED = 2, 5000

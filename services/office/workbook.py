@@ -26,7 +26,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 from python_calamine import CalamineWorkbook, PasswordError
 
-from services.outcome import Exit, Stop
+from services.process.ending import Exit, Stop
 
 #: Bytes that a workbook may come to when it is unpacked, and that the process which reads older forms may use.
 UNPACKED_MAX, MEMORY_MAX = 64 * 1024 * 1024, 2 * 1024 * 1024 * 1024

@@ -14,13 +14,14 @@ from infra.client import broker, connected, jetstream, last_entry
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
-from services import metrics, serve, tracing
-from services.audit import checkpoint, finals
-from services.audit.checkpoint import Earlier
-from services.ranker import snapshot
+from schemas.year import given
+from services.process import metrics, run_loop, tracing
+from services.process.settings import Settings
+from services.proof import checkpoint
+from services.proof.checkpoint import Earlier
 from services.scorer import store
-from services.settings import Settings
-from services.year import given, stored
+from services.snapshot import finals, make
+from services.snapshot.point import stored
 
 CUT_WITHIN = 30.0
 """Seconds to wait for a cut: a scorer that ends while it makes one never answers."""
@@ -48,7 +49,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
                 app.exit()
 
         task = asyncio.create_task(periodically())
-        await serve.run(app)
+        await run_loop.run(app)
         task.cancel()
         if failed:
             log.error("service.failed", error=str(failed[0]) or type(failed[0]).__name__)
@@ -77,7 +78,7 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
     metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
     log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
     try:
-        for path in snapshot.prune(settings.snapshots, settings.assessment, settings.keep):
+        for path in make.prune(settings.snapshots, settings.assessment, settings.keep):
             log.info("snapshot.pruned", file=path.name)
     except OSError as error:  # the ranking is published all the same
         log.warning("snapshot.unpruned", error=str(error))
@@ -92,7 +93,7 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
     try:
         year = stored(con) or given(settings.assessment, settings.rulebook, settings.roster)
         signer = checkpoint.log_key(settings.data, year.assessment)
-        found = snapshot.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
+        found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         root, signed = _meta(con, "root"), checkpoint.held(con)
         con.execute("CHECKPOINT")
@@ -100,7 +101,7 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
         con.close()
     name = f"{settings.assessment}-{cut.sequence}.duckdb"
     assert signed is not None
-    sha256 = snapshot.publish(path, settings.snapshots, name)
+    sha256 = make.publish(path, settings.snapshots, name)
     checkpoint.publish(signed, signer, settings.snapshots)
     return Ranking(
         assessment=settings.assessment,

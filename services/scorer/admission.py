@@ -11,8 +11,8 @@ from decimal import Decimal
 import duckdb
 import pyarrow as pa
 
-from services import rules
 from services.ingest.check import content
+from services.scorer import rules
 
 SCORING = (
     "deduction.recorded.v1",

@@ -25,14 +25,14 @@ from schemas import subjects
 from schemas.events import Event
 from schemas.receipts import Cut, Disposition, Receipt
 from schemas.refusals import Reason, Refusal, message
-from services import metrics, rules, tracing
-from services.audit.merkle import leaf_hash
-from services.ingest.check import Checker
-from services.scorer import store
+from schemas.year import Year, given
+from services.ingest.check import Checker, opened_year
+from services.process import metrics, tracing
+from services.process.run_loop import serve
+from services.process.settings import Settings
+from services.proof.merkle import leaf_hash
+from services.scorer import rules, store
 from services.scorer.admission import admit
-from services.serve import serve
-from services.settings import Settings
-from services.year import Year, given, opened_year
 
 CATCH_UP = 10_000
 """Events in one transaction while what lies in the stream is read: each ends with the points of all that it touched."""

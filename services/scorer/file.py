@@ -20,11 +20,10 @@ from schemas.events import Event
 from schemas.refusals import Refusal
 from schemas.roster import Unit
 from schemas.rulebook import Rulebook
-from services import rules
+from schemas.year import Year
 from services.ingest.check import Checker, opened
-from services.scorer import store
+from services.scorer import rules, store
 from services.scorer.admission import admit
-from services.year import Year
 
 CHUNK = 4 * 1024 * 1024
 SLICE = 1000

@@ -10,8 +10,8 @@ import duckdb
 import pyarrow as pa
 
 from schemas.events import Event
-from services import rules
 from services.ingest.check import Known
+from services.scorer import rules
 from services.scorer.admission import admit
 
 #: Readable by DuckDB 1.4 and later, while this library's own newest storage is not.

@@ -22,11 +22,11 @@ import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from schemas import roster, rulebook
+from schemas.year import given
 from services.console.app import create_app
-from services.ranker import snapshot
 from services.scorer import file
-from services.synthetic import year
-from services.year import given
+from services.site.synthetic import year
+from services.snapshot import make
 
 HERE = Path(__file__).parent
 FLAGS = [
@@ -82,9 +82,9 @@ def console() -> Iterator[str]:
         lines = year(book, [msgspec.to_builtins(unit) for unit in roster.shipped()], events=4900)
         (folder / "year.jsonl").write_bytes(b"".join(line + b"\n" for _, line in lines))
         folded = file.fold(folder / "year.jsonl", given("wenzhou-2013", None, None), target=folder / "draft.duckdb")
-        snapshot.complete(folded.con, folded.year, folded.lines)
+        make.complete(folded.con, folded.year, folded.lines)
         folded.con.close()
-        snapshot.publish(folder / "draft.duckdb", folder / "snapshots", "year.duckdb")
+        make.publish(folder / "draft.duckdb", folder / "snapshots", "year.duckdb")
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(create_app(folder / "snapshots"), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -45,7 +45,7 @@ def half_a_snapshot(_publish: Function, made: Path, folder: Path, name: str) -> 
 
 HALVES: dict[str, Function] = {
     "services.ingest.app:Ingest._append": half_a_batch,
-    "services.ranker.snapshot:publish": half_a_snapshot,
+    "services.snapshot.make:publish": half_a_snapshot,
 }
 
 

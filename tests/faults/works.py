@@ -28,8 +28,8 @@ from infra.streams import DURABLES, KINDS, provision, stream
 from schemas import subjects
 from schemas.receipts import Ranking, Receipt
 from schemas.rulebook import SHIPPED
-from services.audit.merkle import leaf_hash
-from services.settings import Settings, read
+from services.process.settings import Settings, read
+from services.proof.merkle import leaf_hash
 from tests import oracle
 from tests.nasty import nasty_year
 

@@ -1,5 +1,6 @@
 """Points in time on two axes: as recorded (a cut of the ledger), as occurred (a ledger of the facts up to a time)."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +9,16 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from schemas.events import instant
+from schemas import rulebook
+from schemas.events import OPENED, instant
 from schemas.refusals import Language
-from services import rules, settings
-from services.outcome import Exit, Stop
-from services.ranker.snapshot import complete, latest
-from services.scorer import store
-from services.year import Year, stored
+from schemas.roster import Unit
+from schemas.year import Year
+from services.ingest.check import opened
+from services.process import settings
+from services.process.ending import Exit, Stop
+from services.scorer import rules, store
+from services.snapshot.make import complete, latest
 
 
 @contextmanager
@@ -78,6 +82,18 @@ def year(con: duckdb.DuckDBPyConnection) -> Year:
     found = stored(con)
     assert found is not None, "a snapshot of this version keeps its rulebook"
     return found
+
+
+def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
+    """The year of a snapshot, or that which a ledger's first event opened; null when it opened none."""
+    says = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall()
+    kept = con.execute("SELECT value FROM meta WHERE key = 'rulebook_json'").fetchone() if says else None
+    if kept:
+        rows = con.execute("SELECT unit, name, category, unit_group FROM roster ORDER BY rowid").fetchall()
+        name = con.execute("SELECT value FROM meta WHERE key = 'assessment'").fetchall()[0][0]
+        return Year(name, rulebook.read(json.loads(kept[0])), tuple(Unit(*row) for row in rows))
+    row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
+    return Year(*opened(row[0])) if row else None
 
 
 def unequal_rules(con: duckdb.DuckDBPyConnection, other: Year) -> str | None:

@@ -8,7 +8,7 @@ from typing import Literal, cast
 import msgspec
 
 from schemas.refusals import Language
-from services.outcome import Exit, Stop
+from services.process.ending import Exit, Stop
 
 
 class Settings(msgspec.Struct, frozen=True):

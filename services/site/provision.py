@@ -6,9 +6,9 @@ from typing import Literal
 from infra.client import connected
 from infra.rights import COLLECTOR, PROVISIONER, configure
 from infra.streams import provision as make_streams
-from services.outcome import Exit
-from services.settings import Settings, read
-from services.year import given
+from schemas.year import given
+from services.process.ending import Exit
+from services.process.settings import Settings, read
 
 
 def parties(settings: Settings) -> tuple[list[str], list[str], str]:

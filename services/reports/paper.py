@@ -16,14 +16,15 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from services.audit.workings import text
-from services.outcome import Exit, Stop
-from services.tables import four
+from services.command.tables import four
+from services.process.ending import Exit, Stop
+from services.reports.typeset import FONTS, clean
+from services.reports.workings import text
 
 if TYPE_CHECKING:
     from schemas.refusals import Language
-    from services.audit.statement import ItemStatement, Line, Statement
-    from services.audit.workings import Placed
+    from services.reports.statement import ItemStatement, Line, Statement
+    from services.reports.workings import Placed
 
 #: Width of a table where there is no terminal.
 WIDE = 160
@@ -89,33 +90,11 @@ TEXT = {
     "signature": ("For the unit", "单位确认"),
     "office_signature": ("Assessment office", "考核办公室"),
 }
-#: Families with Chinese glyphs, best first.
-FONTS = (
-    "Noto Serif CJK SC",
-    "Source Han Serif SC",
-    "Source Han Serif CN",
-    "Songti SC",
-    "STSong",
-    "SimSun",
-    "FandolSong",
-    "Noto Sans CJK SC",
-    "Source Han Sans SC",
-    "PingFang SC",
-    "Microsoft YaHei",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "Droid Sans Fallback",
-)
 
 
 def words(key: str, lang: Language) -> str:
     """Give a word of the page in the language."""
     return TEXT[key][lang == "zh"]
-
-
-def clean(written: str) -> str:
-    """Make what somebody sent safe for a page: control characters become spaces."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", written)
 
 
 def money(points: str | None) -> str:

@@ -18,11 +18,10 @@ import msgspec
 import pyarrow as pa
 
 from schemas.refusals import Language
-from services import rules
-from services.audit import point
-from services.audit.diff import Standing, side
-from services.scorer import store
-from services.tables import four
+from services.command.tables import four
+from services.scorer import rules, store
+from services.snapshot import point
+from services.snapshot.moves import Standing, side
 
 BATCH = 2_000
 #: Sequences of one copy of the unit are this far from those of the next; a ledger has fewer.

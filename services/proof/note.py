@@ -22,7 +22,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from services.audit import merkle
+from services.proof import merkle
 
 ED25519 = 1  # signature type of a log's own signature
 COSIGNATURE = 4  # signature type of a witness's cosignature/v1

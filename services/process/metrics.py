@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make
 
 from infra.client import end, jetstream
 from infra.streams import stream
-from services.outcome import Exit, Stop
+from services.process.ending import Exit, Stop
 
 VARIABLE = "WUXING_METRICS_PORT"
 LAG_MOST = 1000

@@ -12,12 +12,12 @@ import duckdb
 
 from schemas.results import Results, canonical
 from schemas.rulebook import plain
-from services import rules
-from services.audit import checkpoint
-from services.audit.checkpoint import Earlier
-from services.audit.note import Signer
-from services.ranker.results import computed
-from services.year import Year
+from schemas.year import Year
+from services.proof import checkpoint
+from services.proof.checkpoint import Earlier
+from services.proof.note import Signer
+from services.scorer import rules
+from services.snapshot.results import computed
 
 #: Published tables, each with the view that computes it again inside the snapshot.
 PUBLISHED = {

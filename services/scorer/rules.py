@@ -16,7 +16,7 @@ import pyarrow as pa
 from schemas.roster import Unit
 from schemas.rulebook import ADOPTABLE, AWARD_RULES, Item, Rulebook
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 FOLDERS = (HERE / "scorer" / "sql", HERE / "ranker" / "sql")
 
 #: The event table: the envelope, one column a field of the data, and what admission judged once.

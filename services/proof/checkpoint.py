@@ -21,9 +21,9 @@ from schemas.events import OPENED
 from schemas.results import canonical
 from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
-from services.audit import merkle, note
-from services.audit.note import Checkpoint, NoteError, Signer
-from services.year import Year
+from schemas.year import Year
+from services.proof import merkle, note
+from services.proof.note import Checkpoint, NoteError, Signer
 
 BATCH = 10_000
 NAME, KEY_NAME = "checkpoint.txt", "log.vkey"

@@ -17,13 +17,13 @@ from rich.text import Text
 
 from schemas.events import Event
 from schemas.refusals import Language
-from services import rules, tables
-from services.audit import point
-from services.audit.paper import clean
-from services.outcome import Exit
-from services.progress import Bar
-from services.scorer import store
-from services.settings import language
+from services.command import tables
+from services.command.progress import Bar
+from services.process.ending import Exit
+from services.process.settings import language
+from services.reports.typeset import clean
+from services.scorer import rules, store
+from services.snapshot import point
 
 DECIDED = "appeal.decided.v1"
 FACTS = "SELECT unit, final, place, passed, award FROM unit_result"

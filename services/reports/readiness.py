@@ -10,10 +10,12 @@ import msgspec
 from rich.text import Text
 
 from schemas.refusals import Language
-from services import rules, tables
-from services.audit import appeals, point
-from services.outcome import Exit
-from services.settings import language
+from services.command import tables
+from services.process.ending import Exit
+from services.process.settings import language
+from services.reports import appeals
+from services.scorer import rules
+from services.snapshot import point
 
 TEXT = {
     "title": ("Readiness for final", "定稿准备情况"),

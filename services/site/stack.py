@@ -30,13 +30,16 @@ from schemas import subjects
 from schemas.receipts import Ranking
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
-from services import log as logs
-from services import metrics, rules, settings, synthetic, tables, tracing
-from services.outcome import Exit, Stop
-from services.ranker import snapshot
-from services.scorer import store
-from services.settings import Settings
-from services.year import Year, given, stored
+from schemas.year import Year, given
+from services.command import tables
+from services.process import log as logs
+from services.process import metrics, settings, tracing
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings
+from services.scorer import rules, store
+from services.site import synthetic
+from services.snapshot import make
+from services.snapshot.point import stored
 
 SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
@@ -443,7 +446,7 @@ async def facts(client: Client, known: Settings) -> dict[str, Any]:
     for durable, name in (("ingest", "INTAKE"), ("scorer", "LEDGER")):
         info = await js.consumer_info(stream(name, known.assessment), durable)
         waiting[durable] = (info.num_pending or 0) + (info.num_ack_pending or 0)
-    latest = snapshot.latest(known.snapshots)
+    latest = make.latest(known.snapshots)
     return {
         "assessment": known.assessment,
         "streams": {name: {"messages": state.messages, "last": state.last_seq} for name, state in infos.items()},

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.refusals import Language
-from services.year import Year
+from schemas.year import Year
 
 TEXT = {
     "place": ("Place", "名次"),

@@ -10,7 +10,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from nats.errors import Error as NatsError
 
 from infra.client import Entry, durable_subscriber, pulled_entry
-from services import metrics
+from services.process import metrics
 
 Take = Callable[[Sequence[Entry]], Awaitable[None]]
 Heal = Callable[[], Awaitable[None]]

@@ -21,15 +21,16 @@ from schemas.events import Event
 from schemas.refusals import Language, Refusal
 from schemas.rulebook import Rulebook, RulebookError
 from schemas.rulebook import load as load_rulebook
-from services import rules, tables
-from services.audit import point
-from services.audit.diff import Difference, Side, Standing, difference, show, side, standing_cells
-from services.audit.smallest import Found, search, words
+from schemas.year import Year
+from services.command import tables
 from services.ingest.check import Checker
-from services.outcome import Exit, Stop
-from services.scorer import store
-from services.settings import language
-from services.year import Year
+from services.process.ending import Exit, Stop
+from services.process.settings import language
+from services.reports.diff import show, standing_cells
+from services.reports.smallest import Found, search, words
+from services.scorer import rules, store
+from services.snapshot import point
+from services.snapshot.moves import Difference, Side, Standing, difference, side
 
 Many = Annotated[list[str], Parameter(negative=())]
 

@@ -24,12 +24,13 @@ from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
 from schemas.refusals import Language
-from services import rules, tables
-from services.audit import point
-from services.audit.paper import FONTS, clean
-from services.outcome import Exit, Stop
-from services.settings import language
-from services.tables import four
+from services.command import tables
+from services.command.tables import four
+from services.process.ending import Exit, Stop
+from services.process.settings import language
+from services.reports.typeset import FONTS, clean
+from services.scorer import rules
+from services.snapshot import point
 
 Form = Literal["xlsx", "pdf", "csv", "parquet"]
 Cell = str | int | Decimal | None

@@ -8,7 +8,7 @@ import msgspec
 from schemas.receipts import State
 from schemas.refusals import Language, Reason, Refusal, message
 from schemas.results import AwardResult, DeductionResult, EventResult, ItemResult, Results, UnitResult, digest
-from services import rules
+from services.scorer import rules
 
 
 def results(  # noqa: PLR0913 - what the contract's object names

@@ -14,15 +14,15 @@ from schemas.roster import RosterError
 from schemas.roster import load as load_roster
 from schemas.rulebook import Rulebook, RulebookError
 from schemas.rulebook import load as load_rulebook
-from services import rules, tables
-from services.audit.point import facts_words, moment
-from services.outcome import Exit, Stop
-from services.progress import Bar
-from services.ranker import snapshot as snapshots
-from services.ranker.results import computed
-from services.scorer import file
+from schemas.year import given
+from services.command import tables
+from services.command.progress import Bar
+from services.process.ending import Exit, Stop
+from services.scorer import file, rules
 from services.scorer.file import Folded
-from services.year import given
+from services.snapshot import make as snapshots
+from services.snapshot.point import facts_words, moment
+from services.snapshot.results import computed
 
 
 def run(  # noqa: PLR0913 - each is an option of the command

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from services.settings import Settings
+from services.process.settings import Settings
 
 
 def configure(settings: Settings, service: str) -> structlog.typing.FilteringBoundLogger:

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from services.audit.diff import difference, finals, side
+from services.snapshot.moves import difference, finals, side
 
 
 def publish(con: duckdb.DuckDBPyConnection, folder: Path, assessment: str, *, synthetic: bool) -> None:

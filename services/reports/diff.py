@@ -1,0 +1,163 @@
+"""The command `diff`: two points, named by snapshots, sequences, times or finals, and what moved between them."""
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import msgspec
+from rich import box
+from rich.table import Table
+
+from schemas.refusals import Language
+from services.command import tables
+from services.command.words import word
+from services.process.ending import Exit, Stop
+from services.process.settings import language
+from services.snapshot import point
+from services.snapshot.moves import Change, Difference, Side, Standing, UnitMove, difference, finals, side
+
+
+def diff(
+    before: str,
+    after: str,
+    *,
+    facts_until: str | None = None,
+    format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Show what moved between two snapshots, or between two points of one, and the events that moved it.
+
+    Example: wuxing diff year.duckdb@4000 year.duckdb@2013-12-31T00:00:00+08:00
+
+    Parameters
+    ----------
+    before
+        A snapshot, with @ and a sequence or a time for a point in it; @ alone before the point means the latest.
+        @final is the last final, @final-1 the one before it.
+    after
+        Likewise.
+    facts_until
+        Only what had occurred by this time, at both points.
+    format
+        Tables to read, or JSON.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = language(lang)
+    (first, synthetic, _), (second, also, awards) = (_side(text, facts_until, chosen) for text in (before, after))
+    show(difference(first, second, synthetic=synthetic or also), format, chosen, awards)
+    return Exit.DONE
+
+
+def _side(text: str, facts_until: str | None, lang: Language) -> tuple[Side, bool, dict[str, str]]:
+    """The point that `FILE`, `FILE@POINT` or `@POINT` names, whether its data are synthetic, the awards' names."""
+    name, at, where = text.rpartition("@")
+    if not at or Path(text).is_file():
+        name, where = text, ""
+    with (
+        point.snapshot(Path(name) if name else None) as con,
+        point.at(con, _final(con, where) or where or None, facts_until) as (ledger, cut),
+    ):
+        return side(ledger, cut), point.meta(con).get("synthetic") == "true", tables.awards(con, lang)
+
+
+def _final(con: duckdb.DuckDBPyConnection, where: str) -> str | None:
+    """The sequence that `final` or `final-1` names; null for any other point."""
+    match = re.fullmatch(r"final(?:-([0-9]{1,3}))?", where)
+    if not match:
+        return None
+    found, back = finals(con), int(match[1] or 0)
+    if back >= len(found):
+        raise Stop(
+            Exit.NO, f"@{where}: the ledger holds {len(found)} finals", f"@{where}：账本中只有{len(found)}次定稿"
+        )
+    return str(found[-1 - back])
+
+
+def show(found: Difference, form: str, lang: Language, awards: Mapping[str, str]) -> None:
+    """Print a difference as tables, with the names of the awards, or as JSON."""
+    if form == "json":
+        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    out, zh = tables.console(), lang == "zh"
+    if found.synthetic:
+        out.print(tables.words("synthetic", lang), style="bold")
+    for name, (was, now) in found.readings.items():
+        out.print(f"{'读法' if zh else 'reading'} {name}: {was} → {now}")
+    if not found.moved:
+        out.print("名次、达标、奖项和得分均无变动。" if zh else "No final, place, pass or award moved.")
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for key in ("unit", "final", "place", "passed", "award"):
+        table.add_column(tables.words(key, lang), no_wrap=True)
+    table.add_column("原因" if zh else "Moved by", overflow="fold")
+    by_seq = {one.seq: one for one in found.events}
+    for move in found.moved:
+        table.add_row(move.unit, *standing_cells(move.before, move.after, awards), _why(move, found, by_seq, lang))
+    out.print(table)
+    out.print(f"{len(found.moved)}个单位有变动。" if zh else f"{len(found.moved)} units moved.")
+
+
+def standing_cells(was: Standing | None, now: Standing | None, awards: Mapping[str, str]) -> list[str]:
+    """Final, place, pass and award as `before → after`, one value where they are equal."""
+
+    def cell(name: str) -> str:
+        pair = [_plain(getattr(one, name)) if one else "—" for one in (was, now)]
+        pair = [awards.get(text, text) for text in pair] if name == "award" else pair
+        if name == "final":
+            short = [tables.four(Decimal(text)) if text != "—" else text for text in pair]
+            pair = short if short[0] != short[1] or pair[0] == pair[1] else pair
+        return pair[0] if pair[0] == pair[1] else " → ".join(pair)
+
+    return [cell(name) for name in ("final", "place", "passed", "award")]
+
+
+def _plain(value: Any) -> str:
+    return {True: "✓", False: "✗", None: "—"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: Language) -> str:
+    """What moved a unit, in words."""
+    zh = lang == "zh"
+    said = []
+    if move.events:
+        said.append(("本单位：" if zh else "own: ") + _some(_event(by_seq[seq], lang) for seq in move.events))
+    for item in move.items:
+        if item.others:
+            others = sorted({by_seq[seq].unit for seq in item.others})
+            seqs = _some(map(str, item.others))
+            whose = _some(others)
+            said.append(f"{item.item}：{whose}（序号{seqs}）" if zh else f"{item.item}: {whose} ({seqs})")
+    if move.year_events:
+        said.append(("年度：" if zh else "year: ") + _some(_event(by_seq[seq], lang) for seq in move.year_events))
+    if found.readings and not said:
+        items = " ".join(item.item for item in move.items)
+        said.append(f"{'读法' if zh else 'reading'} {_some(found.readings)}" + (f" ({items})" if items else ""))
+    if move.overtaken_by:
+        said.append(("被超过：" if zh else "overtaken by ") + _some(move.overtaken_by))
+    if move.overtook:
+        said.append(("超过：" if zh else "overtook ") + _some(move.overtook))
+    if move.level:
+        said.append(("并列变化：" if zh else "now or no longer level with ") + _some(move.level))
+    return "; ".join(said)
+
+
+def _event(one: Change, lang: Language) -> str:
+    """`+` new, `−` gone, else what its disposition, or what it counts, was and is."""
+    what = f"{one.seq} {one.item or word(one.type, lang)}"
+    if one.disposition_before is None or one.disposition_after is None:
+        return ("+" if one.disposition_before is None else "−") + what
+    if one.disposition_before != one.disposition_after:
+        return f"{what} {word(one.disposition_before, lang)}→{word(one.disposition_after, lang)}"
+    return f"{what} {one.value_before}→{one.value_after}" if one.value_before != one.value_after else what
+
+
+def _some(words: Iterable[str], most: int = 6) -> str:
+    """Up to six, and how many more; the JSON has them all."""
+    every = list(words)
+    return ", ".join(every[:most]) + (f" +{len(every) - most}" if len(every) > most else "")

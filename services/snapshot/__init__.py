@@ -1,0 +1,1 @@
+"""Published snapshots: made, opened at a point in time, read as results, compared."""
