@@ -7,10 +7,14 @@ is refused for; only `read` and `load` make a `Rulebook`, so whoever holds one h
 import re
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+#: The rulebooks that ship, a folder each, and the one that is meant where nothing else is said.
+RULEBOOKS = Path(__file__).parent / "rulebooks"
+SHIPPED = RULEBOOKS / (RULEBOOKS / "default").read_text(encoding="utf-8").strip()
 Source = Literal["text", "assumption"]
 Kind = Literal["direct", "scale", "table", "rank", "bands", "best", "level"]
 #: Kinds of methods that compare units with each other (language 4, "Kinds that compare").
@@ -67,7 +71,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     why: str | None = None
 
 
-class Final(Table, frozen=True):
+class Final(Table, frozen=True, kw_only=True):
     """The final (language 1): its full points, the factor over the top level's sum, its decimals, the order of places."""
 
     points: str
@@ -76,7 +80,7 @@ class Final(Table, frozen=True):
     order: tuple[str, ...] = ("final",)
 
 
-class Category(Table, frozen=True):
+class Category(Table, frozen=True, kw_only=True):
     """A category (类别) of units; `ranked = false` places nobody in it."""
 
     code: str
@@ -84,7 +88,7 @@ class Category(Table, frozen=True):
     ranked: bool = True
 
 
-class Group(Table, frozen=True):
+class Group(Table, frozen=True, kw_only=True):
     """A group (分组) of units, of one category or, without, of any."""
 
     code: str
@@ -92,7 +96,7 @@ class Group(Table, frozen=True):
     category: str | None = None
 
 
-class Attribute(Table, frozen=True):
+class Attribute(Table, frozen=True, kw_only=True):
     """An attribute (属性) of a unit: a number within bounds that the roster gives and facts change."""
 
     code: str
@@ -103,14 +107,14 @@ class Attribute(Table, frozen=True):
     offices: tuple[str, ...] = ()
 
 
-class Office(Table, frozen=True):
+class Office(Table, frozen=True, kw_only=True):
     """A responsible office (考核责任单位)."""
 
     code: str
     name: Name
 
 
-class Roles(Table, frozen=True):
+class Roles(Table, frozen=True, kw_only=True):
     """Who collects and finalises, who decides appeals (none: there are none), who approves entries (the collector)."""
 
     collector: str
@@ -118,7 +122,7 @@ class Roles(Table, frozen=True):
     approvals: str | None = None
 
 
-class Period(Table, frozen=True):
+class Period(Table, frozen=True, kw_only=True):
     """A period (周期) and its values in order."""
 
     code: str
@@ -126,14 +130,14 @@ class Period(Table, frozen=True):
     name: Name | None = None
 
 
-class Applies(Table, frozen=True):
+class Applies(Table, frozen=True, kw_only=True):
     """The units that an item or part is for, by category, group, or both."""
 
     categories: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
 
-class Node(Table, frozen=True):
+class Node(Table, frozen=True, kw_only=True):
     """What items and parts have in common as nodes of the tree."""
 
     code: str
@@ -147,13 +151,13 @@ class Node(Table, frozen=True):
     decimals: str = "6"
 
 
-class Part(Node, frozen=True):
+class Part(Node, frozen=True, kw_only=True):
     """A part of the tree (language 1)."""
 
     combine: Literal["sum", "mean", "max", "rescale"] = "sum"
 
 
-class Ground(Table, frozen=True):
+class Ground(Table, frozen=True, kw_only=True):
     """A ground for an entry (扣分、加分情形): fixed `points`, or a range from `min` (or, excluded, `above`) to `max`."""
 
     code: str
@@ -169,23 +173,23 @@ class Ground(Table, frozen=True):
     approval: bool = False
 
 
-class WorkNode(Table, frozen=True):
-    """A node of work (节点) with its cap; nodes of one `cap_group` share one."""
+class WorkNode(Table, frozen=True, kw_only=True):
+    """A node of work (节点) with its cap; nodes of one `cap_group` share one, which any of them may say."""
 
     code: str
     name: Name
-    cap: str
+    cap: str | None = None
     cap_group: str | None = None
 
 
-class Range(Table, frozen=True):
+class Range(Table, frozen=True, kw_only=True):
     """The range of a rating's value, both ends included."""
 
     min: str
     max: str
 
 
-class Measure(Table, frozen=True):
+class Measure(Table, frozen=True, kw_only=True):
     """A measure (指标) of an item, with a range of its own; `binary`: 0 or 1."""
 
     code: str
@@ -195,14 +199,14 @@ class Measure(Table, frozen=True):
     binary: bool = False
 
 
-class Raters(Table, frozen=True):
+class Raters(Table, frozen=True, kw_only=True):
     """A group of raters (评分组)."""
 
     code: str
     name: Name
 
 
-class Term(Table, frozen=True):
+class Term(Table, frozen=True, kw_only=True):
     """A term of a formula: (plus - less) x times, or plus / ratio_to; kept within +- `within`."""
 
     plus: str
@@ -212,7 +216,7 @@ class Term(Table, frozen=True):
     within: str | None = None
 
 
-class Method(Table, frozen=True):
+class Method(Table, frozen=True, kw_only=True):
     """A way from a value to points (计分方法, language 4)."""
 
     code: str
@@ -231,7 +235,7 @@ class Method(Table, frozen=True):
     per: Literal["rater"] | None = None
 
 
-class Item(Node, frozen=True):
+class Item(Node, frozen=True, kw_only=True):
     """An item (考核项目): a leaf of the tree, with the offices that own it and the keys of its input."""
 
     offices: tuple[str, ...]
@@ -270,7 +274,7 @@ class Item(Node, frozen=True):
         return self.exempt or ("proportional" if not self.entries else "start" if self.start == "0" else "full")
 
 
-class Requirement(Table, frozen=True):
+class Requirement(Table, frozen=True, kw_only=True):
     """What a grade requires of an attribute, part, item, or of a measure (or `value`) of an item."""
 
     of: str
@@ -279,7 +283,7 @@ class Requirement(Table, frozen=True):
     at_most: str | None = None
 
 
-class Grade(Table, frozen=True):
+class Grade(Table, frozen=True, kw_only=True):
     """A grade (等次) of a scheme: its quota as a share or a number, and to whom it is open."""
 
     code: str
@@ -291,7 +295,7 @@ class Grade(Table, frozen=True):
     individuals: bool = False
 
 
-class Scheme(Table, frozen=True):
+class Scheme(Table, frozen=True, kw_only=True):
     """A scheme (评定方案): what units get, at most one grade of each (language 7)."""
 
     code: str
@@ -304,7 +308,7 @@ class Scheme(Table, frozen=True):
     grade: tuple[Grade, ...]
 
 
-class Veto(Table, frozen=True):
+class Veto(Table, frozen=True, kw_only=True):
     """A veto (一票否决, language 7)."""
 
     code: str
@@ -315,14 +319,14 @@ class Veto(Table, frozen=True):
     zero: str | None = None
 
 
-class Stage(Table, frozen=True):
+class Stage(Table, frozen=True, kw_only=True):
     """A stage (阶段) of the assessment; `finalised` follows the last by itself."""
 
     code: str
     name: Name
 
 
-class Reading(Table, frozen=True):
+class Reading(Table, frozen=True, kw_only=True):
     """A reading (理解): a choice that the text leaves open; the first value is the default."""
 
     name: str
@@ -330,18 +334,18 @@ class Reading(Table, frozen=True):
     values: tuple[str, ...]
 
 
-class Parameter(Table, frozen=True):
+class Parameter(Table, frozen=True, kw_only=True):
     """A number that the text leaves out and that can be adopted: a whole number of 0 to 999."""
 
     name: str
     value: str
 
 
-class Excused(Table, frozen=True):
+class Excused(Table, frozen=True, kw_only=True):
     """A clause that no rule claims, with the reason."""
 
 
-class Rulebook(Table, frozen=True, dict=True):
+class Rulebook(Table, frozen=True, kw_only=True, dict=True):
     """A whole rulebook; made only by `schemas.soundness.read` and `load`, which check it."""
 
     language: Literal["2"]
