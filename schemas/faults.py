@@ -1,6 +1,7 @@
-"""What is wrong in a rulebook, in words: where, what was found, what is allowed, the nearest right word; two languages."""
+"""What is wrong in a rulebook, in words of two languages: where, what was found, what is allowed, the nearest word."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ class Fault(NamedTuple):
 
     def say(self, lang: Language) -> str:
         """The sentence without its place."""
-        text = MESSAGES[self.said][lang == "zh"].format(*(_gap(gap, lang) for gap in self.gaps))
+        text = _filled(MESSAGES[self.said], self.gaps, lang)
         if self.nearest is None:
             return text
         return text + (f'; did you mean "{self.nearest}"?' if lang == "en" else f"；是否应为“{self.nearest}”？")
@@ -94,9 +95,12 @@ def listed(words: Iterable[str]) -> Any:
 
 
 def _gap(gap: Any, lang: Language) -> str:
-    if isinstance(gap, tuple):
-        return PHRASES[gap[0]][lang == "zh"].format(*(_gap(one, lang) for one in gap[1:]))
-    return str(gap)
+    return _filled(PHRASES[gap[0]], gap[1:], lang) if isinstance(gap, tuple) else str(gap)
+
+
+def _filled(texts: tuple[str, str], gaps: tuple[Any, ...], lang: Language) -> str:
+    """A text with its gaps {0}, {1}, … filled; other braces are those of a rulebook."""
+    return re.sub(r"\{(\d)\}", lambda gap: _gap(gaps[int(gap[1])], lang), texts[lang == "zh"])
 
 
 #: Tables as people name them, (English, Chinese).
@@ -117,23 +121,23 @@ PHRASES: dict[str, tuple[str, str]] = {
     # forms
     "code": ("a code of 1 to 64 letters, digits, _ . -", "1至64个字母、数字、_、.、-组成的代码"),
     "party": ("a code of 1 to 64 letters, digits, _ - (no dot)", "1至64个字母、数字、_、-组成的代码（不含点）"),
-    "number": ('a number as a string, as "5" or "-0.25"', "写在引号里的数，如\"5\"、\"-0.25\""),
-    "unsigned": ('a number of 0 or more as a string, as "5" or "0.25"', "写在引号里、不小于0的数，如\"5\"、\"0.25\""),
-    "above": ('a number above 0 as a string, as "5" or "0.25"', "写在引号里、大于0的数，如\"5\"、\"0.25\""),
-    "bound": ('a number as a string, or "none"', "写在引号里的数，或\"none\""),
-    "share": ('a share of 0 to 1, as "5%" or "0.05"', "0至1的比例，如\"5%\"、\"0.05\""),
-    "step": ('points above 0, as "0.5", or a share, as "3%"', "大于0的分值，如\"0.5\"，或比例，如\"3%\""),
-    "least": ('points, as "9", or a share of the full points, as "75%"', "分值，如\"9\"，或占满分的比例，如\"75%\""),
-    "whole": ('a whole number as a string, as "5000"', "写在引号里的整数，如\"5000\""),
-    "days": ('a whole number of 0 to 999 as a string, as "7"', "写在引号里、0至999的整数，如\"7\""),
-    "up_to_6": ('"0" to "6"', "\"0\"至\"6\""),
-    "up_to_8": ('"0" to "8"', "\"0\"至\"8\""),
+    "number": ('a number as a string, as "5" or "-0.25"', '写在引号里的数，如"5"、"-0.25"'),
+    "unsigned": ('a number of 0 or more as a string, as "5" or "0.25"', '写在引号里、不小于0的数，如"5"、"0.25"'),
+    "above": ('a number above 0 as a string, as "5" or "0.25"', '写在引号里、大于0的数，如"5"、"0.25"'),
+    "bound": ('a number as a string, or "none"', '写在引号里的数，或"none"'),
+    "share": ('a share of 0 to 1, as "5%" or "0.05"', '0至1的比例，如"5%"、"0.05"'),
+    "step": ('points above 0, as "0.5", or a share, as "3%"', '大于0的分值，如"0.5"，或比例，如"3%"'),
+    "least": ('points, as "9", or a share of the full points, as "75%"', '分值，如"9"，或占满分的比例，如"75%"'),
+    "whole": ('a whole number as a string, as "5000"', '写在引号里的整数，如"5000"'),
+    "days": ('a whole number of 0 to 999 as a string, as "7"', '写在引号里、0至999的整数，如"7"'),
+    "up_to_6": ('"0" to "6"', '"0"至"6"'),
+    "up_to_8": ('"0" to "8"', '"0"至"8"'),
     "text": ("a string that is not empty", "非空的字符串"),
     "texts": ("a list of strings", "字符串的列表"),
     "table": ("a table", "一个表"),
     "tables": ("a list of tables", "表的列表"),
     "true_or_false": ("true or false", "true或false"),
-    "name": ('a string, or { zh = "…", en = "…" }', "字符串，或{ zh = \"…\", en = \"…\" }"),
+    "name": ('a string, or { zh = "…", en = "…" }', '字符串，或{ zh = "…", en = "…" }'),
     "row_of_table": ("2: a value and its points", "2列：数值、得分"),
     "row_of_bands": ("3: a share, its points, a code", "3列：比例、得分、代码"),
     # TOML that does not read
@@ -170,7 +174,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     "ground": ("ground of this item", "本项目的情形"),
     "attribute": ("attribute", "属性（[[attribute]]）"),
     "period": ("period, nor case", "周期（[[period]]），也不是case"),
-    "term_name": ("measure of this item (value where it has a range), nor attribute", "本项目的指标（有range时为value）或属性"),
+    "term_name": (
+        "measure of this item (value where it has a range), nor attribute",
+        "本项目的指标（有range时为value）或属性",
+    ),
     "term_name_or_number": ("measure of this item, attribute or number", "本项目的指标、属性或数"),
     "attribute_or_number": ("attribute, nor a number", "属性或数"),
     "method": ("method of this item", "本项目的计分方法"),
@@ -182,7 +189,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "node": ("part or item", "部分或项目"),
     "entries": ("entries", "加减分"),
     "ratings": ("ratings", "评分"),
-}  # fmt: skip
+}
 
 #: Every message by its name, (English, Chinese).
 MESSAGES: dict[str, tuple[str, str]] = {
@@ -197,10 +204,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "form": ("found {0}; allowed: {1}", "写的是{0}；应为{1}"),
     "one_of": ("found {0}; allowed: {1}", "写的是{0}；可用：{1}"),
     "no_reading_here": (
-        'found "{0}", but no reading may stand here; allowed at: matter, purse, panel, weights, scoring, ties,'
-        " rounding, pool, quota_of, quotas, tie, pools",
-        "写的是\"{0}\"，但此处不能由理解决定；只可用于：matter、purse、panel、weights、scoring、ties、"
-        "rounding、pool、quota_of、quotas、tie、pools",
+        'found "{0}", but no reading may stand here; it may at: {1}',
+        '写的是"{0}"，但此处不能由理解决定；可由理解决定的有：{1}',
     ),
     # codes and what they name
     "twice": ("{0} is there twice; each needs a code of its own", "{0}重复；每个须有自己的代码"),
@@ -224,7 +229,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "categories和groups都没有写；至少写一个",
     ),
     # readings
-    "unused_reading": ("no key has the value {0}; every reading decides at least one", "没有任何键取{0}；每个理解至少决定一处"),
+    "unused_reading": (
+        "no key has the value {0}; every reading decides at least one",
+        "没有任何键取{0}；每个理解至少决定一处",
+    ),
     "one_value": ("has one value, {0}; a reading has two or more", "只有一个取值{0}；理解须有两个以上取值"),
     # numbers
     "below": ("found {0}, which is on the wrong side of {1} = {2}", "写的是{0}，越过了{1} = {2}"),
@@ -233,42 +241,66 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "start_outside": ("found {0}; the start {1} must lie within the bounds", "写的是{0}；起点{1}须在上下限之内"),
     "zero_points": (
         'an item of points "0" whose bounds are 0 too can never count; write at_least or at_most',
-        "分值为\"0\"、上下限也为0的项目永远不计分；请写明at_least或at_most",
+        '分值为"0"、上下限也为0的项目永远不计分；请写明at_least或at_most',
     ),
     "exempt_start": (
         'found "start"; only entries with start = "0" have it; allowed: full, proportional, out',
-        "写的是\"start\"；只有start = \"0\"的加减分项目可用；可用：full、proportional、out",
+        '写的是"start"；只有start = "0"的加减分项目可用；可用：full、proportional、out',
     ),
     # items of entries
-    "other_input": ("{0} belongs to items of {1}, this one has input = {2}; take it out", "{0}属于{1}项目，本项目的input是{2}；请删去"),
+    "other_input": (
+        "{0} belongs to items of {1}, this one has input = {2}; take it out",
+        "{0}属于{1}项目，本项目的input是{2}；请删去",
+    ),
     "matter_each": (
         '{0} means something only where matter is "chain" or "sum"; take it out or set matter',
-        "只有matter为\"chain\"或\"sum\"时{0}才有意义；请删去，或写明matter",
+        '只有matter为"chain"或"sum"时{0}才有意义；请删去，或写明matter',
     ),
-    "requires_itself": ("requires {0}, and so at last itself; it could never count", "要求{0}，最终要求自己；永远不会计分"),
+    "requires_itself": (
+        "requires {0}, and so at last itself; it could never count",
+        "要求{0}，最终要求自己；永远不会计分",
+    ),
     "requires_other_sign": (
         "requires {0}, but one adds and the other deducts; both must have the same sign",
         "要求{0}，但一个加分、一个扣分；两者须同为加分或扣分",
     ),
-    "fixed_and_range": ("has points and also {0}; give points, or a range, not both", "既有points又有{0}；固定分值与幅度只能写一种"),
+    "fixed_and_range": (
+        "has points and also {0}; give points, or a range, not both",
+        "既有points又有{0}；固定分值与幅度只能写一种",
+    ),
     "no_amount": (
         "found: {0}; give points, or a range: min or above (one of them), and max",
         "写的是：{0}；应写points，或写幅度：min与above之一，以及max",
     ),
     "step_no_divisor": ("steps of {0} do not divide the range of {1}", "步长{0}不能整除幅度{1}"),
-    "no_cap": ("the group of nodes {0} has no cap; give one of its nodes a cap", "节点组{0}没有上限；请在其中一个节点写cap"),
-    "other_cap": ("found {0}, but the group {1} has the cap {2} already; a group has one cap", "写的是{0}，但节点组{1}已有上限{2}；一组只有一个上限"),
+    "no_cap": (
+        "the group of nodes {0} has no cap; give one of its nodes a cap",
+        "节点组{0}没有上限；请在其中一个节点写cap",
+    ),
+    "other_cap": (
+        "found {0}, but the group {1} has the cap {2} already; a group has one cap",
+        "写的是{0}，但节点组{1}已有上限{2}；一组只有一个上限",
+    ),
     "separate_start": (
         'found "0"; where the purse may be separate the start is "full"',
-        "写的是\"0\"；purse可能为separate时，start须为\"full\"",
+        '写的是"0"；purse可能为separate时，start须为"full"',
     ),
-    "separate_bound": ("where the purse may be separate there is no {0}; take it out", "purse可能为separate时不能有{0}；请删去"),
-    "separate_adds": ("adds, but where the purse may be separate there are deductions only", "purse可能为separate时只能扣分，不能加分"),
+    "separate_bound": (
+        "where the purse may be separate there is no {0}; take it out",
+        "purse可能为separate时不能有{0}；请删去",
+    ),
+    "separate_adds": (
+        "adds, but where the purse may be separate there are deductions only",
+        "purse可能为separate时只能扣分，不能加分",
+    ),
     "share_unused": (
         'shares mean something only where the purse may be "separate"; take them out or set purse',
-        "只有purse可能为\"separate\"时share才有意义；请删去，或写明purse",
+        '只有purse可能为"separate"时share才有意义；请删去，或写明purse',
     ),
-    "share_missing": ("has no share for {0}; each office of the item has one", "没有{0}的份额；本项目每个考核单位都要有"),
+    "share_missing": (
+        "has no share for {0}; each office of the item has one",
+        "没有{0}的份额；本项目每个考核单位都要有",
+    ),
     "share_zero": ("found a share of 0; each share is above 0", "份额为0；每份须大于0"),
     "sum": ("the shares come to {0}; allowed: the item's points {1}", "份额合计{0}；应等于项目的分值{1}"),
     # items of ratings
@@ -278,47 +310,83 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "没有可评的内容：请写range = { min, max }，或measure加formula，或只含属性的formula",
     ),
     "needs_formula": ("{0} needs a formula; add formula = [ … ]", "有{0}就须有算式；请加formula = [ … ]"),
-    "needs_raters": ("{0} needs groups of raters; add raters = [ … ] or take it out", "有{0}就须有评分组；请加raters = [ … ]，或删去"),
+    "needs_raters": (
+        "{0} needs groups of raters; add raters = [ … ] or take it out",
+        "有{0}就须有评分组；请加raters = [ … ]，或删去",
+    ),
     "needs_runs": ("{0} needs runs; add runs or take it out", "有{0}就须有runs；请加runs，或删去"),
-    "needs_method": ("scoring names a method, but the item has none; add method = [ … ] or take it out", "scoring要指明计分方法，但本项目没有method；请加method = [ … ]，或删去"),
-    "binary_range": ("is binary and has min or max; a binary measure is 0 or 1, take them out", "既是binary又写了min或max；binary只取0或1，请删去"),
+    "needs_method": (
+        "scoring names a method, but the item has none; add method = [ … ] or take it out",
+        "scoring要指明计分方法，但本项目没有method；请加method = [ … ]，或删去",
+    ),
+    "binary_range": (
+        "is binary and has min or max; a binary measure is 0 or 1, take them out",
+        "既是binary又写了min或max；binary只取0或1，请删去",
+    ),
     "weights": (
         'found {0}; allowed: {1} whole numbers of 1 or more, one for each group of raters, as "{2}"',
-        "写的是{0}；应为{1}个不小于1的整数，每个评分组一个，如\"{2}\"",
+        '写的是{0}；应为{1}个不小于1的整数，每个评分组一个，如"{2}"',
     ),
     "runs_of_attributes": (
         "a formula of attributes alone has no runs; take runs out",
         "只含属性的算式没有runs；请删去",
     ),
-    "latest_case": ('found "latest"; of cases there is no latest; allowed: mean, best, sum', "写的是\"latest\"；case没有先后；可用：mean、best、sum"),
-    "case_compares": ("found {0}, which compares units; of cases only: direct, scale, table", "写的是{0}，它要比较各单位；runs = \"case\"时只可用：direct、scale、table"),
-    "ratio_alone": ("plus / ratio_to has no {0}; take it out or write a term of its own", "plus / ratio_to不能再有{0}；请删去，或另写一项"),
+    "latest_case": (
+        'found "latest"; of cases there is no latest; allowed: mean, best, sum',
+        '写的是"latest"；case没有先后；可用：mean、best、sum',
+    ),
+    "case_compares": (
+        "found {0}, which compares units; of cases only: direct, scale, table",
+        '写的是{0}，它要比较各单位；runs = "case"时只可用：direct、scale、table',
+    ),
+    "ratio_alone": (
+        "plus / ratio_to has no {0}; take it out or write a term of its own",
+        "plus / ratio_to不能再有{0}；请删去，或另写一项",
+    ),
     # methods
-    "no_scoring": ("has several methods ({0}) and no scoring; name the one in force", "有几个计分方法（{0}）而没有scoring；请指明用哪一个"),
+    "no_scoring": (
+        "has several methods ({0}) and no scoring; name the one in force",
+        "有几个计分方法（{0}）而没有scoring；请指明用哪一个",
+    ),
     "method_key": ("{0} means nothing for the kind {1}; it belongs to: {2}", "计分方法{1}没有{0}；它属于：{2}"),
-    "no_of": ("the kind {0} needs of = \"…\": there is no range whose max is above 0", "计分方法{0}须写of = \"…\"：没有最大值大于0的range"),
+    "no_of": (
+        'the kind {0} needs of = "…": there is no range whose max is above 0',
+        '计分方法{0}须写of = "…"：没有最大值大于0的range',
+    ),
     "scale_of_range": (
         "found {0}; an item without a method is scaled of its range's max, which must be above 0",
         "写的是{0}；没有method的项目按range的max折算，它须大于0",
     ),
-    "geometric_share": ('found {0}; a geometric fall has a share, as "3%"', "写的是{0}；geometric的step须为比例，如\"3%\""),
+    "geometric_share": (
+        'found {0}; a geometric fall has a share, as "3%"',
+        '写的是{0}；geometric的step须为比例，如"3%"',
+    ),
     "per_rater": (
         'per = "rater" cannot stand with {0}; it needs a range, and no measures, formula, groups, runs or latest',
-        "per = \"rater\"不能与{0}并用；它须有range，且没有指标、算式、评分组、runs和latest",
+        'per = "rater"不能与{0}并用；它须有range，且没有指标、算式、评分组、runs和latest',
     ),
     "columns": ("found a row of {0}; allowed: {1}", "这一行有{0}列；应为{1}"),
     "not_rising": ("found {0} after {1}; the first numbers of the rows rise", "{0}排在{1}之后；各行的第一个数须递增"),
     "shares_sum": ("the shares come to {0}; allowed: 100%", "比例合计{0}；应为100%"),
     # the tree
-    "in_itself": ("is in {0}, and so at last in itself; let in name a part above", "属于{0}，最终属于自己；in应指上一级部分"),
+    "in_itself": (
+        "is in {0}, and so at last in itself; let in name a part above",
+        "属于{0}，最终属于自己；in应指上一级部分",
+    ),
     "too_deep": ("is a part on level {0}; there are at most 4 levels of parts", "是第{0}级部分；部分至多4级"),
     "weight_zero": ("found 0; under combine = {0} weights are above 0", "权重为0；在combine = {0}之下须大于0"),
     "out_of_nothing": (
         'found "out", but no part above rescales; give one combine = "rescale"',
-        "写的是\"out\"，但上级没有重新折算的部分；请在上级写combine = \"rescale\"",
+        '写的是"out"，但上级没有重新折算的部分；请在上级写combine = "rescale"',
     ),
-    "no_child": ("has no part or item for {0}; a part has a child for every unit that it is for", "对{0}没有下级部分或项目；部分对其适用的每个单位都要有下级"),
-    "sum_of_part": ("found {0}, but weight x points of its children come to {1} for {2}", "写的是{0}，但下级的权重×分值合计{1}（{2}）"),
+    "no_child": (
+        "has no part or item for {0}; a part has a child for every unit that it is for",
+        "对{0}没有下级部分或项目；部分对其适用的每个单位都要有下级",
+    ),
+    "sum_of_part": (
+        "found {0}, but weight x points of its children come to {1} for {2}",
+        "写的是{0}，但下级的权重×分值合计{1}（{2}）",
+    ),
     "child_of_mean": (
         "weight x points is {0}; in {1}, which is combine = {2}, each child comes to {3} ({4})",
         "权重×分值为{0}；{1}是combine = {2}，每个下级都应为{3}（{4}）",
@@ -326,13 +394,28 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "sum_of_final": ("found {0}, but the top level comes to {1} for {2}", "写的是{0}，但顶层合计{1}（{2}）"),
     # schemes and vetoes
     "pools": (
-        'found {0}, in which {1} is no category; allowed: each, group, or categories as "A", "A+B", "A,B+C"; declared: {2}',
-        "写的是{0}，其中{1}不是类别；可用：each、group，或类别，如\"A\"、\"A+B\"、\"A,B+C\"；已有：{2}",
+        'found {0}, in which {1} is no category; allowed: each, group, or as "A", "A+B", "A,B+C"; declared: {2}',
+        '写的是{0}，其中{1}不是类别；可用：each、group，或类别，如"A"、"A+B"、"A,B+C"；已有：{2}',
     ),
-    "pools_twice": ("found {0}, in which {1} is there twice; a category is in one pool only", "写的是{0}，其中{1}出现两次；一个类别只能在一处"),
-    "falling": ("found {0} after {1}; where quotas may be cumulative they do not fall", "{0}排在{1}之后；quotas可能为cumulative时不得递减"),
-    "share_and_number": ("has a share and a number; give one of them, or neither", "既有share又有number；只写一种，或都不写"),
+    "pools_twice": (
+        "found {0}, in which {1} is there twice; a category is in one pool only",
+        "写的是{0}，其中{1}出现两次；一个类别只能在一处",
+    ),
+    "falling": (
+        "found {0} after {1}; where quotas may be cumulative they do not fall",
+        "{0}排在{1}之后；quotas可能为cumulative时不得递减",
+    ),
+    "share_and_number": (
+        "has a share and a number; give one of them, or neither",
+        "既有share又有number；只写一种，或都不写",
+    ),
     "requires_nothing": ("has neither at_least nor at_most; give one of them", "at_least和at_most都没有写；至少写一个"),
-    "requires_run": ("{0} has runs; a measure can be required only of an item without", "{0}有runs；只能对没有runs的项目要求指标"),
-    "veto_of_nothing": ("does nothing; give bars, grade_at_most or zero", "没有任何后果；请写bars、grade_at_most或zero"),
-}  # fmt: skip
+    "requires_run": (
+        "{0} has runs; a measure can be required only of an item without",
+        "{0}有runs；只能对没有runs的项目要求指标",
+    ),
+    "veto_of_nothing": (
+        "does nothing; give bars, grade_at_most or zero",
+        "没有任何后果；请写bars、grade_at_most或zero",
+    ),
+}

@@ -1,6 +1,6 @@
-"""Reads a rulebook's plain object into its tables key by key, and says of every key that is not in form what is wrong."""
+"""Reads a rulebook's plain object into its tables, and says of every key that is not in form what is wrong."""
 
-import datetime
+import datetime as dt
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ class Draft:
         """A fault of a table."""
         return Fault(self.written[id(table)].place, key, said, gaps, nearest)
 
-    def named(  # noqa: PLR0913 - who names, what, and among what
+    def named(  # noqa: PLR0913, PLR0917 - who names, what, and among what
         self, table: Any, key: str, code: str | None, family: str, codes: Iterable[str | None], found: Any = None
     ) -> Iterator[Fault]:
         """A fault where a code that is named is not declared; `found` is how it came to be named."""
@@ -104,23 +104,27 @@ class Draft:
         while isinstance(kind, inspect.Metadata | inspect.UnionType):
             if isinstance(kind, inspect.Metadata):
                 values, kind = (kind.extra or {}).get("values"), kind.type
-            elif _is_name(kind):
+            elif any(isinstance(one, inspect.StructType) and one.cls is Bilingual for one in kind.types):
                 return self._name(raw, place, key)
             else:
                 kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
-        if isinstance(kind, inspect.StructType):
-            if isinstance(raw, dict):
-                return self._table(kind, raw, place.under(key, None, raw))
-            return self._wrong(place, key, "table", raw)
+        if isinstance(kind, inspect.LiteralType):
+            values = tuple(map(str, kind.values))
         if isinstance(kind, inspect.VarTupleType):
             return self._list(kind, raw, place, key)
-        if isinstance(kind, inspect.DictType):
-            return self._shares(kind, raw, place, key)
+        if isinstance(kind, inspect.StructType | inspect.DictType | inspect.BoolType):
+            return self._other(kind, raw, place, key)
+        return self._text(kind, values, raw, place, key)
+
+    def _other(self, kind: Any, raw: Any, place: Place, key: str) -> Any:
+        """A table, the shares of offices, true or false."""
         if isinstance(kind, inspect.BoolType):
             return raw if isinstance(raw, bool) else self._wrong(place, key, "true_or_false", raw)
-        if isinstance(kind, inspect.LiteralType):
-            return self._choice(tuple(str(value) for value in kind.values), raw, place, key)
-        return self._text(kind, values, raw, place, key)
+        if not isinstance(raw, dict):
+            return self._wrong(place, key, "table", raw)
+        if isinstance(kind, inspect.StructType):
+            return self._table(kind, raw, place.under(key, None, raw))
+        return {str(k): self._value(kind.value_type, v, place, f"{key}.{k}") for k, v in raw.items()}
 
     def _list(self, kind: inspect.VarTupleType, raw: Any, place: Place, key: str) -> Any:
         """A list of tables, of texts, or of rows."""
@@ -139,11 +143,6 @@ class Draft:
                 found.append(self._value(kind.item_type, one, place, f"{key}[{n}]"))
         return tuple(found)
 
-    def _shares(self, kind: inspect.DictType, raw: Any, place: Place, key: str) -> Any:
-        if not isinstance(raw, dict):
-            return self._wrong(place, key, "table", raw)
-        return {str(k): self._value(kind.value_type, v, place, f"{key}.{k}") for k, v in raw.items()}
-
     def _name(self, raw: Any, place: Place, key: str) -> Any:
         if isinstance(raw, dict):
             return self._table(inspect.type_info(Bilingual), raw, place.under(key, None, raw))  # type: ignore[arg-type]
@@ -151,35 +150,22 @@ class Draft:
             return raw
         return self._wrong(place, key, "name", raw)
 
-    def _choice(self, allowed: tuple[str, ...], raw: Any, place: Place, key: str) -> Any:
-        if not isinstance(raw, str):
-            return self._wrong(place, key, "text", raw)
-        if raw in allowed:
-            return raw
-        if raw.startswith("@"):
-            self.faults.append(Fault(place, key, "no_reading_here", (raw,)))
-        else:
-            gaps = (quoted(raw), ", ".join(allowed))
-            self.faults.append(Fault(place, key, "one_of", gaps, nearest(raw, allowed)))
-        return None
-
     def _text(self, kind: Any, values: tuple[str, ...] | None, raw: Any, place: Place, key: str) -> Any:
-        """A text of a form; a number or a date instead of one is said to be that."""
-        if not isinstance(raw, str):
-            return self._wrong(place, key, FORMS.get(kind.pattern, "text"), raw)
-        if values is not None:
-            if values and not raw.startswith("@"):
-                return self._choice(values, raw, place, key)
-            return raw if raw else self._wrong(place, key, "text", raw)
-        if kind.pattern is None:
-            return raw if raw.strip() else self._wrong(place, key, "text", raw)
-        if re.fullmatch(kind.pattern, raw):
-            return raw
-        if raw.startswith("@"):
-            self.faults.append(Fault(place, key, "no_reading_here", (raw,)))
+        """A text: one of the values, or of a form; `@x` passes where a reading may decide, and is looked at later."""
+        literal = isinstance(kind, inspect.LiteralType)
+        form = "text" if literal else FORMS.get(kind.pattern, "text")
+        if not isinstance(raw, str) or not raw.strip():
+            return self._wrong(place, key, form, raw)
+        if raw.startswith("@") and (values is None or literal) and (literal or kind.pattern):
+            self.faults.append(Fault(place, key, "no_reading_here", (raw, ", ".join(READING_KEYS))))
             return None
-        self._wrong(place, key, FORMS[kind.pattern], raw)
-        return raw if FORMS[kind.pattern] in ("code", "party") else None
+        if values and raw not in values and not raw.startswith("@"):
+            self.faults.append(Fault(place, key, "one_of", (quoted(raw), ", ".join(values)), nearest(raw, values)))
+            return None
+        if form == "text" or re.fullmatch(kind.pattern, raw):
+            return raw
+        self._wrong(place, key, form, raw)
+        return raw if form in ("code", "party") else None
 
     def _wrong(self, place: Place, key: str, form: str, raw: Any) -> None:
         """A value that is not in the form of its key, with the one that is likely meant."""
@@ -196,6 +182,10 @@ FORMS = {
         "up_to_8": rulebook.UpTo8,
     }.items()
 }  # fmt: skip
+#: Keys that a reading may decide.
+READING_KEYS = (
+    "matter", "purse", "panel", "weights", "scoring", "ties", "rounding", "pool", "quota_of", "quotas", "tie", "pools",
+)  # fmt: skip
 #: Lists that hold something wherever they are written.
 MUST_HOLD = frozenset({"category", "office", "item", "offices", "values", "grade", "order"})
 #: Keys that every table has; a message lists them last.
@@ -212,10 +202,6 @@ def _shown(fields: dict[str, Any]) -> Iterator[str]:
     yield from (key for key in fields if key in _COMMON)
 
 
-def _is_name(kind: inspect.UnionType) -> bool:
-    return any(isinstance(one, inspect.StructType) and one.cls is Bilingual for one in kind.types)
-
-
 def _holds_tables(kind: inspect.VarTupleType) -> bool:
     return isinstance(kind.item_type, inspect.StructType)
 
@@ -226,7 +212,7 @@ def _glimpse(raw: Any) -> Any:
         return ("found_bool", str(raw).lower())
     if isinstance(raw, int | float):
         return ("found_number", str(raw))
-    if isinstance(raw, datetime.date | datetime.time):
+    if isinstance(raw, dt.date | dt.time):
         return ("found_date", str(raw))
     if isinstance(raw, dict):
         return ("found_table",)

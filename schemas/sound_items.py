@@ -284,8 +284,18 @@ def _of_range(d: Draft, item: Item) -> bool | None:
 
 
 def _method(d: Draft, item: Item, method: Method) -> Iterator[Fault]:
-    if method.kind is None:
-        return
+    if method.kind is not None:
+        yield from _keys(d, item, method)
+        yield from {"rank": _rank, "table": _table, "bands": _bands}.get(method.kind, _nothing)(d, item, method)
+
+
+def _nothing(_d: Draft, _item: Item, _method: Method) -> Iterator[Fault]:
+    """A kind whose keys are all that can be wrong."""
+    yield from ()
+
+
+def _keys(d: Draft, item: Item, method: Method) -> Iterator[Fault]:
+    """The keys that a kind takes, and those that it needs."""
     takes = METHOD_KEYS[method.kind]
     for key in sorted(frozenset().union(*METHOD_KEYS.values()) - takes):
         if d.has(method, key):
@@ -296,18 +306,14 @@ def _method(d: Draft, item: Item, method: Method) -> Iterator[Fault]:
             yield d.say(method, None, "missing_key", key)
     if "of" in takes and not d.has(method, "of") and _of_range(d, item) is False:
         yield d.say(method, None, "no_of", quoted(method.kind))
-    if method.kind == "rank" and method.fall == "geometric" and method.step and not method.step.endswith("%"):
+
+
+def _rank(d: Draft, item: Item, method: Method) -> Iterator[Fault]:
+    """A geometric fall is a share; each rater's own ranking wants one value of one group, not the latest."""
+    if method.fall == "geometric" and method.step and not method.step.endswith("%"):
         yield d.say(method, "step", "geometric_share", quoted(method.step))
-    if method.kind == "rank" and method.per == "rater":
-        yield from _per_rater(d, item, method)
-    if method.kind == "table":
-        yield from _table(d, method)
-    if method.kind == "bands":
-        yield from _bands(d, method)
-
-
-def _per_rater(d: Draft, item: Item, method: Method) -> Iterator[Fault]:
-    """Each rater's own ranking wants one value of one group, not the latest."""
+    if method.per is None:
+        return
     for key in ("measure", "formula", "raters", "runs"):
         if d.has(item, key):
             yield d.say(method, "per", "per_rater", key)
@@ -328,7 +334,7 @@ def _rows(d: Draft, method: Method, forms: tuple[tuple[re.Pattern[str], str], ..
                 yield d.say(method, f"rows[{n}][{column}]", "form", quoted(text), (name,))
 
 
-def _table(d: Draft, method: Method) -> Iterator[Fault]:
+def _table(d: Draft, _item: Item, method: Method) -> Iterator[Fault]:
     """The first numbers of a table rise."""
     wrong = [*_rows(d, method, ((NUMBER, "number"), (NUMBER, "number")))]
     yield from wrong
@@ -338,7 +344,7 @@ def _table(d: Draft, method: Method) -> Iterator[Fault]:
             yield d.say(method, f"rows[{n}]", "not_rising", quoted(after), quoted(before))
 
 
-def _bands(d: Draft, method: Method) -> Iterator[Fault]:
+def _bands(d: Draft, _item: Item, method: Method) -> Iterator[Fault]:
     """The shares of the bands come to 1, and no band is there twice."""
     wrong = [*_rows(d, method, ((SHARE, "share"), (NUMBER, "number"), (CODE, "code")))]
     yield from wrong

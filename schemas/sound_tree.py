@@ -8,7 +8,7 @@ from typing import NamedTuple
 from schemas.faults import Fault, listed, quoted
 from schemas.rulebook import Applies, Item, Node, Part, Requirement, Rulebook, Scheme, bound, number
 from schemas.shape import Draft, nearest
-from schemas.sound_items import percent, possible, via
+from schemas.sound_items import possible, via
 
 #: Parts hold parts to this depth.
 LEVELS = 4

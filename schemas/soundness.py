@@ -186,10 +186,11 @@ def _attributes(d: Draft) -> Iterator[Fault]:
 
 def _switches(kind: type[msgspec.Struct]) -> dict[str, tuple[str, ...]]:
     """The keys of a table that a reading may decide, with their values; none: `sound_items`, `sound_tree` look."""
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for field in inspect.type_info(kind).fields:  # type: ignore[attr-defined]
-        types = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
-        found.update({field.name: one.extra["values"] for one in types if isinstance(one, inspect.Metadata)})
+        for one in field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,):
+            if isinstance(one, inspect.Metadata):
+                found[field.name] = one.extra["values"]  # type: ignore[index]
     return found
 
 
