@@ -43,10 +43,15 @@ class Fault(NamedTuple):
 
     def say(self, lang: Language) -> str:
         """The sentence without its place."""
-        text = _filled(MESSAGES[self.said], self.gaps, lang)
-        if self.nearest is None:
-            return text
-        return text + (f'; did you mean "{self.nearest}"?' if lang == "en" else f"；是否应为“{self.nearest}”？")
+        return say(self.said, self.gaps, lang, self.nearest)
+
+
+def say(said: str, gaps: tuple[Any, ...], lang: Language, nearest: str | None = None) -> str:
+    """A message by its name with its gaps filled, and the nearest right word."""
+    text = _filled(MESSAGES[said], gaps, lang)
+    if nearest is None:
+        return text
+    return text + (f'; did you mean "{nearest}"?' if lang == "en" else f"；是否应为“{nearest}”？")
 
 
 class RulebookError(Exception):
@@ -159,6 +164,9 @@ PHRASES: dict[str, tuple[str, str]] = {
     "found_table": ("a table", "一个表"),
     "found_list": ("a list of {0}", "{0}项的列表"),
     "found_null": ("null", "null"),
+    "nothing": ("nothing", "空缺"),
+    "open": ("without bound", "不限"),
+    "group_of": ("group of category {0}", "类别{0}的分组"),
     "of_reading": ("{1}, a value of reading {0}", "理解{0}的取值{1}"),
     "none": ("none", "无"),
     "and_more": ("{0} and {1} more", "{0}等（另有{1}个）"),
@@ -414,6 +422,37 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{0} has runs; a measure can be required only of an item without",
         "{0}有runs；只能对没有runs的项目要求指标",
     ),
+    # rosters
+    "roster_empty": ("is empty; expected a list of units", "是空的；应为单位的列表"),
+    "roster_object": (
+        "is no object with unit, name, category, group",
+        "不是含unit、name、category、group的对象",
+    ),
+    "roster_text": ("found {0}; allowed: 1 to {1} characters", "写的是{0}；应为1至{1}个字符"),
+    "roster_twice": ("{0} is there twice; each unit has a code of its own", "{0}重复；每个单位须有自己的代码"),
+    "roster_office": ("{0} is an office's code; a unit needs another", "{0}是考核单位的代码；单位须另取代码"),
+    "roster_key": ("{0} is nothing that a unit has here; allowed: {1}", "单位没有“{0}”；可用：{1}"),
+    "roster_attribute": (
+        "{0} is missing; it has no default, so the roster must give it",
+        "缺少{0}；它没有默认值，须在名单中给出",
+    ),
+    "roster_range": ("found {0}; allowed: {1} to {2}", "写的是{0}；应为{1}至{2}"),
+    "roster_header": (
+        "has no header among its first rows; found {0}; columns: {1}",
+        "前几行没有表头；写的是{0}；应有的列：{1}",
+    ),
+    "roster_column": ("the column {0} is nothing; columns: {1}", "没有{0}这一列；可用的列：{1}"),
+    "roster_columns": ("the column {0} is there twice; take one out", "列{0}重复；请删去一列"),
+    "roster_missing": ("the column {0} is missing; it must be there", "缺少列{0}；必须有"),
+    "roster_cell": ("found {0} under no column; take it out", "{0}不在任何列之下；请删去"),
+    "roster_encoding": (
+        "byte {0} is neither UTF-8 nor GB18030; save the file as CSV UTF-8",
+        "第{0}字节既非UTF-8也非GB18030；请另存为“CSV UTF-8”",
+    ),
+    "roster_csv": ("is not CSV from line {0} on: {1}", "从第{0}行起不是CSV：{1}"),
+    "roster_large": ("comes to more than {0} bytes when unpacked", "解压后超过{0}字节"),
+    "roster_workbook": ("cannot be read as a workbook: {0}", "无法作为工作簿读取：{0}"),
+    # vetoes
     "veto_of_nothing": (
         "does nothing; give bars, grade_at_most or zero",
         "没有任何后果；请写bars、grade_at_most或zero",

@@ -16,13 +16,15 @@ import msgspec
 RULEBOOKS = Path(__file__).parent / "rulebooks"
 SHIPPED = RULEBOOKS / (RULEBOOKS / "default").read_text(encoding="utf-8").strip()
 Source = Literal["assumption"]
+#: The forms of the codes of offices and units (no dot), and of numbers that count.
+PARTY = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NUMBER = r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?"
+NUMBER = rf"^-?{_NUMBER}$"
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-#: Offices: no dot, for they are tokens of subjects.
-Party = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Party = Annotated[str, msgspec.Meta(pattern=PARTY)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 #: Numbers that count: of either sign, 0 or more, above 0, a bound, a share (as "5%" or "0.05"), either, a whole one.
-Number = Annotated[str, msgspec.Meta(pattern=rf"^-?{_NUMBER}$")]
+Number = Annotated[str, msgspec.Meta(pattern=NUMBER)]
 Unsigned = Annotated[str, msgspec.Meta(pattern=rf"^{_NUMBER}$")]
 Above = Annotated[str, msgspec.Meta(pattern=rf"^(?!0(\.0+)?$){_NUMBER}$")]
 Bound = Annotated[str, msgspec.Meta(pattern=rf"^(none|-?{_NUMBER})$")]
@@ -39,7 +41,8 @@ Matter = Annotated[str, msgspec.Meta(extra={"values": ("each", "chain", "sum")})
 Purse = Annotated[str, msgspec.Meta(extra={"values": ("shared", "separate")})]
 Panel = Annotated[str, msgspec.Meta(extra={"values": ("plain", "trimmed", "latest")})]
 Ties = Annotated[str, msgspec.Meta(extra={"values": ("better", "average")})]
-Bands = Annotated[str, msgspec.Meta(extra={"values": ("cumulative_half_up", "cumulative_floor", "largest_remainder")})]
+_BANDS = ("cumulative_half_up", "cumulative_floor", "largest_remainder")
+Bands = Annotated[str, msgspec.Meta(extra={"values": _BANDS})]
 Pool = Annotated[str, msgspec.Meta(extra={"values": ("all", "category", "group")})]
 QuotaOf = Annotated[str, msgspec.Meta(extra={"values": ("listed", "eligible")})]
 Rounding = Annotated[str, msgspec.Meta(extra={"values": ("floor", "half_up", "ceil")})]

@@ -11,7 +11,7 @@ from schemas.faults import Fault, quoted
 from schemas.rulebook import COMPARING, INPUT_KEYS, METHOD_KEYS, Ground, Item, Method, Term, bound, number
 from schemas.shape import Draft
 
-NUMBER = re.compile(rulebook.Number.__metadata__[0].pattern)  # type: ignore[attr-defined]
+NUMBER = re.compile(rulebook.NUMBER)
 SHARE = re.compile(rulebook.Share.__metadata__[0].pattern)  # type: ignore[attr-defined]
 CODE = re.compile(rulebook.Code.__metadata__[0].pattern)  # type: ignore[attr-defined]
 WEIGHTS = re.compile(r"[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})*")
