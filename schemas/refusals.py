@@ -171,6 +171,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "RFC 3339 with an offset, as 2013-05-06T09:30:00+08:00",
         "带时区的RFC 3339时间，如2013-05-06T09:30:00+08:00",
     ),
+    "none": ("none: the rulebook has no such list", "无：考核细则没有这一项"),
     "one_of": ("one of {0}", "其中之一：{0}"),
     "token": ("{0}, as in the subject it came on", "{0}，与其发送主题一致"),
     "owner": ("a source of the party {0}, whose subject it came on", "发送主题所属的{0}"),

@@ -51,7 +51,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
     try:
         year = given(assessment, rulebook, roster)
     except (RulebookError, RosterError) as error:
-        raise Stop(Exit.USE, str(error), str(error)) from None
+        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
     over = [name for name, option in options.items() if option is not None] + ["synthetic"] * (roster is not None)
     time = as_of if as_of is not None and not (as_of.isascii() and as_of.isdigit()) else None
     if time is not None and instant(time) is None:

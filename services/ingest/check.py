@@ -222,7 +222,7 @@ def _one_of(values: tuple[str, ...]) -> Form:
     def form(value: Any, path: str, _: Any) -> Fault | None:
         if value.__class__ is str and value in codes:
             return None
-        return _bad(path, ("one_of", ", ".join(values)), value)
+        return _bad(path, ("one_of", ", ".join(values)) if values else ("none",), value)
 
     return form
 
@@ -332,7 +332,7 @@ class _Inside:
         if value.__class__ is not dict:
             return _bad(path, ("object",), value)
         parties = {office.code for office in self.book.office} | {row["unit"] for row in data["roster"]}
-        for party, key in value.items():
+        for party, key in sorted(value.items()):
             if party not in parties:
                 return _bad(f"{path}.{party}", ("office_or_unit",), party)
             if fault := _nkey(key, f"{path}.{party}", data):
@@ -468,7 +468,7 @@ def _rated(w: Wire, occurred: str) -> Event:
     get: Callable[[str], Any] = w.data.get
     return Event(
         w.source, w.id, w.type, w.subject, w.time, occurred, get("item"), None, None, None, None,
-        get("rater"), get("group"), get("measure"), get("case"), get("period"), get("value"),
+        get("rater"), get("group"), get("measure"), get("case"), get("period"), _kept(get("value")),
     )  # fmt: skip
 
 
@@ -490,13 +490,17 @@ def _changed(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-#: What a number of a fact beyond the size of its column is kept at: the largest.
+#: What a value beyond the size of its column is kept at: the largest.
 _LARGEST = Decimal(10**18 - 1).scaleb(-6)
 
 
+def _kept(value: str) -> str:
+    """A value, or the largest where it is beyond that: only facts and values without a range may be."""
+    return value if len(value) <= 12 or abs(Decimal(value)) <= _LARGEST else str(_LARGEST.copy_sign(Decimal(value)))
+
+
 def _fact(data: dict[str, Any]) -> dict[str, Any]:
-    value = Decimal(data["value"])
-    return {**data, "value": data["value"] if abs(value) <= _LARGEST else str(_LARGEST.copy_sign(value))}
+    return {**data, "value": _kept(data["value"])}
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -656,8 +660,6 @@ class _Shapes:
             needs = tuple(part for part in parts if self.lists[item.code][part])
             needs += ("case",) if item.runs == "case" else ()
             fault = _wrong_kind(DEDUCTION) if item.entries else None
-            if not (item.entries or item.range or item.measure):
-                fault = Reason.WRONG_KIND, "item", ("value", "fact.recorded.v1")
             lists = self._own(item, *parts)
             shape = partial(_shape_of, name, lists=lists, chosen=("item",), needs=needs, item=item.code, fault=fault)
             span = item.range
@@ -688,7 +690,7 @@ class _Shapes:
         """A transfer names two offices of the rulebook."""
         offices = [office.code for office in self.book.office]
         lists = {"from": offices, "to": offices}
-        yield _OTHER, _shape_of(name, lists=lists, fault=_NO_ITEM)
+        yield _OTHER, _shape_of(name, lists=lists, sources=self.collector, fault=_NO_ITEM)
         for item in self.book.item:
             yield (item.code, None), _shape_of(name, lists=lists, chosen=("item",), sources=self.collector)
 

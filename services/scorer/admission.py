@@ -38,6 +38,7 @@ IRREVOCABLE = (REVOKED, OPENED, CHANGED, KEY, TRANSFERRED)
 #: Judged one by one: they refer to others, or decide over what follows.
 STEPWISE = (CLOSED, APPROVED, REVOKED, FILED, DECIDED, CHANGED, TRANSFERRED, STAGE)
 FOR_EVER = 2**62
+FAR = Decimal("Infinity")
 #: The raw bytes of sequences.
 Read = Callable[[set[int]], dict[int, bytes]]
 
@@ -204,7 +205,7 @@ class Standing:
     approved: dict[int, int] = field(default_factory=dict)
     approvals: dict[int, int] = field(default_factory=dict)
     judged: dict[int, str | None] = field(default_factory=dict)
-    ranges: dict[int, tuple[Decimal, Decimal, bool]] = field(default_factory=dict)
+    ranges: dict[int, tuple[Decimal | None, Decimal | None, bool]] = field(default_factory=dict)
 
     def final(self, seq: int) -> bool:
         """Whether a `finalised` stands at a sequence."""
@@ -347,11 +348,18 @@ def _void_decision(ref: Reference, now: Standing) -> str | None:
         return "decided"
     if now.appeal_target[ref.target] in now.revoked:
         return "target_revoked"
-    if ref.outcome == "revised":
-        low, high, binary = now.ranges.get(ref.target, (Decimal(1), Decimal(0), False))  # a veto has no range
-        if ref.points is None or not low <= ref.points <= high or (binary and ref.points not in {0, 1}):
-            return "points_range"
-    return None
+    return "points_range" if ref.outcome == "revised" and not _in_range(ref, now) else None
+
+
+def _in_range(ref: Reference, now: Standing) -> bool:
+    """Whether a decision revises within the range; a veto has none."""
+    if ref.target not in now.ranges:
+        return False
+    low, high, binary = now.ranges[ref.target]
+    points = ref.points if ref.points is not None else FAR  # null is beyond the size of the column
+    if (low is not None and points < low) or (high is not None and points > high):
+        return False
+    return not binary or points in {0, 1}
 
 
 def _void_approval(ref: Reference, now: Standing) -> str | None:
