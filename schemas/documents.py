@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import TYPES, YEAR, Envelope, RosterRow
+from schemas.events import PARTY, TYPES, YEAR, Envelope, RosterRow
 from schemas.receipts import Ranking, Receipt
 from schemas.refusals import Refusal
 from schemas.results import Results
@@ -67,8 +67,9 @@ def _envelopes(ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, data in TYPES.items():
         schema = defs.pop(f"Envelope_{data.__name__}_")
         schema["properties"]["type"] = {"const": name}
-        if name in YEAR:
-            schema["properties"]["subject"] = {"const": ASSESSMENT}
+        schema["properties"]["subject"] = (
+            {"const": ASSESSMENT} if name in YEAR else {"type": "string", "pattern": PARTY}
+        )
         events[name] = {**schema, "title": name, "description": data.__doc__}
     return events, defs
 

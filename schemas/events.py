@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Annotated, Generic, Literal, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas.rulebook import Rulebook
 
@@ -13,9 +13,11 @@ OPENED_SIZE_MAX = 1024 * 1024
 DEPTH_MAX = 64
 TEXT_MAX = 200
 PROSE_MAX = 2000
-CHARACTERS_MAX = 5000
 DECIMAL = r"^(0|[1-9][0-9]*)(\.[0-9]{1,6})?$"
+#: Where a minus is allowed: values, attributes, and the points of a decision on a rating.
+SIGNED = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,6})?$"
 CODE = r"^[A-Za-z0-9_-]{1,64}$"
+PARTY = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 TIME = (
     r"^([0-9]{4})-([0-9]{2})-([0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(\.[0-9]+)?"
     r"(Z|[+-]([01][0-9]|2[0-3]):([0-5][0-9]))$"
@@ -24,7 +26,11 @@ TIME = (
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
 Prose = Annotated[str, Meta(min_length=1, max_length=PROSE_MAX)]
 Decimal = Annotated[str, Meta(pattern=DECIMAL, max_length=TEXT_MAX)]
+Signed = Annotated[str, Meta(pattern=SIGNED, max_length=TEXT_MAX)]
 Code = Annotated[str, Meta(pattern=CODE)]
+Party = Annotated[str, Meta(pattern=PARTY)]
+#: A group may be empty where the rulebook has none.
+Group = Annotated[str, Meta(max_length=TEXT_MAX)]
 Time = Annotated[str, Meta(pattern=TIME, max_length=TEXT_MAX)]
 Evidence = Annotated[list[Annotated[str, Meta(min_length=1, max_length=500)]], Meta(max_length=32)]
 
@@ -52,19 +58,24 @@ class DeductionRecorded(Data, frozen=True, kw_only=True):
     evidence: Evidence | UnsetType = UNSET
 
 
+class BonusRecorded(DeductionRecorded, frozen=True, kw_only=True):
+    """A bonus (加分): the same, on a ground that adds."""
+
+
 class RatingRecorded(Data, frozen=True):
-    """A rating (评分) by one rater; `group`, `component` and `case` only where the item has them."""
+    """A rating (评分) by one rater; `measure`, `group`, `case` and `period` only where the item has them."""
 
     item: Text
-    value: Decimal
+    value: Signed
     rater: Text
+    measure: Text | UnsetType = UNSET
     group: Text | UnsetType = UNSET
-    component: Text | UnsetType = UNSET
     case: Text | UnsetType = UNSET
+    period: Text | UnsetType = UNSET
 
 
 class SubmissionRecorded(Data, frozen=True):
-    """The length of a unit's year-end summary (总结)."""
+    """The length of what a unit handed in (总结) for an item with `characters`."""
 
     item: Text
     characters: Annotated[int, Meta(ge=0)]
@@ -83,15 +94,39 @@ class ItemClosed(Data, frozen=True):
     item: Text
 
 
+class FactRecorded(Data, frozen=True):
+    """A fact (事实): the number that an attribute (属性) of a unit is from now on."""
+
+    attribute: Text
+    value: Signed
+    reason: Prose
+
+
+class VetoRecorded(Data, frozen=True):
+    """A veto (一票否决) on a unit."""
+
+    veto: Text
+    reason: Prose
+    evidence: Evidence | UnsetType = UNSET
+
+
+class ApprovalRecorded(Data, frozen=True):
+    """An entry on a ground with approval is approved or rejected (审批)."""
+
+    target: Reference
+    outcome: Literal["approved", "rejected"]
+    reason: Prose
+
+
 class EventRevoked(Data, frozen=True):
-    """A source takes back an event of its own (撤销)."""
+    """A source takes back an event of its own (撤销), or the office that an item went to one of the office before."""
 
     target: Reference
     reason: Prose
 
 
 class AppealFiled(Data, frozen=True):
-    """A unit appeals (申诉) against a deduction or rating of its own."""
+    """A unit appeals (申诉) against an entry, a rating or a veto of its own."""
 
     target: Reference
     statement: Prose
@@ -102,14 +137,14 @@ class AppealDecided(Data, frozen=True, kw_only=True):
 
     appeal: Reference
     outcome: Literal["upheld", "cancelled", "revised"]
-    points: Decimal | UnsetType = UNSET
+    points: Signed | UnsetType = UNSET
     reason: Prose
 
 
 class TieResolved(Data, frozen=True):
-    """The order of tied units for an award (奖项)."""
+    """The order of tied units for a grade (等次)."""
 
-    award: Text
+    grade: Text
     units: Annotated[list[Text], Meta(min_length=2)]
     reason: Prose
 
@@ -122,47 +157,90 @@ class ReadingAdopted(Data, frozen=True):
     reason: Prose
 
 
-class StageReached(Data, frozen=True):
-    """The assessment has reached a stage."""
+class UnitChanged(Data, frozen=True, kw_only=True):
+    """A unit joins (all its data), is renamed (`name`), is moved (`category`, `group`), or leaves."""
 
-    stage: Literal["daily_closed", "year_end_closed", "publicised", "finalised"]
+    change: Literal["joined", "renamed", "moved", "left"]
+    name: Text | UnsetType = UNSET
+    category: Text | UnsetType = UNSET
+    group: Group | UnsetType = UNSET
+    attributes: dict[str, Signed] | UnsetType = UNSET
+    reason: Prose
+
+
+class ItemTransferred(Data, frozen=True):
+    """An office's part of an item goes to another office (职责划转)."""
+
+    item: Text
+    from_: Party = field(name="from")
+    to: Party
+    reason: Prose
+
+
+class KeyChanged(Data, frozen=True):
+    """The public nkey of an office or unit, in force for what follows."""
+
+    party: Party
+    key: Text
+    reason: Prose
+
+
+class StageReached(Data, frozen=True):
+    """The assessment has reached a stage of its rulebook, or `finalised`."""
+
+    stage: Text
 
 
 class RosterRow(Data, frozen=True):
     """A unit (单位) as the opening carries it."""
 
-    unit: Code
+    unit: Party
     name: Text
     category: Text
-    group: Text
+    group: Group
+    attributes: dict[str, Signed] | UnsetType = UNSET
 
 
 class AssessmentOpened(Data, frozen=True):
-    """The first event of a ledger, with all that is needed to replay it."""
+    """The first event of a ledger, with all that is needed to replay it; `synthetic`: its units are made up."""
 
     assessment: Code
     rulebook: Rulebook
     roster: Annotated[list[RosterRow], Meta(min_length=1)]
+    synthetic: bool | UnsetType = UNSET
+    keys: dict[str, str] | UnsetType = UNSET
 
 
 #: The data of each type, in the order of the contract; the order of the fields is that of the checks.
 TYPES: dict[str, type[Data]] = {
     "deduction.recorded.v1": DeductionRecorded,
+    "bonus.recorded.v1": BonusRecorded,
     "rating.recorded.v1": RatingRecorded,
     "submission.recorded.v1": SubmissionRecorded,
     "item.exempted.v1": ItemExempted,
     "item.closed.v1": ItemClosed,
+    "fact.recorded.v1": FactRecorded,
+    "veto.recorded.v1": VetoRecorded,
+    "approval.recorded.v1": ApprovalRecorded,
     "event.revoked.v1": EventRevoked,
     "appeal.filed.v1": AppealFiled,
     "appeal.decided.v1": AppealDecided,
     "tie.resolved.v1": TieResolved,
     "reading.adopted.v1": ReadingAdopted,
+    "unit.changed.v1": UnitChanged,
+    "item.transferred.v1": ItemTransferred,
+    "key.changed.v1": KeyChanged,
     "stage.reached.v1": StageReached,
     "assessment.opened.v1": AssessmentOpened,
 }
-#: Types whose subject is the assessment itself.
 OPENED = "assessment.opened.v1"
-YEAR = frozenset({"item.closed.v1", "tie.resolved.v1", "reading.adopted.v1", "stage.reached.v1", OPENED})
+#: What changes by what the events after it are checked.
+CHANGES = ("unit.changed.v1", "item.transferred.v1", "key.changed.v1")
+#: Types whose subject is the assessment itself.
+YEAR = frozenset({
+    "item.closed.v1", "tie.resolved.v1", "reading.adopted.v1", "item.transferred.v1", "key.changed.v1",
+    "stage.reached.v1", OPENED,
+})  # fmt: skip
 
 D = TypeVar("D", bound=Data)
 
@@ -183,7 +261,7 @@ class Event(Struct, frozen=True, gc=False):
     """An event that passed the checks of intake, flat: one attribute a column of the ledger's table, in its order.
 
     `occurred` is the instant of `time` as text that sorts. Of a decision, target_source and target_id are those of its
-    appeal; `reason` holds a statement too.
+    appeal; `reason` holds a statement too. `value` is the number of a fact, `attributes` a JSON object as text.
     """
 
     source: str
@@ -199,18 +277,30 @@ class Event(Struct, frozen=True, gc=False):
     points: str | None = None
     rater: str | None = None
     rater_group: str | None = None
-    component: str | None = None
+    measure: str | None = None
     case_name: str | None = None
+    period: str | None = None
     value: str | None = None
     target_source: str | None = None
     target_id: str | None = None
     outcome: str | None = None
-    award: str | None = None
+    grade: str | None = None
     units: tuple[str, ...] | None = None
     reading: str | None = None
     reading_value: str | None = None
     stage: str | None = None
     characters: int | None = None
+    attribute: str | None = None
+    veto: str | None = None
+    change: str | None = None
+    name: str | None = None
+    category: str | None = None
+    unit_group: str | None = None
+    attributes: str | None = None
+    from_office: str | None = None
+    to_office: str | None = None
+    party: str | None = None
+    party_key: str | None = None
     reason: str | None = None
 
 

@@ -4,8 +4,10 @@ from typing import Literal
 
 import msgspec
 
-Disposition = Literal["counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void"]
-State = Literal["running", "closed", "publicised", "finalised"]
+Disposition = Literal[
+    "counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "awaiting", "rejected", "duplicate",
+    "void",
+]  # fmt: skip
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -24,30 +26,33 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A unit's line of a ranking (排名): its place (名次) within its category, its final of 8 decimals, its award."""
+    """A unit's line of a ranking (排名): its place (名次) in its category, its final, its grades by scheme (等次)."""
 
     unit: str
     category: str
-    place: int
+    place: int | None
     final: str
-    award: str | None
+    grades: dict[str, str | None]
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A unit whose place or award differs from the ranking published before; null before the first."""
+    """A unit whose place or grades differ from the ranking published before; null before the first."""
 
     unit: str
     category: str
     place_before: int | None
-    place_after: int
+    place_after: int | None
     final_before: str | None
     final_after: str
-    award_before: str | None
-    award_after: str | None
+    grades_before: dict[str, str | None] | None
+    grades_after: dict[str, str | None]
 
 
 class Ranking(msgspec.Struct, frozen=True):
-    """The ranking at a ledger sequence, with the digest of the results and the hash of the snapshot that proves it."""
+    """The ranking at a ledger sequence, with the digest of the results and the hash of the snapshot that proves it.
+
+    `state` is running, a stage of the rulebook, finalised or amended.
+    """
 
     assessment: str
     sequence: int
@@ -55,7 +60,7 @@ class Ranking(msgspec.Struct, frozen=True):
     snapshot: str
     sha256: str
     root: str
-    state: State
+    state: str
     units: tuple[Place, ...]
     moved: tuple[Moved, ...] = ()
 

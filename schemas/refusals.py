@@ -23,9 +23,12 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     BAD_FIELD = "bad_field"
     UNKNOWN_FIELD = "unknown_field"
+    NOT_OPEN = "not_open"
     SOURCE_NOT_AUTHORISED = "source_not_authorised"
+    NOT_SIGNED = "not_signed"
     UNKNOWN_UNIT = "unknown_unit"
     UNKNOWN_ITEM = "unknown_item"
+    NOT_APPLICABLE = "not_applicable"
     WRONG_KIND = "wrong_kind"
     UNKNOWN_GROUND = "unknown_ground"
     POINTS_OUT_OF_RANGE = "points_out_of_range"
@@ -76,9 +79,17 @@ SENTENCES: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
         ("There is a field that has no place here", "有此处不应有的字段"),
         ("Take it out and send the event again.", "请删去后重新发送。"),
     ),
+    Reason.NOT_OPEN: (
+        ("The assessment is not open yet", "本考核尚未启动"),
+        ("Send it again when the collecting office has opened the year.", "请待汇总单位启动本年度后重新发送。"),
+    ),
     Reason.SOURCE_NOT_AUTHORISED: (
         ("The source may not send this", "来源无权发送"),
         ("Let the office that owns the item send it, with its own key.", "请由该项目的考核责任单位用自己的密钥发送。"),
+    ),
+    Reason.NOT_SIGNED: (
+        ("The event is not signed as it must be", "事件未按要求签名"),
+        ("Sign it with the party's own key, the one in force.", "请用本单位现行有效的密钥签名。"),
     ),
     Reason.UNKNOWN_UNIT: (
         ("The unit is not on the roster", "单位不在名单中"),
@@ -88,16 +99,20 @@ SENTENCES: dict[Reason, tuple[tuple[str, str], tuple[str, str]]] = {
         ("The item is not in the rulebook", "考核细则中没有该项目"),
         ("Check the item's code against the rulebook.", "请对照考核细则核对项目代码。"),
     ),
+    Reason.NOT_APPLICABLE: (
+        ("The item does not apply to the unit", "该项目不适用于此单位"),
+        ("Choose an item that applies to the unit's category and group.", "请选用适用于该单位类别和分组的项目。"),
+    ),
     Reason.WRONG_KIND: (
-        ("The item does not take events of this type", "该项目不接受此类事件"),
-        ("Deduct from items that deduct, rate items that are rated.", "扣分项目发扣分，评分项目发评分。"),
+        ("The rulebook takes no such event here", "考核细则在此处不接受此类事件"),
+        ("Send an event of the type that the item takes.", "请按该项目的计分方式发送相应类型的事件。"),
     ),
     Reason.UNKNOWN_GROUND: (
-        ("The item has no such ground", "该项目没有此扣分情形"),
-        ("Choose a ground of this item.", "请选用该项目的扣分情形。"),
+        ("The item has no such ground", "该项目没有此情形"),
+        ("Choose a ground of this item.", "请选用该项目的情形。"),
     ),
     Reason.POINTS_OUT_OF_RANGE: (
-        ("The points are outside the ground's range", "扣分超出该情形的幅度"),
+        ("The points are outside the ground's range", "分值超出该情形的幅度"),
         ("Give points within the range.", "请给出幅度之内的分值。"),
     ),
     Reason.VALUE_OUT_OF_RANGE: (
@@ -132,18 +147,38 @@ PHRASES: dict[str, tuple[str, str]] = {
         'a plain decimal in a string, as "1" or "0.5", of at most 6 decimals',
         "写成字符串的十进制数，如“1”“0.5”，至多6位小数",
     ),
+    "signed": (
+        'a plain decimal in a string, as "1" or "-0.5", of at most 6 decimals',
+        "写成字符串的十进制数，如“1”“-0.5”，至多6位小数",
+    ),
+    "boolean": ("true or false", "true或false"),
     "integer": ("a JSON integer of 0 or more", "不小于0的JSON整数"),
     "entries": ("a list of at most {0} entries", "至多{0}项的列表"),
     "units": ("a list of two or more units, each once", "两个以上且不重复的单位列表"),
     "code": ("1 to 64 letters, digits, _ or -", "1至64个字母、数字、_或-"),
+    "party": ("1 to 64 letters, digits, _ or -, first a letter or digit", "1至64个字母、数字、_或-，以字母或数字开头"),
+    "new_unit": ("a code that is neither an office's nor assessment", "既非责任单位代码亦非assessment的代码"),
+    "office_or_unit": ("an office of the rulebook or a unit of the roster", "考核细则中的责任单位或名单中的单位"),
+    "nkey": ("a public nkey", "nkey公钥"),
+    "attributes": ("an object of numbers as strings", "以字符串写数值的对象"),
+    "open": ("assessment.opened.v1 first", "先有assessment.opened.v1"),
+    "signature": ("the signature of {0} over this event", "{0}对此事件的签名"),
+    "key": ("a key of {0} in force", "{0}现行有效的密钥"),
+    "applies": ("an item that applies to category {0}, group {1}", "适用于类别{0}、分组{1}的项目"),
+    "no_appeals": ("no appeals: the rulebook gives nobody to decide them", "不发申诉：考核细则未指定申诉裁决单位"),
+    "no_approvals": ("no approvals: no ground needs one", "不发审批：没有须经审批的情形"),
     "time": (
         "RFC 3339 with an offset, as 2013-05-06T09:30:00+08:00",
         "带时区的RFC 3339时间，如2013-05-06T09:30:00+08:00",
     ),
+    "none": ("none: the rulebook has no such list", "无：考核细则没有这一项"),
     "one_of": ("one of {0}", "其中之一：{0}"),
     "token": ("{0}, as in the subject it came on", "{0}，与其发送主题一致"),
-    "party": ("a source of the party {0}, whose subject it came on", "发送主题所属的{0}"),
-    "target": ("the source of the target, an office or the unit itself", "原事件的来源，即考核责任单位或本单位"),
+    "owner": ("a source of the party {0}, whose subject it came on", "发送主题所属的{0}"),
+    "target": (
+        "the source of the target, the office that its item went to, or the unit itself",
+        "原事件的来源、承接其项目的责任单位或本单位",
+    ),
     "only": ("only {0}", "仅限{0}"),
     "fault": ("what the contract asks", "符合约定"),
     "range": ("{0}", "{0}"),

@@ -1,79 +1,326 @@
-"""The roster (单位名单): the units of an assessment, each with its category and group."""
+"""The roster (单位名单): the units of an assessment, each with its category, group and attributes (language 2)."""
 
 import csv
+import io
 import re
-from collections.abc import Collection, Iterator
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from python_calamine import CalamineWorkbook
 
-from schemas.rulebook import SHIPPED
+from schemas import rulebook
+from schemas.faults import listed, quoted, say
+from schemas.refusals import Language
+from schemas.rulebook import SHIPPED, Attribute, Rulebook, en, number, zh
+from schemas.shape import nearest
 
-CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FIELDS = ("unit", "name", "category", "group")
+#: The headers that stand for the four columns in a Chinese table.
+HEADERS = {"单位": "unit", "名称": "name", "类别": "category", "分组": "group"}
 TEXT_MAX = 200
-
-
-class RosterError(Exception):
-    """A roster that cannot be used; says the line or row, the field, and what to do."""
+UNIT = re.compile(rulebook.PARTY)
+DECIMAL = re.compile(rulebook.NUMBER)
+#: A header may stand under a title, within so many rows.
+HEADER_WITHIN = 10
+#: Bytes that a workbook may come to when it is unpacked.
+UNPACKED_MAX = 256 * 1024 * 1024
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """A unit (单位): its code, name, category (类别) and group (分组)."""
+    """A unit (单位): its code, name, category (类别), group (分组) and the attributes (属性) that the roster gives."""
 
     unit: str
     name: str
     category: str
     group: str
+    attributes: dict[str, str] = {}
 
 
-def load(path: Path, categories: Collection[str]) -> tuple[Unit, ...]:
-    """Read a UTF-8 CSV with header unit,name,category,group; raises RosterError with the line."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"roster {path}: cannot be read: {error}"
-        raise RosterError(message) from None
-    for n, key, message in faults(rows, categories):
-        where = f"line {n + 2}" if n is not None else "header"
-        raise RosterError(f"roster {path}, {where}{f', {key}' if key else ''}: {message}")
-    return read(rows)
+class RosterFault(NamedTuple):
+    """One fault of a roster: the row from 0 (null: the list), its key, whether the key is unknown, and the words."""
+
+    row: int | None
+    key: str | None
+    unknown: bool
+    words: str
 
 
-def read(rows: list[dict[str, Any]]) -> tuple[Unit, ...]:
-    """Units of rows that have no faults."""
-    return tuple(Unit(**{field: row[field] for field in FIELDS}) for row in rows)
+class RosterError(Exception):
+    """A roster that cannot be used; says every fault, each with its line or row, in either language."""
+
+    def __init__(self, said: dict[Language, str]) -> None:
+        super().__init__(said["en"])
+        self.said = said
+
+    def say(self, lang: Language) -> str:
+        """Every fault with its place, a line each."""
+        return self.said[lang]
 
 
-def faults(rows: Any, categories: Collection[str]) -> Iterator[tuple[int | None, str | None, str]]:
-    """Faults of a roster given as plain rows: (row, field, message); the row is null for the list itself."""
+# A roster as a list of objects ----------------------------------------------------------------------------------------
+
+
+def read(rows: Sequence[Mapping[str, Any]]) -> tuple[Unit, ...]:
+    """Units of rows that have no faults; cells are trimmed."""
+    return tuple(
+        Unit(
+            *(row[field].strip() for field in FIELDS),
+            attributes={code: value.strip() for code, value in row.get("attributes", {}).items()},
+        )
+        for row in rows
+    )
+
+
+def faults(rows: Any, book: Rulebook, lang: Language = "en") -> Iterator[RosterFault]:
+    """Every fault of a roster given as plain objects, row by row, keys in the order of a unit's fields."""
     if not isinstance(rows, list) or not rows:
-        yield None, None, "is empty; expected a list of units"
+        yield RosterFault(None, None, False, say("roster_empty", (), lang))
         return
     seen: set[str] = set()
     for n, row in enumerate(rows):
         if not isinstance(row, dict):
-            yield n, None, "is not an object with unit, name, category, group"
+            yield RosterFault(n, None, False, say("roster_object", (), lang))
             continue
-        for field in FIELDS:
-            text = row.get(field)
-            if not isinstance(text, str) or not 1 <= len(text) <= TEXT_MAX:
-                yield n, field, f"expected 1 to {TEXT_MAX} characters, found {text!r}"
-            elif field == "unit" and not CODE.fullmatch(text):
-                yield n, field, f"{text!r} is no code; expected letters, digits, _ or -, at most 64"
-            elif field == "unit" and (text in seen or text == "assessment"):
-                yield (
-                    n,
-                    field,
-                    f"{text!r} is there twice" if text in seen else "'assessment' is kept for the year itself",
-                )
-            elif field == "category" and text not in categories:
-                yield n, field, f"{text!r} is no category of the rulebook; expected one of {', '.join(categories)}"
-        seen.add(str(row.get("unit")))
+        code = row.get("unit")
+        if isinstance(code, str) and code.strip() in seen:
+            yield RosterFault(n, "unit", False, say("roster_twice", (quoted(code.strip()),), lang))
+        seen.add(code.strip() if isinstance(code, str) else "")
+        for key, said, gaps, near in _of_unit(row, book):
+            yield RosterFault(n, key, said == "roster_key", say(said, gaps, lang, near))
+
+
+#: A key, the message, what stands in its gaps, the nearest right word.
+Said = tuple[str, str, tuple[Any, ...], str | None]
+
+
+def _of_unit(row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
+    """Faults of one unit by itself."""
+    for field in FIELDS:
+        text = row.get(field)
+        if field == "group" and text == "" and not book.group:
+            continue
+        if not isinstance(text, str) or not 1 <= len(text.strip()) <= TEXT_MAX:
+            yield field, "roster_text", (quoted(text) if field in row else ("nothing",), str(TEXT_MAX)), None
+        elif field != "name":
+            yield from _CODES[field](text.strip(), row, book)
+    yield from _attributes(row.get("attributes", {}), book)
+    known = (*FIELDS, "attributes")
+    yield from ((key, "roster_key", (key, ", ".join(known)), nearest(key, known)) for key in row if key not in known)
+
+
+def _unit(text: str, _row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
+    if not UNIT.fullmatch(text):
+        yield "unit", "form", (quoted(text), ("party",)), None
+    elif text == "assessment":
+        yield "unit", "reserved", (quoted(text),), None
+    elif text in {office.code for office in book.office}:
+        yield "unit", "roster_office", (quoted(text),), None
+
+
+def _category(text: str, _row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
+    known = [category.code for category in book.category]
+    if text not in known:
+        yield "category", "unknown", (quoted(text), ("category",), listed(known)), nearest(text, known)
+
+
+def _group(text: str, row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
+    """Where groups are declared the group is one of them and of the unit's category."""
+    category = row["category"].strip() if isinstance(row.get("category"), str) else None
+    known = [group.code for group in book.group if group.category in (None, category)]
+    if book.group and text not in known:
+        yield "group", "unknown", (quoted(text), ("group_of", str(category)), listed(known)), nearest(text, known)
+
+
+_CODES = {"unit": _unit, "category": _category, "group": _group}
+
+
+def _attributes(given: Any, book: Rulebook) -> Iterator[Said]:
+    """Each attribute in its form and range; one without default is there."""
+    if not isinstance(given, dict):
+        yield "attributes", "form", (quoted(given), ("table",)), None
+        return
+    codes = [attribute.code for attribute in book.attribute]
+    for attribute in book.attribute:
+        if attribute.code in given:
+            yield from attribute_faults(attribute, given[attribute.code])
+        elif attribute.default is None:
+            yield f"attributes.{attribute.code}", "roster_attribute", (quoted(attribute.code),), None
+    for code in given:
+        if code not in codes:
+            yield f"attributes.{code}", "roster_key", (code, listed(codes)), nearest(code, codes)
+
+
+def attribute_faults(attribute: Attribute, text: Any) -> Iterator[Said]:
+    """The form and the range of an attribute's value."""
+    key = f"attributes.{attribute.code}"
+    if not isinstance(text, str) or not DECIMAL.fullmatch(text.strip()):
+        yield key, "form", (quoted(text), ("number",)), None
+        return
+    value, low, high = Decimal(text.strip()), number(attribute.min), number(attribute.max)
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = (attribute.min or ("open",), attribute.max or ("open",))
+        yield key, "roster_range", (quoted(text), *bounds), None
+
+
+# A roster as a file ---------------------------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    """A row of a file: the line or row where it begins, and its cells."""
+
+    number: int
+    cells: list[str]
+
+
+def load(path: Path, book: Rulebook) -> tuple[Unit, ...]:
+    """Read a CSV (UTF-8 or GB18030) or a workbook (.xlsx, .xls, .ods) by a rulebook; raises RosterError."""
+    try:
+        lines = _lines(path)
+    except OSError as error:
+        raise _refused(path, "unreadable", error.strerror or str(error)) from None
+    header = next((n for n, line in enumerate(lines[:HEADER_WITHIN]) if _named(line.cells, book)), None)
+    if header is None:
+        found = listed(cell for cell in (lines[0].cells if lines else []) if cell)
+        raise _refused(path, "roster_header", found, ", ".join((*FIELDS, *(one.code for one in book.attribute))))
+    columns = _columns(path, lines[header], book)
+    rows, wrong = _rows(columns, lines[header + 1 :])
+    said: dict[Language, list[tuple[int, str]]] = {"en": [], "zh": []}
+    for lang, texts in said.items():
+        texts += [(line, _placed(path, line, None, None, say(*fault, lang), lang)) for line, *fault in wrong]
+        for fault in faults([row for _, row in rows], book, lang):
+            line, row = rows[fault.row] if fault.row is not None else (lines[header].number, {})
+            texts.append((line, _placed(path, line, row.get("unit"), fault.key, fault.words, lang)))
+    if said["en"]:
+        sort = {lang: sorted(texts, key=lambda one: one[0]) for lang, texts in said.items()}
+        raise RosterError({lang: "\n".join(text for _, text in texts) for lang, texts in sort.items()})
+    return read([row for _, row in rows])
 
 
 def shipped() -> tuple[Unit, ...]:
-    """The synthetic roster U001 to U105 that stands in for the missing annex 1."""
-    return load(SHIPPED / "roster.csv", ("A", "B"))
+    """The synthetic roster that ships with the rulebook that is meant where nothing else is said."""
+    from schemas import soundness
+
+    return load(SHIPPED / "roster.csv", soundness.load(SHIPPED / "rulebook.toml"))
+
+
+def _refused(path: Path, said: str, *gaps: Any) -> RosterError:
+    return RosterError({"en": f"{path}: {say(said, gaps, 'en')}", "zh": f"{path}：{say(said, gaps, 'zh')}"})
+
+
+def _placed(path: Path, line: int | None, unit: Any, key: str | None, words: str, lang: Language) -> str:  # noqa: PLR0913, PLR0917 - the parts of a sentence
+    """A fault with the file, its line, the unit and the column."""
+    where = [str(path), "" if line is None else f"line {line}" if lang == "en" else f"第{line}行"]
+    where += [str(unit or ""), (key or "").removeprefix("attributes.")]
+    return f"{', ' if lang == 'en' else '，'}".join(filter(None, where)) + (": " if lang == "en" else "：") + words
+
+
+def _names(book: Rulebook) -> dict[str, str]:
+    """Every header with the field or attribute that it stands for."""
+    attributes = {name: one.code for one in book.attribute for name in (one.code, zh(one.name), en(one.name))}
+    return attributes | HEADERS | {field: field for field in FIELDS}
+
+
+def _named(cells: Sequence[str], book: Rulebook) -> int:
+    """How many cells are the name of a column."""
+    return sum(cell in _names(book) for cell in cells)
+
+
+def _columns(path: Path, header: _Line, book: Rulebook) -> list[str]:
+    """The field or attribute of each column; a column that is nothing, twice or missing is refused."""
+    names, wrong = _names(book), []
+    columns = [names.get(cell, "") for cell in header.cells]
+    known = (*FIELDS, *(one.code for one in book.attribute))
+    for n, (cell, column) in enumerate(zip(header.cells, columns, strict=True)):
+        if cell and not column:
+            wrong.append(("roster_column", (quoted(cell), ", ".join(known)), nearest(cell, names)))
+        elif column and column in columns[:n]:
+            wrong.append(("roster_columns", (quoted(cell),), None))
+    needed = (*FIELDS, *(one.code for one in book.attribute if one.default is None))
+    wrong += [("roster_missing", (quoted(column),), None) for column in needed if column not in columns]
+    if wrong:
+        raise RosterError({
+            lang: "\n".join(
+                _placed(path, header.number, None, None, say(said, gaps, lang, near), lang)
+                for said, gaps, near in wrong
+            )
+            for lang in ("en", "zh")
+        })  # fmt: skip
+    return columns
+
+
+def _rows(columns: list[str], lines: list[_Line]) -> tuple[list[tuple[int, dict[str, Any]]], list[tuple[Any, ...]]]:
+    """The units as plain objects with their lines, and what stands under no column."""
+    found, wrong = [], []
+    for line in lines:
+        if not any(line.cells):
+            continue
+        row: dict[str, Any] = dict.fromkeys(FIELDS, "") | {"attributes": {}}
+        for n, cell in enumerate(line.cells):
+            column = columns[n] if n < len(columns) else ""
+            if column in FIELDS:
+                row[column] = cell
+            elif column and cell:
+                row["attributes"][column] = cell
+            elif cell:
+                wrong.append((line.number, "roster_cell", (quoted(cell),)))
+        found.append((line.number, row))
+    return found, wrong
+
+
+def _lines(path: Path) -> list[_Line]:
+    """The rows of a file, cells trimmed; raises OSError or RosterError."""
+    raw = path.read_bytes()
+    if raw.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return [_Line(n, [_text(cell) for cell in row]) for n, row in enumerate(_sheet(path, raw), 1)]
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            text = raw.decode("gb18030")
+        except UnicodeDecodeError as error:
+            raise _refused(path, "roster_encoding", str(error.start + 1)) from None
+    reader, found, begins = csv.reader(io.StringIO(text, newline=""), strict=True), [], 1
+    try:
+        for row in reader:
+            found.append(_Line(begins, [cell.strip() for cell in row]))
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise _refused(path, "roster_csv", str(begins), str(error)) from None
+    return [line for line in found if any(line.cells)]
+
+
+def _sheet(path: Path, raw: bytes) -> Sequence[Sequence[Any]]:
+    """The rows of the first sheet that is seen and holds something."""
+    try:
+        if raw.startswith(b"PK"):
+            _check_size(path, raw)
+        with CalamineWorkbook.from_filelike(io.BytesIO(raw)) as book:
+            for sheet in book.sheets_metadata:
+                if "WorkSheet" in str(sheet.typ) and str(sheet.visible).endswith("Visible"):
+                    rows = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
+                    if any(cell != "" for row in rows for cell in row):
+                        return rows
+    except (KeyboardInterrupt, SystemExit, RosterError):
+        raise
+    except BaseException as error:  # noqa: BLE001 - the reader's panics are no Exceptions; a broken file is not ours
+        raise _refused(path, "roster_workbook", (str(error).splitlines() or [type(error).__name__])[0][:200]) from None
+    return []
+
+
+def _check_size(path: Path, raw: bytes) -> None:
+    """A workbook that would fill the memory is refused."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as packed:
+        if sum(part.file_size for part in packed.infolist()) > UNPACKED_MAX:
+            raise _refused(path, "roster_large", str(UNPACKED_MAX))
+
+
+def _text(cell: Any) -> str:
+    """A cell as text: a number as the shortest decimal that is it, without exponent."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return str(cell).strip()
+    text = f"{Decimal(repr(cell)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -3,7 +3,10 @@
 import re
 from typing import NamedTuple
 
+#: The code of an assessment; any token of a subject is one.
 CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: The code of an office or a unit.
+PARTY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 OFFICES, UNITS = "/offices/", "/units/"
 #: The subject (主体) of events about the year itself.
 ASSESSMENT = "assessment"
@@ -29,7 +32,7 @@ class Ledger(NamedTuple):
 def party_of(source: str) -> str | None:
     """The party (an office's or a unit's code) that a source names; null where it names none."""
     for prefix in (OFFICES, UNITS):
-        if source.startswith(prefix) and CODE.fullmatch(source, len(prefix)):
+        if source.startswith(prefix) and PARTY.fullmatch(source, len(prefix)):
             return source[len(prefix) :]
     return None
 

@@ -1,29 +1,33 @@
 """The year that events are checked and scored by: the opening event's, an option's, or the shipped pair."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas import roster, rulebook
+from schemas import roster, soundness
 from schemas.roster import Unit
 from schemas.rulebook import SHIPPED, Rulebook
 
 
 @dataclass(frozen=True)
 class Year:
-    """An assessment's code, its rulebook (考核细则) and its roster (单位名单)."""
+    """An assessment's code, its rulebook (考核细则) and its roster (单位名单).
+
+    `synthetic`: the units are made up, and every output says so. `keys` are the public nkeys of its parties.
+    """
 
     assessment: str
     rulebook: Rulebook
     roster: tuple[Unit, ...]
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the units are made up, as the shipped roster's are: every output says so then."""
-        return any("合成" in unit.name for unit in self.roster)
+    synthetic: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
-def given(assessment: str, rulebook_file: Path | None, roster_file: Path | None) -> Year:
-    """The year of files given, else the shipped ones; raises RulebookError or RosterError."""
-    book = rulebook.load(rulebook_file or SHIPPED / "rulebook.toml")
-    categories = [category.code for category in book.category]
-    return Year(assessment, book, roster.load(roster_file or SHIPPED / "roster.csv", categories))
+def given(assessment: str | None, rulebook_file: Path | None, roster_file: Path | None) -> Year:
+    """The year of files given, else the shipped ones; without a code of its own it has its rulebook's.
+
+    The rosters that ship are made up. Raises RulebookError or RosterError.
+    """
+    book = soundness.load(rulebook_file or SHIPPED / "rulebook.toml")
+    listed = (roster_file or SHIPPED / "roster.csv").resolve()
+    return Year(assessment or book.id, book, roster.load(listed, book), SHIPPED.resolve().parent in listed.parents)

@@ -69,6 +69,7 @@ def score(  # noqa: PLR0913 - each is an option of the contract
     *,
     rulebook: Path | None = None,
     roster: Path | None = None,
+    assessment: str | None = None,
     reading: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - read only
     as_of: str | None = None,
     facts_until: str | None = None,
@@ -90,6 +91,8 @@ def score(  # noqa: PLR0913 - each is an option of the contract
         A rulebook.toml instead of the one the file opens with.
     roster
         A UTF-8 CSV with header unit,name,category,group instead of the one the file opens with.
+    assessment
+        The assessment's code instead of the one the file opens with; of a file without an opening, of its rulebook.
     reading
         name=value, put over what was adopted; may be given more than once.
     as_of
@@ -113,6 +116,7 @@ def score(  # noqa: PLR0913 - each is an option of the contract
         file,
         rulebook=rulebook,
         roster=roster,
+        assessment=assessment,
         readings=reading,
         as_of=as_of,
         facts_until=facts_until,

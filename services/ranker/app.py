@@ -111,7 +111,7 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
         sha256=sha256,
         root=root,
         state=found.assessment_state,
-        units=tuple(Place(u.unit, u.category, u.place, u.final, u.award) for u in found.units),
+        units=tuple(Place(u.unit, u.category, u.place, u.final, u.grades) for u in found.units),
         moved=tuple(_moved(found, before)),
     )
 
@@ -132,7 +132,7 @@ def _meta(con: duckdb.DuckDBPyConnection, key: str) -> str:
 
 
 def _moved(found: Results, before: Ranking | None) -> list[Moved]:
-    """Units whose place or award differs from the ranking before."""
+    """Units whose place or grades differ from the ranking before."""
     old = {place.unit: place for place in before.units} if before else {}
     pairs = [(unit, old.get(unit.unit)) for unit in found.units]
     return [
@@ -143,9 +143,9 @@ def _moved(found: Results, before: Ranking | None) -> list[Moved]:
             unit.place,
             was.final if was else None,
             unit.final,
-            was.award if was else None,
-            unit.award,
+            was.grades if was else None,
+            unit.grades,
         )
         for unit, was in pairs
-        if was is None or (was.place, was.award) != (unit.place, unit.award)
+        if was is None or (was.place, was.grades) != (unit.place, unit.grades)
     ]

@@ -11,9 +11,9 @@ import msgspec
 from schemas.events import OPENED, instant
 from schemas.refusals import Language, Refusal
 from schemas.roster import RosterError
-from schemas.roster import load as load_roster
-from schemas.rulebook import Rulebook, RulebookError
-from schemas.rulebook import load as load_rulebook
+from schemas.rulebook import Rulebook
+from schemas.soundness import RulebookError
+from schemas.subjects import CODE
 from schemas.year import given
 from services.command import tables
 from services.command.progress import Bar
@@ -30,6 +30,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
     *,
     rulebook: Path | None,
     roster: Path | None,
+    assessment: str | None,
     readings: list[str],
     as_of: str | None,
     facts_until: str | None,
@@ -40,13 +41,18 @@ def run(  # noqa: PLR0913 - each is an option of the command
     lang: Language,
 ) -> int:
     """Fold, rank and print; see `wuxing score --help`."""
-    shipped = given("wenzhou-2013", None, None)
+    options = {"rulebook": rulebook, "roster": roster, "assessment": assessment}
+    if assessment is not None and not CODE.fullmatch(assessment):
+        raise Stop(
+            Exit.USE,
+            f"--assessment: expected 1 to 64 letters, digits, _ or -, found {assessment!r}",
+            f"--assessment：应为1至64个字母、数字、_或-，实为{assessment!r}",
+        )
     try:
-        book = load_rulebook(rulebook) if rulebook else None
-        categories = [category.code for category in (book or shipped.rulebook).category]
-        units = load_roster(roster, categories) if roster else None
+        year = given(assessment, rulebook, roster)
     except (RulebookError, RosterError) as error:
-        raise Stop(Exit.USE, str(error), str(error)) from None
+        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
+    over = [name for name, option in options.items() if option is not None] + ["synthetic"] * (roster is not None)
     time = as_of if as_of is not None and not (as_of.isascii() and as_of.isdigit()) else None
     if time is not None and instant(time) is None:
         raise Stop(
@@ -62,9 +68,8 @@ def run(  # noqa: PLR0913 - each is an option of the command
         def fold(upto: int | None, until: str | None = None) -> Folded:
             return file.fold(
                 source,
-                shipped,
-                rulebook=book,
-                roster=units,
+                year,
+                over=over,
                 target=made,
                 limit=upto,
                 until=until,
@@ -85,9 +90,9 @@ def run(  # noqa: PLR0913 - each is an option of the command
             raise Stop(
                 Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
             ) from None
-        options = _options(readings, folded.year.rulebook)
-        rules.set_options(folded.con, options)
+        rules.set_options(folded.con, _options(readings, folded.year.rulebook))
         refused = [one for one in folded.refused if (one.line or 0) <= cut]
+        _warn(source, folded, lang)
         said_no = strict and bool(refused or _conflicts(folded, cut))
         try:
             if form == "table":
@@ -108,9 +113,25 @@ def _source(path: Path, folder: Path) -> Path:
     return kept
 
 
+def _warn(source: Path, folded: Folded, lang: Language) -> None:
+    """Say on stderr what a reader of the numbers must know and the contract's object does not say."""
+    with source.open("rb") as file:
+        marked = file.read(3) == b"\xef\xbb\xbf"
+    if marked:
+        print(_MARKED[lang == "zh"], file=sys.stderr)
+    if folded.year.synthetic:
+        print(tables.words("synthetic", lang), file=sys.stderr)
+
+
+_MARKED = (
+    "Line 1 begins with a byte order mark and is refused: an opening there opens nothing. Save the file without it.",
+    "第1行以字节顺序标记开头，已被拒收：若为启动事件，则本年度并未启动。请另存为不带该标记的文件。",
+)
+
+
 def _options(readings: list[str], book: Rulebook) -> dict[str, str]:
     """The readings of `name=value`; an unknown name or value is wrong use."""
-    known, found = book.readings(), {}
+    known, found = book.readings, {}
     for text in readings:
         name, _, value = text.partition("=")
         if value not in known.get(name, ()):

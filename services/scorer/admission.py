@@ -1,37 +1,44 @@
 """Admission: judges once, in ledger order, by what precedes it, whether an event is a duplicate, a conflict or void.
 
-Set-based for the many events that refer to nothing, stepwise for the few that do (regulation page, "Void, revocation,
-appeal, stages"). The judgement is stored with the event and never changes.
+Set-based for the many events that refer to nothing, stepwise for the few that do (language page, section 10). The
+judgement is stored with the event and never changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import duckdb
 import pyarrow as pa
 
+from schemas.subjects import OFFICES
 from services.ingest.check import content
 from services.scorer import rules
 
-SCORING = (
-    "deduction.recorded.v1",
-    "rating.recorded.v1",
-    "submission.recorded.v1",
-    "item.exempted.v1",
+ENTRIES = ("deduction.recorded.v1", "bonus.recorded.v1")
+RATING, FACT, VETO = "rating.recorded.v1", "fact.recorded.v1", "veto.recorded.v1"
+CLOSED, APPROVED, REVOKED, FILED, DECIDED = (
     "item.closed.v1",
-)
-APPEALABLE = ("deduction.recorded.v1", "rating.recorded.v1")
-STEPWISE = ("item.closed.v1", "event.revoked.v1", "appeal.filed.v1", "appeal.decided.v1", "stage.reached.v1")
-OPENED, CLOSED, REVOKED, FILED, DECIDED, STAGE = (
-    "assessment.opened.v1",
-    "item.closed.v1",
+    "approval.recorded.v1",
     "event.revoked.v1",
     "appeal.filed.v1",
     "appeal.decided.v1",
-    "stage.reached.v1",
 )
+CHANGED, TRANSFERRED, KEY = "unit.changed.v1", "item.transferred.v1", "key.changed.v1"
+STAGE, OPENED = "stage.reached.v1", "assessment.opened.v1"
+#: Void after their office has closed the item.
+CLOSABLE = (*ENTRIES, RATING, "submission.recorded.v1", "item.exempted.v1")
+#: Void after their unit has left.
+OF_UNIT = (*CLOSABLE, FACT, VETO)
+#: Void while a `finalised` stands; so are closings, approvals, changes of units, transfers and the other stages.
+OF_YEAR = (*OF_UNIT, "tie.resolved.v1", "reading.adopted.v1")
+APPEALABLE = (*ENTRIES, RATING, VETO)
+IRREVOCABLE = (REVOKED, OPENED, CHANGED, KEY, TRANSFERRED)
+#: Judged one by one: they refer to others, or decide over what follows.
+STEPWISE = (CLOSED, APPROVED, REVOKED, FILED, DECIDED, CHANGED, TRANSFERRED, STAGE)
 FOR_EVER = 2**62
+FAR = Decimal("Infinity")
 #: The raw bytes of sequences.
 Read = Callable[[set[int]], dict[int, bytes]]
 
@@ -96,33 +103,40 @@ FROM (FROM held UNION ALL FROM within)
 """
 _REFERRING = """
 WITH holder AS (
-  SELECT seq, source, id, type, unit, item, component, ground, points, admission FROM event
+  SELECT seq, source, id, type, unit, item, ground, admission FROM event
   WHERE admission IN ('admitted', 'void')
   UNION ALL
-  SELECT seq, source, id, type, unit, item, component, ground, points, NULL FROM incoming ANTI JOIN repeated USING (seq)
-  WHERE seq > ?
+  SELECT seq, source, id, type, unit, item, ground, NULL FROM incoming ANTI JOIN repeated USING (seq) WHERE seq > ?
 )
-SELECT n.seq, n.type, n.source, n.unit, n.item, n.stage, n.outcome, n.points,
-       t.seq, t.type, t.unit, t.source, t.item, t.admission
+SELECT n.seq, n.type, n.source, n.unit, n.item, n.stage, n.outcome, n.points, n.change, n.from_office, n.to_office,
+       t.seq, t.type, t.unit, t.source, t.item, t.ground, t.admission
 FROM incoming n ANTI JOIN repeated USING (seq)
 LEFT JOIN holder t ON t.source = n.target_source AND t.id = n.target_id
 WHERE n.type IN ? AND n.seq > ? AND n.seq <= ? ORDER BY n.seq
 """
-#: The points a revised decision may set: up to the claimed for a deduction, the range of the value for a rating.
+#: The points a revised decision may set, by appeal: up to the claimed for an entry, the own range of a rating's value.
 _RANGES = """
-SELECT a.seq, CASE WHEN t.ground IS NULL THEN coalesce(v.value_min, 0) ELSE 0 END,
-       CASE WHEN t.ground IS NULL THEN coalesce(v.value_max, 1) ELSE coalesce(t.points, g.points) END,
-       coalesce(c.is_binary, false)
+SELECT a.seq, CASE WHEN t.type = $rating THEN coalesce(m.value_min, v.value_min) ELSE 0 END,
+       CASE WHEN t.type = $rating THEN coalesce(m.value_max, v.value_max) ELSE coalesce(t.points, g.points) END,
+       coalesce(m.is_binary, false)
 FROM (SELECT seq, target_source, target_id FROM event WHERE type = $filed
       UNION ALL SELECT seq, target_source, target_id FROM incoming WHERE type = $filed) a
-JOIN (SELECT source, id, item, component, ground, points FROM event
+JOIN (SELECT source, id, type, item, measure, ground, points FROM event
                 WHERE type IN $kinds AND admission IN ('admitted', 'void')
-      UNION ALL SELECT source, id, item, component, ground, points FROM incoming ANTI JOIN repeated USING (seq)
+      UNION ALL SELECT source, id, type, item, measure, ground, points FROM incoming ANTI JOIN repeated USING (seq)
                 WHERE type IN $kinds) t ON t.source = a.target_source AND t.id = a.target_id
 LEFT JOIN rulebook_ground g ON g.item = t.item AND g.ground = t.ground
 LEFT JOIN rulebook_range v ON v.item = t.item
-LEFT JOIN rulebook_component c ON c.item = t.item AND c.component = t.component
+LEFT JOIN rulebook_measure m ON m.item = t.item AND m.measure = t.measure
 """
+#: Whoever of the units that change is on the roster of the opening.
+_LISTED = "SELECT DISTINCT unit FROM roster SEMI JOIN (SELECT unit FROM incoming WHERE type = ?) USING (unit)"
+#: What a time bars, set by set: events that come in it are void.
+_BARRED = {
+    "closed": "JOIN closed b ON b.item = n.item AND b.source = n.source",
+    "finalised": "JOIN finalised b ON true",
+    "left": 'JOIN "left" b ON b.unit = n.unit',
+}
 _APPEND = """
 INSERT INTO event
 SELECT n.*, coalesce(r.admission,
@@ -132,17 +146,14 @@ SELECT n.*, coalesce(r.admission,
 FROM incoming n
 LEFT JOIN repeated r ON r.seq = n.seq
 LEFT JOIN judged j ON j.seq = n.seq
-LEFT JOIN (
-  SELECT n.seq, min(b.void_reason) AS void_reason FROM incoming n
-  JOIN barred b ON n.seq > b.seq_from AND n.seq < b.seq_upto
-               AND (b.item IS NULL OR (b.item = n.item AND b.source = n.source))
-  WHERE n.type IN ? GROUP BY n.seq
-) s ON s.seq = n.seq
+LEFT JOIN ({barred}) s ON s.seq = n.seq
 WHERE n.seq > ? AND n.seq <= ?
 """
+Span = list[int]
+"""The sequence that begins a time and the one that ends it, neither included."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Reference:
     """One event that refers to another, or that opens or closes a time in which others are void."""
 
@@ -154,69 +165,130 @@ class Reference:
     stage: str | None
     outcome: str | None
     points: Decimal | None
+    change: str | None
+    from_office: str | None
+    to_office: str | None
     target: int | None
     target_type: str | None = None
     target_unit: str | None = None
     target_source: str | None = None
     target_item: str | None = None
+    target_ground: str | None = None
     target_admission: str | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether it makes the year final."""
+        return self.type == STAGE and self.stage == "finalised"
 
 
 @dataclass
 class Standing:
-    """What stands so far of the few events that decide over others; derived from the event table, never kept."""
+    """What stands so far of the few events that decide over others; derived from the event table, never kept.
 
-    closings: dict[tuple[str, str], list[list[int]]] = field(default_factory=dict)
-    finals: list[list[int]] = field(default_factory=list)
+    `places` are the offices that have held each office's place of an item, the last of them still; `gone` the times in
+    which a unit was not there, whose last has no end while it isn't.
+    """
+
+    places: dict[str, list[list[str]]]
+    approvable: set[tuple[str, str]]
+    listed: set[str] = field(default_factory=set)
+    gone: dict[str, list[Span]] = field(default_factory=dict)
+    closings: dict[tuple[str, str], list[Span]] = field(default_factory=dict)
+    finals: list[Span] = field(default_factory=list)
     revoked: set[int] = field(default_factory=set)
     cancelled: set[int] = field(default_factory=set)
     appeal_target: dict[int, int] = field(default_factory=dict)
     appealed: dict[int, int] = field(default_factory=dict)
     decided: dict[int, int] = field(default_factory=dict)
-    decisions: dict[int, tuple[int, str]] = field(default_factory=dict)
+    decisions: dict[int, int] = field(default_factory=dict)
+    approved: dict[int, int] = field(default_factory=dict)
+    approvals: dict[int, int] = field(default_factory=dict)
     judged: dict[int, str | None] = field(default_factory=dict)
-    ranges: dict[int, tuple[Decimal, Decimal, bool]] = field(default_factory=dict)
+    ranges: dict[int, tuple[Decimal | None, Decimal | None, bool]] = field(default_factory=dict)
 
-    def bars(self, item: str | None, source: str, seq: int) -> str | None:
-        """Why a scoring event is void at a sequence: its office has closed the item, or the year is final."""
-        spans = self.closings.get((item or "", source), [])
-        if any(start < seq < end for start, end in spans):
-            return "closed"
-        return "finalised" if any(start < seq < end for start, end in self.finals) else None
+    def final(self, seq: int) -> bool:
+        """Whether a `finalised` stands at a sequence."""
+        return any(start < seq < end for start, end in self.finals)
+
+    def closed(self, item: str | None, source: str, seq: int) -> bool:
+        """Whether an office has closed its part of an item at a sequence."""
+        return any(start < seq < end for start, end in self.closings.get((item or "", source), ()))
+
+    def left(self, unit: str, seq: int) -> bool:
+        """Whether a unit has left at a sequence."""
+        return any(start < seq < end for start, end in self.gone.get(unit, ()))
+
+    def there(self, unit: str) -> bool:
+        """Whether a unit of which a change tells is there now."""
+        spans = self.gone.get(unit)
+        return spans[-1][1] != FOR_EVER if spans else unit in self.listed
+
+    def place(self, item: str, office: str) -> list[str] | None:
+        """The place of an item that an office holds now."""
+        return next((place for place in self.places.get(item, ()) if place[-1] == office), None)
+
+    def heir(self, ref: Reference) -> bool:
+        """Whether the target's item went from its source to this one, through one or more transfers."""
+        before, heir = ((source or "").removeprefix(OFFICES) for source in (ref.target_source, ref.source))
+        places = self.places.get(ref.target_item or "", ())
+        return any(before in place and heir in place[place.index(before) + 1 :] for place in places)
 
     def stands(self, ref: Reference) -> bool:
         """Whether the target was admitted and has neither been revoked nor cancelled."""
         assert ref.target is not None
-        assert ref.target_type is not None
         if ref.target in self.judged:
-            void = self.judged[ref.target]
+            void = self.judged[ref.target] is not None
         elif ref.target_admission is not None:
-            void = None if ref.target_admission == "admitted" else "void"
-        elif ref.target_type in SCORING:
-            void = self.bars(ref.target_item, ref.target_source or "", ref.target)
+            void = ref.target_admission != "admitted"
         else:
-            void = None
-        return void is None and ref.target not in self.revoked and ref.target not in self.cancelled
+            void = self._barred(ref)
+        return not void and ref.target not in self.revoked and ref.target not in self.cancelled
+
+    def _barred(self, ref: Reference) -> bool:
+        """Whether a target that is judged with this batch, as one of many, came in a time that bars it."""
+        seq, kind = ref.target or 0, ref.target_type
+        return (
+            (kind in CLOSABLE and self.closed(ref.target_item, ref.target_source or "", seq))
+            or (kind in OF_UNIT and self.left(ref.target_unit or "", seq))
+            or (kind in OF_YEAR and self.final(seq))
+        )
 
     def keep(self, ref: Reference) -> None:
         """Let an admitted event take its effect on what follows."""
         if ref.type == CLOSED:
             self.closings.setdefault((ref.item or "", ref.source), []).append([ref.seq, FOR_EVER])
-        elif ref.type == STAGE and ref.stage == "finalised":
+        elif ref.final:
             self.finals.append([ref.seq, FOR_EVER])
-        elif ref.type == REVOKED:
-            assert ref.target is not None
-            self._revoke(ref.target, ref.seq)
+        elif ref.type == TRANSFERRED:
+            place = self.place(ref.item or "", ref.from_office or "")
+            assert place is not None
+            place.append(ref.to_office or "")
+        elif ref.type == CHANGED:
+            self._change(ref)
+        elif ref.target is not None:
+            self._refer(ref, ref.target)
+
+    def _change(self, ref: Reference) -> None:
+        if ref.change == "left":
+            self.gone.setdefault(ref.unit, []).append([ref.seq, FOR_EVER])
+        elif ref.change == "joined":
+            self.gone.setdefault(ref.unit, [[0, 0]])[-1][1] = ref.seq
+
+    def _refer(self, ref: Reference, target: int) -> None:
+        if ref.type == REVOKED:
+            self._revoke(target, ref.seq)
+        elif ref.type == APPROVED:
+            self.approved[target] = ref.seq
+            self.approvals[ref.seq] = target
         elif ref.type == FILED:
-            assert ref.target is not None
-            self.appeal_target[ref.seq] = ref.target
-            self.appealed[ref.target] = ref.seq
+            self.appeal_target[ref.seq] = target
+            self.appealed[target] = ref.seq
         elif ref.type == DECIDED:
-            assert ref.target is not None
-            self.decided[ref.target] = ref.seq
-            self.decisions[ref.seq] = (ref.target, ref.outcome or "")
+            self.decided[target] = ref.seq
+            self.decisions[ref.seq] = target
             if ref.outcome == "cancelled":
-                self.cancelled.add(self.appeal_target[ref.target])
+                self.cancelled.add(self.appeal_target[target])
 
     def _revoke(self, target: int, seq: int) -> None:
         self.revoked.add(target)
@@ -225,13 +297,17 @@ class Standing:
         if target in self.appeal_target:
             del self.appealed[self.appeal_target[target]]
         if target in self.decisions:
-            appeal, _ = self.decisions.pop(target)
+            appeal = self.decisions.pop(target)
             del self.decided[appeal]
             self.cancelled.discard(self.appeal_target[appeal])
+        if target in self.approvals:
+            del self.approved[self.approvals.pop(target)]
 
 
 def _void_closing(ref: Reference, now: Standing) -> str | None:
-    return now.bars(ref.item, ref.source, ref.seq)
+    if now.closed(ref.item, ref.source, ref.seq):
+        return "closed"
+    return "finalised" if now.final(ref.seq) else None
 
 
 def _void_target(ref: Reference) -> str | None:
@@ -244,8 +320,10 @@ def _void_target(ref: Reference) -> str | None:
 def _void_revocation(ref: Reference, now: Standing) -> str | None:
     if void := _void_target(ref):
         return void
-    if ref.target_type in (REVOKED, OPENED):
+    if ref.target_type in IRREVOCABLE:
         return "irrevocable"
+    if ref.source != ref.target_source and not now.heir(ref):
+        return "not_owner"
     if not now.stands(ref):
         return "not_standing"
     return "decided" if ref.target in now.decided else None
@@ -270,22 +348,60 @@ def _void_decision(ref: Reference, now: Standing) -> str | None:
         return "decided"
     if now.appeal_target[ref.target] in now.revoked:
         return "target_revoked"
-    if ref.outcome == "revised":
-        low, high, binary = now.ranges[ref.target]
-        if ref.points is None or not low <= ref.points <= high or (binary and ref.points not in (0, 1)):
-            return "points_range"
-    return None
+    return "points_range" if ref.outcome == "revised" and not _in_range(ref, now) else None
 
 
-def _void_stage(_ref: Reference, _now: Standing) -> str | None:
-    return None
+def _in_range(ref: Reference, now: Standing) -> bool:
+    """Whether a decision revises within the range; a veto has none."""
+    if ref.target not in now.ranges:
+        return False
+    low, high, binary = now.ranges[ref.target]
+    points = ref.points if ref.points is not None else FAR  # null is beyond the size of the column
+    if (low is not None and points < low) or (high is not None and points > high):
+        return False
+    return not binary or points in {0, 1}
+
+
+def _void_approval(ref: Reference, now: Standing) -> str | None:
+    if void := _void_target(ref):
+        return void
+    if ref.target_type not in ENTRIES or (ref.target_item or "", ref.target_ground or "") not in now.approvable:
+        return "no_approval"
+    if not now.stands(ref):
+        return "not_standing"
+    if ref.target in now.approved:
+        return "approved"
+    if now.left(ref.unit, ref.seq):
+        return "left"
+    return "finalised" if now.final(ref.seq) else None
+
+
+def _void_change(ref: Reference, now: Standing) -> str | None:
+    if now.there(ref.unit) == (ref.change == "joined"):
+        return "there" if ref.change == "joined" else "not_there"
+    return "finalised" if now.final(ref.seq) else None
+
+
+def _void_transfer(ref: Reference, now: Standing) -> str | None:
+    if now.place(ref.item or "", ref.from_office or "") is None:
+        return "not_holder"
+    if now.place(ref.item or "", ref.to_office or "") is not None:
+        return "holder"
+    return "finalised" if now.final(ref.seq) else None
+
+
+def _void_stage(ref: Reference, now: Standing) -> str | None:
+    return "finalised" if now.final(ref.seq) else None
 
 
 _VOID: dict[str, Callable[[Reference, Standing], str | None]] = {
     CLOSED: _void_closing,
+    APPROVED: _void_approval,
     REVOKED: _void_revocation,
     FILED: _void_appeal,
     DECIDED: _void_decision,
+    CHANGED: _void_change,
+    TRANSFERRED: _void_transfer,
     STAGE: _void_stage,
 }
 
@@ -299,51 +415,54 @@ def _append(con: duckdb.DuckDBPyConnection, done: int, upto: int, obstacles: str
     judged: list[tuple[int, str | None, str | None, int | None]] = []
     references = [Reference(*row) for row in con.execute(_REFERRING, [done, STEPWISE, done, upto]).fetchall()]
     if any(ref.outcome == "revised" for ref in references):
-        rows = con.execute(_RANGES, {"filed": FILED, "kinds": APPEALABLE}).fetchall()
+        rows = con.execute(_RANGES, {"filed": FILED, "kinds": (*ENTRIES, RATING), "rating": RATING}).fetchall()
         now.ranges = {seq: (low, high, binary) for seq, low, high, binary in rows}
     for ref in references:
-        final = ref.type == STAGE and ref.stage == "finalised"
-        void = _VOID[ref.type](ref, now) if not final else "obstacles" if obstacles else None
+        void = _VOID[ref.type](ref, now) if not ref.final else "obstacles" if obstacles else None
         now.judged[ref.seq] = void
         if void is None:
             now.keep(ref)
-        precedes = ref.type in (REVOKED, FILED, DECIDED) and ref.target is not None and ref.target < ref.seq
-        target = ref.target if precedes else None
-        judged.append((ref.seq, void, obstacles if final else None, target))
+        target = ref.target if ref.target is not None and ref.target < ref.seq else None
+        judged.append((ref.seq, void, obstacles if ref.final else None, target))
     judged += con.execute(
         "SELECT seq, 'not_first', NULL, NULL FROM incoming ANTI JOIN repeated USING (seq) WHERE type = ? AND seq >"
         " (SELECT least(min(seq), (SELECT min(seq) FROM event)) FROM incoming)",
         [OPENED],
     ).fetchall()
-    barred = [("closed", item, source, *span) for (item, source), spans in now.closings.items() for span in spans]
-    barred += [("finalised", None, None, *span) for span in now.finals]
-    _table(
-        con,
-        "judged",
-        judged,
-        {
-            "seq": pa.int64(),
-            "void_reason": pa.string(),
-            "void_detail": pa.string(),
-            "refers_to": pa.int64(),
-        },
-    )
-    _table(
-        con,
-        "barred",
-        barred,
-        {
-            "void_reason": pa.string(),
-            "item": pa.string(),
-            "source": pa.string(),
-            "seq_from": pa.int64(),
-            "seq_upto": pa.int64(),
-        },
-    )
-    con.execute(_APPEND, [[kind for kind in SCORING if kind != CLOSED], done, upto])
+    types = {"seq": pa.int64(), "void_reason": pa.string(), "void_detail": pa.string(), "refers_to": pa.int64()}
+    _table(con, "judged", judged, types)
+    with _barred(con, now) as barred:
+        con.execute(_APPEND.format(barred=barred), [done, upto])
     con.unregister("judged")
-    con.unregister("barred")
     return upto
+
+
+@contextmanager
+def _barred(con: duckdb.DuckDBPyConnection, now: Standing) -> Iterator[str]:
+    """The query of what comes in a time that bars it, with its reason; only what bars anything is in it."""
+    span = {"seq_from": pa.int64(), "seq_upto": pa.int64()}
+    text = {"item": pa.string(), "source": pa.string()}
+    tables = {
+        "closed": (CLOSABLE, [(*key, *one) for key, spans in now.closings.items() for one in spans], text | span),
+        "finalised": (OF_YEAR, [tuple(one) for one in now.finals], span),
+        "left": (
+            OF_UNIT,
+            [(unit, *one) for unit, spans in now.gone.items() for one in spans],
+            {"unit": pa.string()} | span,
+        ),
+    }
+    queries = ["SELECT NULL::BIGINT AS seq, NULL::VARCHAR AS void_reason WHERE false"]
+    for reason, (types, rows, columns) in tables.items():
+        if rows:
+            _table(con, reason, rows, columns)
+            queries.append(
+                f"SELECT n.seq, '{reason}' FROM incoming n {_BARRED[reason]} AND n.seq > b.seq_from"
+                f" AND n.seq < b.seq_upto WHERE n.type IN {types}"
+            )
+    yield f"SELECT seq, min(void_reason) AS void_reason FROM ({' UNION ALL '.join(queries)}) GROUP BY seq"
+    for reason, (_, rows, _) in tables.items():
+        if rows:
+            con.unregister(reason)
 
 
 def _table(
@@ -356,10 +475,15 @@ def _table(
 
 def _standing(con: duckdb.DuckDBPyConnection) -> Standing:
     """What stands of the events that are already in the event table."""
-    now = Standing()
+    places: dict[str, list[list[str]]] = {}
+    for item, office in con.execute("SELECT item, office FROM rulebook_office").fetchall():
+        places.setdefault(item, []).append([office])
+    approvable = con.execute("SELECT item, ground FROM rulebook_ground WHERE approval").fetchall()
+    now = Standing(places, set(approvable))
+    now.listed = {unit for (unit,) in con.execute(_LISTED, [CHANGED]).fetchall()}
     rows = con.execute(
-        "SELECT e.seq, e.type, e.source, e.unit, e.item, e.stage, e.outcome, e.points, e.refers_to"
-        " FROM event e WHERE e.type IN ? AND e.admission = 'admitted' ORDER BY e.seq",
+        "SELECT seq, type, source, unit, item, stage, outcome, points, change, from_office, to_office, refers_to"
+        " FROM event WHERE type IN ? AND admission = 'admitted' ORDER BY seq",
         [STEPWISE],
     ).fetchall()
     for row in rows:

@@ -3,11 +3,13 @@
 import errno
 import gc
 import multiprocessing
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property, partial
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,12 +18,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.events import Event
+from schemas import soundness
+from schemas.events import CHANGES, OPENED, Event
 from schemas.refusals import Refusal
-from schemas.roster import Unit
-from schemas.rulebook import Rulebook
 from schemas.year import Year
-from services.ingest.check import Checker, opened
+from services.ingest.check import Accept, Checker, Wire, opened, read
 from services.scorer import rules, store
 from services.scorer.admission import admit
 
@@ -31,6 +32,8 @@ SLICE = 1000
 #: Columns that no number depends on.
 UNSEEN = frozenset({"raw", "time", "reason"})
 Progress = Callable[[int, int], None]
+Checked = tuple[pa.Table, list[Refusal], int]
+"""Lines that were checked: the events, the refusals, the number of lines."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +46,12 @@ class Folded:
     refused: list[Refusal]
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Whole lines of a file, by their bytes; `line` is the number of the first."""
-
-    path: Path
-    start: int
-    end: int
-    line: int
-    limit: int
-    without: frozenset[str]
-
-
 def fold(  # noqa: PLR0913 - each is an option of the command
     path: Path,
-    shipped: Year,
+    given: Year,
     *,
-    rulebook: Rulebook | None = None,
-    roster: tuple[Unit, ...] | None = None,
+    over: Collection[str] = (),
+    accept: Accept = soundness.read,
     target: Path | None = None,
     limit: int | None = None,
     until: str | None = None,
@@ -69,51 +60,84 @@ def fold(  # noqa: PLR0913 - each is an option of the command
 ) -> Folded:
     """Check and fold the lines of a file up to `limit`; an `assessment.opened` as first event sets the year.
 
-    A rulebook or roster given wins over the event's. With `until`, an instant, only what had occurred by then is
-    folded, by the rulebook and roster of the whole file. Raises OSError when the file cannot be read.
+    What of the year given is named in `over` (its fields) wins over the event's. With `until`, an instant, only what
+    had occurred by then is folded, by the rulebook and roster of the whole file. Raises OSError when the file cannot be
+    read.
     """
-    year = Year(shipped.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
-    first = _first_event(path, Checker(year.rulebook, year.roster), limit)
-    if first and first.opened:
-        assessment, its_rulebook, its_roster = first.opened
-        year = Year(assessment, rulebook or its_rulebook, roster or its_roster)
-    before = Year(year.assessment, rulebook or shipped.rulebook, roster or shipped.roster)
-    rule = _Rule(before, year, first.line if first else 0)
-    size, _ = stamp = _stamp(path)
-    read = partial(_read, path, stamp)
-    chunks = _chunks(path, size, limit, without=frozenset() if keep_raw else UNSEEN)
-    checked = _in_workers(chunks, rule) if size > CHUNK else map(rule.check, chunks)
-    tables, refused, lines = [], [], 0
-    for done, (part, refusals, count) in enumerate(checked, 1):
-        tables.append(part if until is None else part.filter(pc.less_equal(part["occurred"], until)))
-        refused += refusals
-        lines += count
-        progress(done, -(-size // CHUNK))
+    file = _File(path, _stamp(path), limit or 2**62, frozenset() if keep_raw else UNSEEN)
+    head = _head(file, Checker(given.rulebook, given.roster, accept=accept, began=False))
+    year = given
+    if head.event is not None and head.event.type == OPENED:
+        year = replace(Year(*opened(head.raw)), **{name: getattr(given, name) for name in over})
     con = store.fresh(target)
     con.execute("SET preserve_insertion_order = false")
     rules.load_rulebook(con, year.rulebook, year.roster)
-    if tables:
-        read(set())
-        admit(con, pa.concat_tables(tables), None if keep_raw else read)
-    return Folded(con, year, lines, refused)
+    folding = _Folding(con, file, head, until)
+    folding.admit()
+    with _checking(_Rule(year, accept), file.size) as check:
+        for chunk in _chunks(file, head):
+            folding.waiting.append(check(chunk, folding.changes))
+            if chunk.changes:
+                folding.admit()
+            progress(chunk.end, file.size)
+        folding.admit()
+    return Folded(con, year, folding.lines, folding.refused)
 
 
 @dataclass(frozen=True)
-class _First:
-    line: int
-    opened: tuple[str, Rulebook, tuple[Unit, ...]] | None
+class _File:
+    """A file as it is read: its size and time when it was first looked at, how many lines count, what is left out."""
+
+    path: Path
+    stamp: tuple[int, int]
+    limit: int
+    without: frozenset[str]
+
+    @property
+    def size(self) -> int:
+        return self.stamp[0]
+
+    def again(self, wanted: set[int]) -> dict[int, bytes]:
+        """Read lines again, by their numbers; raises OSError when it is not the file that was read before."""
+        if _stamp(self.path) != self.stamp:
+            raise OSError(errno.ESTALE, "it was written to meanwhile; score it when it is finished")
+        if not wanted:
+            return {}
+        with self.path.open("rb") as file:
+            return {line: _stripped(raw) for line, raw in enumerate(file, 1) if line in wanted}
 
 
-def _first_event(path: Path, checker: Checker, limit: int | None) -> _First | None:
-    """The first accepted event: lines before it are checked by the option's or the shipped pair."""
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, 1):
-            if limit is not None and line > limit:
-                break
-            event = checker.check(_stripped(raw))
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written to."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The lines of a file up to its first event, which may open the year; `end` is where they end."""
+
+    lines: int
+    end: int
+    raw: bytes
+    event: Event | None
+    refused: list[Refusal]
+
+
+def _head(file: _File, checker: Checker) -> _Head:
+    """Check lines up to the first accepted event: they are checked by the option's or the shipped pair."""
+    refused: list[Refusal] = []
+    line = end = 0
+    with file.path.open("rb") as stream:
+        for line, raw in enumerate(stream, 1):
+            if line > file.limit:
+                return _Head(line - 1, end, b"", None, refused)
+            end += len(raw)
+            event = checker.full(_stripped(raw))
             if isinstance(event, Event):
-                return _First(line, opened(_stripped(raw)) if event.type == "assessment.opened.v1" else None)
-    return None
+                return _Head(line, end, _stripped(raw), event, refused)
+            refused.append(msgspec.structs.replace(event, line=line))
+    return _Head(line, end, b"", None, refused)
 
 
 def _stripped(raw: bytes) -> bytes:
@@ -123,34 +147,116 @@ def _stripped(raw: bytes) -> bytes:
     return raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
 
 
-def _chunks(path: Path, size: int, limit: int | None, without: frozenset[str]) -> Iterator[_Chunk]:
-    """Cut the first `size` bytes of a file at line ends into pieces that are checked side by side."""
-    line, start = 1, 0
-    with path.open("rb") as file:
-        while start < size and (data := file.read(CHUNK)):
-            data += file.readline()
-            if limit is not None and line > limit:
-                return
-            yield _Chunk(path, start, start + len(data), line, limit or 2**62, without)
-            line += data.count(b"\n")
-            start += len(data)
+@dataclass
+class _Folding:
+    """What has been folded so far, and what is being checked; `changes` are those that were admitted."""
+
+    con: duckdb.DuckDBPyConnection
+    file: _File
+    head: _Head
+    until: str | None
+    lines: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    changes: tuple[Event, ...] = ()
+    waiting: list[Callable[[], Checked]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        head, without = self.head, {"recorded_at", *self.file.without}
+        rows = [(head.lines, head.event, head.raw)] if head.event is not None else []
+        table = store.table(
+            [n for n, _, _ in rows], [None for _ in rows], [e for _, e, _ in rows], [r for *_, r in rows], without
+        )
+        self.waiting.append(lambda: (table, head.refused, head.lines))
+
+    def admit(self) -> None:
+        """Admit all that is checked, in its order; what it changes takes effect on what follows."""
+        tables = []
+        for checked in self.waiting:
+            part, refused, lines = checked()
+            tables.append(part if self.until is None else part.filter(pc.less_equal(part["occurred"], self.until)))
+            self.refused += refused
+            self.lines += lines
+        self.waiting.clear()
+        self.file.again(set())
+        admit(self.con, pa.concat_tables(tables), self.file.again if "raw" in self.file.without else None)
+        self.changes = store.changes(self.con)
 
 
-Checked = tuple[pa.Table, list[Refusal], int]
+@dataclass(frozen=True)
+class _Chunk:
+    """Whole lines of a file, by their bytes; `line` is the number of the first.
+
+    `changes`: the last of them may change by what the lines after it are checked.
+    """
+
+    file: _File
+    start: int
+    end: int
+    line: int
+    changes: bool
 
 
-def _in_workers(chunks: Iterator[_Chunk], rule: "_Rule") -> Iterator[Checked]:
-    """Check chunks on all cores, in their order; workers start while the file is still being cut.
+#: What a line that changes what follows has in it, spelled out or with escapes.
+_SUSPECT = re.compile(rb"changed|transferred|\\u00[2-7]")
+
+
+def _chunks(file: _File, head: _Head) -> Iterator[_Chunk]:
+    """Cut what follows the head at line ends into pieces that are checked side by side, and after every change."""
+    line, start = head.lines + 1, head.end
+    with file.path.open("rb") as stream:
+        stream.seek(start)
+        while start < file.size and line <= file.limit and (data := stream.read(CHUNK)):
+            data += stream.readline()
+            for piece, changes in _pieces(data):
+                if line > file.limit:
+                    return
+                yield _Chunk(file, start, start + len(piece), line, changes)
+                line += piece.count(b"\n")
+                start += len(piece)
+
+
+def _pieces(data: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Cut lines after each that may change what follows."""
+    start = end = 0
+    for match in _SUSPECT.finditer(data):
+        if match.start() < end:
+            continue
+        end = (data.find(b"\n", match.end()) + 1) or len(data)
+        found = read(_stripped(data[data.rfind(b"\n", 0, match.start()) + 1 : end]))
+        if isinstance(found, Wire) and found.type in CHANGES:
+            yield data[start:end], True
+            start = end
+    if start < len(data):
+        yield data[start:], False
+
+
+Check = Callable[[_Chunk, tuple[Event, ...]], Callable[[], Checked]]
+
+
+@contextmanager
+def _checking(rule: "_Rule", size: int) -> Iterator[Check]:
+    """How chunks are checked after changes: a small file's here, when asked for; a large one's on all cores, at once.
 
     Tables come from the workers as files that are mapped: through a pipe they would be copied four times.
     """
+    if size <= CHUNK:
+        yield lambda chunk, changes: partial(rule.check, chunk, changes)
+        return
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="wuxing-") as folder,
         ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(rule, folder)) as pool,
     ):
-        for name, refused, lines in pool.map(_check_in_worker, chunks):
-            yield pa.ipc.open_file(pa.memory_map(name)).read_all(), refused, lines
+
+        def check(chunk: _Chunk, changes: tuple[Event, ...]) -> Callable[[], Checked]:
+            checked = pool.submit(_check_in_worker, chunk, changes)
+            return lambda: _mapped(*checked.result())
+
+        yield check
+
+
+def _mapped(name: str, refused: list[Refusal], lines: int) -> Checked:
+    return pa.ipc.open_file(pa.memory_map(name)).read_all(), refused, lines
 
 
 _worker: "list[tuple[_Rule, str]]" = []
@@ -160,53 +266,41 @@ def _start(rule: "_Rule", folder: str) -> None:
     _worker[:] = [(rule, folder)]
 
 
-def _check_in_worker(chunk: _Chunk) -> tuple[str, list[Refusal], int]:
+def _check_in_worker(chunk: _Chunk, changes: tuple[Event, ...]) -> tuple[str, list[Refusal], int]:
     rule, folder = _worker[0]
-    table, refused, lines = rule.check(chunk)
+    table, refused, lines = rule.check(chunk, changes)
     name = f"{folder}/{chunk.line}.arrow"
     with pa.OSFile(name, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     return name, refused, lines
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file is written to."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
-def _read(path: Path, stamp: tuple[int, int], wanted: set[int]) -> dict[int, bytes]:
-    """Read lines of the file again, by their numbers; raises OSError when it is not the file that was read before."""
-    if _stamp(path) != stamp:
-        raise OSError(errno.ESTALE, "it was written to meanwhile; score it when it is finished")
-    if not wanted:
-        return {}
-    with path.open("rb") as file:
-        return {line: _stripped(raw) for line, raw in enumerate(file, 1) if line in wanted}
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Rule:
-    """What lines are checked by: up to the first event the year given, after it the year that it opened."""
+    """What lines after the first event are checked by: the year, and the changes that have taken effect in it."""
 
-    before: Year
     year: Year
-    first: int
+    accept: Accept
+    applied: int = 0
+    checker: Checker | None = None
 
-    @cached_property
-    def checkers(self) -> tuple[Checker, Checker]:
-        return Checker(self.before.rulebook, self.before.roster), Checker(self.year.rulebook, self.year.roster)
+    def after(self, changes: tuple[Event, ...]) -> Checker:
+        """The checker after changes; those of one file come in order, so that only the new ones are applied."""
+        if self.checker is None:
+            self.checker = Checker(self.year.rulebook, self.year.roster, keys=self.year.keys, accept=self.accept)
+        for change in changes[self.applied :]:
+            self.checker.apply(change)
+        self.applied = len(changes)
+        return self.checker
 
-    def check(self, chunk: _Chunk) -> Checked:
+    def check(self, chunk: _Chunk, changes: tuple[Event, ...]) -> Checked:
         """Check the lines of a chunk: the events as a table, the refusals, the number of lines."""
-        without = {"recorded_at", *chunk.without}
+        checker, without = self.after(changes), {"recorded_at", *chunk.file.without}
         tables: list[pa.Table] = []
         refused: list[Refusal] = []
         lines = _lines(chunk)
-        early = min(len(lines), max(0, self.first + 1 - chunk.line))
         gc.disable()  # nothing here is cyclic, and a collection walks all of the chunk
-        for start, end in pairwise([0, *range(early, len(lines), SLICE), len(lines)]):
-            checker = self.checkers[start >= early]
+        for start, end in pairwise([*range(0, len(lines), SLICE), len(lines)]):
             found = list(map(checker.known, lines[start:end]))
             known = [n for n, one in enumerate(found, start) if one is not None]
             others: list[int] = []
@@ -232,11 +326,11 @@ class _Rule:
 
 def _lines(chunk: _Chunk) -> list[bytes]:
     """The lines of a chunk up to the limit; a last line end makes no line, CR before LF is dropped."""
-    with chunk.path.open("rb") as file:
+    with chunk.file.path.open("rb") as file:
         file.seek(chunk.start)
         data = file.read(chunk.end - chunk.start)
     lines = data.split(b"\n")
     last = lines.pop()
     if b"\r\n" in data:
         lines = [line[:-1] if line.endswith(b"\r") else line for line in lines]
-    return (lines + ([last] if last else []))[: chunk.limit - chunk.line + 1]
+    return (lines + ([last] if last else []))[: chunk.file.limit - chunk.line + 1]

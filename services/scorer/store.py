@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from schemas.events import Event
+from schemas.events import CHANGES, Event
 from services.ingest.check import Known
 from services.scorer import rules
 from services.scorer.admission import admit
@@ -88,7 +88,7 @@ def table(
 
 
 #: The columns of known lines that hang on their kind, and the attributes of a line and of its data that the others are.
-_OF_KIND = ("source", "type", "item", "ground", "node", "rater_group", "component")
+_OF_KIND = ("source", "type", "item", "ground", "node", "rater_group", "measure", "period")
 _OF_LINE = {"id": "id", "unit": "subject", "time": "time"}
 _OF_DATA = {name: name for name in ("matter", "points", "rater", "value", "reason")} | {"case_name": "case"}
 
@@ -118,6 +118,18 @@ def known_table(
         return pa.array(given[name], kind) if name in given else pa.nulls(len(known), kind)
 
     return pa.Table.from_arrays([column(*one) for one in COLUMNS.items()], names=list(COLUMNS))
+
+
+_OF_CHANGE = [column for column in _FIELDS if column != "units"]
+
+
+def changes(con: duckdb.DuckDBPyConnection) -> tuple[Event, ...]:
+    """The admitted changes of units, items' offices and keys, in order: what events after them are checked by."""
+    rows = con.execute(
+        f"SELECT {', '.join(_OF_CHANGE)} FROM event WHERE type IN ? AND admission = 'admitted' ORDER BY seq", [CHANGES]
+    ).fetchall()
+    names = [field for field in Event.__struct_fields__ if field != "units"]
+    return tuple(Event(**dict(zip(names, row, strict=True))) for row in rows)
 
 
 def append(con: duckdb.DuckDBPyConnection, events: pa.Table) -> None:

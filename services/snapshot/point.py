@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from schemas import rulebook
+from schemas import soundness
 from schemas.events import OPENED, instant
 from schemas.refusals import Language
 from schemas.roster import Unit
@@ -87,11 +87,12 @@ def year(con: duckdb.DuckDBPyConnection) -> Year:
 def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
     """The year of a snapshot, or that which a ledger's first event opened; null when it opened none."""
     says = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall()
-    kept = con.execute("SELECT value FROM meta WHERE key = 'rulebook_json'").fetchone() if says else None
-    if kept:
-        rows = con.execute("SELECT unit, name, category, unit_group FROM roster ORDER BY rowid").fetchall()
-        name = con.execute("SELECT value FROM meta WHERE key = 'assessment'").fetchall()[0][0]
-        return Year(name, rulebook.read(json.loads(kept[0])), tuple(Unit(*row) for row in rows))
+    kept = meta(con) if says else {}
+    if "rulebook_json" in kept:
+        rows = con.execute("SELECT unit, name, category, unit_group, attributes FROM roster ORDER BY rowid").fetchall()
+        units = tuple(Unit(*row, attributes=json.loads(attributes)) for *row, attributes in rows)
+        book, keys = soundness.read(json.loads(kept["rulebook_json"])), json.loads(kept.get("keys", "{}"))
+        return Year(kept["assessment"], book, units, kept.get("synthetic") == "true", keys)
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
     return Year(*opened(row[0])) if row else None
 
