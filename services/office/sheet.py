@@ -53,7 +53,7 @@ TITLES = {
     "change": ("Change", "变动"),
     "name": ("Name", "名称"),
     "category": ("Category", "类别"),
-    "unit_group": ("Group", "分组"),
+    "unit_group": ("Unit's group", "分组"),
     "from": ("From", "移出单位"),
     "to": ("To", "移入单位"),
     "target_source": ("Target's source", "所指来源"),
@@ -199,9 +199,9 @@ def _column(cell: Cell) -> str | None:
 
 _HEADERS = {
     **{title.casefold(): column for title, column in ALIASES.items()},
-    **{title.casefold(): column for column, titles in TITLES.items() for title in (*titles, column)},
+    **{title.casefold(): column for column, titles in TITLES.items() for title in titles},
+    **{column: column for column in TITLES},
 }
-assert _HEADERS["group"] == "group", "the code of a column wins over a title of another"
 
 
 def _named(line: Line) -> int:

@@ -119,28 +119,26 @@ def _lines(shown: Worksheet, typed: Worksheet) -> Iterator[Line]:
     """The rows that hold something, in order, however far down."""
     merged = {cell: str(span) for span in shown.merged_cells.ranges for row in span.rows for cell in row}
     rows: dict[int, dict[int, Cell]] = {}
-    for (row, column), cell in sorted(shown._cells.items()):  # noqa: SLF001 - its public iterators fill every gap
-        value = _value(cell, typed, merged.get((row, column)))
+    for (row, column), cell in sorted(typed._cells.items()):  # noqa: SLF001 - its public iterators fill every gap
+        value = _value(shown._cells.get((row, column)), cell.value, merged.get((row, column)))  # noqa: SLF001
         if value is not None:
             rows.setdefault(row, {})[column - 1] = Cell(value, f"{get_column_letter(column)}{row}")
     for number, cells in rows.items():
         yield Line(number, cells, bool(shown.row_dimensions[number].hidden))
 
 
-def _value(cell: Any, typed: Worksheet, merged: str | None) -> Value | None:
-    """What a cell shows, null where it is empty."""
-    place = f"{get_column_letter(cell.column)}{cell.row}"
+def _value(cell: Any, typed: Any, merged: str | None) -> Value | None:
+    """What a cell shows, null where it is empty; `typed` is what was typed there, a formula where one was."""
     held = cell.value if isinstance(cell, Written) else None
+    if held is None and isinstance(typed, str) and typed.startswith("="):
+        return Unusable(
+            ("a value", "数值"),
+            (
+                f"the formula {typed[:40]}, never computed; open and save the file once",
+                f"从未计算的公式{typed[:40]}；请打开文件并保存一次",
+            ),
+        )
     if held is None:
-        formula = typed[place].value if place in typed else None
-        if isinstance(formula, str) and formula.startswith("="):
-            return Unusable(
-                ("a value", "数值"),
-                (
-                    f"the formula {formula[:40]}, never computed; open and save the file once",
-                    f"从未计算的公式{formula[:40]}；请打开文件并保存一次",
-                ),
-            )
         return None
     if merged and ":" in merged:
         return Unusable(("a cell of its own", "独立的单元格"), (f"the merged cells {merged}", f"合并单元格{merged}"))
