@@ -1,6 +1,7 @@
-"""The statement (对账单) of one unit, every line and every sum, re-addable with a calculator."""
+"""The statement (对账单) of one unit: every line and every sum, re-addable with a calculator."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 import duckdb
 import msgspec
@@ -8,22 +9,29 @@ import msgspec
 from schemas.clauses import clauses
 from schemas.refusals import Language
 from schemas.roster import RosterError
-from schemas.rulebook import SHIPPED, Rulebook, RulebookError
+from schemas.rulebook import SHIPPED, Rulebook, en, zh
+from schemas.soundness import RulebookError
 from schemas.year import given
 from services.process import settings
 from services.process.ending import Exit, Stop
 from services.reports.readiness import unclosed
-from services.reports.workings import Placed, Reader, Row, text, tied, workings
+from services.reports.workings import Placed, Reader, Row, Sum, added, as_number, settled, six, text, tied, workings
 from services.snapshot import point
 from services.snapshot.point import stored
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One event of the unit: what it claims, what it counts, the balance of its item before and after, and why."""
+    """One event of the unit: what it claims, what it counts, the balance of its item before and after, and why.
+
+    `source` and `id` name it in an appeal; `appeal_until` is the day up to which one is in time, null where none can be.
+    """
 
     seq: int
+    source: str
+    id: str
     type: str
     time: str
+    recorded: str | None
     office: str
     office_name: str
     clause: str | None
@@ -38,6 +46,7 @@ class Line(msgspec.Struct, frozen=True):
     balance_after: str | None
     disposition: str
     why: str
+    appeal_until: str | None = None
 
 
 class ItemStatement(msgspec.Struct, frozen=True):
@@ -45,10 +54,11 @@ class ItemStatement(msgspec.Struct, frozen=True):
 
     item: str
     name: str
-    clause: str
+    clause: str | None
     words: str | None
     text: str | None
     offices: list[str]
+    weight: str
     points_base: str
     points: str | None
     state: str
@@ -59,15 +69,34 @@ class ItemStatement(msgspec.Struct, frozen=True):
 
 
 class PartStatement(msgspec.Struct, frozen=True):
-    """A part (责任型 … 廉洁型, 年末) and the sum of its items; `sum` is null where one item only was asked for."""
+    """A part of the tree, the items and the sum of what stands under it; without a code, the items under the final itself.
 
-    part: str
+    `points` are null where it is out.
+    """
+
+    part: str | None
     name: str
-    points_base: str
-    points: str
-    sum: str
-    year_end: bool
+    level: int
+    parent: str | None
+    weight: str
+    points_base: str | None
+    points: str | None
+    sum: str | None
+    notes: list[str]
     items: list[ItemStatement]
+
+
+class GradeStatement(msgspec.Struct, frozen=True):
+    """What the unit gets of a scheme, and why: the grade, or null; undecided where a tie stands across a cut."""
+
+    scheme: str
+    name: str
+    pool: str | None
+    grade: str | None
+    grade_name: str | None
+    individuals: int | None
+    undecided: bool
+    notes: list[str]
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -89,24 +118,20 @@ class Statement(msgspec.Struct, frozen=True):
     category: str
     category_name: str
     group: str
+    attributes: dict[str, str]
     state: str
     flags: list[str]
     notes: list[str]
     parts: list[PartStatement]
     other_lines: list[Line]
-    daily: str
-    daily_sum: str
-    year_end: str
     final: str
     final_sum: str
-    pass_mark: str | None
-    passed: bool | None
-    place: int
+    final_notes: list[str]
+    decimals: int
+    place: int | None
     place_notes: list[str]
     ranking: list[Placed]
-    award: str | None
-    award_name: str | None
-    award_notes: list[str]
+    grades: list[GradeStatement]
     readings: dict[str, str]
 
 
@@ -117,12 +142,13 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
     """
     reader = Reader(con, unit, lang)
     row = _unit(reader)
-    if item is not None and not reader.rows("FROM rulebook_item WHERE item = $item", item=item):
-        known = ", ".join(one["item"] for one in reader.rows("SELECT item FROM rulebook_item ORDER BY ordinal"))
+    if item is not None and not reader.rows("FROM item_points WHERE unit = $unit AND item = $item", item=item):
+        listed = reader.rows("SELECT item FROM item_points WHERE unit = $unit ORDER BY ordinal")
+        known = ", ".join(one["item"] for one in listed)
         raise Stop(
             Exit.USE,
-            f"--item {item}: there is no such item; there are {known}",
-            f"--item {item}：没有这一考核项目；现有{known}",
+            f"--item {item}: the unit has no such item; it has {known}",
+            f"--item {item}：该单位没有这一考核项目；现有{known}",
         )
     book, meta, lines = _book(con), _meta(con), _lines(reader)
     parts = _parts(reader, lines, book, item)
@@ -134,41 +160,44 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
             " ORDER BY p.place, p.unit"
         )
     ]
+    final_notes: list[str] = []
     return Statement(
         assessment=meta.get("assessment", settings.read().assessment),
         rulebook=meta.get("rulebook", book.id if book else ""),
-        title=getattr(book.name, lang) if book else None,
+        title=None if book is None else (zh if lang == "zh" else en)(book.name),
         document=book.document if book else None,
         collector=_collector(reader, book),
         as_of=last if row["as_of"] is None else min(row["as_of"], last),
         as_of_time=row["as_of_time"],
         last=last,
         assessment_state=row["assessment_state"],
-        synthetic=row["synthetic"],
+        synthetic=meta.get("synthetic") == "true",
         unit=unit,
         name=row["name"],
         category=row["category"],
         category_name=row["category_name"],
         group=row["unit_group"],
+        attributes={
+            one["name"]: text(one["value"])
+            for one in reader.rows(
+                "SELECT a.name_@ AS name, f.value FROM attribute_in_force f JOIN rulebook_attribute a"
+                " ON a.attribute = f.attribute WHERE f.unit = $unit AND f.value IS NOT NULL ORDER BY a.ordinal"
+            )
+        },
         state=row["state"],
         flags=row["flags"],
         facts_until=meta.get("facts_until"),
         notes=point.facts_words(meta.get("facts_until"), lang) + _notes(reader),
         parts=parts,
         other_lines=[] if item else lines.get(None, []),
-        daily=str(row["daily"]),
-        daily_sum=_sum([one for one in _part_rows(reader) if not one["year_end"]]),
-        year_end=str(row["year_end"]),
-        final=str(row["final"]),
-        final_sum=_formula(row),
-        pass_mark=None if row["pass_mark"] is None else str(row["pass_mark"]),
-        passed=row["passed"],
+        final=_final(row),
+        final_sum=_final_sum(reader, row, final_notes),
+        final_notes=final_notes,
+        decimals=row["decimals"],
         place=row["place"],
         place_notes=_place_notes(reader, ranking),
         ranking=ranking,
-        award=row["award"],
-        award_name=row["award_name"],
-        award_notes=_award_notes(reader),
+        grades=_grades(reader),
         readings={
             one["name"]: one["value"]
             for one in reader.rows("SELECT name, value FROM reading_in_force WHERE is_reading ORDER BY name")
@@ -177,27 +206,62 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
 
 
 def _unit(reader: Reader) -> Row:
-    """Read the unit's totals, and where the ledger was cut."""
+    """Read the unit's total, and where the ledger was cut."""
     found = reader.rows(
-        "SELECT u.*, c.name_@ AS category_name, c.pass_mark, a.name_@ AS award_name,"
-        " t.daily_coefficient, t.year_end_coefficient,"
-        " (SELECT state FROM assessment_state) AS assessment_state,"
-        " (SELECT bool_or(contains(name, '合成')) FROM roster) AS synthetic, (SELECT max(seq) FROM event) AS last,"
+        "SELECT u.*, c.name_@ AS category_name, f.times, f.decimals,"
+        " (SELECT state FROM assessment_state) AS assessment_state, (SELECT max(seq) FROM event) AS last,"
         " (SELECT coalesce(strftime(recorded_at, '%Y-%m-%dT%H:%M:%SZ'), time) FROM ledger_event"
         "  ORDER BY seq DESC LIMIT 1) AS as_of_time,"
         " getvariable('as_of')::BIGINT AS as_of"
         " FROM unit_result u JOIN rulebook_category c ON c.category = u.category"
-        " LEFT JOIN rulebook_award a ON a.award = u.award"
-        " CROSS JOIN rulebook_total t WHERE u.unit = $unit"
+        " CROSS JOIN rulebook_final f WHERE u.unit = $unit"
     )
     if not found:
+        known = reader.rows("SELECT min(unit) AS unit FROM unit_in_force")[0]["unit"]
         raise Stop(
             Exit.USE,
-            f"{reader.unit}: there is no such unit in the roster; units have codes such as"
-            f" {reader.rows('SELECT min(unit) AS unit FROM roster')[0]['unit']}",
-            f"{reader.unit}：单位名单中没有这一单位",
+            f"{reader.unit}: there is no such unit in the roster; units have codes such as {known}",
+            f"{reader.unit}：单位名单中没有这一单位；单位代码如{known}",
         )
     return found[0]
+
+
+def _final(row: Row) -> str:
+    """The final with the decimals of the rulebook."""
+    return str(row["final"].quantize(Decimal(1).scaleb(-row["decimals"])))
+
+
+def _final_sum(reader: Reader, row: Row, notes: list[str]) -> str:
+    """Write the final: the sum of weight x points of the top level, x times, rounded once to its decimals."""
+    top = [one for one in _children(reader) if one["parent"] is None]
+    whole = _weighted(top)
+    times = as_number(row["times"])
+    found = whole if row["times"] == 1 else Sum(f"{whole.inside} × {times.text}", whole.exact * times.exact)
+    if found.exact == Fraction(row["final"]):
+        return found.text
+    notes.append(f"{found.text} ≈ {text(row['final'])}")
+    return text(row["final"])
+
+
+def _weighted(children: list[Row]) -> Sum:
+    """The sum of weight x points; a weight of 1 is not written."""
+    terms = []
+    for one in children:
+        points, weight = as_number(one["points"]), as_number(one["weight"])
+        plain = one["weight"] == 1
+        terms.append(points if plain else Sum(f"{points.text} × {weight.text}", points.exact * weight.exact))
+    return added(terms)
+
+
+def _children(reader: Reader) -> list[Row]:
+    """Read the parts and items of the unit that are in a sum, with what stands above each."""
+    return reader.rows(
+        "SELECT part AS code, parent, weight, points_base, coalesce(points, 0) AS points, 1000 + r.ordinal AS ordinal"
+        " FROM part_points JOIN (SELECT part, ordinal FROM rulebook_part) r USING (part)"
+        " WHERE unit = $unit AND NOT is_out"
+        " UNION ALL SELECT item, parent, weight, points_base, coalesce(points, 0), ordinal FROM item_points"
+        " WHERE unit = $unit AND NOT is_out ORDER BY ordinal"
+    )
 
 
 def _book(con: duckdb.DuckDBPyConnection) -> Rulebook | None:
@@ -213,7 +277,7 @@ def _book(con: duckdb.DuckDBPyConnection) -> Rulebook | None:
 
 def _collector(reader: Reader, book: Rulebook | None) -> str | None:
     """Name the office that collects and publishes, who signs the statement."""
-    code = book.roles.collector.office if book else None
+    code = book.roles.collector if book else None
     found = reader.rows("SELECT name_@ AS name FROM office WHERE office = $code", code=code)
     return found[0]["name"] if found else None
 
@@ -228,13 +292,18 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
     """Read every line of the unit by item, in ledger order; under null those that belong to no item."""
     found: dict[str | None, list[Line]] = {}
     for row in reader.rows(
-        "SELECT s.*, e.raw, e.reason, e.rater, e.case_name, e.outcome, e.points, e.characters,"
-        " e.refers_to, e.target_id,"
+        "SELECT s.*, e.raw, e.id, e.reason, e.rater, e.case_name, e.period, e.outcome, e.points, e.characters,"
+        " e.refers_to, e.target_id, e.change, e.name AS new_name, e.category AS new_category,"
+        " e.unit_group AS new_group, strftime(e.recorded_at, '%Y-%m-%dT%H:%M:%SZ') AS recorded,"
         " s.office_@ AS office_name, s.ground_@ AS ground_name, s.node_@ AS node_name, g.name_@ AS group_name,"
-        " c.name_@ AS component_name, s.why_@ AS why, u.name AS unit_name"
-        " FROM statement s JOIN ledger_event e ON e.seq = s.seq LEFT JOIN roster u ON u.unit = s.unit"
-        " LEFT JOIN rulebook_group g ON g.item = e.item AND g.rater_group = e.rater_group"
-        " LEFT JOIN rulebook_component c ON c.item = e.item AND c.component = e.component"
+        " c.name_@ AS measure_name, a.name_@ AS attribute_name, v.name_@ AS veto_name, s.why_@ AS why,"
+        " u.name AS unit_name, strftime(d.appeal_until, '%Y-%m-%d') AS appeal_until"
+        " FROM statement s JOIN ledger_event e ON e.seq = s.seq LEFT JOIN unit_in_force u ON u.unit = s.unit"
+        " LEFT JOIN rulebook_raters g ON g.item = e.item AND g.rater_group = e.rater_group"
+        " LEFT JOIN rulebook_measure c ON c.item = e.item AND c.measure = e.measure"
+        " LEFT JOIN rulebook_attribute a ON a.attribute = e.attribute"
+        " LEFT JOIN rulebook_veto v ON v.veto = e.veto"
+        " LEFT JOIN appealable d ON d.seq = s.seq"
         " WHERE s.unit = $unit ORDER BY s.seq"
     ):
         points = {
@@ -244,8 +313,11 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
         found.setdefault(row["item"], []).append(
             Line(
                 seq=row["seq"],
+                source=row["source"],
+                id=row["id"],
                 type=row["type"],
                 time=row["time"],
+                recorded=row["recorded"],
                 office=row["office"],
                 office_name=row["office_name"] or row["unit_name"],
                 clause=row["clause"],
@@ -255,6 +327,7 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
                 evidence=_evidence(row["raw"]),
                 disposition=row["disposition"],
                 why=row["why"],
+                appeal_until=row["appeal_until"],
                 **points,
             )
         )
@@ -266,8 +339,15 @@ def _about(reader: Reader, row: Row) -> list[str]:
     seq = row["refers_to"]
     target = reader.say(f"sequence {seq}", f"序号{seq}") if seq else row["target_id"]
     kinds = {
-        "submission.recorded.v1": (f"summary of {row['characters']} characters", f"创建总结{row['characters']}字"),
+        "submission.recorded.v1": (f"submission of {row['characters']} characters", f"报送材料{row['characters']}字"),
         "item.exempted.v1": ("does not apply", "不适用"),
+        "fact.recorded.v1": (f"{row['attribute_name']}: {row['value']}", f"{row['attribute_name']}：{row['value']}"),
+        "veto.recorded.v1": (f"veto: {row['veto_name']}", f"一票否决：{row['veto_name']}"),
+        "approval.recorded.v1": (
+            f"approval of {target}: {_outcome(row, 'en')}",
+            f"对{target}的审批：{_outcome(row, 'zh')}",
+        ),
+        "unit.changed.v1": _change(row),
         "event.revoked.v1": (f"revokes {target}", f"撤销{target}"),
         "appeal.filed.v1": (f"appeals against {target}", f"对{target}提出申诉"),
         "appeal.decided.v1": (
@@ -279,8 +359,9 @@ def _about(reader: Reader, row: Row) -> list[str]:
         row["ground_name"],
         row["node_name"],
         row["group_name"],
-        row["component_name"],
+        row["measure_name"],
         row["case_name"],
+        row["period"],
         row["rater"],
     ]
     kind = reader.say(*kinds[row["type"]]) if row["type"] in kinds else None
@@ -288,10 +369,23 @@ def _about(reader: Reader, row: Row) -> list[str]:
 
 
 def _outcome(row: Row, lang: Language) -> str:
-    """Name a decision's outcome."""
-    names = {"upheld": ("upheld", "维持"), "cancelled": ("cancelled", "取消"), "revised": ("revised", "改定")}
+    """Name a decision's or an approval's outcome."""
+    names = {
+        "upheld": ("upheld", "维持"), "cancelled": ("cancelled", "取消"), "revised": ("revised", "改定"),
+        "approved": ("approved", "同意"), "rejected": ("rejected", "不同意"),
+    }  # fmt: skip
     points = f" {text(row['points'])}" if row["points"] is not None else ""
     return names.get(row["outcome"], ("", ""))[lang == "zh"] + points
+
+
+def _change(row: Row) -> tuple[str, str]:
+    """Say how a unit changed."""
+    to = " ".join(filter(None, (row["new_name"], row["new_category"], row["new_group"])))
+    words = {
+        "joined": ("joined", "加入"), "renamed": ("renamed", "更名"), "moved": ("moved", "调整"), "left": ("left", "退出"),
+    }  # fmt: skip
+    english, chinese = words.get(row["change"], ("", ""))
+    return f"{english} {to}".strip(), f"{chinese}{to}"
 
 
 def _evidence(raw: bytes | None) -> list[str]:
@@ -300,78 +394,116 @@ def _evidence(raw: bytes | None) -> list[str]:
     return list(data.get("evidence", []))
 
 
-def _part_rows(reader: Reader) -> list[Row]:
-    """Read the parts with their sums."""
-    return reader.rows(
-        "SELECT p.part, p.name_@ AS name, coalesce(f.points, p.points) AS points_base, i.year_end, i.items, i.points"
-        " FROM rulebook_part p JOIN (SELECT part, bool_or(year_end) AS year_end, list(item ORDER BY ordinal) AS items,"
-        "  list(coalesce(points, 0) ORDER BY ordinal) AS points FROM item_points"
-        "  WHERE unit = $unit GROUP BY part) i ON i.part = p.part"
-        " LEFT JOIN (SELECT part, sum(points)::DECIMAL(18,6) AS points FROM item_full GROUP BY part) f"
-        "   ON f.part = p.part"
-        " ORDER BY p.ordinal"
-    )
-
-
-def _sum(parts: list[Row]) -> str:
-    """Write out the sum of parts."""
-    return " + ".join(text(sum(one["points"], Decimal(0))) for one in parts)
-
-
 def _parts(
     reader: Reader, lines: dict[str | None, list[Line]], book: Rulebook | None, only: str | None
 ) -> list[PartStatement]:
-    """Read the parts with their items, or the one item asked for in its part."""
+    """Read the parts with the items that stand directly under them, or the one item asked for in its part."""
+    items = _items(reader, lines, book)
+    children = _children(reader)
+    rows = reader.rows(
+        "SELECT p.part, r.name_@ AS name, r.level, p.parent, p.weight, p.points_base, p.points, p.is_out, r.combine,"
+        " r.grain, r.at_least, r.at_most, r.points AS full, z.zeroed_by"
+        " FROM part_points p JOIN rulebook_part r ON r.part = p.part"
+        " LEFT JOIN zeroed z ON z.unit = p.unit AND z.code = p.part"
+        " WHERE p.unit = $unit ORDER BY r.ordinal"
+    )
+    found = [PartStatement(None, "", 0, None, "1", None, None, None, [], items.get(None, []))] if None in items else []
+    for row in rows:
+        notes: list[str] = []
+        below = [one for one in children if one["parent"] == row["part"]]
+        found.append(
+            PartStatement(
+                part=row["part"],
+                name=row["name"],
+                level=row["level"],
+                parent=row["parent"],
+                weight=text(row["weight"]),
+                points_base=None if row["points_base"] is None else str(row["points_base"]),
+                points=None if row["points"] is None else str(row["points"]),
+                sum=_part_sum(reader, row, below, notes),
+                notes=notes,
+                items=items.get(row["part"], []),
+            )
+        )
+    if only is None:
+        return found
+    kept = [
+        msgspec.structs.replace(one, items=[item for item in one.items if item.item == only])
+        for one in found
+        if any(item.item == only for item in one.items)
+    ]
+    return kept
+
+
+def _part_sum(reader: Reader, row: Row, below: list[Row], notes: list[str]) -> str | None:
+    """Write how a part comes to its points: the sum, mean or largest of what stands under it, or rescaled (language 1)."""
+    if row["is_out"]:
+        notes.append(reader.say("Taken out: nothing under it applies", "空项剔除：其下无适用项目"))
+        return None
+    whole = _weighted(below)
+    if row["combine"] == "mean":
+        whole = Sum(f"{whole.inside} ÷ {len(below)}", whole.exact / len(below))
+    elif row["combine"] == "max":
+        notes.append(reader.say("The largest counts", "取最高"))
+        whole = max((_weighted([one]) for one in below), key=lambda one: one.exact)
+    elif row["combine"] == "rescale":
+        full = added(
+            [
+                Sum(text(one["points_base"] * one["weight"]), Fraction(one["points_base"] * one["weight"]))
+                for one in below
+            ]
+        )
+        notes.append(reader.say("Rescaled to what applies", "按适用项目折算"))
+        whole = Sum(
+            f"{text(row['full'])} × {whole.inside} ÷ {full.inside}", Fraction(row["full"]) * whole.exact / full.exact
+        )
+    if row["zeroed_by"]:
+        notes.append(
+            reader.say(f"0 by the veto of sequence {row['zeroed_by']}", f"因一票否决（序号{row['zeroed_by']}）计0")
+        )
+        return "0"
+    if six(whole.exact) != row["points"]:
+        notes.append(reader.say("Within its bounds and decimals", "按其上下限和小数位数计"))
+    return settled(whole, row["points"], notes)
+
+
+def _items(
+    reader: Reader, lines: dict[str | None, list[Line]], book: Rulebook | None
+) -> dict[str | None, list[ItemStatement]]:
+    """Read the items of the unit by the part they stand under."""
     texts = clauses() if book and book.id == SHIPPED.name else {}
     found, open_offices = workings(reader), unclosed(reader.con, reader.lang)
     offices = reader.rows(
-        "SELECT o.item, list(n.name_@) AS names FROM rulebook_office o JOIN office n ON n.office = o.office"
-        " GROUP BY o.item"
+        "SELECT h.item, list(n.name_@ ORDER BY n.ordinal) AS names FROM item_holder h"
+        " JOIN office n ON n.office = h.office GROUP BY h.item"
     )
     owners = {one["item"]: one["names"] for one in offices}
-    items = {}
+    items: dict[str | None, list[ItemStatement]] = {}
     for row in reader.rows(
-        "SELECT p.item, i.name_@ AS name, p.clause, i.words, p.points_base, p.points, p.state FROM item_points p"
-        " JOIN rulebook_item i ON i.item = p.item WHERE p.unit = $unit ORDER BY p.ordinal"
+        "SELECT p.item, p.parent, i.name_@ AS name, p.clause, i.words, p.weight, p.points_base, p.points, p.state"
+        " FROM item_points p JOIN rulebook_item i ON i.item = p.item WHERE p.unit = $unit ORDER BY p.ordinal"
     ):
         code = row["item"]
         waiting = [reader.say(f"Not closed yet by {one}", f"{one}尚未关闭") for _, one in open_offices.get(code, [])]
-        items[code] = ItemStatement(
-            item=code,
-            name=row["name"],
-            clause=row["clause"],
-            words=row["words"],
-            text=texts.get(row["clause"]),
-            offices=owners.get(code, []),
-            points_base=str(row["points_base"]),
-            points=None if row["points"] is None else str(row["points"]),
-            state=row["state"],
-            sum=found[code].sum,
-            notes=found[code].notes + (waiting if row["state"] == "pending" else []),
-            order=found[code].order,
-            lines=lines.get(code, []),
+        items.setdefault(row["parent"], []).append(
+            ItemStatement(
+                item=code,
+                name=row["name"],
+                clause=row["clause"],
+                words=row["words"],
+                text=texts.get(row["clause"] or ""),
+                offices=owners.get(code, []),
+                weight=text(row["weight"]),
+                points_base=str(row["points_base"]),
+                points=None if row["points"] is None else str(row["points"]),
+                state=row["state"],
+                sum=found[code].sum,
+                notes=found[code].notes + (waiting if row["state"] == "pending" else []),
+                order=found[code].order,
+                lines=lines.get(code, []),
+            )
         )
-    return [
-        PartStatement(
-            part=row["part"],
-            name=row["name"],
-            points_base=str(row["points_base"]),
-            points=str(sum(row["points"], Decimal(0))),
-            sum=" + ".join(map(text, row["points"])),
-            year_end=row["year_end"],
-            items=[items[code] for code in row["items"] if only in (None, code)],
-        )
-        for row in _part_rows(reader)
-        if only is None or only in row["items"]
-    ]
-
-
-def _formula(row: Row) -> str:
-    """Write clause 五 with the numbers put in: (daily × 70% + year-end × 30%) × 10%; the weights sum to 1."""
-    daily, year_end = row["daily_coefficient"], row["year_end_coefficient"]
-    scale = daily + year_end
-    weights = [text(one / scale) for one in (daily, year_end)]
-    return f"({text(row['daily'])} × {weights[0]} + {text(row['year_end'])} × {weights[1]}) × {text(scale)}"
+    return items
 
 
 def _notes(reader: Reader) -> list[str]:
@@ -399,46 +531,73 @@ def _place_notes(reader: Reader, ranking: list[Placed]) -> list[str]:
     return [reader.say(f"Shares the place with {', '.join(units)}", f"与{'、'.join(units)}并列")] if units else []
 
 
-def _award_notes(reader: Reader) -> list[str]:
-    """Say how far the awards go and where the unit stands: clause 三(二); ties across a cut with all their units."""
-    given_to = reader.rows("SELECT * FROM award_given WHERE unit = $unit")
-    if not given_to:
-        return [
-            reader.say(
-                "Its category has no awards under the readings in force (三(二))",
-                "按现行读法，该类别不参加评奖（三(二)）",
-            )
-        ]
-    notes, start = [], 1
-    for cut in reader.rows(
-        "SELECT c.position_last, a.name_@ AS name, s.units, s.settled_by FROM award_cut c"
-        " JOIN rulebook_award a ON a.award = c.award"
-        " LEFT JOIN award_straddle s ON s.award = c.award AND s.scope = c.scope AND list_contains(s.units, $unit)"
-        " WHERE c.scope = $scope ORDER BY c.ordinal",
-        scope=given_to[0]["scope"],
-    ):
-        end = int(cut["position_last"])
-        notes.append(
-            reader.say(
-                f"{cut['name']}: positions {start} to {end} (三(二))", f"{cut['name']}：第{start}至{end}位（三(二)）"
-            )
+_GRADES = """
+SELECT g.scheme, s.name_@ AS name, q.pool, g.grade, d.name_@ AS grade_name, g.undecided, r.individuals
+FROM unit_grade g
+JOIN rulebook_scheme s ON s.scheme = g.scheme
+LEFT JOIN (SELECT DISTINCT scheme, pool, unit FROM pool_unit) q ON q.scheme = g.scheme AND q.unit = g.unit
+LEFT JOIN rulebook_grade d ON d.grade = g.grade
+LEFT JOIN grade_result r ON r.scheme = g.scheme AND r.pool = q.pool AND r.grade = g.grade
+WHERE g.unit = $unit ORDER BY s.ordinal
+"""
+_CUTS = """
+SELECT q.grade, d.name_@ AS name, q.quota, d.at_least, r.units, r.undecided,
+       o.unit IS NOT NULL AS is_open, b.unit IS NOT NULL AS barred, t.settled_by
+FROM grade_quota q
+JOIN rulebook_grade d ON d.grade = q.grade
+JOIN grade_result r ON r.scheme = q.scheme AND r.pool = q.pool AND r.grade = q.grade
+LEFT JOIN open_grade o ON o.scheme = q.scheme AND o.pool = q.pool AND o.grade = q.grade AND o.unit = $unit
+LEFT JOIN barred_grade b ON b.grade = q.grade AND b.unit = $unit
+LEFT JOIN (SELECT scheme, pool, unit, max(settled_by) AS settled_by FROM seat_line GROUP BY scheme, pool, unit) t
+       ON t.scheme = q.scheme AND t.pool = q.pool AND t.unit = $unit
+WHERE q.scheme = $scheme AND q.pool = $pool ORDER BY q.ordinal
+"""
+
+
+def _grades(reader: Reader) -> list[GradeStatement]:
+    """Read what the unit gets of each scheme in whose pools its category is, with the quota and conditions of each grade."""
+    return [
+        GradeStatement(
+            scheme=row["scheme"],
+            name=row["name"],
+            pool=row["pool"],
+            grade=row["grade"],
+            grade_name=row["grade_name"],
+            individuals=row["individuals"],
+            undecided=row["undecided"],
+            notes=_grade_notes(reader, row) if row["pool"] is not None else [],
         )
-        if cut["units"]:
-            others = [one for one in cut["units"] if one != reader.unit]
-            end_en, end_zh = "not settled yet", "尚未裁定"
-            if cut["settled_by"] is not None:
-                end_en, end_zh = f"settled by sequence {cut['settled_by']}", f"由序号{cut['settled_by']}裁定"
-            notes.append(
+        for row in reader.rows(_GRADES)
+    ]
+
+
+def _grade_notes(reader: Reader, row: Row) -> list[str]:
+    """Say of each grade how many it has, what it asks, whether it is open to the unit, and ties across its cut."""
+    notes = []
+    for cut in reader.rows(_CUTS, scheme=row["scheme"], pool=row["pool"]):
+        said = [cut["name"]]
+        if cut["quota"] is not None:
+            said.append(
                 reader.say(
-                    f"Tied across the cut of {cut['name']} with {', '.join(others)}: {end_en}",
-                    f"与{'、'.join(others)}并列跨{cut['name']}名额线：{end_zh}",
+                    f"{cut['quota']} seats, {len(cut['units'])} given", f"名额{cut['quota']}，已评{len(cut['units'])}"
                 )
             )
-        start = end + 1
-    if not given_to[0]["undecided"]:
-        notes.append(
-            reader.say(
-                f"The unit stands at position {given_to[0]['position']}", f"本单位列第{given_to[0]['position']}位"
+        if cut["at_least"] is not None:
+            said.append(reader.say(f"from {text(cut['at_least'])} on", f"须达{text(cut['at_least'])}"))
+        if cut["barred"]:
+            said.append(reader.say("barred by a veto", "因一票否决不得评"))
+        elif not cut["is_open"]:
+            said.append(reader.say("not open to the unit", "本单位不符合条件"))
+        if reader.unit in cut["undecided"]:
+            others = reader.listed([one for one in cut["undecided"] if one != reader.unit])
+            said.append(
+                reader.say(f"tied across the cut with {others}: not settled yet", f"与{others}并列跨名额线：尚未裁定")
             )
+        if cut["settled_by"] is not None and reader.unit in cut["units"]:
+            said.append(
+                reader.say(f"tie settled by sequence {cut['settled_by']}", f"并列由序号{cut['settled_by']}裁定")
+            )
+        notes.append(
+            reader.say(": ", "：").join([said[0], reader.say("; ", "；").join(said[1:])]) if said[1:] else said[0]
         )
     return notes

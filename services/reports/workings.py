@@ -1,9 +1,13 @@
-"""How each item of a unit comes to its points: a sum for a pocket calculator, and the units it was compared with."""
+"""How each item of a unit comes to its points: a sum for a pocket calculator, and the units it was compared with.
+
+A kind of method has its words here, beside its view in SQL: `_KINDS` (docs/architecture.md says where else it is named).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
@@ -24,14 +28,27 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Working(msgspec.Struct, frozen=True):
-    """The sum that gives an item's points (rounded half-up once, to 6 decimals), notes on it, the units compared.
+    """The sum that gives an item's points, notes on it, the units compared.
 
-    The sum has decimals, brackets and the signs + − × ÷ ^ only; null where there is no input.
+    The sum has decimals, brackets and the signs + − × ÷ ^ only and comes to the points when rounded half-up to 6 decimals;
+    null where there is no input.
     """
 
     sum: str | None
     notes: list[str]
     order: list[Placed]
+
+
+class Sum(NamedTuple):
+    """A sum as it is written, and what it comes to exactly."""
+
+    text: str
+    exact: Fraction
+
+    @property
+    def inside(self) -> str:
+        """The sum as part of another one."""
+        return f"({self.text})" if " + " in self.text or " − " in self.text else self.text
 
 
 @dataclass(frozen=True)
@@ -53,16 +70,49 @@ class Reader:
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
+    def listed(self, words: list[str]) -> str:
+        """Words one after the other."""
+        return self.say(", ", "、").join(words)
+
 
 def text(points: Decimal) -> str:
     """Points without the zeros that say nothing, as a person keys them into a calculator."""
-    written = f"{points:f}"
+    written = f"{points:f}".replace("-", "−")
     return written.rstrip("0").rstrip(".") if "." in written else written
 
 
-def total(points: list[Decimal]) -> str:
-    """A sum written out; where that would be too long, what it comes to."""
-    return " + ".join(map(text, points)) if len(points) <= WRITTEN_MAX else text(sum(points, Decimal(0)))
+def as_number(points: Decimal) -> Sum:
+    """A number as a sum of itself; a negative one in brackets."""
+    written = text(points)
+    return Sum(f"({written})" if points < 0 else written, Fraction(points))
+
+
+def added(sums: list[Sum]) -> Sum:
+    """A sum written out; where that would be too long, what it comes to, if that has an end."""
+    exact = sum((one.exact for one in sums), Fraction(0))
+    if len(sums) > WRITTEN_MAX and (whole := _decimal(exact)) is not None:
+        return as_number(whole)
+    return Sum(" + ".join(one.text for one in sums) or "0", exact)
+
+
+def settled(found: Sum, points: Decimal, notes: list[str]) -> str:
+    """The sum, where it comes to the points as they are rounded; else it is a note and the points stand for themselves."""
+    if six(found.exact) == points:
+        return found.text
+    notes.append(f"{found.text} = {text(six(found.exact))}")
+    return as_number(points).text
+
+
+def six(exact: Fraction) -> Decimal:
+    """Half-up at six decimals, away from zero."""
+    millionths = (2 * abs(exact.numerator) * 10**6 + exact.denominator) // (2 * exact.denominator)
+    return Decimal(millionths if exact >= 0 else -millionths).scaleb(-6)
+
+
+def _decimal(exact: Fraction) -> Decimal | None:
+    """A fraction as the decimal that it is, null where it has no end within 18 decimals."""
+    scaled = exact * 10**18
+    return Decimal(scaled.numerator).scaleb(-18) if scaled.denominator == 1 else None
 
 
 def tied(order: list[Placed], unit: str) -> list[str]:
@@ -71,269 +121,197 @@ def tied(order: list[Placed], unit: str) -> list[str]:
     return [one.unit for one in order if one.place == place and one.unit != unit]
 
 
+# Items --------------------------------------------------------------------------------------------------------------
+
+_ITEMS = """
+SELECT p.item, p.points, p.points_base, p.state, p.exempted_by, p.is_out, p.measured_by, p.zeroed_by, p.closed, p.compares,
+       u.has_left, f.input, f.exempt, f.grain, f.start, f.at_least, f.at_most, f.purse, f.runs, f.combine, f.has_formula,
+       f.factor, f.missing_zero, f.weights, m.kind, m.method, m.run_points, m.of_value, m.ties, m.pool, m.low_first,
+       m.per_rater, r.step, r.step_is_share, r.fall, r.between_rows
+FROM item_points p
+JOIN item_in_force f ON f.item = p.item
+JOIN unit_in_force u ON u.unit = p.unit
+LEFT JOIN method_in_force m ON m.item = p.item
+LEFT JOIN rulebook_method r ON r.item = m.item AND r.method = m.method
+WHERE p.unit = $unit ORDER BY p.ordinal
+"""
+
+
 def workings(reader: Reader) -> dict[str, Working]:
     """The working of every item of the unit, inside an open `rules.compute`."""
-    found = {}
-    for row in reader.rows(
-        "SELECT p.*, v.value_max, (SELECT map_from_entries(list((r.rule, r.value))) FROM rule_in_force r"
-        " WHERE r.item = p.item) AS rules FROM item_points p LEFT JOIN rulebook_range v ON v.item = p.item"
-        " WHERE p.unit = $unit ORDER BY p.ordinal"
-    ):
-        row["rules"] = row["rules"] or {}
-        method = row["method"] if row["rules"].get("order") != "ranked" else "ranked"
-        found[row["item"]] = _exempt(reader, row) if row["exempted_by"] else _METHODS[method](reader, row)
-    return found
+    return {row["item"]: _working(reader, row) for row in reader.rows(_ITEMS)}
+
+
+def _working(reader: Reader, row: Row) -> Working:
+    if row["has_left"] and row["compares"]:
+        return Working(None, [reader.say("The unit has left: no points", "单位已退出：无得分")], [])
+    made = _exempt(reader, row) if row["exempted_by"] else None
+    made = made or (_entries(reader, row) if row["input"] == "entries" else _ratings(reader, row))
+    if row["zeroed_by"] and not row["is_out"]:
+        was = [f"{made.sum}"] if made.sum not in (None, "0") else []
+        veto = reader.say(f"0 by the veto of sequence {row['zeroed_by']}", f"因一票否决（序号{row['zeroed_by']}）计0")
+        return Working("0", [*was, *made.notes, veto], made.order)
+    if made.sum is None or row["points"] is None:
+        return made
+    notes = list(made.notes)
+    written = settled(Sum(made.sum, calculated(made.sum)), row["points"], notes)
+    if written != made.sum and row["grain"] > 1:
+        notes.append(reader.say("Rounded to the decimals of the item", "按该项目的小数位数四舍五入"))
+    return Working(written, notes, made.order)
+
+
+def calculated(written: str) -> Fraction:
+    """What a sum of this module comes to: decimals, brackets and + − × ÷ ^ with their usual order."""
+    tokens = written.replace("(", " ( ").replace(")", " ) ").replace("^", " ^ ").split()
+    value, rest = _added(tokens)
+    assert not rest, written
+    return value
+
+
+def _added(tokens: list[str]) -> tuple[Fraction, list[str]]:
+    value, tokens = _multiplied(tokens)
+    while tokens and tokens[0] in "+−":
+        sign, (more, rest) = tokens[0], _multiplied(tokens[1:])
+        value, tokens = (value + more if sign == "+" else value - more), rest
+    return value, tokens
+
+
+def _multiplied(tokens: list[str]) -> tuple[Fraction, list[str]]:
+    value, tokens = _raised(tokens)
+    while tokens and tokens[0] in "×÷":
+        sign, (more, rest) = tokens[0], _raised(tokens[1:])
+        value, tokens = (value * more if sign == "×" else value / more), rest
+    return value, tokens
+
+
+def _raised(tokens: list[str]) -> tuple[Fraction, list[str]]:
+    if tokens[0] == "(":
+        value, tokens = _added(tokens[1:])
+        tokens = tokens[1:]
+    else:
+        value, tokens = Fraction(tokens[0].replace("−", "-")), tokens[1:]
+    while tokens and tokens[0] == "^":
+        value, tokens = value ** int(tokens[1]), tokens[2:]
+    return value, tokens
 
 
 def _exempt(reader: Reader, row: Row) -> Working:
-    """Not applicable: full for a deduct item, else in proportion to what is not exempted."""
-    full, note = (
-        text(row["points_base"]),
-        reader.say(
-            f"Does not apply: exempted by sequence {row['exempted_by']}", f"不适用：序号{row['exempted_by']}豁免"
-        ),
+    """Not applicable (language 6): full, 0, in proportion to what is not exempted, or out."""
+    by = row["exempted_by"]
+    note = reader.say(f"Does not apply: exempted by sequence {by}", f"不适用：序号{by}豁免")
+    full = text(row["points_base"])
+    if row["is_out"]:
+        out = reader.say("Taken out; what is left of its part is rescaled", "空项剔除，所属部分按其余项目折算")
+        return Working(None, [note, out], [])
+    if row["exempt"] == "start":
+        return Working("0", [note], [])
+    share = reader.rows(
+        "SELECT s.points, s.points_base, p.name_@ AS name FROM exempt_share s JOIN rulebook_part p ON p.part = s.part"
+        " WHERE s.unit = $unit AND s.item = $item",
+        item=row["item"],
     )
-    measures = reader.rows(
-        "SELECT part = $part AS own, points, points_base FROM exempt_measure"
-        " WHERE unit = $unit AND (part = $part OR NOT year_end) ORDER BY part",
-        part=row["part"],
-    )
-    own = [one for one in measures if one["own"]]
-    if row["method"] == "deduct" or not measures:
+    if row["exempt"] == "full" or not share:
         return Working(full, [note], [])
-    points, base = (sum((one[key] for one in own or measures), Decimal(0)) for key in ("points", "points_base"))
-    over = (
-        reader.say("the other items of its part", "本部分其他项目")
-        if own
-        else reader.say("all daily items", "全部日常项目")
+    points, base = (text(Decimal(int(share[0][key])).scaleb(-6)) for key in ("points", "points_base"))
+    name = share[0]["name"]
+    over = reader.say(
+        f"In proportion to the items of {name} that apply: {points} of {base}",
+        f"按“{name}”其余适用项目得分折算：{points}/{base}",
     )
-    return Working(
-        f"{full} × {text(points)} ÷ {text(base)}",
-        [
-            note,
-            reader.say(
-                f"In proportion to {over}: {text(points)} of {text(base)}",
-                f"按{over}得分折算：{text(points)}/{text(base)}",
-            ),
-        ],
-        [],
-    )
+    return Working(f"{full} × {points} ÷ {base}", [note, over], [])
 
 
-def _deduct(reader: Reader, row: Row) -> Working:
-    """The basic points less what each line counts ("扣完该项分值为止")."""
-    lost = [
-        one["counted"]
+def _entries(reader: Reader, row: Row) -> Working:
+    """The start, less what each deduction counts, with what each bonus counts (language 3)."""
+    counted = [
+        one["points"]
         for one in reader.rows(
-            "SELECT counted FROM deduction_result WHERE unit = $unit AND item = $item AND counted > 0 ORDER BY seq",
+            "SELECT CASE kind WHEN 'bonus' THEN counted ELSE -counted END AS points FROM entry_result"
+            " WHERE unit = $unit AND item = $item AND counted > 0 ORDER BY seq",
             item=row["item"],
         )
     ]
-    if len(lost) > WRITTEN_MAX:
-        lost = [sum(lost, Decimal(0))]
+    if len(counted) > WRITTEN_MAX:
+        counted = [sum(counted, Decimal(0))]
+    start = row["start"]
+    bounded = min(max(start, row["at_least"] if row["at_least"] is not None else start), row["at_most"] or start)
+    written = as_number(bounded).text + "".join(f" {'+' if one > 0 else '−'} {text(abs(one))}" for one in counted)
     notes = []
-    if row["rules"].get("pool") == "separate":
+    if row["purse"] == "separate":
         notes.append(
             reader.say(
                 "Each office deducts from its own share; balances are its own",
                 "各考核单位分别从各自分值中扣分，余额按单位计",
             )
         )
-    return Working(" − ".join(map(text, [row["points_base"], *lost])), notes, [])
+    return Working(written, notes, [])
 
 
-def _mean(reader: Reader, row: Row) -> Working:
-    """The mean of the panel, of its best case, trimmed where the reading says so."""
-    cases = reader.rows(
-        "SELECT * FROM panel_case WHERE unit = $unit AND item = $item ORDER BY points DESC, case_name", item=row["item"]
-    )
-    if not cases:
-        return _none(reader, row)
-    notes = []
-    for n, one in enumerate(cases):
-        name = f"{one['case_name']}: " if one["case_name"] else ""
-        if one["trimmed"]:
-            notes.append(
-                name
-                + reader.say(
-                    f"one highest ({text(one['ratings'][-1])}) and one lowest ({text(one['ratings'][0])}) are left out",
-                    f"去掉一个最高分（{text(one['ratings'][-1])}）和一个最低分（{text(one['ratings'][0])}）",
-                )
-            )
-        if len(cases) > 1:
-            notes.append(
-                name
-                + f"{_panel(one)} = {text(one['points'])}"
-                + (reader.say(" (the best counts)", "（取最高）") if n == 0 else "")
-            )
-    return Working(_panel(cases[0]), notes, [])
+# Ratings ------------------------------------------------------------------------------------------------------------
 
 
-def _panel(case: Row) -> str:
-    """The mean of a case's ratings on the item's scale."""
-    kept = case["ratings"][1:-1] if case["trimmed"] else case["ratings"]
-    return _average(kept) + _scale(case["points_base"], case["value_max"])
+class Run(NamedTuple):
+    """One run of an item's ratings: the sum that gives its points, and the units compared."""
+
+    name: str
+    points: Decimal
+    sum: str
+    order: list[Placed]
 
 
-def _average(ratings: list[Decimal]) -> str:
-    """A mean as a quotient; one rating is its own mean."""
-    if len(ratings) == 1:
-        return text(ratings[0])
-    return (
-        f"({total(ratings)}) ÷ {len(ratings)}" if len(ratings) <= WRITTEN_MAX else f"{total(ratings)} ÷ {len(ratings)}"
-    )
-
-
-def _scale(points: Decimal, value_max: Decimal) -> str:
-    """From the scale of the ratings to the item's points; nothing where they are the same."""
-    return "" if points == value_max else f" × {text(points)} ÷ {text(value_max)}"
-
-
-def _weighted(reader: Reader, row: Row) -> Working:
-    """The weighted mean of the groups' means; with one group only, its mean."""
-    groups = reader.rows(
-        "SELECT g.name_@ AS name, m.weight, list(r.value ORDER BY r.seq) AS ratings FROM group_mean m"
-        " JOIN rulebook_group g ON g.item = m.item AND g.ordinal = m.ordinal"
-        " JOIN rating_in_force r ON r.unit = m.unit AND r.item = m.item AND r.rater_group = g.rater_group"
-        " WHERE m.unit = $unit AND m.item = $item GROUP BY g.name_@, m.weight, g.ordinal ORDER BY g.ordinal",
-        item=row["item"],
-    )
-    if not groups:
-        return _none(reader, row)
-    scale = _scale(row["points_base"], row["value_max"])
-    if len(groups) == 1:
-        note = reader.say(
-            f"One group only ({groups[0]['name']}): its mean stands", f"只有一组评分（{groups[0]['name']}），以其平均计"
+def _ratings(reader: Reader, row: Row) -> Working:
+    """The runs of an item, each from its value to its points, and what they come to together (language 4)."""
+    notes: list[str] = []
+    runs = [
+        _run(reader, row, one, notes)
+        for one in reader.rows(
+            "SELECT run, points FROM run_points WHERE unit = $unit AND item = $item ORDER BY ordinal, run",
+            item=row["item"],
         )
-        return Working(_average(groups[0]["ratings"]) + scale, [note], [])
-    parts = " + ".join(f"{one['weight']} × {_average(one['ratings'])}" for one in groups)
-    notes = [
-        "; ".join(reader.say(f"{one['name']} {one['weight']}%", f"{one['name']}占{one['weight']}%") for one in groups)
     ]
-    return Working(f"({parts}) ÷ {sum(one['weight'] for one in groups)}{scale}", notes, [])
-
-
-def _scaled(reader: Reader, row: Row) -> Working:
-    """A value on the item's scale."""
-    value = _value(reader, row)
-    return (
-        _none(reader, row)
-        if value is None
-        else Working(text(value) + _scale(row["points_base"], row["value_max"]), [], [])
-    )
-
-
-def _checklist(reader: Reader, row: Row) -> Working:
-    """Each component's rate times its points; a missing one counts 0."""
-    components = reader.rows(
-        "SELECT c.name_@ AS name, c.points, r.value FROM rulebook_component c LEFT JOIN rating_in_force r"
-        " ON r.unit = $unit AND r.item = c.item AND r.component = c.component WHERE c.item = $item",
-        item=row["item"],
-    )
-    rated = [one for one in components if one["value"] is not None]
-    if not rated:
+    if not runs:
         return _none(reader, row)
-    notes = ["; ".join(f"{one['name']} {text(one['value'])} × {text(one['points'])}" for one in rated)]
+    if row["runs"] is None:
+        return Working(runs[0].sum, notes, runs[0].order)
     notes += [
-        reader.say(f"{one['name']}: not rated yet, counts 0", f"{one['name']}：尚无评分，计0")
-        for one in components
-        if one not in rated
+        f"{one.name}: {one.sum}" + (f" = {text(one.points)}" if one.sum != text(one.points) else "") for one in runs
     ]
-    return Working(" + ".join(f"{text(one['value'])} × {text(one['points'])}" for one in rated), notes, [])
-
-
-def _bands(reader: Reader, row: Row) -> Working:
-    """The points of the band of the unit's place among all units, or those of its category."""
-    order = _order(
-        reader,
-        "SELECT o.unit, o.place, o.band FROM band_points o JOIN band_points m ON m.unit = $unit"
-        " AND m.item = o.item AND m.pool = o.pool WHERE o.item = $item ORDER BY o.place, o.unit",
-        row,
-    )
-    mine = next((one for one in order if one.unit == reader.unit), None)
-    if mine is None:
-        return _none(reader, row)
-    cuts = reader.rows(
-        "SELECT c.band, b.name_@ AS name, c.place_last,"
-        " coalesce(lag(c.place_last) OVER (ORDER BY c.ordinal), 0) + 1 AS place_first"
-        " FROM band_cut c JOIN band_points m ON m.unit = $unit AND m.item = c.item AND m.pool = c.pool"
-        " JOIN rulebook_band b ON b.item = c.item AND b.band = c.band WHERE c.item = $item ORDER BY c.ordinal",
-        item=row["item"],
-    )
-    names = {one["band"]: one["name"] for one in cuts}
-    bands = reader.say(", ", "，").join(
-        reader.say(
-            f"{one['name']} places {one['place_first']} to {one['place_last']}",
-            f"{one['name']}第{one['place_first']}至{one['place_last']}名",
-        )
-        for one in cuts
-        if one["place_first"] <= one["place_last"]
-    )
-    note = reader.say(f"band {names[mine.band or '']} ({bands})", f"{names[mine.band or '']}档（{bands}）")
-    return Working(
-        text(row["points"]),
-        [f"{_stand(reader, row, order)}{reader.say('; ', '；')}{note}", *_ties(reader, order)],
-        order,
-    )
-
-
-def _rank_step(reader: Reader, row: Row) -> Working:
-    """The points of the unit's place in its group; linear or geometric, a tie at the better place or the mean."""
-    order = _order(
-        reader,
-        "SELECT o.unit, o.place, NULL AS band FROM step_points o JOIN roster r ON r.unit = o.unit"
-        " JOIN roster m ON m.unit = $unit AND m.category = r.category AND m.unit_group = r.unit_group"
-        " WHERE o.item = $item AND EXISTS (FROM step_points s WHERE s.unit = $unit AND s.item = o.item)"
-        " ORDER BY o.place, o.unit",
-        row,
-    )
-    mine = next((one for one in order if one.unit == reader.unit), None)
-    if mine is None:
-        return _none(reader, row)
-    others = tied(order, reader.unit)
-    steps = {
-        (one["step"], one["place"]): one["points"]
-        for one in reader.rows("SELECT step, place, points FROM rulebook_step WHERE item = $item", item=row["item"])
+    points = [as_number(one.points) for one in runs]
+    together = {
+        "mean": lambda: f"{added(points).inside} ÷ {len(runs)}" if len(runs) > 1 else points[0].text,
+        "sum": lambda: added(points).text,
+        "best": lambda: text(max(one.points for one in runs)),
+        "latest": lambda: text(runs[-1].points),
     }
-    kind = row["rules"]["step"]
-    notes = [_stand(reader, row, order), *_ahead(reader, order, mine.place), *_ties(reader, order)]
-    if others and row["rules"]["ties"] == "average":
-        points = [steps[kind, mine.place + n] for n in range(len(others) + 1)]
-        notes.append(reader.say("A tie takes the mean of the points of its places", "并列取所占名次分值的平均"))
-        return Working(_average(points), notes, order)
-    full, below = row["points_base"], mine.place - 1
-    step = full - steps.get(("linear", 2), full)
-    if below == 0 or row["points"] == 0:
-        return Working(text(row["points"]), notes, order)
-    if kind == "geometric":
-        return Working(f"{text(full)} × ({text(full - step)} ÷ {text(full)})^{below}", notes, order)
-    return Working(f"{text(full)} − {text(step)} × {below}", notes, order)
+    said = {
+        "mean": ("the mean of them counts", "取平均"), "sum": ("they are added", "各次相加"),
+        "best": ("the best counts", "取最高"), "latest": ("the latest counts", "取最近一次"),
+    }  # fmt: skip
+    return Working(together[row["combine"]](), [*notes, reader.say(*said[row["combine"]])], [])
 
 
-def _ranked(reader: Reader, row: Row) -> Working:
-    """Full points for the first, a step less each further place, never below 0."""
-    order = _order(
-        reader, "SELECT unit, place, NULL AS band FROM ranked_points WHERE item = $item ORDER BY place, unit", row
+def _run(reader: Reader, row: Row, one: Row, notes: list[str]) -> Run:
+    run, points = one["run"], one["points"]
+    rated = reader.rows(
+        "SELECT value FROM run_value WHERE unit = $unit AND item = $item AND run = $run", item=row["item"], run=run
     )
-    mine = next((one for one in order if one.unit == reader.unit), None)
-    if mine is None:
-        return _none(reader, row)
-    points, notes = text(row["points"]), [_stand(reader, row, order), *_ties(reader, order)]
-    if mine.place > 1 and row["points"] > 0:
-        points = f"{text(row['points_base'])} − {text(Decimal(row['rules']['step']))} × {mine.place - 1}"
-    return Working(points, notes, order)
-
-
-_METHODS: dict[str, Callable[[Reader, Row], Working]] = {
-    "deduct": _deduct,
-    "mean": _mean,
-    "weighted_mean": _weighted,
-    "scaled": _scaled,
-    "checklist": _checklist,
-    "bands": _bands,
-    "rank_step": _rank_step,
-    "ranked": _ranked,
-}
+    name = run or ""
+    if row["per_rater"]:
+        found, order = _by_raters(reader, row, notes), []
+    elif not rated:
+        return Run(name, points, "0", [])
+    else:
+        value = _value(reader, row, run, rated[0]["value"], notes)
+        found, order = _KINDS[row["kind"]](reader, row, run, value, notes)
+    if six(found.exact) != points:
+        notes.append(
+            reader.say(
+                f"{found.text} = {text(six(found.exact))}, kept within the bounds",
+                f"{found.text} = {text(six(found.exact))}，按上下限计",
+            )
+        )
+        return Run(name, points, as_number(points).text, order)
+    return Run(name, points, found.text, order)
 
 
 def _none(reader: Reader, row: Row) -> Working:
@@ -345,33 +323,356 @@ def _none(reader: Reader, row: Row) -> Working:
     )
 
 
-def _value(reader: Reader, row: Row) -> Decimal | None:
-    """The value in force of an item that has one."""
-    found = reader.rows("SELECT value FROM rating_in_force WHERE unit = $unit AND item = $item", item=row["item"])
-    return found[0]["value"] if found else None
+def _held(found: Sum, value: Decimal, name: str, notes: list[str]) -> Sum:
+    """A sum that is exactly a value stays written out; of one that was rounded the value goes on, and the sum is a note."""
+    if found.exact == Fraction(value):
+        return found
+    notes.append(f"{name}{found.text} = {text(value)}")
+    return as_number(value)
 
 
-def _order(reader: Reader, query: str, row: Row) -> list[Placed]:
-    return [Placed(one["unit"], one["place"], one["band"]) for one in reader.rows(query, item=row["item"])]
+def _value(reader: Reader, row: Row, run: str, value: Decimal, notes: list[str]) -> Sum:
+    """How the value of a run comes from its ratings: the panel's mean, or a formula of measures and attributes."""
+    panels = _panels(reader, row, run, notes)
+    if not row["has_formula"]:
+        return _held(panels["value"], value, "", notes)
+    for name, one in panels.items():
+        notes.append(f"{_measure_name(reader, row, name)}: {one.text}")
+    terms = [_term(reader, one, notes) for one in reader.rows(_TERMS, item=row["item"], run=run)]
+    whole = added(terms)
+    if row["factor"]:
+        factor = reader.rows(
+            "SELECT value FROM attribute_in_force WHERE unit = $unit AND attribute = $name", name=row["factor"]
+        )[0]["value"]
+        whole = Sum(f"{whole.inside} × {as_number(factor).text}", whole.exact * Fraction(factor))
+    return _held(whole, value, "", notes)
 
 
-def _stand(reader: Reader, row: Row, order: list[Placed]) -> str:
+_TERMS = """
+SELECT t.ordinal, t.plus_value, t.less_value, t.times_value, t.ratio_value, t.exact, t.value, d.ratio_to, d.bound,
+       coalesce(m.name_@, a.name_@, d.plus) AS name
+FROM formula_term t
+JOIN rulebook_term d ON d.item = t.item AND d.ordinal = t.ordinal
+LEFT JOIN rulebook_measure m ON m.item = t.item AND m.measure = d.plus
+LEFT JOIN rulebook_attribute a ON a.attribute = d.plus
+WHERE t.unit = $unit AND t.item = $item AND t.run = $run ORDER BY t.ordinal
+"""
+
+
+def _term(reader: Reader, one: Row, notes: list[str]) -> Sum:
+    """A term of a formula; one whose measure is missing or whose ratio is to 0 counts 0."""
+    if one["value"] is None:
+        notes.append(reader.say(f"{one['name']}: missing, counts 0", f"{one['name']}：缺，计0"))
+        return Sum("0", Fraction(0))
+    plus = as_number(one["plus_value"])
+    if one["ratio_to"] is not None:
+        found = Sum(f"{plus.text} ÷ {as_number(one['ratio_value']).text}", plus.exact / Fraction(one["ratio_value"]))
+    else:
+        found = plus
+        if one["less_value"]:
+            less = as_number(one["less_value"])
+            found = Sum(f"{plus.text} − {less.text}", plus.exact - less.exact)
+        if one["times_value"] != 1:
+            times = as_number(one["times_value"])
+            found = Sum(f"{found.inside} × {times.text}", found.exact * times.exact)
+    exact = Decimal(int(one["exact"])).scaleb(-9)
+    if exact != one["value"]:
+        notes.append(
+            reader.say(
+                f"{found.text} = {text(exact)}, kept within ± {text(one['bound'])}",
+                f"{found.text} = {text(exact)}，以±{text(one['bound'])}为限",
+            )
+        )
+        return as_number(one["value"])
+    return _held(found, one["value"], "", notes)
+
+
+def _measure_name(reader: Reader, row: Row, measure: str) -> str:
+    found = reader.rows(
+        "SELECT name_@ AS name FROM rulebook_measure WHERE item = $item AND measure = $measure",
+        item=row["item"],
+        measure=measure,
+    )
+    return found[0]["name"] if found else reader.say("value", "评定值")
+
+
+_PANELS = """
+SELECT p.measure, p.rater_group, p.trimmed, p.value, w.name_@ AS name,
+       coalesce(split_part(f.weights, '/', w.ordinal)::INTEGER, 1) AS weight, v.value AS measure_value,
+       (SELECT list(r.value ORDER BY r.value, r.seq) FROM rating_in_force r WHERE r.unit = p.unit AND r.item = p.item
+          AND r.run = p.run AND r.measure = p.measure AND r.rater_group = p.rater_group) AS ratings
+FROM panel_mean p
+JOIN item_in_force f ON f.item = p.item
+JOIN measure_value v ON v.unit = p.unit AND v.item = p.item AND v.run = p.run AND v.measure = p.measure
+LEFT JOIN rulebook_measure d ON d.item = p.item AND d.measure = p.measure
+LEFT JOIN rulebook_raters w ON w.item = p.item AND w.rater_group = p.rater_group
+WHERE p.unit = $unit AND p.item = $item AND p.run = $run ORDER BY d.ordinal, p.measure, w.ordinal
+"""
+
+
+def _panels(reader: Reader, row: Row, run: str, notes: list[str]) -> dict[str, Sum]:
+    """The value of each measure: the mean of the panel, or the weighted mean of those of its groups."""
+    groups: dict[str, list[Row]] = {}
+    for one in reader.rows(_PANELS, item=row["item"], run=run):
+        groups.setdefault(one["measure"], []).append(one)
+    found = {}
+    for measure, panels in groups.items():
+        means = [_held(_mean(reader, one, notes), one["value"], f"{one['name'] or ''} ", notes) for one in panels]
+        if len(panels) == 1:
+            if row["weights"] or panels[0]["name"]:
+                notes.append(
+                    reader.say(
+                        f"One group only ({panels[0]['name']}): its mean stands",
+                        f"只有一组评分（{panels[0]['name']}），以其平均计",
+                    )
+                )
+            found[measure] = means[0]
+            continue
+        whole = sum(one["weight"] for one in panels)
+        notes.append("; ".join(f"{one['name']} {one['weight']}/{whole}" for one in panels))
+        weighted = " + ".join(f"{one['weight']} × {mean.inside}" for one, mean in zip(panels, means, strict=True))
+        exact = sum((one["weight"] * mean.exact for one, mean in zip(panels, means, strict=True)), Fraction(0)) / whole
+        found[measure] = _held(Sum(f"({weighted}) ÷ {whole}", exact), panels[0]["measure_value"], "", notes)
+    return found
+
+
+def _mean(reader: Reader, panel: Row, notes: list[str]) -> Sum:
+    """The mean of a panel, trimmed where the reading says so; one rating is its own mean."""
+    ratings = panel["ratings"]
+    if panel["trimmed"]:
+        high, low = text(ratings[-1]), text(ratings[0])
+        notes.append(
+            reader.say(
+                f"One highest ({high}) and one lowest ({low}) are left out",
+                f"去掉一个最高分（{high}）和一个最低分（{low}）",
+            )
+        )
+        ratings = ratings[1:-1]
+    if len(ratings) == 1:
+        return as_number(ratings[0])
+    total = added([as_number(one) for one in ratings])
+    return Sum(f"{total.inside} ÷ {len(ratings)}", total.exact / len(ratings))
+
+
+# Kinds of methods ---------------------------------------------------------------------------------------------------
+
+Made = tuple[Sum, list[Placed]]
+
+
+def _scaled(value: Sum, full: Decimal, of: Decimal) -> Sum:
+    """Full x value / of; nothing where they are the same."""
+    if full == of:
+        return value
+    return Sum(
+        f"{value.inside} × {as_number(full).text} ÷ {as_number(of).text}",
+        value.exact * Fraction(full) / Fraction(of),
+    )
+
+
+def _direct(_reader: Reader, _row: Row, _run: str, value: Sum, _notes: list[str]) -> Made:
+    return value, []
+
+
+def _scale(_reader: Reader, row: Row, _run: str, value: Sum, _notes: list[str]) -> Made:
+    return _scaled(value, row["run_points"], row["of_value"]), []
+
+
+def _table(reader: Reader, row: Row, _run: str, value: Sum, notes: list[str]) -> Made:
+    """The row of the table that the value has reached, or the line between two."""
+    held = six_or_more(value.exact)
+    (one,) = reader.rows(
+        "SELECT x, points, next_x, next_points FROM rulebook_row WHERE item = $item AND method = $method AND x <= $value"
+        " ORDER BY x DESC LIMIT 1",
+        item=row["item"],
+        method=row["method"],
+        value=held,
+    )
+    points = one["points"] if one["points"] is not None else row["at_least"] or Decimal(0)
+    notes.append(
+        reader.say(f"Value {text(held)}: from {text(one['x'])} on", f"评定值{text(held)}：自{text(one['x'])}起")
+        if one["points"] is not None and one["x"] > -(10**9)
+        else reader.say(f"Value {text(held)}: below the first row", f"评定值{text(held)}：低于首档")
+    )
+    if one["next_x"] is None or one["points"] is None:
+        return as_number(points), []
+    rise, width = one["next_points"] - points, one["next_x"] - one["x"]
+    written = (
+        f"{as_number(points).text} + ({as_number(one['next_points']).text} − {as_number(points).text})"
+        f" × ({value.text} − {as_number(one['x']).text}) ÷ {as_number(width).text}"
+    )
+    step = six(Fraction(rise) * (value.exact - Fraction(one["x"])) / Fraction(width))
+    return Sum(written, Fraction(points) + Fraction(step)), []
+
+
+def six_or_more(exact: Fraction) -> Decimal:
+    """A value, which has at most nine decimals."""
+    return Decimal(int(exact * 10**9)).scaleb(-9)
+
+
+def _rank(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> Made:
+    """The points of the unit's place; linear or geometric, a tie at the better place or the mean."""
+    order = _order(reader, row, run)
+    place = next(one.place for one in order if one.unit == reader.unit)
+    notes += [_stand(reader, value, order, place), *_ahead(reader, order, place), *_ties(reader, order)]
+    shared = len(tied(order, reader.unit)) + 1
+    if shared > 1 and row["ties"] == "average":
+        notes.append(reader.say("A tie takes the mean of the points of its places", "并列取所占名次分值的平均"))
+        points = added([as_number(_place_points(reader, row, place + n)) for n in range(shared)])
+        return Sum(f"{points.inside} ÷ {shared}", points.exact / shared), order
+    points_of_place = _place_points(reader, row, place)
+    full, below = row["run_points"], place - 1
+    if below == 0 or points_of_place == 0:
+        return as_number(points_of_place), order
+    if row["fall"] == "geometric":
+        left = 1 - row["step"]
+        found = Sum(f"{text(full)} × {text(left)}^{below}", Fraction(full) * Fraction(left) ** below)
+    else:
+        step = full * row["step"] if row["step_is_share"] else row["step"]
+        found = Sum(f"{text(full)} − {text(step)} × {below}", Fraction(full) - Fraction(step) * below)
+    return found, order
+
+
+def _place_points(reader: Reader, row: Row, place: int) -> Decimal:
+    """The points of a place in the table of the method; 0 beyond its end."""
+    found = reader.rows(
+        "SELECT points FROM rulebook_place WHERE item = $item AND method = $method AND place = $place",
+        item=row["item"],
+        method=row["method"],
+        place=place,
+    )
+    points: Decimal = found[0]["points"] if found else Decimal(0)
+    return points
+
+
+def _by_raters(reader: Reader, row: Row, notes: list[str]) -> Sum:
+    """The mean of the points that each rater's order gives, trimmed like a panel."""
+    points = [
+        one["points"]
+        for one in reader.rows(
+            "SELECT r.rater, r.place, p.points FROM rater_place r JOIN place_points p ON p.item = r.item"
+            " AND p.place = r.place AND p.tied = r.tied WHERE r.unit = $unit AND r.item = $item ORDER BY p.points, r.rater",
+            item=row["item"],
+        )
+    ]
+    (panel,) = reader.rows(
+        "SELECT trimmed FROM rater_points WHERE unit = $unit AND item = $item", item=row["item"]
+    ) or [{"trimmed": False}]
+    notes.append(
+        reader.say("Each rater's order gives points; the mean of them counts", "按每位评分人的名次赋分后取平均")
+    )
+    return _mean(reader, {"ratings": points, "trimmed": panel["trimmed"]}, notes)
+
+
+def _bands(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> Made:
+    """The points of the band of the unit's place in its pool."""
+    order = _order(reader, row, run)
+    place = next(one.place for one in order if one.unit == reader.unit)
+    cuts = reader.rows(
+        "SELECT c.band, c.points, c.place_last, coalesce(lag(c.place_last) OVER (ORDER BY c.ordinal), 0) + 1 AS place_first"
+        " FROM band_cut c JOIN contender_place m ON m.unit = $unit AND m.item = c.item AND m.run = c.run"
+        " AND m.pool = c.pool WHERE c.item = $item AND c.run = $run ORDER BY c.ordinal",
+        item=row["item"],
+        run=run,
+    )
+    bands = reader.say(", ", "，").join(
+        reader.say(
+            f"{one['band']} places {one['place_first']} to {one['place_last']}",
+            f"{one['band']}第{one['place_first']}至{one['place_last']}名",
+        )
+        for one in cuts
+        if one["place_first"] <= one["place_last"]
+    )
+    mine = next(one for one in cuts if place <= one["place_last"])
+    note = reader.say(f"band {mine['band']} ({bands})", f"{mine['band']}档（{bands}）")
+    notes += [f"{_stand(reader, value, order, place)}{reader.say('; ', '；')}{note}", *_ties(reader, order)]
+    return as_number(mine["points"]), order
+
+
+def _best(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> Made:
+    """The value against the best of its pool."""
+    order = _order(reader, row, run)
+    (one,) = reader.rows(
+        "SELECT best, points FROM best_points WHERE unit = $unit AND item = $item AND run = $run",
+        item=row["item"],
+        run=run,
+    )
+    best, full = one["best"], row["run_points"]
+    notes.append(reader.say(f"The best value is {text(best)}", f"最优值{text(best)}"))
+    if value.exact == Fraction(best):
+        return as_number(full), order
+    if value.exact <= 0 or best <= 0:
+        return Sum("0", Fraction(0)), order
+    if row["low_first"]:
+        return Sum(
+            f"{text(full)} × {text(best)} ÷ {value.inside}", Fraction(full) * Fraction(best) / value.exact
+        ), order
+    return _scaled(value, full, best), order
+
+
+def _level(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> Made:
+    """The value levelled by the means of its pool and of its own category and group, then to scale."""
+    (one,) = reader.rows(
+        "SELECT mean_all, mean_own, levelled FROM level_points WHERE unit = $unit AND item = $item AND run = $run",
+        item=row["item"],
+        run=run,
+    )
+    levelled = value
+    if one["mean_own"] > 0:
+        notes.append(
+            reader.say(
+                f"Levelled by the mean of all {text(one['mean_all'])} over that of its own {text(one['mean_own'])}",
+                f"按全体平均{text(one['mean_all'])}与本类组平均{text(one['mean_own'])}校正",
+            )
+        )
+        product = Sum(
+            f"{value.inside} × {text(one['mean_all'])} ÷ {text(one['mean_own'])}",
+            value.exact * Fraction(one["mean_all"]) / Fraction(one["mean_own"]),
+        )
+        levelled = _held(product, one["levelled"], "", notes)
+    return _scaled(levelled, row["run_points"], row["of_value"]), _order(reader, row, run)
+
+
+_KINDS: dict[str, Callable[[Reader, Row, str, Sum, list[str]], Made]] = {
+    "direct": _direct,
+    "scale": _scale,
+    "table": _table,
+    "rank": _rank,
+    "bands": _bands,
+    "best": _best,
+    "level": _level,
+}
+
+
+def _order(reader: Reader, row: Row, run: str) -> list[Placed]:
+    """The units of the unit's pool in their order."""
+    found = reader.rows(
+        "SELECT o.unit, o.place, b.band FROM contender_place o"
+        " JOIN contender_place m ON m.unit = $unit AND m.item = o.item AND m.run = o.run AND m.pool = o.pool"
+        " LEFT JOIN band_points b ON b.unit = o.unit AND b.item = o.item AND b.run = o.run"
+        " WHERE o.item = $item AND o.run = $run ORDER BY o.place, o.unit",
+        item=row["item"],
+        run=run,
+    )
+    return [Placed(one["unit"], one["place"], one["band"]) for one in found]
+
+
+def _stand(reader: Reader, value: Sum, order: list[Placed], place: int) -> str:
     """The unit's value and its place among how many."""
-    place, value = next(one.place for one in order if one.unit == reader.unit), _value(reader, row)
-    assert value is not None
+    held = text(six_or_more(value.exact))
     return reader.say(
-        f"Value {text(value)}: place {place} of {len(order)} units",
-        f"评定值{text(value)}，在{len(order)}个单位中列第{place}名",
+        f"Value {held}: place {place} of {len(order)} units", f"评定值{held}，在{len(order)}个单位中列第{place}名"
     )
 
 
 def _ahead(reader: Reader, order: list[Placed], place: int) -> list[str]:
     """Which units stand ahead."""
     units = [one.unit for one in order if one.place < place]
-    return [reader.say(f"Ahead of it: {', '.join(units)}", f"名次在前：{'、'.join(units)}")] if units else []
+    return [reader.say(f"Ahead of it: {reader.listed(units)}", f"名次在前：{reader.listed(units)}")] if units else []
 
 
 def _ties(reader: Reader, order: list[Placed]) -> list[str]:
     """Which units share the place."""
     units = tied(order, reader.unit)
-    return [reader.say(f"Shares the place with {', '.join(units)}", f"与{'、'.join(units)}并列")] if units else []
+    return (
+        [reader.say(f"Shares the place with {reader.listed(units)}", f"与{reader.listed(units)}并列")] if units else []
+    )
