@@ -246,7 +246,10 @@ D = TypeVar("D", bound=Data)
 
 
 class Envelope(Struct, Generic[D], frozen=True):
-    """A CloudEvents 1.0 event in structured JSON; attributes that it does not name may stand beside these."""
+    """A CloudEvents 1.0 event in structured JSON; attributes that it does not name may stand beside these.
+
+    `signature`: base64 of Ed25519 by the party's own nkey over the RFC 8785 form of the event without it.
+    """
 
     specversion: Literal["1.0"]
     id: Text
@@ -255,6 +258,7 @@ class Envelope(Struct, Generic[D], frozen=True):
     subject: Text
     time: Time
     data: D
+    signature: str | UnsetType = UNSET
 
 
 class Event(Struct, frozen=True, gc=False):

@@ -10,45 +10,56 @@ from schemas.refusals import Refusal
 
 
 class ItemResult(msgspec.Struct, frozen=True):
-    """Points (6 decimals, null for a pending item without input) and state of one item."""
+    """Points (6 decimals, null for a pending item without input and one that is out) and state of one item."""
 
     points: str | None
     state: Literal["scored", "pending", "exempt"]
 
 
 class UnitResult(msgspec.Struct, frozen=True):
-    """One unit: its items, totals, place within its category, pass line and award."""
+    """One unit: the items and parts that apply to it, its final, place, grade of each scheme and flags.
+
+    A part that is out is null, and so are the place of a unit that left or whose category is not ranked, and a grade
+    that it does not get or that is undecided.
+    """
 
     unit: str
     category: str
     group: str
     items: dict[str, ItemResult]
-    daily: str
-    year_end: str
+    parts: dict[str, str | None]
     final: str
-    place: int
-    passed: bool | None
-    award: str | None
-    state: Literal["provisional", "final"]
+    place: int | None
+    grades: dict[str, str | None]
+    state: Literal["provisional", "final", "left"]
     flags: list[str]
 
 
-class AwardResult(msgspec.Struct, frozen=True):
-    """One award (奖项) in one scope: quota (名额), winners in order, units undecided at its cut."""
+class GradeResult(msgspec.Struct, frozen=True):
+    """One grade (等次) in one pool: quota (名额, null: none), advanced individuals, units in order, undecided ones."""
 
-    award: str
-    scope: str
-    quota: int
+    grade: str
+    quota: int | None
+    individuals: int | None
     units: list[str]
     undecided: list[str]
 
 
-class DeductionResult(msgspec.Struct, frozen=True):
-    """One deduction (扣分) with the balance before and after it and its one disposition."""
+class SchemeResult(msgspec.Struct, frozen=True):
+    """One pool of a scheme (评定方案), as the rulebook writes it, with its grades."""
+
+    scheme: str
+    pool: str
+    grades: list[GradeResult]
+
+
+class EntryResult(msgspec.Struct, frozen=True):
+    """One deduction (扣分) or bonus (加分) with the balance before and after it and its one disposition."""
 
     seq: int
     source: str
     id: str
+    kind: Literal["deduction", "bonus"]
     unit: str
     item: str
     matter: str
@@ -59,11 +70,11 @@ class DeductionResult(msgspec.Struct, frozen=True):
     balance_after: str
     disposition: str
     why: str
-    clause: str
+    clause: str | None
 
 
 class EventResult(msgspec.Struct, frozen=True):
-    """One event that is no deduction, with its one disposition."""
+    """One event that is no entry, with its one disposition."""
 
     seq: int
     source: str
@@ -76,17 +87,17 @@ class EventResult(msgspec.Struct, frozen=True):
 
 
 class Results(msgspec.Struct, frozen=True):
-    """All that `wuxing score --format json` prints."""
+    """All that `wuxing score --format json` prints; the state is running, a stage, finalised or amended."""
 
     assessment: str
     rulebook: str
     as_of: int
     digest: str
-    assessment_state: Literal["running", "closed", "publicised", "finalised"]
+    assessment_state: str
     readings: dict[str, str]
     units: list[UnitResult]
-    awards: list[AwardResult]
-    deductions: list[DeductionResult]
+    schemes: list[SchemeResult]
+    entries: list[EntryResult]
     events: list[EventResult]
     refused: list[Refusal]
 
@@ -96,7 +107,7 @@ def digest(results: Results) -> str:
     plain: dict[str, Any] = msgspec.to_builtins(results)
     for name in ("digest", "as_of", "refused"):
         del plain[name]
-    for line in (*plain["deductions"], *plain["events"]):
+    for line in (*plain["entries"], *plain["events"]):
         del line["why"]
     return hashlib.sha256(canonical(plain)).hexdigest()
 

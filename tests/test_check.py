@@ -1,24 +1,58 @@
 """The pure intake check, sentence by sentence of the contract: both sides of every boundary; no input raises."""
 
+import base64
 import copy
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
+import nkeys
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas import refusals, roster, rulebook, subjects
+from schemas import refusals, roster, rulebook, soundness, subjects
 from schemas.events import Event, instant
 from schemas.refusals import Reason, Refusal
 from services.ingest import check as module
+from services.ingest import signatures
 from services.ingest.check import Checker, content, opened
 
-BOOK = rulebook.load(rulebook.SHIPPED / "rulebook.toml")
-PLAIN = rulebook.plain(BOOK)
-CHECKER = Checker(BOOK, roster.shipped())
+PLAIN = rulebook.plain(soundness.load(rulebook.SHIPPED / "rulebook.toml"))
+
+
+def extended():
+    """The shipped rulebook with one of everything else that an event may name; checked by, never scored."""
+    raw = json.loads(json.dumps(PLAIN))
+    raw["attribute"] = [
+        {"code": "staff", "name": "人数", "min": "1", "max": "1000", "default": "10", "offices": ["renshe"]},
+        {"code": "debt", "name": "债务"},
+    ]
+    raw["veto"] = [{"code": "safety", "name": "安全", "offices": ["jiwei"], "bars": ["award"]}]
+    raw["period"] = [{"code": "month", "values": ["01", "02"]}]
+    raw["part"].append({"code": "X", "name": "附加", "points": "0", "applies": {"categories": ["B"]}})
+    praise = {"code": "praise", "name": "表彰", "points": "1", "adds": True, "approval": True}
+    honour = {"code": "honour", "name": "荣誉", "above": "0", "max": "2", "step": "0.5", "adds": True}
+    raw["item"] += [
+        {"code": "X.1", "name": "加分", "points": "0", "in": "X", "offices": ["xuanchuan"], "input": "entries",
+         "start": "0", "at_most": "5", "ground": [praise, honour, {"code": "blame", "name": "批评", "points": "1"}]},
+        {"code": "X.2", "name": "月评", "points": "0", "in": "X", "offices": ["tongji"], "input": "ratings",
+         "applies": {"groups": ["g2"]}, "range": {"min": "-10", "max": "10"}, "runs": "month"},
+    ]  # fmt: skip
+    book = msgspec.convert(raw, rulebook.Rulebook)
+    book.__dict__["raw"] = raw
+    return book
+
+
+BOOK = extended()
+UNITS = (
+    *roster.shipped(),
+    *(roster.Unit(f"W{n}", f"单位{n}", "B", f"g{n}", {"debt": "0"}) for n in (1, 2)),
+)
+CHECKER = Checker(BOOK, UNITS)
 ROWS = [{"unit": f"V{n}", "name": f"单位{n}", "category": "B", "group": "g"} for n in range(3)]
+SEED = bytearray(nkeys.encode_seed(b"k" * 32, nkeys.PREFIX_BYTE_USER))
+NKEY = nkeys.from_seed(SEED).public_key.decode()
 REF = {"source": "/offices/ducha", "id": "d1"}
 GONE = object()
 
@@ -27,27 +61,42 @@ GOOD = {
     "deduction.recorded.v1": ("/offices/ducha", "U042", {
         "item": "1.1", "matter": "批示-2013-017", "ground": "no_feedback", "reason": "逾期未反馈",
         "evidence": ["督查通报2013-5"]}),
+    "bonus.recorded.v1": ("/offices/xuanchuan", "U042", {
+        "item": "X.1", "matter": "m", "ground": "praise", "reason": "表彰", "evidence": []}),
     "rating.recorded.v1": ("/offices/gongwei", "U042", {"item": "2.1", "value": "4.2", "rater": "r1"}),
     "submission.recorded.v1": ("/offices/kaoji", "U042", {"item": "Y.1", "characters": 4999}),
     "item.exempted.v1": ("/offices/tongji", "U042", {"item": "2.3", "reason": "无服务对象"}),
     "item.closed.v1": ("/offices/tongji", "assessment", {"item": "2.3"}),
+    "fact.recorded.v1": ("/offices/renshe", "U042", {"attribute": "staff", "value": "12", "reason": "年报"}),
+    "veto.recorded.v1": ("/offices/jiwei", "U042", {"veto": "safety", "reason": "事故", "evidence": ["通报"]}),
+    "approval.recorded.v1": ("/offices/chuangjian", "U042", {"target": REF, "outcome": "approved", "reason": "同意"}),
     "event.revoked.v1": ("/offices/ducha", "U042", {"target": REF, "reason": "误报"}),
     "appeal.filed.v1": ("/units/U042", "U042", {"target": REF, "statement": "已反馈"}),
     "appeal.decided.v1": ("/offices/gongwei", "U042", {
         "appeal": {"source": "/units/U042", "id": "a1"}, "outcome": "revised", "points": "0.5", "reason": "部分成立"}),
     "tie.resolved.v1": ("/offices/chuangjian", "assessment", {
-        "award": "first", "units": ["U041", "U040"], "reason": "抽签"}),
+        "grade": "first", "units": ["U041", "U040"], "reason": "抽签"}),
     "reading.adopted.v1": ("/offices/chuangjian", "assessment", {
         "reading": "matter_rule", "value": "sum", "reason": "会议"}),
+    "unit.changed.v1": ("/offices/chuangjian", "U900", {
+        "change": "joined", "name": "新单位", "category": "B", "group": "", "attributes": {"debt": "-1.5"},
+        "reason": "机构改革"}),
+    "item.transferred.v1": ("/offices/chuangjian", "assessment", {
+        "item": "1.1", "from": "ducha", "to": "jiwei", "reason": "职责划转"}),
+    "key.changed.v1": ("/offices/chuangjian", "assessment", {"party": "ducha", "key": NKEY, "reason": "换钥"}),
     "stage.reached.v1": ("/offices/chuangjian", "assessment", {"stage": "daily_closed"}),
     "assessment.opened.v1": ("/offices/chuangjian", "assessment", {
         "assessment": "w-2013", "rulebook": PLAIN, "roster": ROWS}),
 }  # fmt: skip
-DED, RAT, SUB, EXE, CLO, REV, APP, DEC, TIE, REA, STA, OPE = GOOD
+DED, BON, RAT, SUB, EXE, CLO, FAC, VET, OKS, REV, APP, DEC, TIE, REA, UNI, TRA, KEY, STA, OPE = GOOD
 NODE = {"item": "1.4", "ground": "late_or_unmet", "points": "0.5", "node": "plan"}
 GROUP = {"item": "2.2", "value": "92", "group": "leader"}
-PART = {"item": "3.2", "value": "1", "component": "exchange"}
+PART = {"item": "3.2", "value": "1", "measure": "exchange"}
 CASE = {"item": "4.1", "value": "17", "case": "c1"}
+MONTH = {"item": "X.2", "value": "-10", "period": "01"}
+MOVED = {"change": "moved", "name": GONE, "attributes": GONE}
+NAMED = {"change": "renamed", "category": GONE, "group": GONE, "attributes": GONE}
+LEFT = {**NAMED, "change": "left", "name": GONE}
 
 
 def event(kind, data=(), /, **attributes):
@@ -88,6 +137,7 @@ NOT_YOURS = ("source_not_authorised", "source")
 NO_UNIT = ("unknown_unit", "subject")
 NO_ITEM = ("unknown_item", "data.item")
 KIND = ("wrong_kind", "data.item")
+NOT_THEIRS = ("not_applicable", "data.item")
 GROUND = ("unknown_ground", "data.ground")
 POINTS = ("points_out_of_range", "data.points")
 VALUE = ("value_out_of_range", "data.value")
@@ -118,16 +168,16 @@ CASES = {
     "subject, time and data, in this order, are bad fields": [
         (DED, {}, {"subject": GONE, "time": GONE}, bad("subject")),
         (DED, {}, {"subject": "", "time": GONE}, bad("subject")),
-        (DED, {}, {"subject": "单" * 200}, NO_UNIT),
-        (DED, {}, {"subject": "单" * 201}, bad("subject")),
+        (DED, {}, {"subject": "u" * 64}, NO_UNIT),
+        *((DED, {}, {"subject": code}, bad("subject")) for code in ("u" * 65, "单位", "_u", "U 1", "U.1", 7)),
         (DED, {}, {"time": GONE, "data": GONE}, bad("time")),
         (DED, {}, {"time": 1, "data": GONE}, bad("time")),
         (DED, {}, {"data": GONE}, bad("data")),
         (DED, {}, {"data": []}, bad("data")),
     ],
     "the subject of a year event is the assessment": [
-        *((kind, {}, {"subject": "U042"}, bad("subject")) for kind in (CLO, TIE, REA, STA, OPE)),
-        *((kind, {}, {"subject": "assessment"}, NO_UNIT) for kind in (DED, RAT, SUB, EXE, DEC)),
+        *((kind, {}, {"subject": "U042"}, bad("subject")) for kind in (CLO, TIE, REA, TRA, KEY, STA, OPE)),
+        *((kind, {}, {"subject": "assessment"}, NO_UNIT) for kind in (DED, BON, RAT, SUB, EXE, FAC, VET, OKS, DEC)),
         (REV, {}, {"subject": "assessment"}, OK),
     ],
     "unknown extension attributes are kept": [
@@ -142,6 +192,8 @@ CASES = {
         (REV, {"target": {**REF, "x": 1}, "z": 1}, {}, odd("data.target.x")),
         (DEC, {"appeal": {**REF, "x": 1}}, {}, odd("data.appeal.x")),
         (DED, {"a": 1, "reason": ""}, {}, bad("data.reason")),
+        (UNI, {"attributes": {"debt": "1", "x": "1"}}, {}, odd("data.attributes.x")),
+        (UNI, {"attributes": {"debt": "1", "x": "1"}, "a": 1}, {}, odd("data.a")),
     ],
     "all fields are required but evidence": [
         *((kind, {name: GONE}, {}, bad(f"data.{name}")) for kind in GOOD for name in GOOD[kind][2]
@@ -158,7 +210,18 @@ CASES = {
         (RAT, {**GROUP, "rater": 1, "group": 1}, {}, bad("data.rater")),
         (DEC, {"points": 1, "outcome": 1}, {}, bad("data.outcome")),
         (DEC, {"points": 1, "reason": 1}, {}, bad("data.points")),
-        (TIE, {"units": 1, "award": 1}, {}, bad("data.award")),
+        (TIE, {"units": 1, "grade": 1}, {}, bad("data.grade")),
+        (RAT, {"item": "9.9", "rater": 1, "measure": 1}, {}, bad("data.rater")),
+        (RAT, {"item": "9.9", "measure": 1, "group": 1}, {}, bad("data.measure")),
+        (RAT, {"item": "9.9", "group": 1, "case": 1}, {}, bad("data.group")),
+        (RAT, {"item": "9.9", "case": 1, "period": 1}, {}, bad("data.case")),
+        (UNI, {"name": 1, "category": 1}, {}, bad("data.name")),
+        (UNI, {"category": 1, "group": 1}, {}, bad("data.category")),
+        (UNI, {"group": 1, "attributes": 1}, {}, bad("data.group")),
+        (UNI, {"attributes": 1, "reason": 1}, {}, bad("data.attributes")),
+        (TRA, {"to": 1, "from": 1}, {}, bad("data.from")),
+        (KEY, {"key": 1, "party": 1}, {}, bad("data.party")),
+        (OPE, {"synthetic": 1, "keys": 1}, {}, bad("data.synthetic")),
         (REA, {"reading": 1, "value": 1}, {}, bad("data.reading")),
         (REV, {"target": {"source": 1, "id": 1}}, {}, bad("data.target.source")),
         (REV, {"target": {"source": "s"}}, {}, bad("data.target.id")),
@@ -195,9 +258,19 @@ CASES = {
     "points and values are plain decimals in strings": [
         *((RAT, {"value": text}, {}, OK) for text in ("0", "4.5", "4.123456", "0.000001", "5.000000")),
         *((RAT, {"value": text}, {}, bad("data.value")) for text in (
-            4, 4.5, "", "+4", "-4", "04", "4.", ".5", "4e0", "4.1234567", " 4", "4\n", "４", "4,5", "NaN", True)),
+            4, 4.5, "", "+4", "-", "--4", "04", "4.", ".5", "4e0", "4.1234567", " 4", "4\n", "４", "4,5", "NaN", True)),
         (RAT, {"value": "9" * 200}, {}, VALUE),
         (RAT, {"value": "9" * 201}, {}, bad("data.value")),
+    ],
+    "a minus only in a value, in an attribute, and in the points of a decision": [
+        (RAT, {"value": "-0"}, {}, OK),
+        (RAT, {"value": "-0.000001"}, {}, VALUE),
+        (RAT, MONTH, {"source": OFFICE + "tongji", "subject": "W2"}, OK),
+        (RAT, {**MONTH, "value": "-10.000001"}, {"source": OFFICE + "tongji", "subject": "W2"}, VALUE),
+        (FAC, {"attribute": "debt", "value": "-" + "9" * 100}, {"source": OFFICE + "chuangjian"}, OK),
+        (DEC, {"points": "-1"}, {}, OK),
+        (DED, {"item": "1.2", "ground": "accident", "points": "-1"}, {}, bad("data.points")),
+        (BON, {"ground": "honour", "points": "-0"}, {}, bad("data.points")),
     ],
     "characters is an integer of 0 to 5,000": [
         (SUB, {"characters": 0}, {}, OK),
@@ -217,12 +290,21 @@ CASES = {
         (DED, {**NODE, "node": GONE}, {}, bad("data.node")),
         (DED, {"item": "1.2", "ground": "accident"}, {}, bad("data.points")),
         (DED, {"item": "1.2", "ground": "accident", "points": "1", "node": "plan"}, {}, odd("data.node")),
-        *((RAT, {name: value}, {}, odd(f"data.{name}")) for name in ("group", "component", "case")
+        *((RAT, {name: value}, {}, odd(f"data.{name}")) for name in ("group", "measure", "case", "period")
           for value in ("x", 1, [], {})),
         (RAT, GROUP, {}, OK),
         (RAT, {**GROUP, "group": GONE}, {}, bad("data.group")),
         (RAT, PART, {"source": OFFICE + "wenda"}, OK),
-        (RAT, {**PART, "component": GONE}, {}, bad("data.component")),
+        (RAT, {**PART, "measure": GONE}, {}, bad("data.measure")),
+        (RAT, {**MONTH, "period": GONE}, {}, bad("data.period")),
+        (BON, {"points": "1"}, {}, odd("data.points")),
+        (BON, {"ground": "honour"}, {}, bad("data.points")),
+        (BON, {"ground": "honour", "points": "1"}, {}, OK),
+        *((UNI, change, {"subject": "U001"}, OK) for change in (MOVED, NAMED, LEFT)),
+        (UNI, {**LEFT, "name": "n"}, {"subject": "U001"}, odd("data.name")),
+        (UNI, {**MOVED, "attributes": {"debt": "1"}}, {"subject": "U001"}, odd("data.attributes")),
+        (UNI, {**MOVED, "group": GONE}, {"subject": "U001"}, bad("data.group")),
+        (UNI, {**NAMED, "category": "B"}, {"subject": "U001"}, odd("data.category")),
         (RAT, CASE, {"source": OFFICE + "xuanchuan"}, OK),
         (RAT, {**CASE, "case": GONE}, {}, bad("data.case")),
         (RAT, {"item": "1.1", "group": "leader"}, {}, odd("data.group")),
@@ -238,20 +320,26 @@ CASES = {
         (DED, {"item": "9.9", "node": "nowhere"}, {}, bad("data.node")),
         (DED, {"ground": "nothing", "points": "1", "node": "plan"}, {}, GROUND),
         (DED, {"ground": "nothing", "node": "nowhere"}, {}, bad("data.node")),
-        (RAT, {"item": "9.9", "group": "leader", "component": "usage", "case": "c"}, {}, NO_ITEM),
+        (RAT, {"item": "9.9", "group": "leader", "measure": "usage", "case": "c", "period": "02"}, {}, NO_ITEM),
+        (RAT, {"item": "9.9", "period": "03"}, {}, bad("data.period")),
         (RAT, {"item": "9.9", "group": "nobody"}, {}, bad("data.group")),
-        (RAT, {"item": "9.9", "component": "nothing"}, {}, bad("data.component")),
+        (RAT, {"item": "9.9", "measure": "nothing"}, {}, bad("data.measure")),
         (RAT, {"item": "9.9", "case": ""}, {}, bad("data.case")),
     ],
-    "a node, group, component, stage, outcome, reading or award outside its list is a bad field": [
+    "a code (node, group, measure, period, stage, grade, attribute, veto, …) outside its list is a bad field": [
         (DED, {**NODE, "node": "quarter_5"}, {}, bad("data.node")),
         (RAT, {**GROUP, "group": "nobody"}, {}, bad("data.group")),
-        (RAT, {**PART, "component": "accuracy"}, {"source": OFFICE + "wenda"}, bad("data.component")),
+        (RAT, {**PART, "measure": "accuracy"}, {"source": OFFICE + "wenda"}, bad("data.measure")),
+        (RAT, {**MONTH, "period": "03"}, {}, bad("data.period")),
+        (FAC, {"attribute": "luck"}, {}, bad("data.attribute")),
+        (VET, {"veto": "luck"}, {}, bad("data.veto")),
+        (OKS, {"outcome": "upheld"}, {}, bad("data.outcome")),
+        (UNI, {"change": "merged"}, {}, bad("data.change")),
         (STA, {"stage": "finalised"}, {}, OK),
         (STA, {"stage": "closed"}, {}, bad("data.stage")),
         (DEC, {"outcome": "granted"}, {}, bad("data.outcome")),
-        (TIE, {"award": "second"}, {}, OK),
-        (TIE, {"award": "third"}, {}, bad("data.award")),
+        (TIE, {"grade": "passed"}, {}, OK),
+        (TIE, {"grade": "third"}, {}, bad("data.grade")),
         (REA, {"reading": "luck"}, {}, bad("data.reading")),
         (REA, {"reading": "item_scale", "value": "6"}, {}, bad("data.reading")),
     ],
@@ -267,7 +355,10 @@ CASES = {
         (DED, {"item": "1.3", "ground": "handling", "points": "1"}, {"source": OFFICE + "renda"}, OK),
         (DED, {"item": "1.3", "ground": "handling", "points": "1"}, {"source": OFFICE + "zhengxie"}, OK),
         *((kind, {}, {"source": OFFICE + "jiwei"}, NOT_YOURS)
-          for kind in (DED, RAT, SUB, EXE, CLO, DEC, TIE, REA, STA, OPE)),
+          for kind in (DED, BON, RAT, SUB, EXE, CLO, OKS, DEC, TIE, REA, UNI, TRA, KEY, STA, OPE)),
+        *((kind, {}, {"source": OFFICE + "ducha"}, NOT_YOURS) for kind in (FAC, VET)),
+        (FAC, {"attribute": "debt"}, {}, NOT_YOURS),
+        (FAC, {"attribute": "debt"}, {"source": OFFICE + "chuangjian"}, OK),
         (DED, {}, {"source": "/units/U042"}, NOT_YOURS),
         (DED, {}, {"source": "ducha"}, NOT_YOURS),
         (DED, {}, {"source": "/offices/ducha/"}, NOT_YOURS),
@@ -279,7 +370,11 @@ CASES = {
         (CLO, {"item": "9.9"}, {"source": OFFICE + "jiwei"}, NO_ITEM),
         (DED, {}, {"source": OFFICE + "jiwei", "subject": "U999"}, NO_UNIT),
         (DED, {}, {"source": OFFICE + "nobody", "subject": "U999"}, NOT_YOURS),
-        (DEC, {}, {"source": OFFICE + "jiwei", "subject": "U999"}, NO_UNIT),
+        *((kind, {}, {"source": OFFICE + "wenda", "subject": "U999"}, NO_UNIT) for kind in (DEC, OKS, FAC, VET, BON)),
+        (UNI, LEFT, {"source": OFFICE + "jiwei", "subject": "U999"}, NO_UNIT),
+        (UNI, {}, {"source": OFFICE + "jiwei", "subject": "U999"}, NOT_YOURS),
+        (TRA, {"item": "9.9"}, {"source": OFFICE + "jiwei"}, NOT_YOURS),
+        (TRA, {"item": "9.9"}, {}, NO_ITEM),
         (DED, {"item": "9.9"}, {"subject": "U999"}, NO_UNIT),
         (APP, {}, {"source": "/units/U999", "subject": "U999"}, NO_UNIT),
         (REV, {}, {"source": "/units/U999", "subject": "U999"}, NO_UNIT),
@@ -288,12 +383,43 @@ CASES = {
         (TIE, {"units": ["U001", "U999"]}, {"source": OFFICE + "jiwei"}, NOT_YOURS),
         (TIE, {"units": ["U001", "U999"]}, {}, ("unknown_unit", "data.units[1]")),
     ],
-    "a submission is kaoji's whatever the item, and for the year-end only": [
-        (SUB, {"item": "2.1"}, {}, KIND),
-        (SUB, {"item": "2.1"}, {"source": OFFICE + "gongwei"}, NOT_YOURS),
-        (SUB, {"item": "9.9"}, {}, NO_ITEM),
-        (SUB, {"item": "9.9"}, {"source": OFFICE + "gongwei"}, NOT_YOURS),
+    "a submission is of an item with characters, by its offices": [
+        (SUB, {"item": "2.1"}, {"source": OFFICE + "gongwei"}, KIND),
+        (SUB, {"item": "2.1"}, {}, NOT_YOURS),
+        (SUB, {"item": "9.9"}, {"source": OFFICE + "gongwei"}, NO_ITEM),
         (SUB, {}, {"source": OFFICE + "gongwei", "subject": "U999"}, NO_UNIT),
+    ],
+    "an item is there for the units to which it and all above it applies": [
+        (BON, {}, {"subject": "U001"}, NOT_THEIRS),
+        (BON, {"item": "2.1"}, {"source": OFFICE + "gongwei", "subject": "U001"}, KIND),
+        (BON, {"ground": "nothing"}, {"subject": "U001"}, NOT_THEIRS),
+        (DED, {"item": "X.1", "ground": "praise"}, {"source": OFFICE + "xuanchuan", "subject": "U001"}, NOT_THEIRS),
+        (RAT, MONTH, {"source": OFFICE + "tongji", "subject": "W1"}, NOT_THEIRS),
+        (EXE, {"item": "X.2"}, {"subject": "W1"}, NOT_THEIRS),
+        (EXE, {"item": "X.2"}, {"subject": "W2"}, OK),
+        (CLO, {"item": "X.2"}, {}, OK),
+    ],
+    "a unit that joins has a new code, a category, a group and its attributes": [
+        (UNI, {}, {"subject": "assessment"}, bad("subject")),
+        (UNI, {}, {"subject": "ducha"}, bad("subject")),
+        (UNI, {}, {"subject": "U001"}, OK),
+        (UNI, LEFT, {"subject": "ducha"}, NO_UNIT),
+        (UNI, {"category": "C"}, {}, bad("data.category")),
+        (UNI, {"attributes": {}}, {}, bad("data.attributes.debt")),
+        (UNI, {"attributes": {"debt": 1}}, {}, bad("data.attributes.debt")),
+        (UNI, {"attributes": {"debt": "1", "staff": "0"}}, {}, bad("data.attributes.staff")),
+        (UNI, {"attributes": {"debt": "1", "staff": "1000"}}, {}, OK),
+        (FAC, {"value": "0.999999"}, {}, VALUE),
+        (FAC, {"value": "1000"}, {}, OK),
+        (FAC, {"value": "1000.000001"}, {}, VALUE),
+    ],
+    "a transfer is between offices, a key a party's public nkey": [
+        (TRA, {"from": "U001"}, {}, bad("data.from")),
+        (TRA, {"to": "nobody"}, {}, bad("data.to")),
+        (KEY, {"party": "U001"}, {}, OK),
+        (KEY, {"party": "U999"}, {}, bad("data.party")),
+        *((KEY, {"key": key}, {}, bad("data.key")) for key in
+          (NKEY[:-1], NKEY[:-1] + "A", NKEY.lower(), SEED.decode(), "")),
     ],
     "a revocation's source is its target's: an office, or the unit": [
         (REV, {}, {"source": OFFICE + "renda"}, NOT_YOURS),
@@ -314,7 +440,10 @@ CASES = {
         (TIE, {"units": ["U001", "", "U001"]}, {}, bad("data.units[1]")),
         (TIE, {"units": ["U001", ["U002"]]}, {}, bad("data.units[1]")),
     ],
-    "wrong kind: a rating for a deduct item, a deduction from a rated one": [
+    "wrong kind: a rating for entries, an entry for ratings, or on a ground of the other sign": [
+        (DED, {"item": "X.1", "ground": "praise"}, {"source": OFFICE + "xuanchuan"}, KIND),
+        (BON, {"ground": "blame"}, {}, KIND),
+        (BON, {"ground": "nothing"}, {}, GROUND),
         (DED, {"item": "2.1"}, {"source": OFFICE + "gongwei"}, KIND),
         (RAT, {"item": "1.4"}, {}, KIND),
     ],
@@ -329,6 +458,8 @@ CASES = {
           for points, want in (("0", POINTS), ("20", OK), ("20.1", POINTS))),
         *((DED, {**NODE, "points": points}, {"source": OFFICE + "gongwei"}, want) for points, want in
           (("0.4", POINTS), ("0.5", OK), ("0.6", POINTS), ("1.50", OK), ("2", OK), ("2.5", POINTS))),
+        *((BON, {"ground": "honour", "points": points}, {}, want) for points, want in
+          (("0", POINTS), ("0.5", OK), ("0.75", POINTS), ("2", OK), ("2.5", POINTS))),
         (DEC, {"points": "1000"}, {}, OK),
     ],
     "values within the item's range": [
@@ -336,13 +467,13 @@ CASES = {
           for item, office, most, more in (
               ("1.5", "gongwei", "100", {}), ("2.1", "gongwei", "5", {}),
               ("2.2", "gongwei", "100", {"group": "clients"}),
-              ("2.3", "tongji", "100", {}), ("3.1", "wenda", "10", {}), ("3.2", "wenda", "1", {"component": "usage"}),
-              ("3.3", "shenguan", "1", {"component": "accuracy"}), ("4.1", "xuanchuan", "20", {"case": "c"}),
+              ("2.3", "tongji", "100", {}), ("3.1", "wenda", "10", {}), ("3.2", "wenda", "1", {"measure": "usage"}),
+              ("3.3", "shenguan", "1", {"measure": "accuracy"}), ("4.1", "xuanchuan", "20", {"case": "c"}),
               ("5.1", "jiwei", "100", {}), ("Y.1", "kaoji", "120", {}))
           for value, want in ((most, OK), (most + ".000001", VALUE), ("0", OK))),
         *((RAT, {**PART, "value": value}, {"source": OFFICE + "wenda"}, want) for value, want in
           (("0", OK), ("1.0", OK), ("0.5", VALUE), ("2", VALUE))),
-        (RAT, {**PART, "component": "usage", "value": "0.5"}, {"source": OFFICE + "wenda"}, OK),
+        (RAT, {**PART, "measure": "usage", "value": "0.5"}, {"source": OFFICE + "wenda"}, OK),
     ],
     "an opening carries a rulebook that reads and a roster without faults": [
         (OPE, {"assessment": "a" * 64}, {}, OK),
@@ -358,6 +489,16 @@ CASES = {
         (OPE, {"roster": [{**ROWS[0], "unit": "assessment"}]}, {}, bad("data.roster[0].unit")),
         (OPE, {"roster": [ROWS[0], {**ROWS[1], "x": 1}]}, {}, odd("data.roster[1].x")),
         (OPE, {"roster": [ROWS[0], {**ROWS[1], "x": 1}], "more": 1}, {}, odd("data.more")),
+        (OPE, {"roster": [{**ROWS[0], "unit": "ducha"}]}, {}, bad("data.roster[0].unit")),
+        (OPE, {"roster": [{**ROWS[0], "unit": " V0"}]}, {}, bad("data.roster[0].unit")),
+        (OPE, {"roster": [{**ROWS[0], "group": ""}]}, {}, OK),
+        (OPE, {"roster": [{**ROWS[0], "attributes": {"staff": "1"}}]}, {}, odd("data.roster[0].attributes.staff")),
+        (OPE, {"roster": [{**ROWS[0], "attributes": []}]}, {}, bad("data.roster[0].attributes")),
+        (OPE, {"synthetic": True, "keys": {"ducha": NKEY, "V0": NKEY}}, {}, OK),
+        (OPE, {"synthetic": "true"}, {}, bad("data.synthetic")),
+        (OPE, {"keys": []}, {}, bad("data.keys")),
+        (OPE, {"keys": {"U001": NKEY}}, {}, bad("data.keys.U001")),
+        (OPE, {"keys": {"ducha": NKEY[:-1]}}, {}, bad("data.keys.ducha")),
     ],
 }  # fmt: skip
 
@@ -525,7 +666,8 @@ def test_a_party_is_an_office_or_a_unit():
 
 def test_every_reason_that_intake_can_give_is_given_by_a_case():
     given_ = {expected[0] for cases in CASES.values() for *_, expected in cases if expected != OK}
-    assert set(Reason) - {Reason.CONFLICT, Reason.TOO_LARGE, Reason.NOT_JSON} == given_
+    elsewhere = {Reason.CONFLICT, Reason.TOO_LARGE, Reason.NOT_JSON, Reason.NOT_OPEN, Reason.NOT_SIGNED}
+    assert set(Reason) - elsewhere == given_
 
 
 def test_source_and_id_of_a_refusal_are_the_strings_found_there():
@@ -558,34 +700,149 @@ def test_content_is_compared_by_value():
 
 
 def test_an_opening_that_passed_gives_its_assessment_rulebook_and_roster():
-    assert opened(line(event(OPE))) == ("w-2013", BOOK, tuple(roster.Unit(**row) for row in ROWS))
+    made = opened(line(event(OPE, {"synthetic": True, "keys": {"ducha": NKEY}})))
+    assert made[0] == "w-2013"
+    assert rulebook.plain(made[1]) == PLAIN
+    assert made[2:] == (tuple(roster.Unit(**row) for row in ROWS), True, {"ducha": NKEY})
 
 
-def test_owners_roles_and_ranges_come_from_the_rulebook():
-    plain = json.loads(json.dumps(PLAIN).replace("chuangjian", "cj"))
-    plain["roles"]["appeals"]["office"] = "jiwei"
-    plain["item"][0]["ground"][0] = {"code": "g", "name": {"zh": "", "en": ""}, "words": "", "above": "0.5", "max": "1"}
-    question = {"zh": "", "en": ""}
-    reading = {"name": "cases", "clause": "", "values": ["one", "best"], "source": "text", "question": question}
-    plain["reading"].append(reading)
-    next(item for item in plain["item"] if item["code"] == "2.1")["rules"]["cases"] = "@cases"
-    plain["item"][-1]["characters"]["value"] = "10"
-    checker = Checker(rulebook.read(plain), (roster.Unit("V1", "v", "B", "g"),))
+def changed_book(**roots):
+    """The extended rulebook with some of its tables put in place of what it has."""
+    raw = {**BOOK.__dict__["raw"], **roots}
+    return msgspec.convert(raw, rulebook.Rulebook)
 
-    def verdict_(kind, data=(), /, **attributes):
-        result = checker.check(line(event(kind, data, **{"subject": "V1", **attributes})))
-        return "ok" if isinstance(result, Event) else (str(result.reason), result.path)
 
-    assert verdict_(DED, subject="U042") == NO_UNIT
-    assert verdict_(DED, {"ground": "g", "points": "0.5"}) == POINTS
-    assert verdict_(DED, {"ground": "g", "points": "0.6"}) == "ok"
-    assert verdict_(DEC) == NOT_YOURS
-    assert verdict_(DEC, source="/offices/jiwei") == "ok"
-    assert verdict_(STA, subject="assessment") == NOT_YOURS
-    assert verdict_(STA, subject="assessment", source="/offices/cj") == "ok"
-    assert verdict_(RAT) == bad("data.case")
-    assert verdict_(RAT, {"case": "c"}) == "ok"
-    assert verdict_(SUB, {"characters": 11}) == ("value_out_of_range", "data.characters")
+def said(checker, raw):
+    result = checker.check(raw)
+    return "ok" if isinstance(result, Event) else (str(result.reason), result.path)
+
+
+def test_roles_groups_and_ranges_come_from_the_rulebook():
+    raw = json.loads(json.dumps(BOOK.__dict__["raw"]).replace("chuangjian", "cj"))
+    raw["roles"] = {"collector": "cj", "appeals": "jiwei", "approvals": "renda"}
+    raw["item"][0]["ground"][0] = {"code": "g", "name": "g", "above": "0.5", "max": "1"}
+    raw["group"] = [{"code": "g1", "name": "g1", "category": "A"}, {"code": "g2", "name": "g2"}]
+    next(item for item in raw["item"] if item["code"] == "Y.1")["characters"] = "10"
+    checker = Checker(msgspec.convert(raw, rulebook.Rulebook), (roster.Unit("V1", "v", "B", "g"),))
+    co, joined = OFFICE + "cj", {"attributes": {"debt": "1"}}
+    for kind, data, attributes, expected in (
+        (DED, {}, {"subject": "U042"}, NO_UNIT),
+        (DED, {"ground": "g", "points": "0.5"}, {}, POINTS),
+        (DED, {"ground": "g", "points": "0.6"}, {}, OK),
+        (DEC, {}, {}, NOT_YOURS),
+        (DEC, {}, {"source": OFFICE + "jiwei"}, OK),
+        (OKS, {}, {"source": co}, NOT_YOURS),
+        (OKS, {}, {"source": OFFICE + "renda"}, OK),
+        (STA, {}, {"subject": "assessment"}, NOT_YOURS),
+        (STA, {}, {"subject": "assessment", "source": co}, OK),
+        (SUB, {"characters": 11}, {}, ("value_out_of_range", "data.characters")),
+        (UNI, {**joined, "group": ""}, {"source": co, "subject": "V2"}, bad("data.group")),
+        (UNI, {**joined, "group": "g1"}, {"source": co, "subject": "V2"}, bad("data.group")),
+        (UNI, {**joined, "group": "g2"}, {"source": co, "subject": "V2"}, OK),
+        (UNI, {**joined, "group": "g1", "category": "A"}, {"source": co, "subject": "V2"}, OK),
+    ):
+        found = said(checker, line(event(kind, data, **{"subject": "V1", **attributes})))
+        assert expected == found, (kind, data, attributes)
+
+
+def test_where_there_are_no_appeals_and_nothing_needs_approval_they_are_of_the_wrong_kind():
+    checker = Checker(
+        changed_book(
+            roles={"collector": "chuangjian"}, item=[i for i in BOOK.__dict__["raw"]["item"] if i["code"] != "X.1"]
+        ),
+        UNITS,
+    )
+    for kind, source in ((APP, "/units/U042"), (DEC, OFFICE + "jiwei"), (OKS, OFFICE + "chuangjian")):
+        assert said(checker, line(event(kind, source=source))) == ("wrong_kind", "type")
+
+
+def test_before_a_year_is_open_nothing_passes_but_its_opening():
+    unopened = Checker(None, (), assessment="w-2013")
+    for kind in GOOD:
+        assert said(unopened, line(event(kind))) == (OK if kind == OPE else ("not_open", "type"))
+    assert said(unopened, line(event(DED, {"reason": ""}))) == bad("data.reason")
+    assert said(unopened, line(event(DED, {"x": ""}))) == odd("data.x")
+    assert said(unopened, line(event(OPE, {"assessment": "w-2014"}))) == bad("data.assessment")
+    assert said(unopened, line(event(OPE, source=OFFICE + "ducha"))) == NOT_YOURS
+    deaf = Checker(None, (), accept=refuse_all)
+    assert said(deaf, line(event(OPE))) == bad("data.rulebook")
+
+
+def refuse_all(raw):
+    """What a rulebook that is not sound meets."""
+    return soundness.read({**raw, "item": []})
+
+
+def test_changes_take_effect_on_what_follows_them():
+    checker = Checker(BOOK, UNITS)
+
+    def change(*args, **kwargs):
+        checker.apply(checker.check(line(event(*args, **kwargs))))
+
+    def now(*args, **kwargs):
+        return said(checker, line(event(*args, **kwargs)))
+
+    heir, old = {"source": OFFICE + "jiwei"}, {"source": OFFICE + "ducha"}
+    assert (now(DED), now(DED, **heir), now(REV, **heir)) == (OK, NOT_YOURS, NOT_YOURS)
+    change(TRA)
+    assert (now(DED), now(DED, **heir), now(REV, **heir), now(REV, **old)) == (NOT_YOURS, OK, OK, OK)
+    change(TRA, {"from": "jiwei", "to": "wenda"})
+    assert (now(DED, **heir), now(REV, **heir), now(REV, source=OFFICE + "wenda")) == (NOT_YOURS, OK, OK)
+    assert now(REV, {"target": {"source": OFFICE + "wenda", "id": "x"}}, **old) == NOT_YOURS
+    assert (now(BON, subject="U900"), now(BON, subject="U001")) == (NO_UNIT, NOT_THEIRS)
+    change(UNI)
+    change(UNI, MOVED, subject="U001")
+    assert (now(BON, subject="U900"), now(BON, subject="U001")) == (OK, OK)
+    change(UNI, {**MOVED, "category": "A"}, subject="U001")
+    change(UNI, LEFT, subject="U900")
+    change(UNI, NAMED, subject="U900")
+    assert (now(BON, subject="U900"), now(BON, subject="U001")) == (OK, NOT_THEIRS), "who left is still known"
+
+
+def signed(value, seed=SEED):
+    signature = nkeys.from_seed(bytearray(seed)).sign(signatures.canonical(value))
+    return line({**value, "signature": base64.b64encode(signature).decode()})
+
+
+def test_signatures_are_checked_by_the_keys_in_force():
+    bad_sign, good = ("not_signed", "signature"), event(DED, note=[1.5, "事\u001f"])
+    checker = Checker(BOOK, UNITS)
+    assert said(checker, line({**good, "signature": 7})) == OK, "without a key in force it is not looked at"
+    checker.apply(checker.check(line(event(KEY))))
+    other = nkeys.encode_seed(b"x" * 32, nkeys.PREFIX_BYTE_USER)
+    for raw, expected in (
+        (line(good), OK),
+        (signed(good), OK),
+        (json.dumps(json.loads(signed(good)), indent=2, sort_keys=True).encode(), OK),
+        (signed(good).replace(b'"e1"', b'"e2"'), bad_sign),
+        (signed(good, other), bad_sign),
+        (line({**good, "signature": 7}), bad_sign),
+        (line({**good, "signature": "AAAA"}), bad_sign),
+        (line({**good, "signature": "é"}), bad_sign),
+        (line({**event(DED, subject="U999"), "signature": ""}), bad_sign),
+        (line({**event(DED, source=OFFICE + "renda"), "signature": ""}), NOT_YOURS),
+        (line({**event(EXE), "signature": "of whom no key is known"}), OK),
+    ):
+        assert expected == said(checker, raw)
+    strict = Checker(changed_book(signatures="required"), UNITS, keys={"ducha": NKEY})
+    assert [said(strict, raw) for raw in (line(good), signed(good), line(event(EXE)))] == [bad_sign, OK, bad_sign]
+    assert said(Checker(changed_book(signatures="required"), UNITS, began=False), line(event(OPE))) == OK
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [  # RFC 8785, appendix B and section 3.2
+        (333333333.33333329, "333333333.3333333"), (1e30, "1e+30"), (4.50, "4.5"), (2e-3, "0.002"), (1e-27, "1e-27"),
+        (-0.0, "0"), (5e-324, "5e-324"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (1e-6, "0.000001"),
+        (1e-7, "1e-7"), (9007199254740993, "9007199254740992"), (-1.5, "-1.5"), (True, "true"), (None, "null"),
+        ({"\ud83d\ude00": 1, "\ufb33": 2, "a": [], "": {}}, '{"":{},"a":[],"\ud83d\ude00":1,"\ufb33":2}'),
+        ("\u20ac$\u000f\nA'B\"\\/", '"\u20ac$\\u000f\\nA\'B\\"\\\\/"'),
+    ],
+)  # fmt: skip
+def test_what_is_signed_is_written_as_rfc_8785_says(value, expected):
+    surrogates = expected.encode("utf-16", "surrogatepass").decode("utf-16")
+    value = json.loads(json.dumps(value))
+    assert signatures.canonical(value).decode() == surrogates
 
 
 def test_messages_say_what_where_expected_and_found_in_both_languages():
@@ -594,8 +851,8 @@ def test_messages_say_what_where_expected_and_found_in_both_languages():
         'The points are outside the ground\'s range (data.points): expected 0 < points <= 5, found "6". '
         "Give points within the range."
     )
-    assert Checker(BOOK, roster.shipped(), "zh").check(raw).message == (
-        '扣分超出该情形的幅度（data.points）：应为0 < points <= 5，实为"6"。请给出幅度之内的分值。'
+    assert Checker(BOOK, UNITS, "zh").check(raw).message == (
+        '分值超出该情形的幅度（data.points）：应为0 < points <= 5，实为"6"。请给出幅度之内的分值。'
     )
     data = ((DED, {"matter": "长" * 9000}), (DED, {"item": "长" * 200}), (TIE, {"units": ["", "x" * 60000]}),
             (DED, {"x" * 60000: 1}), (OPE, {"roster": [{**ROWS[0], "unit": "x" * 9000}]}))  # fmt: skip
@@ -617,12 +874,21 @@ def test_every_reason_and_phrase_has_words_in_both_languages():
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('aé事"\\\n\ud800😀', max_size=3)
-    | st.sampled_from(["1.1", "2.2", "9.9", "no_feedback", "0.5", "plan", "leader", "U042", "x" * 201]),
+    | st.sampled_from(["1.1", "2.2", "9.9", "no_feedback", "0.5", "plan", "leader", "U042", "X.1", "praise",
+                        "joined", "x" * 201]),
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(st.sampled_from(["", "a", "source", "id"]), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-FIELDS = {name for _, _, data in GOOD.values() for name in data} | {"group", "component", "case", "node", "x", ""}
+FIELDS = {name for _, _, data in GOOD.values() for name in data} | {
+    "group",
+    "measure",
+    "case",
+    "period",
+    "node",
+    "x",
+    "",
+}
 names = st.sampled_from(sorted(FIELDS))
 
 
@@ -657,7 +923,7 @@ class Full(Checker):
         return None
 
 
-FULL, KNOWING = Full(BOOK, roster.shipped()), Checker(BOOK, roster.shipped())
+FULL, KNOWING = Full(BOOK, UNITS), Checker(BOOK, UNITS)
 
 
 def consistent(raw):
@@ -687,9 +953,9 @@ def test_what_is_known_to_pass_passes_as_if_checked_in_full(raw):
     assert FULL.check(raw) == KNOWING.check(raw)
 
 
-def test_deductions_and_ratings_are_known_once_one_of_their_kind_has_passed():
+def test_entries_and_ratings_are_known_once_one_of_their_kind_has_passed():
     known = [kind for kind in GOOD if KNOWING.known(line(event(kind))) is not None]
-    assert known == [DED, RAT]
+    assert known == [DED, BON, RAT]
 
 
 @given(st.data())
@@ -708,4 +974,4 @@ def test_no_opening_raises(data):
         place = place[key]
     result = consistent(json.dumps(whole).encode())
     if isinstance(result, Event):
-        Checker(*opened(json.dumps(whole).encode())[1:]).check(GOOD_LINE)
+        Checker(*opened(json.dumps(whole).encode())[1:3]).check(GOOD_LINE)

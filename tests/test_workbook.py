@@ -14,7 +14,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from schemas.refusals import Refusal
 from schemas.year import given
-from services.office import sheet, workbook
+from services.office import sheet
 from services.process.ending import Stop
 
 YEAR = given(None, None, None)

@@ -314,6 +314,8 @@ class _Inside:
         return _code(value, path, data)
 
     def _rulebook(self, value: Any, path: str, _: Any) -> Fault | None:
+        if value.__class__ is not dict:
+            return _bad(path, ("object",), value)
         try:
             self.book = self.accept(value)
         except RulebookError as error:

@@ -1,13 +1,19 @@
 """Reads the results of an assessment from its views, and lays them beside the contract's object."""
 
-from typing import cast
-
 import duckdb
 import msgspec
 
-from schemas.receipts import State
 from schemas.refusals import Language, Reason, Refusal, message
-from schemas.results import AwardResult, DeductionResult, EventResult, ItemResult, Results, UnitResult, digest
+from schemas.results import (
+    EntryResult,
+    EventResult,
+    GradeResult,
+    ItemResult,
+    Results,
+    SchemeResult,
+    UnitResult,
+    digest,
+)
 from services.scorer import rules
 
 
@@ -40,11 +46,11 @@ def computed(  # noqa: PLR0913 - as above
         rulebook=rulebook,
         as_of=as_of,
         digest="",
-        assessment_state=_state(con),
+        assessment_state=state(con),
         readings=readings(con),
         units=units(con),
-        awards=awards(con),
-        deductions=_deductions(con, lang),
+        schemes=schemes(con),
+        entries=_entries(con, lang),
         events=_events(con, lang),
         refused=sorted([*refused, *conflicts(con, lang)], key=lambda one: one.line or 0),
     )
@@ -52,58 +58,75 @@ def computed(  # noqa: PLR0913 - as above
 
 
 def units(cursor: duckdb.DuckDBPyConnection) -> list[UnitResult]:
-    """Every unit of the roster, by code."""
+    """Every unit that was in the roster or joined, by code, with the items, parts and schemes that are its own."""
     items: dict[str, dict[str, ItemResult]] = {}
-    for unit, item, points, state in cursor.execute(
-        "SELECT unit, item, points::VARCHAR, state FROM item_result ORDER BY unit, ordinal"
+    for unit, item, points, reached in cursor.execute(
+        "SELECT unit, item, points::VARCHAR, state FROM item_result ORDER BY unit ASC, ordinal ASC"
     ).fetchall():
-        items.setdefault(unit, {})[item] = ItemResult(points, state)
+        items.setdefault(unit, {})[item] = ItemResult(points, reached)
+    parts: dict[str, dict[str, str | None]] = {}
+    for unit, part, points in cursor.execute(
+        "SELECT unit, part, points::VARCHAR FROM part_result ORDER BY unit ASC, ordinal ASC"
+    ).fetchall():
+        parts.setdefault(unit, {})[part] = points
+    grades: dict[str, dict[str, str | None]] = {}
+    for unit, scheme, grade in cursor.execute("SELECT unit, scheme, grade FROM unit_grade").fetchall():
+        grades.setdefault(unit, {})[scheme] = grade
     rows = cursor.execute(
-        "SELECT unit, category, unit_group, daily::VARCHAR, year_end::VARCHAR, final::VARCHAR, place, passed, award,"
-        " state, flags FROM unit_result ORDER BY unit"
+        "SELECT unit, category, unit_group, final_text, place, state, flags FROM unit_result ORDER BY unit ASC"
     ).fetchall()
-    return [UnitResult(unit, category, group, items[unit], *rest) for unit, category, group, *rest in rows]
+    return [
+        UnitResult(
+            unit, category, group, items.get(unit, {}), parts.get(unit, {}), final, place, grades.get(unit, {}), *rest
+        )
+        for unit, category, group, final, place, *rest in rows
+    ]
 
 
-def awards(cursor: duckdb.DuckDBPyConnection) -> list[AwardResult]:
-    """Awards by their order, then by scope."""
-    rows = cursor.execute(
-        "SELECT award, scope, quota, units, undecided FROM award_result ORDER BY ordinal, scope"
-    ).fetchall()
-    return [AwardResult(award, scope, int(quota), won, undecided) for award, scope, quota, won, undecided in rows]
+def schemes(cursor: duckdb.DuckDBPyConnection) -> list[SchemeResult]:
+    """Schemes as in the rulebook, a scheme's pools by code, the grades of each as in the rulebook."""
+    found: dict[tuple[str, str], list[GradeResult]] = {}
+    for scheme, pool, grade, quota, *rest in cursor.execute(
+        "SELECT g.scheme, g.pool, g.grade, g.quota, g.individuals, g.units, g.undecided FROM grade_result AS g"
+        " JOIN rulebook_scheme AS s ON s.scheme = g.scheme ORDER BY s.ordinal ASC, g.pool ASC, g.ordinal ASC"
+    ).fetchall():
+        found.setdefault((scheme, pool), []).append(GradeResult(grade, None if quota is None else int(quota), *rest))
+    return [SchemeResult(scheme, pool, grades) for (scheme, pool), grades in found.items()]
 
 
 def readings(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The readings in force, without the parameters."""
-    return dict(cursor.execute("SELECT name, value FROM reading_in_force WHERE is_reading ORDER BY name").fetchall())
+    query = "SELECT name, value FROM reading_in_force WHERE is_reading ORDER BY name ASC"
+    return dict(cursor.execute(query).fetchall())
 
 
 def conflicts(cursor: duckdb.DuckDBPyConnection, lang: Language) -> list[Refusal]:
     """Events of the ledger that the fold refused: the same source and id with other content."""
     rows = cursor.execute(
-        "SELECT seq, source, id FROM ledger_event WHERE admission = 'conflict' ORDER BY seq"
+        "SELECT seq, source, id FROM ledger_event WHERE admission = 'conflict' ORDER BY seq ASC"
     ).fetchall()
     text = message(Reason.CONFLICT, "id", ("first",), ("other",), lang)
     return [Refusal(seq, source, identifier, Reason.CONFLICT, "id", text) for seq, source, identifier in rows]
 
 
-def _state(cursor: duckdb.DuckDBPyConnection) -> State:
+def state(cursor: duckdb.DuckDBPyConnection) -> str:
+    """The state of the assessment: running, a stage of the rulebook, finalised, amended."""
     row = cursor.execute("SELECT state FROM assessment_state").fetchone()
     assert row is not None
-    return cast("State", row[0])
+    return str(row[0])
 
 
-def _deductions(cursor: duckdb.DuckDBPyConnection, lang: str) -> list[DeductionResult]:
+def _entries(cursor: duckdb.DuckDBPyConnection, lang: str) -> list[EntryResult]:
     rows = cursor.execute(
-        "SELECT seq, source, id, unit, item, matter, ground, claimed::VARCHAR, counted::DECIMAL(18,6)::VARCHAR,"
+        "SELECT seq, source, id, kind, unit, item, matter, ground, claimed::VARCHAR, counted::DECIMAL(18,6)::VARCHAR,"
         f" balance_before::VARCHAR, balance_after::VARCHAR, disposition, why_{lang}, clause"
-        " FROM audit_trail ORDER BY seq"
+        " FROM entry_trail ORDER BY seq ASC"
     ).fetchall()
-    return [DeductionResult(*row) for row in rows]
+    return [EntryResult(*row) for row in rows]
 
 
 def _events(cursor: duckdb.DuckDBPyConnection, lang: str) -> list[EventResult]:
     rows = cursor.execute(
-        f"SELECT seq, source, id, type, unit, disposition, why_{lang}, clause FROM event_trail ORDER BY seq"
+        f"SELECT seq, source, id, type, unit, disposition, why_{lang}, clause FROM event_trail ORDER BY seq ASC"
     ).fetchall()
     return [EventResult(*row) for row in rows]

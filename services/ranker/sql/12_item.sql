@@ -1,40 +1,110 @@
--- Every item of every unit: points and state (regulation page, "How lines are reckoned").
+-- Every item of every unit: points and state (language 4 to 6).
 
--- Points reckoned before exemptions: what there is so far, null where a rated item has no input.
+-- Runs (周期、实例) with their points; with `missing = "0"` every value of the period's list is one. One row a unit, item
+-- and run.
+-- stage
+CREATE VIEW run_points AS
+SELECT p.unit, p.item, p.run, p.points, coalesce(rulebook_period.ordinal, 0) AS ordinal
+FROM (SELECT * FROM own_points UNION ALL SELECT * FROM compared_points) AS p
+JOIN item_in_force ON item_in_force.item = p.item AND item_in_force.input = 'ratings'
+LEFT JOIN rulebook_period ON rulebook_period.period = item_in_force.runs AND rulebook_period.value = p.run
+UNION ALL
+SELECT rated.unit, rated.item, rulebook_period.value, 0, rulebook_period.ordinal
+FROM (SELECT DISTINCT unit, item FROM rated_run) AS rated
+JOIN item_in_force ON item_in_force.item = rated.item AND item_in_force.missing_zero
+JOIN rulebook_period ON rulebook_period.period = item_in_force.runs
+ANTI JOIN (SELECT * FROM own_points UNION ALL SELECT * FROM compared_points) AS p
+  ON p.unit = rated.unit AND p.item = rated.item AND p.run = rulebook_period.value;
+
+-- What the runs of an item come to together. One row a unit and item.
+-- stage
+CREATE VIEW rated_points AS
+SELECT r.unit, r.item,
+       points_of(CASE any_value(item_in_force.combine)
+         WHEN 'best' THEN max(micro(r.points)) WHEN 'sum' THEN sum(micro(r.points))
+         WHEN 'latest' THEN arg_max(micro(r.points), r.ordinal) ELSE half_up(sum(micro(r.points)), count(*)) END) AS points
+FROM run_points AS r JOIN item_in_force ON item_in_force.item = r.item
+GROUP BY r.unit, r.item;
+
+-- Whether a unit's ratings are complete, and of how many groups of raters it has any. One row a unit and item.
+-- stage
+CREATE VIEW rated_state AS
+SELECT r.unit, r.item, r.complete, g.rater_groups
+FROM (SELECT unit, item, bool_or(complete) AS complete FROM rated_run GROUP BY unit, item) AS r
+JOIN (SELECT unit, item, count(DISTINCT rater_group) AS rater_groups FROM rating_in_force GROUP BY unit, item) AS g
+  ON g.unit = r.unit AND g.item = r.item;
+
+-- Points before exemptions and vetoes: what there is so far, null where there is none. One row a unit and item.
 -- stage
 CREATE VIEW item_reckoned AS
-SELECT u.unit, f.item, f.ordinal, f.part, f.year_end, f.method, f.clause, f.points AS points_base,
-       coalesce(p.points, CASE WHEN f.method = 'deduct' THEN f.points
-                               WHEN c.item IS NOT NULL AND k.value = 'best' THEN 0 END) AS points,
-       x.exempted_by, c.item IS NOT NULL AS closed, coalesce(p.one_group, false) AS one_group,
-       CASE WHEN x.exempted_by IS NOT NULL THEN 'exempt'
-            WHEN c.item IS NOT NULL AND (f.method = 'deduct' OR k.value = 'best' OR coalesce(p.complete, false)) THEN 'scored'
-            ELSE 'pending' END AS state
-FROM roster u CROSS JOIN item_full f
-LEFT JOIN (SELECT * FROM own_points
-           UNION ALL SELECT unit, item, points, true, false FROM band_points
-           UNION ALL SELECT unit, item, points, true, false FROM step_points
-           UNION ALL SELECT unit, item, points, true, false FROM ranked_points) p ON p.unit = u.unit AND p.item = f.item
-LEFT JOIN rule_in_force k ON k.item = f.item AND k.rule = 'cases'
-LEFT JOIN exemption x ON x.unit = u.unit AND x.item = f.item
-LEFT JOIN closed_item c ON c.item = f.item;
+SELECT u.unit, i.item, i.ordinal, i.parent, i.level, i.weight, i.grain, i.clause, i.input, i.exempt, i.compares, i.points_base,
+       u.has_left AND i.compares AS retired, exemption.exempted_by, closed_item.item IS NOT NULL AS closed,
+       coalesce(rated_state.rater_groups, 0) = 1 AS one_group,
+       i.input = 'entries' OR coalesce(rated_state.complete, len(i.needed) = 0)
+         OR (i.missing_zero AND rated_state.unit IS NULL) AS ready,
+       CASE WHEN exemption.unit IS NOT NULL THEN 'exempt' WHEN closed AND ready THEN 'scored' ELSE 'pending' END AS state,
+       to_grain(CASE WHEN retired THEN NULL
+                WHEN i.input = 'entries' THEN coalesce(entry_points.points, within(i.start, i.at_least, i.at_most))
+                ELSE coalesce(rated_points.points, CASE WHEN closed AND ready THEN 0 END) END, i.grain) AS points
+FROM unit_has_item AS u
+JOIN item_in_force AS i ON i.item = u.item
+LEFT JOIN entry_points ON entry_points.unit = u.unit AND entry_points.item = u.item
+LEFT JOIN rated_points ON rated_points.unit = u.unit AND rated_points.item = u.item
+LEFT JOIN rated_state ON rated_state.unit = u.unit AND rated_state.item = u.item
+LEFT JOIN exemption ON exemption.unit = u.unit AND exemption.item = u.item
+LEFT JOIN closed_item ON closed_item.item = u.item;
 
--- Points and full points of what is not exempted, by part and over all daily items: the measure for exempted ones.
+-- The measure of exempted items: points and full points of what is not exempted under each part above them, nearest part
+-- first. One row a unit, exempted item and part above it under which there is any.
 CREATE VIEW exempt_measure AS
-SELECT unit, part, year_end, sum(coalesce(points, 0)) AS points, sum(points_base) AS points_base
-FROM item_reckoned WHERE exempted_by IS NULL GROUP BY unit, part, year_end;
+SELECT exempted.unit, exempted.item, above.part, above.distance, sum(micro(coalesce(other.points, 0))) AS points,
+       sum(micro(other.points_base)) AS points_base
+FROM item_reckoned AS exempted
+JOIN rulebook_above AS above ON above.code = exempted.item
+JOIN rulebook_above AS beside ON beside.part = above.part
+JOIN item_reckoned AS other ON other.unit = exempted.unit AND other.item = beside.code
+WHERE exempted.exempted_by IS NOT NULL AND exempted.exempt = 'proportional' AND NOT exempted.retired
+  AND other.exempted_by IS NULL AND other.points_base > 0 AND other.weight > 0
+GROUP BY exempted.unit, exempted.item, above.part, above.distance;
 
--- Points of each item: an exempted deduct item is full, an exempted rated one in proportion to its part, with none left
--- in the part to all daily items, with none at all full.
+-- The nearest part with a measure. One row a unit and item exempted in proportion.
+CREATE VIEW exempt_share AS
+SELECT unit, item, arg_min(part, distance) AS part, arg_min(points, distance) AS points, arg_min(points_base, distance) AS points_base
+FROM exempt_measure GROUP BY unit, item;
+
+-- Points with exemptions: full, 0, in proportion, or out. One row a unit and item.
+-- stage
+CREATE VIEW item_granted AS
+SELECT r.unit, r.item, r.exempted_by IS NOT NULL AND r.exempt = 'out' AS is_out, s.part AS measured_by,
+       CASE WHEN r.exempted_by IS NULL OR r.retired THEN r.points
+            WHEN r.exempt = 'full' OR (r.exempt = 'proportional' AND s.unit IS NULL) THEN to_grain(r.points_base, r.grain)
+            WHEN r.exempt = 'start' THEN 0
+            WHEN r.exempt = 'proportional'
+            THEN to_grain(points_of(half_up(micro(r.points_base) * s.points, s.points_base)), r.grain) END::DECIMAL(18,6) AS points
+FROM item_reckoned AS r LEFT JOIN exempt_share AS s ON s.unit = r.unit AND s.item = r.item;
+
+-- Vetoes that make a part or item 0 (language 7). One row a unit and part or item.
+-- stage
+CREATE VIEW zeroed AS
+SELECT unit, zero AS code, max(seq) AS zeroed_by FROM veto_in_force WHERE zero IS NOT NULL GROUP BY unit, zero;
+
+-- Points of each item, after vetoes (language 7): null where there are none or the item is out. One row a unit and item.
 -- stage
 CREATE VIEW item_points AS
-SELECT r.unit, r.item, r.ordinal, r.part, r.year_end, r.method, r.clause, r.points_base, r.exempted_by, r.state, r.closed,
-       r.one_group AND r.exempted_by IS NULL AS one_group,
-       CASE WHEN r.exempted_by IS NULL THEN r.points
-            WHEN r.method = 'deduct' OR (p.points_base IS NULL AND d.points_base IS NULL) THEN r.points_base
-            ELSE points_of(half_up(micro(r.points_base) * micro(coalesce(p.points, d.points)),
-                                   micro(coalesce(p.points_base, d.points_base)))) END::DECIMAL(18,6) AS points
-FROM item_reckoned r
-LEFT JOIN exempt_measure p ON p.unit = r.unit AND p.part = r.part
-LEFT JOIN (SELECT unit, sum(points) AS points, sum(points_base) AS points_base
-           FROM exempt_measure WHERE NOT year_end GROUP BY unit) d ON d.unit = r.unit;
+SELECT r.unit, r.item, r.ordinal, r.parent, r.level, r.weight, r.clause, r.input, r.compares, r.points_base, r.exempted_by, r.closed,
+       r.state, g.is_out, g.measured_by, zeroed.zeroed_by,
+       r.one_group AND r.exempted_by IS NULL AND raters.raters > 1 AS one_group,
+       CASE WHEN g.is_out THEN NULL WHEN zeroed.unit IS NOT NULL THEN 0 ELSE g.points END::DECIMAL(18,6) AS points
+FROM item_reckoned AS r
+JOIN item_granted AS g ON g.unit = r.unit AND g.item = r.item
+LEFT JOIN (SELECT item, count(*) AS raters FROM rulebook_raters GROUP BY item) AS raters ON raters.item = r.item
+LEFT JOIN zeroed ON zeroed.unit = r.unit AND zeroed.code = r.item;
+
+-- Values of the period's list that a unit lacks in a closed item. One row a unit, item and value.
+CREATE VIEW lacking_run AS
+SELECT r.unit, r.item, rulebook_period.value AS run
+FROM item_reckoned AS r
+JOIN item_in_force ON item_in_force.item = r.item
+JOIN rulebook_period ON rulebook_period.period = item_in_force.runs
+LEFT JOIN run_value ON run_value.unit = r.unit AND run_value.item = r.item AND run_value.run = rulebook_period.value
+WHERE r.closed AND r.exempted_by IS NULL AND (run_value.unit IS NULL OR (run_value.lacks AND r.compares));

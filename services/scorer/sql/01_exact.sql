@@ -1,10 +1,25 @@
--- Exact arithmetic. DuckDB's avg() and / return DOUBLE, so points are divided as whole millionths, half-up, once.
+-- Exact arithmetic (language 0). DuckDB's avg() and / return DOUBLE, so points are whole millionths and values whole
+-- billionths while they are multiplied and divided, rounded once, half-up and away from zero.
 
 -- Points as whole millionths.
-CREATE MACRO micro(points) AS (points::DECIMAL(18,6) * 1000000)::HUGEINT;
+CREATE MACRO micro(points) AS (points::DECIMAL(38,6) * 1000000)::HUGEINT;
 
--- Whole millionths as points.
-CREATE MACRO points_of(millionths) AS (millionths::DECIMAL(18,0) * 0.000001::DECIMAL(7,6))::DECIMAL(18,6);
+-- A value as whole billionths.
+CREATE MACRO nano(number) AS (number::DECIMAL(38,9) * 1000000000)::HUGEINT;
 
--- n / d of whole numbers that are not negative, rounded half-up.
-CREATE MACRO half_up(n, d) AS (2 * n::HUGEINT + d::HUGEINT) // (2 * d::HUGEINT);
+-- A number within bounds; a bound that is null is none.
+CREATE MACRO within(number, low, high) AS CASE WHEN number IS NOT NULL THEN greatest(least(number, high), low) END;
+
+-- Whole millionths as points, kept at the largest.
+CREATE MACRO points_of(millionths) AS
+  (within(millionths::HUGEINT, -999999999999999, 999999999999999)::DECIMAL(38,0) * 0.000001::DECIMAL(7,6))::DECIMAL(18,6);
+
+-- Whole billionths as a value, kept at the largest.
+CREATE MACRO value_of(billionths) AS
+  (within(billionths::HUGEINT, -999999999999999999, 999999999999999999)::DECIMAL(38,0) * 0.000000001::DECIMAL(10,9))::DECIMAL(18,9);
+
+-- n / d of whole numbers, d above 0, rounded half-up; // cuts towards 0.
+CREATE MACRO half_up(n, d) AS (2 * n::HUGEINT + sign(n) * d::HUGEINT) // (2 * d::HUGEINT);
+
+-- Points rounded to a grain of so many millionths.
+CREATE MACRO to_grain(points, grain) AS points_of(half_up(micro(points), grain) * grain);

@@ -1,81 +1,89 @@
--- Ratings (评分): which of them count, and what a unit's own ratings come to.
+-- Ratings (评分): which of them count, and the value that they come to (language 4, "Which count", "To a value").
 
--- The latest standing rating of each rater, or of anybody where raters are not told apart.
+-- The latest standing rating of each rater, or of anybody in a panel `latest`. One row a unit, item, run, measure, group of
+-- raters and rater.
 -- stage
 CREATE VIEW rating_in_force AS
-SELECT e.unit, e.item, f.method, e.rater_group, e.component, e.case_name, max(e.seq) AS seq,
-       arg_max(coalesce(e.revised_to, e.value), e.seq) AS value
-FROM judged_event e JOIN item_full f ON f.item = e.item
+SELECT e.unit, e.item, coalesce(e.case_name, e.period, '') AS run, coalesce(e.measure, 'value') AS measure,
+       coalesce(e.rater_group, '') AS rater_group, CASE WHEN item_in_force.panel <> 'latest' THEN e.rater ELSE '' END AS rater,
+       max(e.seq) AS seq, arg_max(coalesce(e.revised_to, e.value), e.seq) AS value
+FROM judged_event AS e JOIN item_in_force ON item_in_force.item = e.item
 WHERE e.type = 'rating.recorded.v1' AND e.stands
-GROUP BY e.unit, e.item, f.method, e.rater_group, e.component, e.case_name,
-         CASE WHEN f.method IN ('mean', 'weighted_mean') THEN e.rater END;
+GROUP BY e.unit, e.item, run, e.measure, e.rater_group, CASE WHEN item_in_force.panel <> 'latest' THEN e.rater ELSE '' END;
 
--- Panels (评审组), case by case: the mean of the raters, trimmed of one highest and one lowest where there are three or more:
--- 四(一)2(1), 四(一)4, 四(二).
-CREATE VIEW panel_case AS
-SELECT unit, item, case_name, ratings, trimmed, number, points_of(total) AS total, points AS points_base, value_max,
-       points_of(half_up(total * micro(points), number * micro(value_max))) AS points
-FROM (SELECT r.unit, r.item, r.case_name, f.points, v.value_max, list(r.value ORDER BY r.value, r.seq) AS ratings,
-             any_value(m.value) = 'trimmed' AND count(*) >= 3 AS trimmed,
-             CASE WHEN trimmed THEN count(*) - 2 ELSE count(*) END AS number,
-             CASE WHEN trimmed THEN sum(micro(r.value)) - max(micro(r.value)) - min(micro(r.value))
-                  ELSE sum(micro(r.value)) END AS total
-      FROM rating_in_force r
-      JOIN item_full f ON f.item = r.item AND f.method = 'mean'
-      JOIN rulebook_range v ON v.item = r.item
-      JOIN rule_in_force m ON m.item = r.item AND m.rule = 'mean'
-      GROUP BY r.unit, r.item, r.case_name, f.points, v.value_max);
-
--- A panel's points: of the best case.
-CREATE VIEW panel_points AS
-SELECT unit, item, max(points) AS points FROM panel_case GROUP BY unit, item;
-
--- The sum and number of the ratings of each group of raters.
-CREATE VIEW group_mean AS
-SELECT r.unit, r.item, g.ordinal, count(*)::HUGEINT AS number, sum(micro(r.value)) AS total,
-       split_part(w.value, '/', g.ordinal)::HUGEINT AS weight
-FROM rating_in_force r
-JOIN rulebook_group g ON g.item = r.item AND g.rater_group = r.rater_group
-JOIN rule_in_force w ON w.item = r.item AND w.rule = 'weights'
-GROUP BY r.unit, r.item, g.ordinal, w.value;
-
--- The weighted mean of two groups; with one group only, its mean: 四(一)2(2).
-CREATE VIEW weighted_points AS
-SELECT a.unit, a.item,
-       points_of(CASE
-         WHEN b.number IS NULL THEN half_up(a.total * micro(f.points), a.number * micro(v.value_max))
-         ELSE half_up((a.weight * a.total * b.number + b.weight * b.total * a.number) * micro(f.points),
-                      (a.weight + b.weight) * a.number * b.number * micro(v.value_max)) END) AS points,
-       b.number IS NULL AS one_group
-FROM group_mean a
-LEFT JOIN group_mean b ON b.unit = a.unit AND b.item = a.item AND b.ordinal > a.ordinal
-JOIN item_full f ON f.item = a.item
-JOIN rulebook_range v ON v.item = a.item
-QUALIFY row_number() OVER (PARTITION BY a.unit, a.item ORDER BY a.ordinal) = 1;
-
--- A value scaled to the item's points: 四(一)2(3), 四(一)3(1).
-CREATE VIEW scaled_points AS
-SELECT r.unit, r.item, points_of(half_up(micro(r.value) * micro(f.points), micro(v.value_max))) AS points
-FROM rating_in_force r
-JOIN item_full f ON f.item = r.item AND f.method = 'scaled'
-JOIN rulebook_range v ON v.item = r.item
-JOIN rule_in_force o ON o.item = r.item AND o.rule = 'order' AND o.value = 'final';
-
--- Components, each a rate of 0 to 1 times its points: 四(一)3(2), 四(一)3(3).
-CREATE VIEW checklist_points AS
-SELECT r.unit, r.item, points_of(half_up(sum(micro(r.value) * micro(c.points)), 1000000)) AS points,
-       count(*) = any_value(n.components) AS complete
-FROM rating_in_force r
-JOIN rulebook_component c ON c.item = r.item AND c.component = r.component
-JOIN (SELECT item, count(*) AS components FROM rulebook_component GROUP BY item) n ON n.item = r.item
-GROUP BY r.unit, r.item;
-
--- What a unit's own events come to, item by item, before what needs the other units.
+-- The mean of each panel (评审组), trimmed of one highest and one lowest where there are three or more. One row a unit, item,
+-- run, measure and group of raters.
 -- stage
-CREATE VIEW own_points AS
-SELECT unit, item, points, true AS complete, false AS one_group FROM panel_points
-UNION ALL SELECT unit, item, points, true, one_group FROM weighted_points
-UNION ALL SELECT unit, item, points, true, false FROM scaled_points
-UNION ALL SELECT unit, item, points, complete, false FROM checklist_points
-UNION ALL SELECT l.unit, l.item, (f.points - sum(l.points_counted))::DECIMAL(18,6), true, false
-          FROM deduction_line l JOIN item_full f ON f.item = l.item GROUP BY l.unit, l.item, f.points;
+CREATE VIEW panel_mean AS
+SELECT r.unit, r.item, r.run, r.measure, r.rater_group, count(*)::BIGINT AS ratings,
+       any_value(item_in_force.panel) = 'trimmed' AND count(*) >= 3 AS trimmed,
+       CASE WHEN trimmed THEN count(*) - 2 ELSE count(*) END::BIGINT AS number,
+       CASE WHEN trimmed THEN sum(micro(r.value)) - max(micro(r.value)) - min(micro(r.value))
+            ELSE sum(micro(r.value)) END AS total,
+       value_of(half_up(total * 1000, number)) AS value
+FROM rating_in_force AS r JOIN item_in_force ON item_in_force.item = r.item
+GROUP BY r.unit, r.item, r.run, r.measure, r.rater_group;
+
+-- The weighted mean of the groups of raters that have rated. One row a unit, item, run and measure.
+-- stage
+CREATE VIEW measure_value AS
+SELECT panel_mean.unit, panel_mean.item, panel_mean.run, panel_mean.measure, count(*)::BIGINT AS rater_groups,
+       CASE WHEN count(*) = 1 THEN any_value(panel_mean.value) ELSE value_of(half_up(
+         sum(coalesce(split_part(item_in_force.weights, '/', rulebook_raters.ordinal)::HUGEINT, 1) * nano(panel_mean.value)),
+         sum(coalesce(split_part(item_in_force.weights, '/', rulebook_raters.ordinal)::HUGEINT, 1)))) END AS value
+FROM panel_mean
+JOIN item_in_force ON item_in_force.item = panel_mean.item
+LEFT JOIN rulebook_raters ON rulebook_raters.item = panel_mean.item AND rulebook_raters.rater_group = panel_mean.rater_group
+GROUP BY panel_mean.unit, panel_mean.item, panel_mean.run, panel_mean.measure;
+
+-- What a unit has of an item: its measures in one map, and whether all are there. One row a unit, item and run.
+-- stage
+CREATE VIEW rated_run AS
+SELECT m.unit, m.item, m.run, map_from_entries(list({'k': m.measure, 'v': m.value})) AS measures,
+       list_has_all(list(m.measure), any_value(item_in_force.needed)) AS complete
+FROM measure_value AS m JOIN item_in_force ON item_in_force.item = m.item
+GROUP BY m.unit, m.item, m.run;
+
+-- The runs of items with a formula, those of attributes alone included, with the unit's attributes. One row a unit, item
+-- and run.
+CREATE VIEW formula_run AS
+SELECT run.unit, run.item, run.run, run.measures, own.attributes
+FROM (SELECT unit, item, run, measures FROM rated_run
+      UNION ALL
+      SELECT unit_has_item.unit, unit_has_item.item, '', MAP {}::MAP(VARCHAR, DECIMAL(18,9)) FROM unit_has_item
+      JOIN item_in_force ON item_in_force.item = unit_has_item.item AND len(item_in_force.needed) = 0
+      ANTI JOIN rated_run ON rated_run.unit = unit_has_item.unit AND rated_run.item = unit_has_item.item) AS run
+JOIN item_in_force ON item_in_force.item = run.item AND item_in_force.has_formula
+LEFT JOIN (SELECT unit, map_from_entries(list({'k': attribute, 'v': value})) AS attributes
+           FROM attribute_in_force GROUP BY unit) AS own ON own.unit = run.unit;
+
+-- Of a measure or an attribute: its value.
+CREATE MACRO quantity(name, measures, attributes) AS
+  coalesce(map_extract_value(measures, name), map_extract_value(attributes, name)::DECIMAL(18,9));
+
+-- Each term of a formula; null where its measure is missing, or its ratio is to 0 or less. One row a unit, item, run and term.
+-- stage
+CREATE VIEW formula_term AS
+SELECT run.unit, run.item, run.run, t.ordinal, quantity(t.plus, measures, attributes) AS plus_value,
+       CASE WHEN t.less IS NULL THEN coalesce(t.less_number, 0) ELSE quantity(t.less, measures, attributes) END::DECIMAL(18,9) AS less_value,
+       CASE WHEN t.times IS NULL THEN coalesce(t.times_number, 1) ELSE quantity(t.times, measures, attributes) END::DECIMAL(18,6)
+         AS times_value,
+       quantity(t.ratio_to, measures, attributes) AS ratio_value,
+       CASE WHEN t.ratio_to IS NULL THEN half_up((nano(plus_value) - nano(less_value)) * micro(times_value), 1000000)
+            WHEN ratio_value > 0 THEN half_up(nano(plus_value) * 1000000000, nano(ratio_value)) END AS exact,
+       within(value_of(exact), -t.bound, t.bound)::DECIMAL(18,9) AS value
+FROM formula_run AS run JOIN rulebook_term AS t ON t.item = run.item;
+
+-- The value of each run, and whether it lacks a measure or a ratio; the sum of the terms x the factor, or the mean itself.
+-- One row a unit, item and run.
+-- stage
+CREATE VIEW run_value AS
+SELECT t.unit, t.item, t.run, bool_or(t.value IS NULL) AS lacks,
+       value_of(half_up(sum(nano(coalesce(t.value, 0))) * micro(coalesce(any_value(factor.value), 1)), 1000000)) AS value
+FROM formula_term AS t
+JOIN item_in_force ON item_in_force.item = t.item
+LEFT JOIN attribute_in_force AS factor ON factor.unit = t.unit AND factor.attribute = item_in_force.factor
+GROUP BY t.unit, t.item, t.run
+UNION ALL
+SELECT m.unit, m.item, m.run, false, m.value
+FROM measure_value AS m JOIN item_in_force ON item_in_force.item = m.item AND NOT item_in_force.has_formula;

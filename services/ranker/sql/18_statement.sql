@@ -1,0 +1,46 @@
+-- The statement (对账单): every line of every unit with the words of its clause; appeals with their deadlines.
+
+-- What became of every event but conflicts. One row an event.
+CREATE VIEW trail AS
+SELECT seq, claimed, counted, balance_before, balance_after, disposition, why_zh, why_en FROM entry_trail
+UNION ALL SELECT seq, NULL, NULL, NULL, NULL, disposition, why_zh, why_en FROM event_trail;
+
+-- Every line of a unit: date as sent, office, clause and words, what it claims and counts, the balance before and after.
+-- Revocations, appeals, decisions and approvals stand under the item of what they are about. One row an event of a unit.
+CREATE VIEW statement AS
+SELECT e.unit, coalesce(e.item, about.item, of_appeal.item, of_decision.item) AS item, e.seq, left(e.time, 10) AS date, e.time, e.type,
+       e.source, split_part(e.source, '/', 3) AS office, office.name_zh AS office_zh, office.name_en AS office_en, i.clause,
+       coalesce(n.words || ' ' || g.words, g.words, i.words) AS words_zh, e.matter, g.name_zh AS ground_zh, g.name_en AS ground_en,
+       n.name_zh AS node_zh, n.name_en AS node_en, e.measure, e.value, e.attribute, e.veto, t.claimed,
+       t.counted::DECIMAL(18,6) AS counted, t.balance_before, t.balance_after, t.disposition, t.why_zh, t.why_en
+FROM trail AS t
+JOIN ledger_event AS e ON e.seq = t.seq
+LEFT JOIN ledger_event AS about ON about.seq = e.refers_to
+LEFT JOIN ledger_event AS of_appeal ON of_appeal.seq = about.refers_to
+LEFT JOIN ledger_event AS of_decision ON of_decision.seq = of_appeal.refers_to
+LEFT JOIN rulebook_item AS i ON i.item = coalesce(e.item, about.item, of_appeal.item, of_decision.item)
+LEFT JOIN rulebook_ground AS g ON g.item = e.item AND g.ground = e.ground
+LEFT JOIN rulebook_node AS n ON n.item = e.item AND n.node = e.node
+LEFT JOIN office ON e.source = '/offices/' || office.office
+WHERE e.unit <> 'assessment';
+
+-- Appeals with their deadlines by the days in force: when the target was recorded, until when an appeal was in time, when
+-- its decision is due, and what is late. By recorded time; where a file was folded, by when it occurred. Nothing enforces it.
+-- One row an appeal.
+CREATE VIEW appeal_deadline AS
+WITH moment AS (
+  SELECT seq, coalesce(recorded_at, TRY_CAST(occurred AS TIMESTAMP)) AS happened
+  FROM ledger_event WHERE admission IN ('admitted', 'void')
+), day AS (
+  SELECT max(value::INTEGER) FILTER (name = 'appeal_days') AS appeal_days,
+         max(value::INTEGER) FILTER (name = 'decision_days') AS decision_days FROM reading_in_force WHERE NOT is_reading
+)
+SELECT a.seq, a.unit, a.target, a.statement, a.decided_by, a.outcome, a.target_revoked_by,
+       CASE WHEN a.decided_by IS NOT NULL THEN 'decided' WHEN a.open THEN 'open' ELSE 'closed' END AS state,
+       t.happened AS target_at, f.happened AS filed_at, d.happened AS decided_at, n.now,
+       t.happened + to_days(day.appeal_days) AS appeal_until, f.happened + to_days(day.decision_days) AS decision_due,
+       filed_at > appeal_until AS filed_late, coalesce(decided_at, CASE WHEN a.open THEN n.now END) > decision_due AS decision_late
+FROM appeal AS a CROSS JOIN day CROSS JOIN (SELECT max(happened) AS now FROM moment) AS n
+JOIN moment AS f ON f.seq = a.seq
+JOIN moment AS t ON t.seq = a.target
+LEFT JOIN moment AS d ON d.seq = a.decided_by;

@@ -1,0 +1,121 @@
+-- Entries (扣分、加分) and what each of them counts (language 3).
+
+-- Every deduction and bonus but conflicts, with what it claims and what is in force of it. One row an entry.
+-- stage
+CREATE VIEW claim AS
+SELECT e.seq, e.source, e.id, e.type, e.unit, e.item, e.matter, e.ground, e.node, e.reason, e.admission, e.refers_to,
+       e.void_reason, e.void_detail, e.revoked_by, e.decided_by, e.decision_outcome, e.stands,
+       rulebook_ground.adds, rulebook_ground.branch, rulebook_ground.requires, rulebook_ground.approval,
+       approval.approved_by, approval.outcome AS approval_outcome, exemption.exempted_by,
+       unit_has_item.unit IS NOT NULL AS applies, coalesce(e.points, rulebook_ground.points) AS claimed,
+       e.stands AND (NOT rulebook_ground.approval OR coalesce(approval.outcome = 'approved', false)) AS in_force,
+       CASE WHEN in_force AND applies AND exemption.unit IS NULL
+            THEN coalesce(e.revised_to, e.points, rulebook_ground.points) ELSE 0 END::DECIMAL(18,6) AS points_in_force
+FROM judged_event AS e
+JOIN rulebook_ground ON rulebook_ground.item = e.item AND rulebook_ground.ground = e.ground
+LEFT JOIN approval ON approval.seq = e.seq
+LEFT JOIN unit_has_item ON unit_has_item.unit = e.unit AND unit_has_item.item = e.item
+LEFT JOIN exemption ON exemption.unit = e.unit AND exemption.item = e.item
+WHERE e.type IN ('deduction.recorded.v1', 'bonus.recorded.v1') AND e.admission <> 'conflict';
+
+-- Grounds that others require, from where on they stand on a matter. One row a unit, item, matter and ground.
+CREATE VIEW required_ground AS
+SELECT claim.unit, claim.item, claim.matter, claim.ground, min(claim.seq) AS seq FROM claim
+SEMI JOIN rulebook_ground ON rulebook_ground.item = claim.item AND rulebook_ground.requires = claim.ground
+WHERE claim.in_force GROUP BY claim.unit, claim.item, claim.matter, claim.ground;
+
+-- Entries on matters that are charged once (每事项不重复): each with its charge, which goes by the sequence of its first
+-- entry; one whose required ground does not precede it counts nothing. One row an entry.
+-- stage
+CREATE VIEW charge_entry AS
+SELECT claim.seq, charge.charge, charge.rule, claim.branch, claim.ground,
+       claim.requires IS NOT NULL AND coalesce(required_ground.seq >= claim.seq, true) AS lacks_ground,
+       CASE WHEN lacks_ground THEN 0 ELSE claim.points_in_force END::DECIMAL(18,6) AS points
+FROM claim
+JOIN (SELECT claim.unit, claim.item, claim.adds, claim.matter, item_in_force.matter AS rule, min(claim.seq) AS charge
+      FROM claim JOIN item_in_force ON item_in_force.item = claim.item AND item_in_force.matter <> 'each'
+      GROUP BY claim.unit, claim.item, claim.adds, claim.matter, item_in_force.matter) AS charge
+  ON charge.unit = claim.unit AND charge.item = claim.item AND charge.adds = claim.adds AND charge.matter = claim.matter
+LEFT JOIN required_ground ON required_ground.unit = claim.unit AND required_ground.item = claim.item
+ AND required_ground.matter = claim.matter AND required_ground.ground = claim.requires;
+
+-- What each entry adds to its branch: a ground counts in a charge once, at its largest. One row an entry.
+CREATE VIEW ground_step AS
+SELECT seq, charge, rule, branch, lacks_ground,
+       greatest(0, points - coalesce(max(points) OVER (PARTITION BY charge, ground ORDER BY seq ASC
+                                                       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) AS step
+FROM charge_entry;
+
+-- What each entry adds to the charge of its matter: the largest branch, or under `sum` all of them. One row an entry.
+-- stage
+CREATE VIEW matter_increase AS
+SELECT seq, lacks_ground, CASE rule WHEN 'sum' THEN step
+         ELSE branch_charge - least(branch_charge, coalesce(max(branch_charge) OVER (PARTITION BY charge ORDER BY seq ASC
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) END AS increase
+FROM (SELECT *, sum(step) OVER (PARTITION BY charge, branch ORDER BY seq ASC ROWS UNBOUNDED PRECEDING) AS branch_charge
+      FROM ground_step)
+UNION ALL
+SELECT claim.seq, false, claim.points_in_force
+FROM claim JOIN item_in_force ON item_in_force.item = claim.item AND item_in_force.matter = 'each';
+
+-- What passes the cap of its node; a cap is used up by what passed it, also where a bound took that. One row an entry
+-- that names a node.
+CREATE VIEW node_entry AS
+SELECT seq, least(cap, capped) - least(cap, capped - increase) AS passed
+FROM (SELECT claim.seq, coalesce(rulebook_node.cap, 1000000000) AS cap, matter_increase.increase,
+             sum(matter_increase.increase) OVER (
+               PARTITION BY claim.unit, claim.item, rulebook_node.cap_group, claim.adds
+               ORDER BY claim.seq ASC ROWS UNBOUNDED PRECEDING) AS capped
+      FROM claim
+      JOIN rulebook_node ON rulebook_node.item = claim.item AND rulebook_node.node = claim.node
+      JOIN matter_increase ON matter_increase.seq = claim.seq);
+
+-- The purse that each entry draws on: the item's balance, or the share of the office whose place the source held.
+-- One row an entry.
+-- stage
+CREATE VIEW purse_entry AS
+SELECT claim.seq, claim.unit, claim.item, claim.adds, matter_increase.increase, matter_increase.lacks_ground,
+       coalesce(node_entry.passed, matter_increase.increase) AS passed, coalesce(place_held.place, '') AS purse,
+       CASE WHEN place_held.place IS NULL THEN item_in_force.at_least ELSE 0 END AS low,
+       CASE WHEN place_held.place IS NULL THEN item_in_force.at_most ELSE rulebook_office.share END AS high,
+       coalesce(rulebook_office.share, item_in_force.start) AS start
+FROM claim
+JOIN matter_increase ON matter_increase.seq = claim.seq
+JOIN item_in_force ON item_in_force.item = claim.item
+LEFT JOIN node_entry ON node_entry.seq = claim.seq
+LEFT JOIN place_held ON item_in_force.purse = 'separate' AND place_held.item = claim.item
+ AND claim.source = '/offices/' || place_held.office AND claim.seq >= place_held.held_from AND claim.seq < place_held.held_upto
+LEFT JOIN rulebook_office ON rulebook_office.item = place_held.item AND rulebook_office.office = place_held.place;
+
+-- What all entries of a purse up to each come to; a purse goes by the sequence of its first entry. One row an entry.
+-- stage
+CREATE VIEW purse_sum AS
+SELECT p.seq, p.increase, p.lacks_ground, p.passed, p.low, p.high, p.start, first.purse_id,
+       CASE WHEN p.adds THEN p.passed ELSE -p.passed END AS moved,
+       sum(CASE WHEN p.adds THEN p.passed ELSE -p.passed END)
+         OVER (PARTITION BY first.purse_id ORDER BY p.seq ASC ROWS UNBOUNDED PRECEDING) AS total
+FROM purse_entry AS p
+JOIN (SELECT unit, item, purse, min(seq) AS purse_id FROM purse_entry GROUP BY unit, item, purse) AS first
+  ON first.unit = p.unit AND first.item = p.item AND first.purse = p.purse;
+
+-- Each entry with the balance before and after it (扣完为止): the start and all that passed so far, kept within the bounds;
+-- it counts the change. One row an entry.
+CREATE VIEW entry_line AS
+SELECT claim.*, purse_sum.increase, purse_sum.lacks_ground, purse_sum.passed, purse_sum.purse_id, item_in_force.clause,
+       within(within(purse_sum.start + purse_sum.total - purse_sum.moved, purse_sum.low, purse_sum.high),
+              -999999999.999999, 999999999.999999)::DECIMAL(18,6) AS balance_before,
+       within(within(purse_sum.start + purse_sum.total, purse_sum.low, purse_sum.high),
+              -999999999.999999, 999999999.999999)::DECIMAL(18,6) AS balance_after,
+       abs(balance_before - balance_after)::DECIMAL(18,6) AS points_counted
+FROM claim
+JOIN purse_sum ON purse_sum.seq = claim.seq
+JOIN item_in_force ON item_in_force.item = claim.item;
+
+-- The balance of an item after all its entries, over its purses. One row a unit and item that has an entry.
+-- stage
+CREATE VIEW entry_points AS
+SELECT entry_line.unit, entry_line.item,
+       (within(item_in_force.start, item_in_force.at_least, item_in_force.at_most)
+        + sum(entry_line.balance_after - entry_line.balance_before))::DECIMAL(18,6) AS points
+FROM entry_line JOIN item_in_force ON item_in_force.item = entry_line.item
+GROUP BY entry_line.unit, entry_line.item, item_in_force.start, item_in_force.at_least, item_in_force.at_most;
