@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from schemas.rulebook import SHIPPED, RulebookError
+from schemas.faults import RulebookError
+from schemas.rulebook import SHIPPED
 
 #: A line that begins with it names the clause of the lines that follow; the sign is not in the regulation.
 ANCHOR = "§ "

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,6 +73,15 @@ def read(rows: Sequence[Mapping[str, Any]]) -> tuple[Unit, ...]:
         )
         for row in rows
     )
+
+
+def plain(units: Iterable[Unit]) -> list[dict[str, Any]]:
+    """The list of objects that an opening holds of a roster."""
+    found: list[dict[str, Any]] = []
+    for unit in units:
+        row: dict[str, Any] = {field: getattr(unit, field) for field in FIELDS}
+        found.append(row | {"attributes": dict(unit.attributes)} if unit.attributes else row)
+    return found
 
 
 def faults(rows: Any, book: Rulebook, lang: Language = "en") -> Iterator[RosterFault]:

@@ -23,7 +23,7 @@ from services.snapshot.point import stored
 class Line(msgspec.Struct, frozen=True):
     """One event of the unit: what it claims, what it counts, the balance of its item before and after, and why.
 
-    `source` and `id` name it in an appeal; `appeal_until` is the day up to which one is in time, null where none can be.
+    `source` and `id` name it in an appeal; one is in time until the day `appeal_until`, null where there can be none.
     """
 
     seq: int
@@ -69,9 +69,9 @@ class ItemStatement(msgspec.Struct, frozen=True):
 
 
 class PartStatement(msgspec.Struct, frozen=True):
-    """A part of the tree, the items and the sum of what stands under it; without a code, the items under the final itself.
+    """A part of the tree, the items under it and the sum of what stands there; `points` are null where it is out.
 
-    `points` are null where it is out.
+    Without a code it holds the items that stand directly under the final.
     """
 
     part: str | None
@@ -382,7 +382,8 @@ def _change(row: Row) -> tuple[str, str]:
     """Say how a unit changed."""
     to = " ".join(filter(None, (row["new_name"], row["new_category"], row["new_group"])))
     words = {
-        "joined": ("joined", "加入"), "renamed": ("renamed", "更名"), "moved": ("moved", "调整"), "left": ("left", "退出"),
+        "joined": ("joined", "加入"), "renamed": ("renamed", "更名"),
+        "moved": ("moved", "调整"), "left": ("left", "退出"),
     }  # fmt: skip
     english, chinese = words.get(row["change"], ("", ""))
     return f"{english} {to}".strip(), f"{chinese}{to}"
@@ -427,16 +428,15 @@ def _parts(
         )
     if only is None:
         return found
-    kept = [
+    return [
         msgspec.structs.replace(one, items=[item for item in one.items if item.item == only])
         for one in found
         if any(item.item == only for item in one.items)
     ]
-    return kept
 
 
 def _part_sum(reader: Reader, row: Row, below: list[Row], notes: list[str]) -> str | None:
-    """Write how a part comes to its points: the sum, mean or largest of what stands under it, or rescaled (language 1)."""
+    """Write how a part comes to its points: the sum, mean or largest of its children, or rescaled (language 1)."""
     if row["is_out"]:
         notes.append(reader.say("Taken out: nothing under it applies", "空项剔除：其下无适用项目"))
         return None
@@ -555,7 +555,7 @@ WHERE q.scheme = $scheme AND q.pool = $pool ORDER BY q.ordinal
 
 
 def _grades(reader: Reader) -> list[GradeStatement]:
-    """Read what the unit gets of each scheme in whose pools its category is, with the quota and conditions of each grade."""
+    """Read what the unit gets of each scheme that it stands in, with the quota and conditions of each grade."""
     return [
         GradeStatement(
             scheme=row["scheme"],

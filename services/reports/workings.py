@@ -1,6 +1,6 @@
 """How each item of a unit comes to its points: a sum for a pocket calculator, and the units it was compared with.
 
-A kind of method has its words here, beside its view in SQL: `_KINDS` (docs/architecture.md says where else it is named).
+A kind of method has its words here, in `_KINDS`; docs/architecture.md says where else it is named.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ class Placed(msgspec.Struct, frozen=True):
 class Working(msgspec.Struct, frozen=True):
     """The sum that gives an item's points, notes on it, the units compared.
 
-    The sum has decimals, brackets and the signs + − × ÷ ^ only and comes to the points when rounded half-up to 6 decimals;
-    null where there is no input.
+    The sum has decimals, brackets and the signs + − × ÷ ^ only and comes to the points when rounded half-up to 6
+    decimals; null where there is no input.
     """
 
     sum: str | None
@@ -48,7 +48,17 @@ class Sum(NamedTuple):
     @property
     def inside(self) -> str:
         """The sum as part of another one."""
-        return f"({self.text})" if " + " in self.text or " − " in self.text else self.text
+        return f"({self.text})" if _depth_zero(self.text) else self.text
+
+
+def _depth_zero(written: str) -> bool:
+    """Whether a sum adds or subtracts outside brackets, so that it needs some to be part of another one."""
+    depth = 0
+    for character, after in zip(written, written[1:] + " ", strict=True):
+        depth += (character == "(") - (character == ")")
+        if not depth and character in "+−" and after == " ":
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ def added(sums: list[Sum]) -> Sum:
 
 
 def settled(found: Sum, points: Decimal, notes: list[str]) -> str:
-    """The sum, where it comes to the points as they are rounded; else it is a note and the points stand for themselves."""
+    """The sum, where it comes to the points; else it is a note and the points stand for themselves."""
     if six(found.exact) == points:
         return found.text
     notes.append(f"{found.text} = {text(six(found.exact))}")
@@ -124,10 +134,10 @@ def tied(order: list[Placed], unit: str) -> list[str]:
 # Items --------------------------------------------------------------------------------------------------------------
 
 _ITEMS = """
-SELECT p.item, p.points, p.points_base, p.state, p.exempted_by, p.is_out, p.measured_by, p.zeroed_by, p.closed, p.compares,
-       u.has_left, f.input, f.exempt, f.grain, f.start, f.at_least, f.at_most, f.purse, f.runs, f.combine, f.has_formula,
-       f.factor, f.missing_zero, f.weights, m.kind, m.method, m.run_points, m.of_value, m.ties, m.pool, m.low_first,
-       m.per_rater, r.step, r.step_is_share, r.fall, r.between_rows
+SELECT p.item, p.points, p.points_base, p.exempted_by, p.is_out, p.zeroed_by, p.compares, u.has_left,
+       f.input, f.exempt, f.grain, f.start, f.at_least, f.at_most, f.purse, f.runs, f.combine, f.has_formula, f.factor,
+       f.weights, m.kind, m.method, m.run_points, m.of_value, m.ties, m.low_first, m.per_rater,
+       r.step, r.step_is_share, r.fall
 FROM item_points p
 JOIN item_in_force f ON f.item = p.item
 JOIN unit_in_force u ON u.unit = p.unit
@@ -324,7 +334,7 @@ def _none(reader: Reader, row: Row) -> Working:
 
 
 def _held(found: Sum, value: Decimal, name: str, notes: list[str]) -> Sum:
-    """A sum that is exactly a value stays written out; of one that was rounded the value goes on, and the sum is a note."""
+    """A sum that is exactly a value stays written out; of one that was rounded the value goes on, the sum is a note."""
     if found.exact == Fraction(value):
         return found
     notes.append(f"{name}{found.text} = {text(value)}")
@@ -481,8 +491,8 @@ def _table(reader: Reader, row: Row, _run: str, value: Sum, notes: list[str]) ->
     """The row of the table that the value has reached, or the line between two."""
     held = six_or_more(value.exact)
     (one,) = reader.rows(
-        "SELECT x, points, next_x, next_points FROM rulebook_row WHERE item = $item AND method = $method AND x <= $value"
-        " ORDER BY x DESC LIMIT 1",
+        "SELECT x, points, next_x, next_points FROM rulebook_row"
+        " WHERE item = $item AND method = $method AND x <= $value ORDER BY x DESC LIMIT 1",
         item=row["item"],
         method=row["method"],
         value=held,
@@ -550,7 +560,8 @@ def _by_raters(reader: Reader, row: Row, notes: list[str]) -> Sum:
         one["points"]
         for one in reader.rows(
             "SELECT r.rater, r.place, p.points FROM rater_place r JOIN place_points p ON p.item = r.item"
-            " AND p.place = r.place AND p.tied = r.tied WHERE r.unit = $unit AND r.item = $item ORDER BY p.points, r.rater",
+            " AND p.place = r.place AND p.tied = r.tied WHERE r.unit = $unit AND r.item = $item"
+            " ORDER BY p.points, r.rater",
             item=row["item"],
         )
     ]
@@ -568,7 +579,8 @@ def _bands(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> 
     order = _order(reader, row, run)
     place = next(one.place for one in order if one.unit == reader.unit)
     cuts = reader.rows(
-        "SELECT c.band, c.points, c.place_last, coalesce(lag(c.place_last) OVER (ORDER BY c.ordinal), 0) + 1 AS place_first"
+        "SELECT c.band, c.points, c.place_last,"
+        " coalesce(lag(c.place_last) OVER (ORDER BY c.ordinal), 0) + 1 AS place_first"
         " FROM band_cut c JOIN contender_place m ON m.unit = $unit AND m.item = c.item AND m.run = c.run"
         " AND m.pool = c.pool WHERE c.item = $item AND c.run = $run ORDER BY c.ordinal",
         item=row["item"],

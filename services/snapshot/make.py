@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from schemas import roster as rosters
 from schemas.results import Results, canonical
 from schemas.rulebook import plain
 from schemas.year import Year
@@ -23,8 +24,10 @@ from services.snapshot.results import computed
 PUBLISHED = {
     "published_unit": "unit_result",
     "published_item": "item_result",
-    "published_award": "award_result",
-    "published_deduction": "audit_trail",
+    "published_part": "part_result",
+    "published_grade": "grade_result",
+    "published_unit_grade": "unit_grade",
+    "published_entry": "entry_trail",
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
 }
@@ -66,6 +69,8 @@ def complete(
         "version": VERSION,
         "synthetic": str(year.synthetic).lower(),
         "rulebook_json": canonical(plain(year.rulebook)).decode(),
+        "roster_json": canonical(rosters.plain(year.roster)).decode(),
+        "keys": canonical(dict(year.keys)).decode(),
     } | ({"log_key": str(signer.verifier)} if signer else {})
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from schemas import roster as rosters
 from schemas import soundness
 from schemas.events import OPENED, instant
 from schemas.refusals import Language
-from schemas.roster import Unit
 from schemas.year import Year
 from services.ingest.check import opened
 from services.process import settings
@@ -58,7 +58,11 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     if not missing:
         columns = [name for name, *_ in con.execute("DESCRIBE event").fetchall()]
         missing = [f"column {name} of event" for name in {*rules.EVENT_COLUMNS} ^ {*columns}]
-        missing += [f"{key} of meta" for key in ("assessment", "sequence", "rulebook_json") if key not in meta(con)]
+        missing += [
+            f"{key} of meta"
+            for key in ("assessment", "sequence", "rulebook_json", "roster_json", "keys", "synthetic")
+            if key not in meta(con)
+        ]
     if missing:
         raise Stop(
             Exit.FAILED,
@@ -89,10 +93,8 @@ def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
     says = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall()
     kept = meta(con) if says else {}
     if "rulebook_json" in kept:
-        rows = con.execute("SELECT unit, name, category, unit_group, attributes FROM roster ORDER BY rowid").fetchall()
-        units = tuple(Unit(*row, attributes=json.loads(attributes)) for *row, attributes in rows)
-        book, keys = soundness.read(json.loads(kept["rulebook_json"])), json.loads(kept.get("keys", "{}"))
-        return Year(kept["assessment"], book, units, kept.get("synthetic") == "true", keys)
+        book, units = soundness.read(json.loads(kept["rulebook_json"])), rosters.read(json.loads(kept["roster_json"]))
+        return Year(kept["assessment"], book, units, kept["synthetic"] == "true", json.loads(kept["keys"]))
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
     return Year(*opened(row[0])) if row else None
 

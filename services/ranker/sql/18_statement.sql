@@ -44,3 +44,11 @@ FROM appeal AS a CROSS JOIN day CROSS JOIN (SELECT max(happened) AS now FROM mom
 JOIN moment AS f ON f.seq = a.seq
 JOIN moment AS t ON t.seq = a.target
 LEFT JOIN moment AS d ON d.seq = a.decided_by;
+
+-- What can be appealed (申诉): a standing entry, rating or veto, and until when an appeal against it is in time. One row an
+-- event; the time is null where no days are in force.
+CREATE VIEW appealable AS
+SELECT e.seq, coalesce(e.recorded_at, TRY_CAST(e.occurred AS TIMESTAMP)) + to_days(r.value::INTEGER) AS appeal_until
+FROM judged_event AS e
+LEFT JOIN reading_in_force AS r ON r.name = 'appeal_days'
+WHERE e.stands AND e.type IN ('deduction.recorded.v1', 'bonus.recorded.v1', 'rating.recorded.v1', 'veto.recorded.v1');
