@@ -1,4 +1,4 @@
-"""Tables for people: rankings by category, awards, refusals; 4 decimals, half-up."""
+"""Tables for people: rankings by category, grades of schemes, refusals; 4 decimals, half-up."""
 
 import sys
 from decimal import ROUND_HALF_UP, Decimal
@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from schemas.refusals import Language
@@ -17,30 +18,27 @@ TEXT = {
     "unit": ("Unit", "单位"),
     "name": ("Name", "名称"),
     "group": ("Group", "分组"),
-    "daily": ("Daily", "日常得分"),
-    "year_end": ("Year-end", "年末得分"),
     "final": ("Final", "最后得分"),
-    "passed": ("Pass", "达标"),
-    "award": ("Award", "奖项"),
+    "grades": ("Grades", "等次"),
     "state": ("State", "状态"),
     "flags": ("Flags", "备注"),
+    "grade": ("Grade", "等次"),
     "quota": ("Quota", "名额"),
-    "winners": ("Units, in order", "获奖单位（按名次）"),
+    "individuals": ("Individuals each", "每单位先进个人"),
+    "units": ("Units, in order", "单位（按顺序）"),
     "undecided": ("Undecided", "待定"),
-    "scope": ("Scope", "范围"),
+    "pool": ("Pool", "范围"),
     "provisional": ("provisional", "暂定"),
     "final_state": ("final", "确定"),
+    "left": ("left", "已退出"),
     "running": ("running", "进行中"),
-    "closed": ("year-end closed", "年末考核已结束"),
-    "publicised": ("in publicity", "公示中"),
     "finalised": ("final", "已定稿"),
+    "amended": ("amended after final", "定稿后已变更"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
     "refused": (
         "{} lines were refused; --format json lists them with their reasons.",
         "拒收{}行；原因见--format json。",
     ),
-    "ranking": ("Category {}", "{}"),
-    "awards": ("Awards", "先进奖"),
     "assessment": ("Assessment", "考核"),
 }
 
@@ -60,89 +58,100 @@ def console() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
-def awards(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, str]:
-    """The rulebook's names of the awards, by code."""
-    return dict(con.execute(f"SELECT award, name_{lang} FROM rulebook_award").fetchall())
+def grades(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, str]:
+    """The rulebook's names of the grades (等次), by code."""
+    return dict(con.execute(f"SELECT grade, name_{lang} FROM rulebook_grade").fetchall())
+
+
+def state(con: duckdb.DuckDBPyConnection, code: str, lang: Language) -> str:
+    """The state of an assessment or of a unit in words: a stage by its name in the rulebook."""
+    stages = dict(con.execute(f"SELECT stage, name_{lang} FROM rulebook_stage").fetchall())
+    return str(stages.get(code) or words("final_state" if code == "final" else code, lang))
 
 
 def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: int, lang: Language) -> None:
-    """Print the rankings of all categories and the awards, from computed views."""
+    """Print the rankings of all categories and the grades of all schemes, from computed views."""
     out = console()
-    state = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
-    out.print(f"{words('assessment', lang)} {year.assessment} · {words(state, lang)}")
+    reached = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
+    out.print(f"{words('assessment', lang)} {year.assessment} · {state(con, reached, lang)}", markup=False)
     if year.synthetic:
         out.print(words("synthetic", lang), style="bold")
-    name = "name_zh" if lang == "zh" else "name_en"
-    for category, title, has_pass in con.execute(
-        f"SELECT category, {name}, pass_mark IS NOT NULL FROM rulebook_category ORDER BY ordinal"
+    for category, title in con.execute(
+        f"SELECT category, name_{lang} FROM rulebook_category ORDER BY ordinal"
     ).fetchall():
-        out.print(_category(con, category, title, has_pass, lang))
-    out.print(_awards(con, lang))
+        out.print(_category(con, category, title, lang))
+    for scheme, title in con.execute(f"SELECT scheme, name_{lang} FROM rulebook_scheme ORDER BY ordinal").fetchall():
+        out.print(_scheme(con, scheme, title, lang))
     if refused:
         print(words("refused", lang).format(refused), file=sys.stderr)
 
 
-def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, has_pass: bool, lang: Language) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    keys = ["place", "unit", "name", "group", "daily", "year_end", "final", "passed", "award", "state", "flags"]
-    shown = [key for key in keys if has_pass or key != "passed"]
-    for key in shown:
-        table.add_column(
-            words(key, lang),
-            justify="right" if key in ("place", "daily", "year_end", "final") else "left",
-            no_wrap=key != "flags",
-        )
-    named = awards(con, lang)
-    rows = con.execute(
-        "SELECT place, unit, name, unit_group, daily, year_end, final, passed, award, state, flags FROM unit_result"
-        " WHERE category = ? ORDER BY place, unit",
+def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: Language) -> Table:
+    """The units of a category in order, with the points of the top of the tree and the grade of each scheme."""
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left")
+    top = con.execute(f"SELECT part, name_{lang} FROM rulebook_part WHERE parent IS NULL ORDER BY ordinal").fetchall()
+    schemes = con.execute(
+        f"SELECT s.scheme, s.name_{lang} FROM rulebook_scheme s JOIN (SELECT DISTINCT scheme FROM scheme_pool"
+        " WHERE category = ?) p ON p.scheme = s.scheme ORDER BY s.ordinal",
         [category],
     ).fetchall()
-    for place, unit, name, group, daily, year_end, final, passed, award, state, flags in rows:
-        cells = {
-            "place": str(place),
-            "unit": unit,
-            "name": name,
-            "group": group,
-            "daily": four(daily),
-            "year_end": four(year_end),
-            "final": four(final),
-            "passed": {True: "✓", False: "✗", None: ""}[passed],
-            "award": named.get(award, ""),
-            "state": words("final_state" if state == "final" else state, lang),
-            "flags": " ".join(flags),
-        }
-        table.add_row(*(cells[key] for key in shown))
+    heads = [words(key, lang) for key in ("place", "unit", "name", "group")]
+    heads += [*(name for _, name in top), words("final", lang), *(name for _, name in schemes)]
+    for n, head in enumerate([*heads, words("state", lang), words("flags", lang)]):
+        right = n == 0 or 4 <= n <= 4 + len(top)
+        table.add_column(escape(head), justify="right" if right else "left", no_wrap=n < len(heads))
+    names = grades(con, lang)
+    parts: dict[str, dict[str, Decimal | None]] = {}
+    for unit, part, points in con.execute("SELECT unit, part, points FROM part_result").fetchall():
+        parts.setdefault(unit, {})[part] = points
+    given = {
+        (unit, scheme): names.get(grade, "")
+        for unit, scheme, grade in con.execute("SELECT unit, scheme, grade FROM unit_grade").fetchall()
+    }
+    for place, unit, name, group, final, reached, flags in con.execute(
+        "SELECT place, unit, name, unit_group, final, state, flags FROM unit_result WHERE category = ?"
+        " ORDER BY place NULLS LAST, final DESC, unit",
+        [category],
+    ).fetchall():
+        cells = ["" if place is None else str(place), unit, name, group]
+        cells += [*(four(parts.get(unit, {}).get(part)) for part, _ in top), four(final)]
+        cells += [*(given.get((unit, scheme), "") for scheme, _ in schemes), state(con, reached, lang), " ".join(flags)]
+        table.add_row(*map(escape, cells))
     return table
 
 
-def _awards(con: duckdb.DuckDBPyConnection, lang: Language) -> Table:
-    table = Table(title=words("awards", lang), box=box.SIMPLE_HEAD, title_justify="left")
-    for key in ("award", "scope", "quota", "winners", "undecided"):
+def _scheme(con: duckdb.DuckDBPyConnection, scheme: str, title: str, lang: Language) -> Table:
+    """The grades of a scheme, pool by pool, with their quotas, who has them and who is undecided."""
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left")
+    for key in ("grade", "pool", "quota", "individuals", "units", "undecided"):
         table.add_column(words(key, lang))
     rows = con.execute(
-        f"SELECT a.name_{lang}, r.scope, r.quota, r.units, r.undecided FROM award_result r"
-        " JOIN rulebook_award a ON a.award = r.award ORDER BY r.ordinal, r.scope"
+        f"SELECT g.name_{lang}, r.pool, r.quota, r.individuals, r.units, r.undecided FROM grade_result r"
+        " JOIN rulebook_grade g ON g.grade = r.grade WHERE r.scheme = ? ORDER BY r.pool, r.ordinal",
+        [scheme],
     ).fetchall()
-    for award, scope, quota, units, undecided in rows:
-        table.add_row(award, scope, str(quota), " ".join(units), " ".join(undecided))
+    for grade, pool, quota, individuals, units, undecided in rows:
+        numbers = ("" if one is None else str(int(one)) for one in (quota, individuals))
+        table.add_row(*map(escape, (grade, pool, *numbers, " ".join(units), " ".join(undecided))))
     return table
 
 
-def deductions(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> None:
-    """Print every deduction of a unit with its balance, clause and reason, from computed views."""
+def entries(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> None:
+    """Print every deduction and bonus of a unit with its balance, clause and reason, from computed views."""
     heads = (
-        ("序号", "项目", "条款", "事项", "扣分", "计入", "余额", "结果与原因")
+        ("序号", "项目", "条款", "事项", "应计", "计入", "余额", "结果与原因")
         if lang == "zh"
         else ("Seq", "Item", "Clause", "Matter", "Claimed", "Counted", "Balance", "What became of it")
     )
     table = Table(
-        title=f"{'扣分明细' if lang == 'zh' else 'Deductions'} · {unit}", box=box.SIMPLE_HEAD, title_justify="left"
+        title=f"{'扣分、加分明细' if lang == 'zh' else 'Deductions and bonuses'} · {unit}",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
     )
     for n, head in enumerate(heads):
         table.add_column(head, justify="right" if n in (0, 4, 5, 6) else "left", overflow="fold")
     rows = con.execute(
-        f"SELECT seq, item, clause, matter, claimed, counted, balance_after, why_{lang} FROM audit_trail WHERE unit = ?"
+        f"SELECT seq, item, clause, matter, claimed, counted, balance_after, why_{lang} FROM entry_trail WHERE unit = ?"
         " ORDER BY item, seq",
         [unit],
     ).fetchall()

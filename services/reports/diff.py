@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import duckdb
 import msgspec
@@ -48,13 +48,13 @@ def diff(
         Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
-    (first, synthetic, _), (second, also, awards) = (_side(text, facts_until, chosen) for text in (before, after))
-    show(difference(first, second, synthetic=synthetic or also), format, chosen, awards)
+    (first, synthetic, _), (second, also, names) = (_side(text, facts_until, chosen) for text in (before, after))
+    show(difference(first, second, synthetic=synthetic or also), format, chosen, names)
     return Exit.DONE
 
 
 def _side(text: str, facts_until: str | None, lang: Language) -> tuple[Side, bool, dict[str, str]]:
-    """The point that `FILE`, `FILE@POINT` or `@POINT` names, whether its data are synthetic, the awards' names."""
+    """The point that `FILE`, `FILE@POINT` or `@POINT` names, whether its data are synthetic, the grades' names."""
     name, at, where = text.rpartition("@")
     if not at or Path(text).is_file():
         name, where = text, ""
@@ -62,7 +62,7 @@ def _side(text: str, facts_until: str | None, lang: Language) -> tuple[Side, boo
         point.snapshot(Path(name) if name else None) as con,
         point.at(con, _final(con, where) or where or None, facts_until) as (ledger, cut),
     ):
-        return side(ledger, cut), point.meta(con).get("synthetic") == "true", tables.awards(con, lang)
+        return side(ledger, cut), point.meta(con).get("synthetic") == "true", tables.grades(con, lang)
 
 
 def _final(con: duckdb.DuckDBPyConnection, where: str) -> str | None:
@@ -78,8 +78,8 @@ def _final(con: duckdb.DuckDBPyConnection, where: str) -> str | None:
     return str(found[-1 - back])
 
 
-def show(found: Difference, form: str, lang: Language, awards: Mapping[str, str]) -> None:
-    """Print a difference as tables, with the names of the awards, or as JSON."""
+def show(found: Difference, form: str, lang: Language, names: Mapping[str, str]) -> None:
+    """Print a difference as tables, with the names of the grades, or as JSON."""
     if form == "json":
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
@@ -90,35 +90,33 @@ def show(found: Difference, form: str, lang: Language, awards: Mapping[str, str]
     for name, (was, now) in found.readings.items():
         out.print(f"{'读法' if zh else 'reading'} {name}: {was} → {now}")
     if not found.moved:
-        out.print("名次、达标、奖项和得分均无变动。" if zh else "No final, place, pass or award moved.")
+        out.print("得分、名次、等次均无变动。" if zh else "No final, place or grade moved.")
         return
     table = Table(box=box.SIMPLE_HEAD)
-    for key in ("unit", "final", "place", "passed", "award"):
+    for key in ("unit", "final", "place", "grades"):
         table.add_column(tables.words(key, lang), no_wrap=True)
     table.add_column("原因" if zh else "Moved by", overflow="fold")
     by_seq = {one.seq: one for one in found.events}
     for move in found.moved:
-        table.add_row(move.unit, *standing_cells(move.before, move.after, awards), _why(move, found, by_seq, lang))
+        table.add_row(move.unit, *standing_cells(move.before, move.after, names), _why(move, found, by_seq, lang))
     out.print(table)
     out.print(f"{len(found.moved)}个单位有变动。" if zh else f"{len(found.moved)} units moved.")
 
 
-def standing_cells(was: Standing | None, now: Standing | None, awards: Mapping[str, str]) -> list[str]:
-    """Final, place, pass and award as `before → after`, one value where they are equal."""
-
-    def cell(name: str) -> str:
-        pair = [_plain(getattr(one, name)) if one else "—" for one in (was, now)]
-        pair = [awards.get(text, text) for text in pair] if name == "award" else pair
-        if name == "final":
-            short = [tables.four(Decimal(text)) if text != "—" else text for text in pair]
-            pair = short if short[0] != short[1] or pair[0] == pair[1] else pair
-        return pair[0] if pair[0] == pair[1] else " → ".join(pair)
-
-    return [cell(name) for name in ("final", "place", "passed", "award")]
+def standing_cells(was: Standing | None, now: Standing | None, names: Mapping[str, str]) -> list[str]:
+    """Final, place and grades as `before → after`, one value where they are equal."""
+    finals = [one.final if one else "—" for one in (was, now)]
+    short = [tables.four(Decimal(text)) if text != "—" else text for text in finals]
+    places = [str(one.place) if one and one.place is not None else "—" for one in (was, now)]
+    grades = [graded(one, names) if one else "—" for one in (was, now)]
+    shown = short if short[0] != short[1] or finals[0] == finals[1] else finals
+    return [pair[0] if pair[0] == pair[1] else " → ".join(pair) for pair in (shown, places, grades)]
 
 
-def _plain(value: Any) -> str:
-    return {True: "✓", False: "✗", None: "—"}[value] if value is None or isinstance(value, bool) else str(value)
+def graded(one: Standing, names: Mapping[str, str]) -> str:
+    """The grades that a unit has by name, and with a question mark those at whose cut it is tied."""
+    given = [names.get(grade, grade) for grade in one.grades.values() if grade]
+    return " ".join([*given, *(f"{names.get(grade, grade)}?" for grade in one.undecided)]) or "—"
 
 
 def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: Language) -> str:

@@ -1,9 +1,9 @@
 """What moved between two points, and for each unit that moved the events that moved it.
 
-A unit moves when its final, place, pass or award does. What moved it are its own events whose disposition or counted
-points differ; where an item compares units, those of the others in its pool; where its place or award moved, the units
-that went past it or came level with it, or no longer are; and readings adopted and ties resolved in between. Closings
-and stages change no number.
+A unit moves when its final, its place or a grade of it does. What moved it are its own events whose disposition or
+counted points differ; where an item compares units, those of the others in its pool, who joins or leaves it included;
+where its place or a grade moved, the units that went past it or came level with it, or no longer are; and readings
+adopted and ties resolved in between. Closings and stages change no number.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,19 @@ from services.scorer import rules, store
 from services.snapshot.results import readings as readings_in_force
 
 YEAR, ADOPTED, TIE = "assessment", "reading.adopted.v1", "tie.resolved.v1"
+CHANGED = "unit.changed.v1"
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """A unit's final (8 decimals), place within its category, pass and award at one point."""
+    """A unit's final, place within its category (null where nobody is placed), and grade of each scheme at one point.
+
+    `undecided` are the grades at whose cut the unit is tied.
+    """
 
     final: str
-    place: int
-    passed: bool | None
-    award: str | None
+    place: int | None
+    grades: dict[str, str | None]
+    undecided: list[str]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -47,7 +51,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class ItemMove(msgspec.Struct, frozen=True):
-    """An item of a unit whose points moved; `others` are the other units' events that moved it (bands, rank steps)."""
+    """An item of a unit whose points moved; `others` are the other units' events that moved it where it compares."""
 
     item: str
     points_before: str | None
@@ -86,11 +90,16 @@ class Difference(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Side:
-    """One point of a comparison; `items` and `trail` are empty where only units were asked for."""
+    """One point of a comparison; `items` and `trail` are empty where only units were asked for.
+
+    `order` puts the units in line by the keys of places; `schemes` are the pools in which each competes for grades.
+    """
 
     as_of: int
     categories: dict[str, str]
     units: dict[str, Standing]
+    order: dict[str, int]
+    schemes: dict[str, frozenset[str]]
     readings: dict[str, str]
     items: dict[tuple[str, str], str | None]
     pools: dict[tuple[str, str], str]
@@ -107,10 +116,13 @@ def side(
             con.execute("SET VARIABLE readings = map(?::VARCHAR[], ?::VARCHAR[])", pairs)
         with rules.compute(con, as_of=as_of, upto="event_result" if whole else "unit_result"):
             rows = con.execute(_UNITS).fetchall()
+            pools = con.execute(_SCHEMES).fetchall()
             return Side(
                 as_of,
                 {row[0]: row[1] for row in rows},
                 {row[0]: Standing(*row[2:]) for row in rows},
+                dict(con.execute("SELECT unit, standing FROM unit_order").fetchall()),
+                {unit: frozenset(found) for unit, found in pools},
                 readings_in_force(con),
                 {(u, i): points for u, i, points in con.execute(_ITEMS).fetchall()} if whole else {},
                 {(u, i): pool for u, i, pool in con.execute(_POOLS).fetchall()} if whole else {},
@@ -120,19 +132,23 @@ def side(
         con.execute("RESET VARIABLE readings")
 
 
-_UNITS = "SELECT unit, category, final::VARCHAR, place, passed, award FROM unit_result"
+_UNITS = """
+SELECT u.unit, u.category, u.final_text, u.place, coalesce(g.grades, MAP {}),
+       [flag[11:] FOR flag IN u.flags IF starts_with(flag, 'undecided:')]
+FROM unit_result u
+LEFT JOIN (SELECT unit, map_from_entries(list({'k': scheme, 'v': grade} ORDER BY scheme ASC)) AS grades
+           FROM unit_grade GROUP BY unit) g ON g.unit = u.unit
+"""
+_SCHEMES = "SELECT unit, list(scheme || '/' || pool ORDER BY scheme ASC) FROM pool_unit GROUP BY unit"
 _ITEMS = "SELECT unit, item, points::VARCHAR FROM item_points"
 #: Where an item compares units: the pool in which each unit is compared.
 _POOLS = """
-SELECT unit, item, pool FROM band_points UNION ALL SELECT unit, item, '' FROM ranked_points
-UNION ALL
-SELECT s.unit, s.item, concat(u.category, '/', u.unit_group) FROM step_points s JOIN roster u ON u.unit = s.unit
+SELECT DISTINCT unit, item, pool FROM contender UNION SELECT unit, item, '' FROM rater_place
 """
 _TRAIL = """
 SELECT t.*, coalesce(e.points, e.value)::VARCHAR AS value
 FROM (SELECT seq, source, id, type, unit, item, disposition, NULL AS counted FROM event_result
-      UNION ALL SELECT seq, source, id, 'deduction.recorded.v1', unit, item, disposition,
-                       counted::DECIMAL(18,6)::VARCHAR FROM deduction_result) t
+      UNION ALL SELECT seq, source, id, type, unit, item, disposition, counted::VARCHAR FROM entry_result) t
 JOIN ledger_event e ON e.seq = t.seq WHERE t.disposition <> 'duplicate'
 """
 #: Events are the same where source and id are: what was never in force at either point moved nothing.
@@ -186,7 +202,7 @@ def _unit_move(unit: str, before: Side, after: Side, changes: list[Change]) -> U
         for item in sorted({item for who, item in before.items.keys() | after.items.keys() if who == unit})
         if _points(before.items.get((unit, item))) != _points(after.items.get((unit, item)))
     ]
-    award = (was and was.award) != (now and now.award)
+    graded = (was and (was.grades, was.undecided)) != (now and (now.grades, now.undecided))
     return UnitMove(
         unit,
         (after.categories.get(unit) or before.categories[unit]),
@@ -194,10 +210,10 @@ def _unit_move(unit: str, before: Side, after: Side, changes: list[Change]) -> U
         now,
         [one.seq for one in changes if one.unit == unit],
         items,
-        _passing(unit, before, after, award=award),
-        _passing(unit, after, before, award=award),
-        [one.seq for one in changes if one.type == ADOPTED or (award and one.type == TIE)],
-        sorted(_equals(unit, before, award=award) ^ _equals(unit, after, award=award)),
+        _passing(unit, before, after, graded=graded),
+        _passing(unit, after, before, graded=graded),
+        [one.seq for one in changes if one.type == ADOPTED or (graded and one.type == TIE)],
+        sorted(_equals(unit, before, graded=graded) ^ _equals(unit, after, graded=graded)),
     )
 
 
@@ -211,34 +227,39 @@ def _others(unit: str, item: str, before: Side, after: Side, changes: list[Chang
     return [
         one.seq
         for one in changes
-        if one.item == item
+        if (one.item == item or one.type == CHANGED)
         and one.unit not in (unit, YEAR)
         and pools & {before.pools.get((one.unit, item)), after.pools.get((one.unit, item))}
     ]
 
 
-def _passing(unit: str, before: Side, after: Side, *, award: bool) -> list[str]:
+def _passing(unit: str, before: Side, after: Side, *, graded: bool) -> list[str]:
     """Units that were not ahead of a unit and then are."""
-    if unit not in before.units or unit not in after.units:
+    if unit not in before.order or unit not in after.order:
         return []
-    was, now = Decimal(before.units[unit].final), Decimal(after.units[unit].final)
     return sorted(
         other
-        for other in _rivals(unit, before, award=award) & after.units.keys()
-        if Decimal(before.units[other].final) <= was and Decimal(after.units[other].final) > now
+        for other in _rivals(unit, before, graded=graded) & after.order.keys()
+        if before.order[other] >= before.order[unit] and after.order[other] < after.order[unit]
     )
 
 
-def _equals(unit: str, at: Side, *, award: bool) -> set[str]:
-    """Units that have the final of a unit at a point."""
-    rivals = _rivals(unit, at, award=award)
-    return {other for other in rivals if at.units[other].final == at.units[unit].final}
+def _equals(unit: str, at: Side, *, graded: bool) -> set[str]:
+    """Units that stand level with a unit at a point."""
+    return {other for other in _rivals(unit, at, graded=graded) if at.order[other] == at.order[unit]}
 
 
-def _rivals(unit: str, at: Side, *, award: bool) -> set[str]:
-    """The other units of the category; where an award moved that is of both categories, all others."""
-    category, both = at.categories.get(unit), award and at.readings.get("award_eligible") == "a_and_b"
-    return {other for other in at.units if other != unit and category and (both or at.categories[other] == category)}
+def _rivals(unit: str, at: Side, *, graded: bool) -> set[str]:
+    """The other units of the category, and where a grade moved all that compete for one with it."""
+    if unit not in at.order:
+        return set()
+    category, pools = at.categories[unit], at.schemes.get(unit, frozenset())
+    return {
+        other
+        for other in at.order
+        if other != unit
+        and (at.categories[other] == category or (graded and pools & at.schemes.get(other, frozenset())))
+    }
 
 
 def finals(con: duckdb.DuckDBPyConnection) -> list[int]:
