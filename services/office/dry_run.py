@@ -13,6 +13,7 @@ from schemas.events import Event
 from schemas.refusals import Language, Refusal, conflict
 from schemas.year import Year
 from services.scorer import rules, store
+from services.snapshot.moves import Side, Standing, side
 
 
 class Fate(NamedTuple):
@@ -24,20 +25,12 @@ class Fate(NamedTuple):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A unit whose final, place, pass, award or undecided awards the rows would change."""
+    """A unit whose final, place, grades or undecided grades the rows would change; null where it is not there."""
 
     unit: str
     category: str
-    final_before: str
-    final_after: str
-    place_before: int
-    place_after: int
-    passed_before: bool | None
-    passed_after: bool | None
-    award_before: str | None
-    award_after: str | None
-    undecided_before: list[str]
-    undecided_after: list[str]
+    before: Standing | None
+    after: Standing | None
 
 
 def trial(
@@ -53,13 +46,12 @@ def trial(
         last = "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)"
         row = con.execute(last).fetchone()
         first = (row[0] if row else 0) + 1
-        with rules.compute(con, upto="unit_result"):
-            before = _units(con)
+        before = side(con, first - 1, whole=False)
         sequences = list(range(first, first + len(events)))
         raws = [raw for _, raw in events]
         store.append(con, store.table(sequences, [None] * len(events), [event for event, _ in events], raws))
-        with rules.compute(con):
-            after = _units(con)
+        after = side(con, 2**62, whole=False)
+        with rules.compute(con, upto="trail"):
             fates = _fates(con, first, lang)
     finally:
         con.close()
@@ -79,30 +71,16 @@ def _copy(snapshot: duckdb.DuckDBPyConnection, con: duckdb.DuckDBPyConnection) -
         con.unregister("held")
 
 
-Standing = tuple[str, str, str, int, bool | None, str | None, list[str]]
-
-
-def _units(con: duckdb.DuckDBPyConnection) -> list[Standing]:
-    rows = con.execute(
-        "SELECT unit, category, final::VARCHAR, place, passed, award, flags FROM unit_result"
-        " ORDER BY category, place, unit"
-    ).fetchall()
-    return [(*row, [flag[10:] for flag in flags if flag.startswith("undecided:")]) for *row, flags in rows]
-
-
-def _changes(before: Sequence[Standing], after: Sequence[Standing]) -> Iterator[Change]:
-    was = {unit: standing for unit, *standing in before}
-    for unit, category, *now in after:
-        _, *old = was[unit]
-        if old != now:
-            pairs = [value for pair in zip(old, now, strict=True) for value in pair]
-            yield Change(unit, category, *pairs)  # type: ignore[arg-type]  # the columns of _units, in their order
+def _changes(before: Side, after: Side) -> Iterator[Change]:
+    for unit in sorted(before.units.keys() | after.units.keys()):
+        was, now = before.units.get(unit), after.units.get(unit)
+        if was != now:
+            yield Change(unit, after.categories.get(unit) or before.categories[unit], was, now)
 
 
 def _fates(con: duckdb.DuckDBPyConnection, first: int, lang: Language) -> dict[int, Fate]:
     rows = con.execute(
-        f"SELECT seq, disposition, why_{lang} FROM audit_trail WHERE seq >= $1"
-        f" UNION ALL SELECT seq, disposition, why_{lang} FROM event_trail WHERE seq >= $1",
+        f"SELECT seq, disposition, why_{lang} FROM trail WHERE seq >= ?",
         [first],
     ).fetchall()
     return {seq: Fate(disposition, why) for seq, disposition, why in rows}

@@ -28,6 +28,7 @@ from services.office.earlier import Earlier, Found, revocation
 from services.office.send import Letter, send
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings, language, read
+from services.reports.diff import standing_cells
 from services.snapshot import point
 from services.snapshot.make import latest
 
@@ -436,20 +437,11 @@ def _print(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form:
 
 def _changes(changes: Sequence[trials.Change], lang: Language) -> Table:
     table = Table(title=f"{TEXT['change'][lang]} ({len(changes)})", box=box.SIMPLE_HEAD, title_justify="left")
-    columns = ("final", "place", "passed", "award", "undecided")
-    for name in ("unit", *columns):
+    for name in ("unit", "final", "place", "grades"):
         table.add_column(tables.words(name, lang))
     for change in changes:
-        pairs = ((getattr(change, f"{name}_before"), getattr(change, f"{name}_after")) for name in columns)
-        table.add_row(change.unit, *(_shown(a) if a == b else f"{_shown(a)} → {_shown(b)}" for a, b in pairs))
+        table.add_row(change.unit, *standing_cells(change.before, change.after, {}))
     return table
-
-
-def _shown(value: object) -> str:
-    marks = {True: "✓", False: "✗", None: "–"}
-    if isinstance(value, bool) or value is None:
-        return marks[value]
-    return " ".join(value) or "–" if isinstance(value, list) else str(value)
 
 
 def _outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:

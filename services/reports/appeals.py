@@ -21,12 +21,13 @@ from services.command import tables
 from services.command.progress import Bar
 from services.process.ending import Exit
 from services.process.settings import language
+from services.reports.diff import graded
 from services.reports.typeset import clean
 from services.scorer import rules, store
 from services.snapshot import point
+from services.snapshot.moves import Standing, side
 
 DECIDED = "appeal.decided.v1"
-FACTS = "SELECT unit, final, place, passed, award FROM unit_result"
 Outcome = Literal["upheld", "cancelled", "revised"]
 TEXT = {
     "appeals": ("Appeals", "申诉"),
@@ -49,30 +50,17 @@ TEXT = {
     "upheld": ("upheld", "维持"),
     "cancelled": ("cancelled", "取消"),
     "revised": ("revised", "改定"),
-    "nothing": ("no place, pass or award moves", "名次、达标、奖项均不变"),
+    "nothing": ("no place or grade moves", "名次、等次均不变"),
     "void": ("void: out of range", "无效：超出范围"),
     "place": ("place", "名次"),
-    "award": ("award", "奖项"),
-    "passed": ("pass line", "达标线"),
     "final": ("final", "最后得分"),
-    "yes": ("passed", "达标"),
-    "no": ("not passed", "未达标"),
-    "nil": ("none", "无"),
+    "grades": ("grades", "等次"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
 }
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """A unit's final, place, pass and award."""
-
-    final: str
-    place: int
-    passed: bool | None
-    award: str | None
-
-
 class Move(msgspec.Struct, frozen=True):
-    """A unit that a decision would move, before and after."""
+    """A unit that a decision would move, before and after (services.snapshot.moves)."""
 
     unit: str
     before: Standing
@@ -80,7 +68,7 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class Prospect(msgspec.Struct, frozen=True):
-    """What one outcome would move: units whose final, place, pass or award changes; null where it would be void."""
+    """What one outcome would move: units whose final, place or grade changes; null where it would be void."""
 
     outcome: Outcome
     points: str | None
@@ -97,7 +85,7 @@ class Appeal(msgspec.Struct, frozen=True):
     target: int
     target_type: str
     office: str
-    item: str
+    item: str | None
     matter: str | None
     claimed: str | None
     filed_at: str | None
@@ -158,13 +146,13 @@ def appeals(  # noqa: PLR0913 - each is an option of the command
             found = [one for one in listed(ledger) if unit in (None, one.unit)]
             now = ledger.execute(_NOW).fetchall()[0][0]
         found = _with_prospects(ledger, found, cut, chosen)
-        meta, awards = point.meta(ledger), tables.awards(ledger, chosen)
+        meta, names = point.meta(ledger), tables.grades(ledger, chosen)
     synthetic = meta.get("synthetic") == "true"
     whole = Appeals(meta.get("assessment", ""), cut, now, synthetic, found, meta.get("facts_until"))
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(whole) + b"\n")
     else:
-        _print(whole, chosen, awards)
+        _print(whole, chosen, names)
     return Exit.DONE
 
 
@@ -180,7 +168,7 @@ def listed(con: duckdb.DuckDBPyConnection) -> list[Appeal]:
         " split_part(t.source, '/', 3) AS office, t.item, t.matter, d.filed_late, d.decision_late,"
         " coalesce(t.points, g.points, t.value)::VARCHAR AS claimed,"
         f" d.state, d.decided_by, d.outcome, r.points::VARCHAR AS revised_to, {written}"
-        " FROM appeal_deadline d JOIN roster u ON u.unit = d.unit JOIN ledger_event t ON t.seq = d.target"
+        " FROM appeal_deadline d JOIN unit_in_force u ON u.unit = d.unit JOIN ledger_event t ON t.seq = d.target"
         " LEFT JOIN ledger_event r ON r.seq = d.decided_by"
         " LEFT JOIN rulebook_ground g ON g.item = t.item AND g.ground = t.ground"
         " ORDER BY d.state <> 'open', d.seq"
@@ -217,14 +205,11 @@ def copy(con: duckdb.DuckDBPyConnection, cut: int) -> duckdb.DuckDBPyConnection:
 
 
 def prospects(fresh: duckdb.DuckDBPyConnection, appeal: Appeal, before: dict[str, Standing]) -> list[Prospect]:
-    """What each outcome of an open appeal would move: a deduction revised to 0, a rating to the most it can be."""
-    row = fresh.execute(
-        "SELECT CASE WHEN t.ground IS NULL THEN coalesce(v.value_max, 1) ELSE 0 END::VARCHAR FROM event t"
-        " LEFT JOIN rulebook_range v ON v.item = t.item WHERE t.seq = ?",
-        [appeal.target],
-    ).fetchall()
-    most = _short(row[0][0])
-    outcomes: tuple[tuple[Outcome, str | None], ...] = (("cancelled", None), ("revised", most))
+    """What each outcome would move: cancelled, and where it can be revised, to what serves the unit most."""
+    with rules.compute(fresh, upto="decision_range"):
+        row = fresh.execute("SELECT best::VARCHAR FROM decision_range WHERE seq = ?", [appeal.target]).fetchone()
+    outcomes: list[tuple[Outcome, str | None]] = [("cancelled", None)]
+    outcomes += [("revised", _short(row[0]))] if row else []
     return [
         Prospect("upheld", None, []),  # it leaves the target as it is
         *(Prospect(outcome, points, _moves(fresh, appeal, outcome, points, before)) for outcome, points in outcomes),
@@ -262,10 +247,9 @@ def _moves(
 
 
 def _standings(con: duckdb.DuckDBPyConnection) -> dict[str, Standing]:
-    """Every unit's final, place, pass and award, by code."""
-    with rules.compute(con, upto="unit_result"):
-        rows = con.execute(f"{FACTS} ORDER BY unit").fetchall()
-    return {unit: Standing(str(final), place, passed, award) for unit, final, place, passed, award in rows}
+    """Every unit's final, place and grades, by code."""
+    found = side(con, 2**62, whole=False).units
+    return dict(sorted(found.items()))
 
 
 def words(key: str, lang: Language) -> str:
@@ -273,7 +257,7 @@ def words(key: str, lang: Language) -> str:
     return TEXT[key][lang == "zh"]
 
 
-def _print(found: Appeals, lang: Language, awards: Mapping[str, str]) -> None:
+def _print(found: Appeals, lang: Language, names: Mapping[str, str]) -> None:
     out = tables.console()
     out.print(
         Text(
@@ -307,7 +291,7 @@ def _print(found: Appeals, lang: Language, awards: Mapping[str, str]) -> None:
     out.print(table)
     for one in found.appeals:
         for prospect in one.prospects:
-            out.print(Text(_if(one, prospect, lang) + ("：" if lang == "zh" else ": ") + _what(prospect, lang, awards)))
+            out.print(Text(_if(one, prospect, lang) + ("：" if lang == "zh" else ": ") + _what(prospect, lang, names)))
 
 
 def state(appeal: Appeal, lang: Language) -> str:
@@ -343,22 +327,20 @@ def _short(points: str) -> str:
     return f"{Decimal(points).normalize():f}"
 
 
-def _what(prospect: Prospect, lang: Language, awards: Mapping[str, str]) -> str:
+def _what(prospect: Prospect, lang: Language, names: Mapping[str, str]) -> str:
     """Say which units move, each with what changes."""
     if prospect.moves is None:
         return words("void", lang)
-    said = (f"{one.unit} {', '.join(changes(one, lang, awards))}" for one in prospect.moves)
+    said = (f"{one.unit} {', '.join(changes(one, lang, names))}" for one in prospect.moves)
     return "; ".join(said) or words("nothing", lang)
 
 
-def changes(move: Move, lang: Language, awards: Mapping[str, str]) -> list[str]:
-    """Say what changes of a unit: final, place, pass, award."""
-    names = {True: words("yes", lang), False: words("no", lang)}
+def changes(move: Move, lang: Language, names: Mapping[str, str]) -> list[str]:
+    """Say what changes of a unit: final, place, grades."""
     was, now = move.before, move.after
     pairs = (
         ("final", tables.four(Decimal(was.final)), tables.four(Decimal(now.final))),
-        ("place", str(was.place), str(now.place)),
-        ("passed", names.get(bool(was.passed)), names.get(bool(now.passed))),
-        ("award", *(awards.get(one.award or "", words("nil", lang)) for one in (was, now))),
+        ("place", str(was.place or "—"), str(now.place or "—")),
+        ("grades", graded(was, names), graded(now, names)),
     )
     return [f"{words(key, lang)} {old} → {new}" for key, old, new in pairs if old != new]

@@ -25,10 +25,14 @@ TEXT = {
     "pending": ("Pending items", "待定项目"),
     "appeals": ("Open appeals", "未决申诉"),
     "ties": ("Undecided ties", "未裁定的并列"),
-    "assumptions": ("Assumptions not adopted by the Five-Type Office", "尚未由市创建办采用的假定"),
+    "assumptions": ("Assumptions that {} has not adopted", "{}尚未采用的假定"),
+    "awaiting": ("Entries that await approval", "待审批的扣分、加分"),
+    "stages": ("Stages not reached", "尚未到达的阶段"),
     "unclosed": ("not closed by", "尚未关闭："),
     "lacking": ("no complete input for", "缺少完整评分："),
     "units": ("units", "个单位"),
+    "seq": ("sequence", "序号"),
+    "collector": ("the collector", "汇总单位"),
     "against": ("against sequence", "对序号"),
     "due": ("due", "期限"),
     "in_force": ("in force", "现行"),
@@ -61,11 +65,20 @@ class OpenAppeal(msgspec.Struct, frozen=True):
 
 
 class UndecidedTie(msgspec.Struct, frozen=True):
-    """A tie across the cut of an award that no tie.resolved settles."""
+    """A tie across the cut of a grade that no tie.resolved settles."""
 
-    award: str
-    scope: str
+    scheme: str
+    grade: str
+    pool: str
     units: list[str]
+
+
+class AwaitingEntry(msgspec.Struct, frozen=True):
+    """An entry on a ground that needs approval and has none."""
+
+    seq: int
+    unit: str
+    item: str
 
 
 class Assumption(msgspec.Struct, frozen=True):
@@ -88,6 +101,9 @@ class Readiness(msgspec.Struct, frozen=True):
     appeals: list[OpenAppeal]
     ties: list[UndecidedTie]
     assumptions: list[Assumption]
+    awaiting: list[AwaitingEntry]
+    stages: list[str]
+    collector: str | None
     facts_until: str | None = None
 
 
@@ -122,21 +138,22 @@ def readiness(
         point.at(con, as_of, facts_until) as (ledger, cut),
         rules.compute(ledger, as_of=cut),
     ):
-        found, awards = obstacles(ledger, cut, chosen, point.meta(ledger)), tables.awards(ledger, chosen)
+        found, names = obstacles(ledger, cut, chosen, point.meta(ledger)), tables.grades(ledger, chosen)
+        reached = tables.state(ledger, found.assessment_state, chosen)
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     else:
-        _print(found, chosen, awards)
+        _print(found, chosen, names, reached)
     return Exit.DONE if found.ready else Exit.NO
 
 
 def unclosed(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, list[tuple[str, str]]]:
-    """Code and name of the offices (考核责任单位) that have not closed their part of an item, by item."""
+    """Code and name of the offices (考核责任单位) that hold a place of an item and have not closed it, by item."""
     rows = con.execute(
-        f"SELECT o.item, o.office, n.name_{lang} FROM rulebook_office o JOIN office n ON n.office = o.office"
-        " ANTI JOIN year_event c ON c.type = 'item.closed.v1' AND c.item = o.item"
-        "                       AND c.source = '/offices/' || o.office"
-        " ORDER BY o.item, o.office"
+        f"SELECT h.item, h.office, n.name_{lang} FROM item_holder h JOIN office n ON n.office = h.office"
+        " ANTI JOIN year_event c ON c.type = 'item.closed.v1' AND c.item = h.item"
+        "                       AND c.source = '/offices/' || h.office"
+        " ORDER BY h.item, n.ordinal"
     ).fetchall()
     found: dict[str, list[tuple[str, str]]] = {}
     for item, office, name in rows:
@@ -149,7 +166,12 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
     ready = not con.execute("SELECT 1 FROM obstacle LIMIT 1").fetchall()
     state = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
     ties = con.execute(
-        "SELECT award, scope, undecided FROM award_result WHERE undecided <> [] ORDER BY ordinal, scope"
+        "SELECT scheme, grade, pool, undecided FROM grade_result WHERE undecided <> [] ORDER BY scheme, ordinal, pool"
+    ).fetchall()
+    awaiting = con.execute("SELECT seq, unit, item FROM obstacle WHERE kind = 'awaiting' ORDER BY seq").fetchall()
+    stages = con.execute(
+        f"SELECT s.name_{lang} FROM obstacle o JOIN rulebook_stage s ON s.stage = o.name WHERE o.kind = 'stage'"
+        " ORDER BY s.ordinal"
     ).fetchall()
     assumed = con.execute(
         "SELECT o.name, r.value, r.clause FROM obstacle o JOIN reading_in_force r ON r.name = o.name"
@@ -169,19 +191,31 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
         ],
         ties=[UndecidedTie(*row) for row in ties],
         assumptions=[Assumption(*row) for row in assumed],
+        awaiting=[AwaitingEntry(*row) for row in awaiting],
+        stages=[name for (name,) in stages],
+        collector=_collector(con, lang, meta),
         facts_until=meta.get("facts_until"),
     )
+
+
+def _collector(con: duckdb.DuckDBPyConnection, lang: Language, meta: Mapping[str, str]) -> str | None:
+    """The office that collects, by name."""
+    if "rulebook_json" not in meta:
+        return None
+    code = msgspec.json.decode(meta["rulebook_json"])["roles"]["collector"]
+    row = con.execute(f"SELECT name_{lang} FROM office WHERE office = ?", [code]).fetchone()
+    return row[0] if row else None
 
 
 def _pending(con: duckdb.DuckDBPyConnection, lang: Language) -> list[PendingItem]:
     """Pending items; lacking are units without complete input, where a closing would not make it 0."""
     offices = unclosed(con, lang)
     rows = con.execute(
-        f"SELECT p.item, i.name_{lang}, list(p.unit ORDER BY p.unit), coalesce(list(p.unit ORDER BY p.unit) FILTER ("
-        "   (p.points IS NULL OR NOT coalesce(w.complete, true)) AND k.value IS DISTINCT FROM 'best'), [])"
+        f"SELECT p.item, i.name_{lang}, list(p.unit ORDER BY p.unit),"
+        " coalesce(list(p.unit ORDER BY p.unit) FILTER (NOT r.ready), [])"
         " FROM item_points p JOIN rulebook_item i ON i.item = p.item"
-        " LEFT JOIN own_points w ON w.unit = p.unit AND w.item = p.item"
-        " LEFT JOIN rule_in_force k ON k.item = p.item AND k.rule = 'cases'"
+        " JOIN item_reckoned r ON r.unit = p.unit AND r.item = p.item"
+        " JOIN unit_in_force u ON u.unit = p.unit AND NOT u.has_left"
         f" WHERE p.state = 'pending' GROUP BY p.item, i.name_{lang}, p.ordinal ORDER BY p.ordinal"
     ).fetchall()
     return [
@@ -202,9 +236,8 @@ def words(key: str, lang: Language) -> str:
     return TEXT[key][lang == "zh"]
 
 
-def _print(found: Readiness, lang: Language, awards: Mapping[str, str]) -> None:
+def _print(found: Readiness, lang: Language, names: Mapping[str, str], state: str) -> None:
     out = tables.console()
-    state = tables.words(found.assessment_state, lang)
     out.print(
         Text(
             f"{words('title', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of} · {state}",
@@ -219,15 +252,18 @@ def _print(found: Readiness, lang: Language, awards: Mapping[str, str]) -> None:
     groups = {
         "pending": [_pending_line(one, lang) for one in found.pending],
         "appeals": [_appeal_line(one, lang) for one in found.appeals],
-        "ties": [f"{awards[one.award]} ({one.scope}): {', '.join(one.units)}" for one in found.ties],
+        "ties": [f"{names[one.grade]} ({one.pool}): {', '.join(one.units)}" for one in found.ties],
         "assumptions": [
             f"{one.name} · {words('in_force', lang)} {one.value}" + (f" · {one.clause}" if one.clause else "")
             for one in found.assumptions
         ],
+        "awaiting": [f"{words('seq', lang)} {one.seq} · {one.unit} · {one.item}" for one in found.awaiting],
+        "stages": found.stages,
     }
     for key, lines in groups.items():
         if lines:
-            out.print(Text(f"\n{words(key, lang)} ({len(lines)})", style="bold"))
+            title = words(key, lang).format(found.collector or words("collector", lang))
+            out.print(Text(f"\n{title} ({len(lines)})", style="bold"))
         for line in lines:
             out.print(Text(f"  {line}"))
 

@@ -1,4 +1,4 @@
-"""The smallest set of a unit's own deductions whose removal would change its pass or award: an exact search.
+"""The smallest set of a unit's own deductions whose removal would change a grade of it: an exact search.
 
 Two facts bound it. Removing deductions never lowers a unit's final and moves no other unit's, so if the set of a size
 that raises it most changes nothing, no set of that size does. And items do not touch one another, so the best set of a
@@ -32,7 +32,7 @@ Removed = frozenset[int]
 class Found(msgspec.Struct, frozen=True):
     """The answer: the deductions to remove (empty when there is none), by sequence, and the standing before and after.
 
-    Without an answer `after` is the standing without any deduction, whose pass and award are the same; but when
+    Without an answer `after` is the standing without any deduction, whose grades are the same; but when
     `limited` the search went no further than sets of `searched`, for larger ones take more combinations than allowed.
     """
 
@@ -49,7 +49,7 @@ class Found(msgspec.Struct, frozen=True):
 def search(con: duckdb.DuckDBPyConnection, unit: str, at_most: int) -> Found:
     """Search by increasing size; at most so many combinations are reckoned.
 
-    Deductions sent more than once are removed with their duplicates. Ties and awards are the views', on the whole year.
+    Deductions sent more than once are removed with their duplicates. Ties and grades are the views', on the whole year.
     """
     end = (con.execute("SELECT max(seq) FROM event").fetchone() or (0,))[0] or 0
     before = side(con, end, whole=False).units[unit]
@@ -81,15 +81,15 @@ def search(con: duckdb.DuckDBPyConnection, unit: str, at_most: int) -> Found:
     raise AssertionError("all deductions together change the tier")
 
 
-def _tier(standing: Standing) -> tuple[bool | None, str | None]:
-    return standing.passed, standing.award
+def _tier(standing: Standing) -> dict[str, str | None]:
+    return standing.grades
 
 
 def _blocks(con: duckdb.DuckDBPyConnection, unit: str) -> list[list[int]]:
     """The unit's deductions that stand, by item; one block where an exempted item's points hang on the others'."""
-    with rules.compute(con, scope=[unit], upto="deduction_line"):
+    with rules.compute(con, scope=[unit], upto="entry_line"):
         rows = con.execute(
-            "SELECT item, seq FROM deduction_line WHERE stands AND exempted_by IS NULL ORDER BY seq"
+            "SELECT item, seq FROM entry_line WHERE NOT adds AND stands AND exempted_by IS NULL ORDER BY seq"
         ).fetchall()
         exempt = con.execute("SELECT count(*) FROM exemption").fetchall()[0][0]
     blocks = defaultdict(list)
@@ -160,36 +160,34 @@ def _side_by_side(
     scratch.execute(copies, [len(batch)])
 
 
-def words(found: Found, lang: Language, awards: Mapping[str, str]) -> str:
+def words(found: Found, lang: Language, names: Mapping[str, str]) -> str:
     """The answer in a sentence."""
-    tiers = " → ".join(_tier_words(one, lang, awards) for one in (found.before, found.after))
+    tiers = " → ".join(_tier_words(one, lang, names) for one in (found.before, found.after))
     finals = f"{four(Decimal(found.before.final))} → {four(Decimal(found.after.final))}"
     places = f"{found.before.place} → {found.after.place}"
     seqs, number, unit = ", ".join(map(str, found.sequences)), len(found.sequences), found.unit
     if found.sequences:
         zh = f"{unit}：去除{number}项扣分（序号{seqs}）即改变等次：{tiers}；得分{finals}，名次{places}。更少则不足。"
         en = (
-            f"{unit}: removing {number} of its deductions (sequence {seqs}) changes its tier: {tiers};"
+            f"{unit}: removing {number} of its deductions (sequence {seqs}) changes its grades: {tiers};"
             f" final {finals}, place {places}. No fewer do."
         )
     elif found.limited:
         zh = f"{unit}：{found.searched}项以内的扣分均不足以改变等次；更多项的组合数超过--at-most，未检查。"
         en = (
-            f"{unit}: no {found.searched} of its {found.deductions} deductions change its tier; larger sets take more"
+            f"{unit}: no {found.searched} of its {found.deductions} deductions change its grades; larger sets take more"
             " combinations than --at-most allows and were not searched."
         )
     else:
         zh = f"{unit}：去除全部{found.deductions}项扣分，等次仍不变；得分{finals}，名次{places}。"
         en = (
-            f"{unit}: not even without all {found.deductions} of its deductions would its tier change;"
+            f"{unit}: not even without all {found.deductions} of its deductions would its grades change;"
             f" final {finals}, place {places}."
         )
     return zh if lang == "zh" else en
 
 
-def _tier_words(standing: Standing, lang: Language, awards: Mapping[str, str]) -> str:
-    """Pass, where there is a pass line, and award."""
-    zh = lang == "zh"
-    passed = {True: "达标" if zh else "pass", False: "不达标" if zh else "no pass", None: ""}[standing.passed]
-    award = awards.get(standing.award or "") or ("" if passed else "无奖" if zh else "no award")
-    return " ".join(word for word in (passed, award) if word)
+def _tier_words(standing: Standing, lang: Language, names: Mapping[str, str]) -> str:
+    """The grades by name."""
+    given = [names.get(grade, grade) for grade in standing.grades.values() if grade]
+    return " ".join(given) or ("无等次" if lang == "zh" else "no grade")

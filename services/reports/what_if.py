@@ -3,6 +3,7 @@
 The changed ledger is folded again, admission judged anew, by the one road of the services; nothing is written.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from rich.table import Table
 
 from schemas.events import Event
 from schemas.refusals import Language, Refusal
-from schemas.rulebook import Rulebook, RulebookError
-from schemas.rulebook import load as load_rulebook
+from schemas.rulebook import Rulebook
+from schemas.soundness import RulebookError
+from schemas.soundness import load as load_rulebook
 from schemas.year import Year
 from services.command import tables
 from services.ingest.check import Checker
@@ -90,7 +92,7 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
     format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
-    """Drop, add or revise events, change readings or the rulebook: show every place, pass and award that moves.
+    """Drop, add or revise events, change readings or the rulebook: show every place and grade that moves.
 
     Example: wuxing what-if --drop 4711 --reading step=geometric
 
@@ -111,7 +113,7 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
     unit
         With --smallest: the unit in question.
     smallest
-        Find the smallest set of the unit's own deductions whose removal would change its pass or award.
+        Find the smallest set of the unit's own deductions whose removal would change a grade of it.
     at_most
         With --smallest: the most combinations to reckon.
     as_of
@@ -133,9 +135,9 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
                     "--unit U and --smallest belong together, and allow no other change",
                     "--unit与--smallest须一起使用，且不能与其他改动并用",
                 )
-            if unit not in {one.unit for one in year.roster}:
+            if not base.execute("SELECT 1 FROM unit_in_force WHERE unit = ?", [unit]).fetchall():
                 raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
-            return _smallest(search(base, unit, at_most), year, format, chosen, tables.awards(con, chosen))
+            return _smallest(search(base, unit, at_most), year, format, chosen, tables.grades(con, chosen))
         book = _book(rulebook)
         wanted = Changes(
             frozenset(_sequence(base, text, "--drop") for text in drop),
@@ -154,8 +156,8 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
             changed.refused,
             difference(before, after, synthetic=year.synthetic),
         )
-        awards = tables.awards(con, chosen)
-    _show(found, format, chosen, awards)
+        names = tables.grades(con, chosen)
+    _show(found, format, chosen, names)
     return Exit.DONE
 
 
@@ -253,30 +255,19 @@ def _sequence(con: duckdb.DuckDBPyConnection, text: str, option: str) -> int:
     )
 
 
-#: What a revision may set: 0 to the item's points for a deduction, the range of its value for a rating.
-_RANGE = """
-SELECT CASE WHEN e.ground IS NULL THEN coalesce(v.value_min, 0) ELSE 0 END,
-       CASE WHEN e.ground IS NULL THEN coalesce(v.value_max, 1) ELSE i.points END, coalesce(c.is_binary, false)
-FROM event e JOIN rulebook_item i ON i.item = e.item
-LEFT JOIN rulebook_range v ON v.item = e.item
-LEFT JOIN rulebook_component c ON c.item = e.item AND c.component = e.component
-WHERE e.seq = ? AND e.type IN ('deduction.recorded.v1', 'rating.recorded.v1')
-"""
-
-
 def _revision(con: duckdb.DuckDBPyConnection, text: str) -> tuple[int, Decimal]:
     name, _, value = text.partition("=")
     seq = _sequence(con, name, "--revise")
-    row = con.execute(_RANGE, [seq]).fetchone()
+    with rules.compute(con, upto="decision_range"):
+        row = con.execute("SELECT low, high, is_binary FROM decision_range WHERE seq = ?", [seq]).fetchone()
     if row is None:
         raise Stop(
             Exit.USE,
-            f"--revise {text}: sequence {seq} is neither a deduction nor a rating",
-            f"--revise {text}：序号{seq}既非扣分也非评分",
+            f"--revise {text}: sequence {seq} is neither an entry nor a rating",
+            f"--revise {text}：序号{seq}既非扣分、加分也非评分",
         )
     low, high, binary = row
-    whole, dot, rest = value.partition(".")
-    plain = value.isascii() and whole.isdigit() and len(whole) < 10 and (not dot or (rest.isdigit() and len(rest) <= 6))
+    plain = re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", value, re.ASCII)
     if not plain or not low <= Decimal(value) <= high or (binary and Decimal(value) not in (0, 1)):
         expected = "0 / 1" if binary else f"{low:f} … {high:f}"
         raise Stop(
@@ -289,7 +280,7 @@ def _revision(con: duckdb.DuckDBPyConnection, text: str) -> tuple[int, Decimal]:
 
 def _options(texts: list[str], book: Rulebook) -> dict[str, str]:
     """Readings of `name=value`; an unknown name or value is wrong use."""
-    known = book.readings()
+    known = book.readings
     pairs = dict(text.partition("=")[::2] for text in texts)
     for name, value in pairs.items():
         if value not in known.get(name, ()):
@@ -307,7 +298,7 @@ def _added(changed: Changed, lang: Language) -> list[Added]:
         return []
     with rules.compute(changed.con):
         rows = changed.con.execute(
-            f"SELECT seq, id, disposition, why_{lang} FROM audit_trail WHERE seq >= $1"
+            f"SELECT seq, id, disposition, why_{lang} FROM entry_trail WHERE seq >= $1"
             f" UNION ALL SELECT seq, id, disposition, why_{lang} FROM event_trail WHERE seq >= $1 ORDER BY seq",
             [changed.added[0]],
         ).fetchall()
@@ -316,7 +307,7 @@ def _added(changed: Changed, lang: Language) -> list[Added]:
     return [found.get(seq) or Added(seq, "", "conflict", conflict) for seq in changed.added]
 
 
-def _show(found: WhatIf, form: str, lang: Language, awards: Mapping[str, str]) -> None:
+def _show(found: WhatIf, form: str, lang: Language, names: Mapping[str, str]) -> None:
     if form == "json":
         _json(found)
         return
@@ -331,7 +322,7 @@ def _show(found: WhatIf, form: str, lang: Language, awards: Mapping[str, str]) -
     if found.refused:
         number = len(found.refused)
         out.print(f"该细则拒收{number}个事件" if zh else f"{found.rulebook} refuses {number} events")
-    show(found.difference, form, lang, awards)
+    show(found.difference, form, lang, names)
 
 
 def _json(found: Any) -> None:
@@ -339,7 +330,7 @@ def _json(found: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def _smallest(found: Found, year: Year, form: str, lang: Language, awards: Mapping[str, str]) -> int:
+def _smallest(found: Found, year: Year, form: str, lang: Language, names: Mapping[str, str]) -> int:
     """Print the smallest set; exit 1 when there is none, or none was found within the limit."""
     if form == "json":
         _json(found)
@@ -347,20 +338,19 @@ def _smallest(found: Found, year: Year, form: str, lang: Language, awards: Mappi
         out = tables.console()
         if year.synthetic:
             out.print(tables.words("synthetic", lang), style="bold")
-        out.print(words(found, lang, awards))
+        out.print(words(found, lang, names))
     return Exit.DONE if found.sequences else Exit.NO
 
 
 class Dependence(msgspec.Struct, frozen=True):
-    """One other value of a reading: the units whose place, pass or award depend on it, with both standings."""
+    """One other value of a reading: the units whose place or grade depend on it, with both standings."""
 
     reading: str
     clause: str | None
     in_force: str
     value: str
     places: list[str]
-    passes: list[str]
-    awards: list[str]
+    grades: list[str]
     units: dict[str, tuple[Standing, Standing]]
 
 
@@ -380,7 +370,7 @@ def readings(
     format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
-    """Switch every reading to each other value, and show which units' places, passes and awards depend on it.
+    """Switch every reading to each other value, and show which units' places and grades depend on it.
 
     Example: wuxing readings --format json
 
@@ -401,11 +391,11 @@ def readings(
     with point.snapshot(snapshot) as con:
         base, cut, year = _base(con, as_of, facts_until)
         found = Readings(cut, year.synthetic, dependences(base, cut, year.rulebook))
-        awards = tables.awards(con, chosen)
+        names = tables.grades(con, chosen)
     if format == "json":
         _json(found)
     else:
-        _show_readings(found, chosen, awards)
+        _show_readings(found, chosen, names)
     return Exit.DONE
 
 
@@ -415,7 +405,7 @@ def dependences(con: duckdb.DuckDBPyConnection, cut: int, book: Rulebook) -> lis
     clauses = {reading.name: reading.clause for reading in book.reading}
     return [
         _dependence(name, clauses[name], value, before, side(con, cut, {name: value}, whole=False))
-        for name, values in book.readings().items()
+        for name, values in book.readings.items()
         for value in values
         if value != before.readings[name]
     ]
@@ -426,21 +416,18 @@ def _dependence(name: str, clause: str | None, value: str, before: Side, after: 
         pairs = ((unit, was, after.units[unit]) for unit, was in sorted(before.units.items()))
         return [unit for unit, was, now in pairs if getattr(was, field) != getattr(now, field)]
 
-    places, passes, awards = (differing(field) for field in ("place", "passed", "award"))
-    units = {unit: (before.units[unit], after.units[unit]) for unit in sorted({*places, *passes, *awards})}
-    return Dependence(name, clause, before.readings[name], value, places, passes, awards, units)
+    places, grades, undecided = (differing(field) for field in ("place", "grades", "undecided"))
+    grades = sorted({*grades, *undecided})
+    units = {unit: (before.units[unit], after.units[unit]) for unit in sorted({*places, *grades})}
+    return Dependence(name, clause, before.readings[name], value, places, grades, units)
 
 
-def _show_readings(found: Readings, lang: Language, awards: Mapping[str, str]) -> None:
+def _show_readings(found: Readings, lang: Language, names: Mapping[str, str]) -> None:
     out, zh = tables.console(), lang == "zh"
     if found.synthetic:
         out.print(tables.words("synthetic", lang), style="bold")
     table = Table(box=box.SIMPLE_HEAD)
-    heads = (
-        ("读法", "条款", "取值", "名次", "达标", "奖项")
-        if zh
-        else ("Reading", "Clause", "Value", "Places", "Passes", "Awards")
-    )
+    heads = ("读法", "条款", "取值", "名次", "等次") if zh else ("Reading", "Clause", "Value", "Places", "Grades")
     for head in heads:
         table.add_column(head, overflow="fold")
     for one in found.readings:
@@ -449,9 +436,6 @@ def _show_readings(found: Readings, lang: Language, awards: Mapping[str, str]) -
             one.clause or "",
             f"{one.in_force} → {one.value}",
             f"{len(one.places)}: {' '.join(one.places)}" if one.places else "—",
-            *(
-                " ".join(f"{unit}: {standing_cells(*one.units[unit], awards)[n]}" for unit in units) or "—"
-                for n, units in ((2, one.passes), (3, one.awards))
-            ),
+            " ".join(f"{unit}: {standing_cells(*one.units[unit], names)[2]}" for unit in one.grades) or "—",
         )
     out.print(table)

@@ -52,3 +52,19 @@ SELECT e.seq, coalesce(e.recorded_at, TRY_CAST(e.occurred AS TIMESTAMP)) + to_da
 FROM judged_event AS e
 LEFT JOIN reading_in_force AS r ON r.name = 'appeal_days'
 WHERE e.stands AND e.type IN ('deduction.recorded.v1', 'bonus.recorded.v1', 'rating.recorded.v1', 'veto.recorded.v1');
+
+-- What a decision on appeal may set (language 10): 0 to what an entry claims, the own range of a rating's value; `best` is
+-- what serves the unit most. One row an entry or rating.
+CREATE VIEW decision_range AS
+SELECT e.seq, 0::DECIMAL(18,6) AS low, coalesce(e.points, g.points) AS high, false AS is_binary,
+       CASE WHEN g.adds THEN coalesce(e.points, g.points) ELSE 0 END::DECIMAL(18,6) AS best
+FROM ledger_event AS e JOIN rulebook_ground AS g ON g.item = e.item AND g.ground = e.ground
+UNION ALL
+SELECT e.seq, coalesce(d.value_min, r.value_min, -999999999.999999)::DECIMAL(18,6) AS value_low,
+       coalesce(d.value_max, r.value_max, 999999999.999999)::DECIMAL(18,6) AS value_high, coalesce(d.is_binary, false),
+       CASE WHEN m.low_first THEN value_low ELSE value_high END
+FROM ledger_event AS e
+LEFT JOIN rulebook_range AS r ON r.item = e.item
+LEFT JOIN rulebook_measure AS d ON d.item = e.item AND d.measure = e.measure
+LEFT JOIN method_in_force AS m ON m.item = e.item
+WHERE e.type = 'rating.recorded.v1';
