@@ -34,7 +34,7 @@ BY_PROCESS = {"ingest", "scorer", "ranker", "gateway", "console"}
 
 def known_variables() -> set[str]:
     """Every variable that the code reads."""
-    source = "".join(path.read_text("utf-8") for path in (INFRA.parent / "services").glob("*.py"))
+    source = "".join(path.read_text("utf-8") for path in (INFRA.parent / "services").rglob("*.py"))
     return set(re.findall(r'"((?:WUXING|NATS)_[A-Z_]+)"', source))
 
 

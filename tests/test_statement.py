@@ -209,25 +209,6 @@ def test_tables_and_markdown_come_in_both_languages(example: Path, lang: str, wo
         assert "没有按要求反馈批示办理落实情况的" in page
 
 
-def test_the_pdf_is_the_same_bytes_each_time_and_asks_for_a_font_where_there_is_none(
-    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import typst
-
-    if set(paper.FONTS) & set(typst.Fonts().families()):
-        for name in ("one.pdf", "two.pdf"):
-            assert (
-                command("explain", "U042", "--snapshot", example, "--format", "pdf", "--output", tmp_path / name)[0]
-                == 0
-            )
-        assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
-        assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF-1.")
-    monkeypatch.setattr(paper, "FONTS", ())
-    code, out, err = command("explain", "U042", "--snapshot", example, "--format", "pdf", "--lang", "en")
-    assert (code, out) == (Exit.FAILED, b"")
-    assert "apt-get install fonts-noto-cjk" in err
-
-
 @pytest.mark.parametrize(("arguments", "words"), [
     (("U999",), "no such unit"), (("U042", "--item", "9.9"), "no such item"),
     (("U042", "--as-of", "gestern"), "--as-of"),

@@ -30,8 +30,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Iterator  # noqa: UP035 - runs on Python 3.8 too
 
-ROW = ("unit", "category", "group")
-ZERO = Fraction(0)
+ROW, ZERO = ("unit", "category", "group"), Fraction(0)
 FOREVER = ("event.revoked", "assessment.opened")
 SCORING = ("deduction.recorded", "rating.recorded", "submission.recorded", "item.exempted", "item.closed")
 SAYS = {  # first the failures; a name with ? is for the reader to judge

@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
@@ -18,7 +17,8 @@ from rich.text import Text
 
 from services.command.tables import four
 from services.process.ending import Exit, Stop
-from services.reports.typeset import FONTS, clean
+from services.reports import typeset
+from services.reports.typeset import clean
 from services.reports.workings import text
 
 if TYPE_CHECKING:
@@ -323,24 +323,9 @@ def _md(written: str) -> str:
 
 
 def pdf(found: Statement, lang: Language) -> bytes:
-    """Typeset the statement as PDF/A, the same bytes each time; ends the command where no font has Chinese glyphs."""
-    import typst
-
-    families = set(typst.Fonts().families())
-    font = next((name for name in FONTS if name in families), None)
-    if font is None:
-        raise Stop(
-            Exit.FAILED,
-            "no font with Chinese glyphs was found; install one, such as: apt-get install fonts-noto-cjk",
-            "没有找到中文字体；请安装，例如：apt-get install fonts-noto-cjk",
-        )
-    page = _pdf_head(found, lang) | _pdf_body(found, lang) | {"lang": lang, "font": font}
-    made: bytes = typst.compile(
-        str(Path(__file__).with_suffix("").with_name("statement.typ")),
-        pdf_standards=["a-2b"],
-        sys_inputs={"statement": msgspec.json.encode(page).decode()},
-    )
-    return made
+    """Typeset the statement as PDF/A, the same bytes each time and on every machine."""
+    page = _pdf_head(found, lang) | _pdf_body(found, lang) | {"lang": lang}
+    return typeset.pdf(Path(__file__).with_name("statement.typ"), page)
 
 
 def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:

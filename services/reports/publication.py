@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import duckdb
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xlsxwriter  # type: ignore[import-untyped]
@@ -28,7 +27,8 @@ from services.command import tables
 from services.command.tables import four
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.reports.typeset import FONTS, clean
+from services.reports import typeset
+from services.reports.typeset import clean
 from services.scorer import rules
 from services.snapshot import point
 
@@ -363,19 +363,9 @@ def _sheet(sheet: Worksheet, book: Workbook, found: Publication, one: Sheet) -> 
 
 
 def pdf(found: Publication) -> bytes:
-    """The tables on A4 as PDF/A, the same bytes for the same snapshot; ends the command without Chinese glyphs."""
-    import typst
-
-    families = set(typst.Fonts().families())
-    font = next((name for name in FONTS if name in families), None)
-    if font is None:
-        raise Stop(
-            Exit.FAILED,
-            "no font with Chinese glyphs was found; install one, such as: apt-get install fonts-noto-cjk",
-            "没有找到中文字体；请安装，例如：apt-get install fonts-noto-cjk",
-        )
+    """The tables on A4 as PDF/A, the same bytes for the same snapshot on every machine."""
     page = {
-        "lang": found.lang, "font": font, "title": found.word("title"), "document": clean(found.document),
+        "lang": found.lang, "title": found.word("title"), "document": clean(found.document),
         "notices": found.notices, "source": found.source, "office": found.word("office"), "dated": found.word("date"),
         "synthetic": found.notices[0] if len(found.notices) > 1 else "",
         "date": [found.made.year, found.made.month, found.made.day],
@@ -387,12 +377,7 @@ def pdf(found: Publication) -> bytes:
             for one in sheets(found) for shown, rows in (_without_exact(found, one),)
         ],
     }  # fmt: skip
-    made: bytes = typst.compile(
-        str(Path(__file__).with_suffix(".typ")),
-        pdf_standards=["a-2b"],
-        sys_inputs={"tables": msgspec.json.encode(page).decode()},
-    )
-    return made
+    return typeset.pdf(Path(__file__).with_suffix(".typ"), page)
 
 
 def _without_exact(found: Publication, one: Sheet) -> tuple[list[Column], list[list[Cell]]]:
