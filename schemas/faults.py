@@ -91,9 +91,9 @@ def quoted(value: Any) -> str:
     return text if len(text) <= 80 else text[:80] + "…"
 
 
-def listed(words: Iterable[str]) -> Any:
+def listed(words: Iterable[str | None]) -> Any:
     """Words as a list in a sentence; of a long one the beginning."""
-    found = list(words)
+    found = [word for word in words if word]
     if not found:
         return ("none",)
     return ", ".join(found) if len(found) <= SHOWN else ("and_more", ", ".join(found[:SHOWN]), str(len(found) - SHOWN))
@@ -244,7 +244,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "one_value": ("has one value, {0}; a reading has two or more", "只有一个取值{0}；理解须有两个以上取值"),
     # numbers
     "below": ("found {0}, which is on the wrong side of {1} = {2}", "写的是{0}，越过了{1} = {2}"),
-    "not_above": ("found {0}; it must be above {1} = {2}", "写的是{0}；须大于{1} = {2}"),
+    "not_above": ("found {0}; it must be more than {1} = {2}", "写的是{0}；须大于{1} = {2}"),
     "bounds_crossed": ("the lower bound {0} is above the upper bound {1}", "下限{0}大于上限{1}"),
     "start_outside": ("found {0}; the start {1} must lie within the bounds", "写的是{0}；起点{1}须在上下限之内"),
     "zero_points": (

@@ -36,7 +36,7 @@ Whole = Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9][0-9]{0,8})$")]
 Days = Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9][0-9]{0,2})$")]
 UpTo6 = Annotated[str, msgspec.Meta(pattern=r"^[0-6]$")]
 UpTo8 = Annotated[str, msgspec.Meta(pattern=r"^[0-8]$")]
-#: A key that a reading may decide ("@x"), with the values that it takes; none listed: `schemas.soundness` looks at them.
+#: A key that a reading may decide ("@x"), with the values that it takes; none listed: looked at where it is used.
 Matter = Annotated[str, msgspec.Meta(extra={"values": ("each", "chain", "sum")})]
 Purse = Annotated[str, msgspec.Meta(extra={"values": ("shared", "separate")})]
 Panel = Annotated[str, msgspec.Meta(extra={"values": ("plain", "trimmed", "latest")})]
@@ -394,6 +394,9 @@ class Parameter(Table, frozen=True, kw_only=True):
 
 class Excused(Table, frozen=True, kw_only=True):
     """A clause that no rule claims, with the reason."""
+
+    clause: Text
+    why: Text
 
 
 class Rulebook(Table, frozen=True, kw_only=True, dict=True):

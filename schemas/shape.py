@@ -53,7 +53,7 @@ class Draft:
     ) -> Iterator[Fault]:
         """A fault where a code that is named is not declared; `found` is how it came to be named."""
         known = list(dict.fromkeys(one for one in codes if one))
-        if code is not None and code not in known:
+        if code is not None and code not in known and self.sound(table, key):
             gaps = (found or quoted(code), (family,), listed(known))
             yield self.say(table, key, "unknown", *gaps, nearest=nearest(code, known))
 
@@ -91,7 +91,7 @@ class Draft:
             if value is not None:
                 values[field.name] = value
             elif field.required:
-                values[field.name] = None
+                values[field.name] = () if isinstance(field.type, inspect.VarTupleType) else None
         table = kind.cls(**values)
         self._kept.append(table)
         self.written[id(table)] = Written(place, raw)
@@ -193,8 +193,10 @@ _COMMON = ("clause", "words", "source", "why")
 
 
 def nearest(word: str, allowed: Any) -> str | None:
-    """The nearest right word, null where none is near."""
-    return next(iter(get_close_matches(word, [*allowed], 1, 0.6)), None)
+    """The nearest right word, null where none is near; another case is nearest."""
+    words = [one for one in allowed if one]
+    same = [one for one in words if one.casefold() == word.casefold()]
+    return next(iter(same or get_close_matches(word, words, 1, 0.6)), None)
 
 
 def _shown(fields: dict[str, Any]) -> Iterator[str]:

@@ -130,7 +130,10 @@ def _shares(d: Draft, item: Item) -> Iterator[Fault]:
     if not d.has(item, "share"):
         yield d.say(item, None, "missing_key", "share")
         return
-    yield from d.all_named(item, "share", item.share, "office_of_item", item.offices)
+    if not item.offices:
+        return
+    for who in item.share:
+        yield from d.named(item, f"share.{who}", who, "office_of_item", item.offices)
     yield from (d.say(item, "share", "share_missing", quoted(one)) for one in item.offices if one not in item.share)
     shares = [number(share) for share in item.share.values()]
     yield from (d.say(item, f"share.{who}", "share_zero") for who, one in item.share.items() if number(one) == 0)

@@ -47,6 +47,9 @@ def kinds(book: Rulebook) -> list[UnitKind]:
 
 def tree(d: Draft) -> Iterator[Fault]:
     """Parts that hold themselves, too many levels, weights, bounds, `out`, and for each kind of unit the sums."""
+    codes = [node.code for node in (*d.book.part, *d.book.item)]
+    if len({*codes}) < len(codes):
+        return
     parts = {part.code: part for part in d.book.part}
     above = {node.code: _above(node, parts) for node in (*d.book.part, *d.book.item)}
     cyclic = {part.code for part in d.book.part if part in above[part.code]}
@@ -55,18 +58,22 @@ def tree(d: Draft) -> Iterator[Fault]:
             yield d.say(node, "in", "in_itself", quoted(node.inside))
         elif isinstance(node, Part) and len(above[node.code]) >= LEVELS:
             yield d.say(node, "in", "too_deep", str(len(above[node.code]) + 1))
-        parent = parts.get(node.inside or "")
-        if parent is not None and parent.combine not in (None, "sum") and number(node.weight) == 0:
-            yield d.say(node, "weight", "weight_zero", quoted(parent.combine))
-        if isinstance(node, Item):
-            if node.exempt == "out" and not any(part.combine == "rescale" for part in above[node.code]):
-                yield d.say(node, "exempt", "out_of_nothing")
-        elif d.sound(node, "at_least", "at_most"):
-            low, high = bound(node.at_least, None), bound(node.at_most, None)
-            if low is not None and high is not None and low > high:
-                yield d.say(node, "at_least", "bounds_crossed", str(low), str(high))
+        yield from _node(d, node, above[node.code])
     if not cyclic:
         yield from _sums(d)
+
+
+def _node(d: Draft, node: Node, above: list[Part]) -> Iterator[Fault]:
+    """The weight, the bounds and the exemption of a part or item, by the parts above it."""
+    if above and above[0].combine not in (None, "sum") and number(node.weight) == 0:
+        yield d.say(node, "weight", "weight_zero", quoted(above[0].combine))
+    if isinstance(node, Item):
+        if node.exempt == "out" and not any(part.combine == "rescale" for part in above):
+            yield d.say(node, "exempt", "out_of_nothing")
+    elif d.sound(node, "at_least", "at_most"):
+        low, high = bound(node.at_least, None), bound(node.at_most, None)
+        if low is not None and high is not None and low > high:
+            yield d.say(node, "at_least", "bounds_crossed", str(low), str(high))
 
 
 def _above(node: Node, parts: dict[str, Part]) -> list[Part]:
@@ -82,8 +89,7 @@ def _sums(d: Draft) -> Iterator[Fault]:
     """For every kind of unit the children of each part come to its points, the top level to the final's."""
     book = d.book
     codes = {part.code for part in book.part}
-    lost = [node for node in (*book.part, *book.item) if node.inside and node.inside not in codes]
-    if lost or len(codes) < len(book.part):
+    if any(node.inside and node.inside not in codes for node in (*book.part, *book.item)):
         return
     said: dict[Fault, list[UnitKind]] = {}
     for kind in kinds(book):
@@ -126,7 +132,7 @@ def _children(d: Draft, part: Part, children: list[Node]) -> Iterator[Fault]:
     if not children:
         yield d.say(part, None, "no_child")
     points, each = number(part.points), _weighted(d, children)
-    if not children or points is None or each is None:
+    if not children or points is None or each is None or not d.sound(part, "combine"):
         return
     if part.combine == "sum" and sum(each) != points:
         yield d.say(part, "points", "sum_of_part", quoted(part.points), str(sum(each)))
@@ -207,7 +213,7 @@ def _requirement(d: Draft, one: Requirement) -> Iterator[Fault]:
         if d.sound(one, "item"):
             yield from d.named(one, "of", one.of, "node_or_attribute", nodes)
         return
-    rated = {item.code: item for item in book.item if item.input == "ratings"}
+    rated = {item.code: item for item in book.item if item.input != "entries"}
     yield from d.named(one, "item", one.item, "rated_item", rated)
     item = rated.get(one.item)
     if item is not None:
