@@ -23,7 +23,7 @@ from services.reports.workings import text
 
 if TYPE_CHECKING:
     from schemas.refusals import Language
-    from services.reports.statement import ItemStatement, Line, Statement
+    from services.reports.statement import GradeStatement, ItemStatement, Line, PartStatement, Statement
     from services.reports.workings import Placed
 
 #: Width of a table where there is no terminal.
@@ -43,10 +43,7 @@ TEXT = {
     "provisional": ("provisional", "暂定"),
     "final": ("final", "确定"),
     "final_points": ("Final", "最后得分"),
-    "running": ("running", "进行中"),
-    "closed": ("year-end closed", "年末考核已结束"),
-    "publicised": ("in publicity", "公示中"),
-    "finalised": ("final", "已定稿"),
+    "left": ("left", "已退出"),
     "date": ("Date", "日期"),
     "date_seq": ("Date, sequence", "日期、序号"),
     "seq": ("Seq", "序号"),
@@ -65,13 +62,10 @@ TEXT = {
     "exempt": ("does not apply", "不适用"),
     "part": ("Part", "部分"),
     "items_sum": ("Items", "各项得分"),
-    "daily": ("Daily", "日常考核"),
-    "year_end": ("Year-end", "年末考核"),
     "place": ("Place in the category", "类别内名次"),
-    "award": ("Award", "奖项"),
-    "passed": ("Pass line", "达标线"),
-    "yes": ("passed", "达标"),
-    "no": ("not passed", "未达标"),
+    "out": ("taken out", "空项剔除"),
+    "individuals": ("individuals", "先进个人"),
+    "appeal_until": ("appeal until", "申诉截止"),
     "none": ("none", "无"),
     "undecided": ("undecided", "待定"),
     "total": ("Total", "汇总"),
@@ -82,10 +76,9 @@ TEXT = {
     "ranking": ("Ranking of the category", "类别排名"),
     "readings": ("Readings in force", "现行读法"),
     "rounding": (
-        "Points of an item are rounded half-up once, to 6 decimals; all else is exact; each sum can be added up again.",
-        "各项得分只在计算该项时四舍五入一次（六位小数），其余均为精确值；各算式可用计算器复核。",
+        "Points are rounded half-up once where they are made, to 6 decimals; each sum can be added up again.",
+        "得分在产生时四舍五入一次（六位小数）；各算式可用计算器复核。",
     ),
-    "formula": ("(daily items x 70% + year-end x 30%) x 10%", "(日常考核各个项目得分总和×70%+年末考核得分×30%)×10%"),
     "printed": ("printed", "公布值"),
     "signature": ("For the unit", "单位确认"),
     "office_signature": ("Assessment office", "考核办公室"),
@@ -132,12 +125,13 @@ def heading(found: Statement, lang: Language) -> list[str]:
             f"{words('assessment', lang)} {found.assessment}",
             f"{words('rulebook', lang)} {found.rulebook}",
             cut,
-            words(found.assessment_state, lang),
+            found.assessment_state_name,
         ),
         (
             f"{words('unit', lang)} {found.unit} {clean(found.name)}",
             found.category_name,
-            f"{words('group', lang)} {clean(found.group)}",
+            f"{words('group', lang)} {clean(found.group)}" if found.group else "",
+            *(f"{name} {value}" for name, value in found.attributes.items()),
             words(found.state, lang),
         ),
     )
@@ -156,7 +150,9 @@ def about(line: Line) -> str:
 def item_title(item: ItemStatement, lang: Language) -> str:
     """Give the heading of an item."""
     state = words(item.state, lang)
-    return f"{item.item} {item.name} · {item.clause} · {', '.join(item.offices)}" + (f" · {state}" if state else "")
+    weight = f"× {item.weight}" if item.weight != "1" else ""
+    said = (f"{item.item} {item.name}", item.clause, ", ".join(item.offices), weight, state)
+    return " · ".join(filter(None, said))
 
 
 def item_sum(item: ItemStatement, lang: Language) -> str:
@@ -167,23 +163,46 @@ def item_sum(item: ItemStatement, lang: Language) -> str:
     return points if item.sum in (None, points) else f"{item.sum} = {points}"
 
 
+def title(part: PartStatement, lang: Language) -> str:
+    """Give the heading of a part with its points, its weight where it has one."""
+    points = money(part.points) if part.points is not None else words("out", lang)
+    base = f" / {money(part.points_base)}" if part.points_base is not None else ""
+    weight = f" · × {part.weight}" if part.weight != "1" else ""
+    return (
+        " · ".join(filter(None, (f"{part.part or ''} {part.name}".strip(), points + base if part.part else "")))
+        + weight
+    )
+
+
 def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
-    """Give the rows at the foot: parts, daily, the formula of clause 五, place, award."""
-    rows = [(f"{part.part} {part.name}", f"{part.sum} = {text(Decimal(part.points))}") for part in found.parts]
+    """Give the rows at the foot: parts from the top of the tree, the final, the place, the grade of each scheme."""
+    rows = []
+    for part in (one for one in found.parts if one.part is not None):
+        points = words("out", lang) if part.points is None else text(Decimal(part.points))
+        said = f"{part.sum} = {points}" if part.sum not in (None, points) else points
+        rows.append((f"{part.part} {part.name}", " · ".join([said, *part.notes])))
     final, four_places = text(Decimal(found.final)), four(Decimal(found.final))
     printed = "" if Decimal(four_places) == Decimal(found.final) else f" ({words('printed', lang)} {four_places})"
-    rows += [
-        (words("daily", lang), f"{found.daily_sum} = {text(Decimal(found.daily))}"),
-        (f"{words('final_points', lang)} (五)", f"{found.final_sum} = {final}{printed}"),
-    ]
-    if found.pass_mark is not None:
-        rows.append(
-            (words("passed", lang), f"{text(Decimal(found.pass_mark))}: {words('yes' if found.passed else 'no', lang)}")
-        )
-    award = found.award_name or words("undecided" if _undecided(found) else "none", lang)
-    rows.append((words("place", lang), " · ".join([f"{found.place} / {len(found.ranking)}", *found.place_notes])))
-    rows.append((words("award", lang), " · ".join([award, *found.award_notes])))
+    rows.append(
+        (words("final_points", lang), " · ".join([f"{found.final_sum} = {final}{printed}", *found.final_notes]))
+    )
+    placed = words("none", lang) if found.place is None else f"{found.place} / {len(found.ranking)}"
+    rows.append((words("place", lang), " · ".join([placed, *found.place_notes])))
+    rows += [(one.name, " · ".join([grade(one, lang), *one.notes])) for one in found.grades]
     return rows
+
+
+def grade(one: GradeStatement, lang: Language) -> str:
+    """Name the grade that a unit has, that none or that it is undecided; with the advanced individuals (先进个人)."""
+    name = one.grade_name or words("undecided" if one.undecided else "none", lang)
+    individuals = f" ({words('individuals', lang)} {one.individuals})" if one.grade and one.individuals else ""
+    return name + individuals
+
+
+def reference(line: Line, lang: Language) -> str:
+    """Give what names a line in an appeal: its source and id, and until when one is in time."""
+    until = f" · {words('appeal_until', lang)} {line.appeal_until}" if line.appeal_until else ""
+    return clean(f"{line.source} {line.id}") + until
 
 
 def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
@@ -202,11 +221,8 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
     for line in heading(found, lang):
         out.print(line)
     for part in found.parts:
-        out.print(
-            Text(
-                f"\n{part.part} {part.name} · {money(part.points)} / {money(part.points_base)}", style="bold underline"
-            )
-        )
+        if part.part is not None:
+            out.print(Text(f"\n{title(part, lang)}", style="bold underline"))
         for item in part.items:
             out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
             if item.words:
@@ -247,6 +263,7 @@ def _lines(lines: list[Line], lang: Language) -> Table:
             said.append(f"\n“{line.words}”", style="dim")
         if line.evidence:
             said.append(f"\n{words('evidence', lang)}: {clean('; '.join(line.evidence))}", style="dim")
+        said.append(f"\n{reference(line, lang)}", style="dim")
         made.add_row(
             line.time[:10],
             str(line.seq),
@@ -267,7 +284,7 @@ def markdown(found: Statement, lang: Language) -> str:
     page += [f"- {_md(line)}" for line in heading(found, lang)]
     columns = ("date", "seq", "office", "about", "value", "counted", "before", "after", "why")
     for part in found.parts:
-        page += ["", f"## {part.part} {part.name} · {money(part.points)} / {money(part.points_base)}"]
+        page += ["", f"## {_md(title(part, lang))}"] if part.part is not None else []
         for item in part.items:
             page += ["", f"### {_md(item_title(item, lang))}", ""]
             page += [f"> {_md(one)}" for one in (item.text or item.words or "").splitlines()]
@@ -302,6 +319,8 @@ def _md_table(lines: list[Line], columns: tuple[str, ...], lang: Language) -> li
     rows = ["", f"| {' | '.join(words(key, lang) for key in columns)} |", "|---|--:|---|---|--:|--:|--:|--:|---|"]
     for line in lines:
         said = _md(about(line)) + (f"<br>“{_md(line.words)}”" if line.claimed is not None and line.words else "")
+        said += f"<br>{words('evidence', lang)}: {_md('; '.join(line.evidence))}" if line.evidence else ""
+        said += f"<br>{_md(reference(line, lang))}"
         cells = (
             line.time[:10],
             str(line.seq),
@@ -332,8 +351,6 @@ def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
     """What stands above the lines and on every page."""
     other: Language = "en" if lang == "zh" else "zh"
     cut = f"{words('as_of', lang)} {found.as_of} {words('of', lang)} {found.last}"
-    award = found.award_name or words("undecided" if _undecided(found) else "none", lang)
-    passed = words("yes" if found.passed else "no", lang)
     return {
         "title": words("statement", lang),
         "subtitle": words("statement", other),
@@ -351,12 +368,12 @@ def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
             [words("category", lang), f"{found.category_name} · {words('group', lang)} {clean(found.group)}"],
             [words("rulebook", lang), found.rulebook],
             [words("state", lang), words(found.state, lang)],
-            [words("stage", lang), words(found.assessment_state, lang)],
+            [words("stage", lang), found.assessment_state_name],
         ],
         "figures": [
             [words("final_points", lang), four(Decimal(found.final))],
-            [words("place", lang), f"{found.place} / {len(found.ranking)}"],
-            [words("passed", lang), passed] if found.pass_mark is not None else [words("award", lang), award],
+            *([[words("place", lang), f"{found.place} / {len(found.ranking)}"]] if found.place is not None else []),
+            *([one.name, grade(one, lang)] for one in found.grades[:2]),
             [words("as_of", lang), str(found.as_of)],
         ],
         "signatures": [words("signature", lang), found.collector or words("office_signature", lang)],
@@ -367,8 +384,8 @@ def _pdf_body(found: Statement, lang: Language) -> dict[str, Any]:
     """The lines by part and item, the sums, the orders of the units compared."""
     parts = [
         {
-            "title": f"{part.part} {part.name}",
-            "points": f"{money(part.points)} / {money(part.points_base)}",
+            "title": title(part, lang),
+            "points": "",
             "items": [_pdf_item(item, lang) for item in part.items],
         }
         for part in found.parts
@@ -419,12 +436,9 @@ def _pdf_line(line: Line, lang: Language) -> dict[str, Any]:
         "about": about(line),
         "words": f"“{line.words}”" if line.claimed is not None and line.words else "",
         "evidence": evidence,
+        "reference": reference(line, lang),
         "points": [
             money(one) for one in (line.claimed or line.value, line.counted, line.balance_before, line.balance_after)
         ],
         "why": line.why,
     }
-
-
-def _undecided(found: Statement) -> bool:
-    return any(flag.startswith("undecided:") for flag in found.flags)

@@ -12,6 +12,7 @@ from schemas.roster import RosterError
 from schemas.rulebook import SHIPPED, Rulebook, en, zh
 from schemas.soundness import RulebookError
 from schemas.year import given
+from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
 from services.reports.readiness import unclosed
@@ -112,6 +113,7 @@ class Statement(msgspec.Struct, frozen=True):
     facts_until: str | None
     last: int
     assessment_state: str
+    assessment_state_name: str
     synthetic: bool
     unit: str
     name: str
@@ -171,6 +173,7 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
         as_of_time=row["as_of_time"],
         last=last,
         assessment_state=row["assessment_state"],
+        assessment_state_name=tables.state(con, row["assessment_state"], lang),
         synthetic=meta.get("synthetic") == "true",
         unit=unit,
         name=row["name"],
