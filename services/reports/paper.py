@@ -224,14 +224,7 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
         if part.part is not None:
             out.print(Text(f"\n{title(part, lang)}", style="bold underline"))
         for item in part.items:
-            out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
-            if item.words:
-                out.print(Text(f"  “{item.words}”", style="dim"))
-            if item.lines:
-                out.print(_lines(item.lines, lang))
-            for note in item.notes:
-                out.print(f"  {note}")
-            out.print(Text(f"  = {item_sum(item, lang)}", style="bold"))
+            _item(out, item, lang)
     if found.other_lines:
         out.print(Text(f"\n{words('other_lines', lang)}", style="bold"))
         out.print(_lines(found.other_lines, lang))
@@ -246,6 +239,18 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
     out.print(Text(f"\n{words('rounding', lang)}", style="dim"))
     assert isinstance(out.file, io.StringIO)
     return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines()) + "\n"
+
+
+def _item(out: Console, item: ItemStatement, lang: Language) -> None:
+    """Print an item: its words, its lines, notes, its sum."""
+    out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
+    if item.words:
+        out.print(Text(f"  “{item.words}”", style="dim"))
+    if item.lines:
+        out.print(_lines(item.lines, lang))
+    for note in item.notes:
+        out.print(f"  {note}")
+    out.print(Text(f"  = {item_sum(item, lang)}", style="bold"))
 
 
 def _lines(lines: list[Line], lang: Language) -> Table:

@@ -23,6 +23,7 @@ from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
 from schemas.refusals import Language
+from schemas.rulebook import en, zh
 from services.command import tables
 from services.command.tables import four
 from services.process.ending import Exit, Stop
@@ -39,18 +40,17 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 TEXT = {
     "title": ("Publication of results", "考核结果公示表"), "ranking": ("{}: ranking", "{}排名"),
-    "passes": ("{}: pass list", "{}达标名单"), "awards": ("Awards", "先进奖名单"),
     "exact": ("Final, exact", "最后得分（精确值）"),
     "provisional": ("Provisional: items, appeals or ties are still open.", "暂定结果：尚有待定项目、申诉或并列。"),
     "final": ("All units' results are final.", "全部单位结果已确定。"), "category": ("Category", "类别"),
     "as_of": ("ledger sequence", "账本序号"), "digest": ("digest", "结果摘要"), "data": ("Data", "数据性质"),
     "real": ("as reported", "实报"), "made_up": ("synthetic", "合成"), "exempt": ("does not apply", "不适用"),
     "one_group": ("one group only", "仅一组评价"), "undecided": ("tie undecided", "并列待定"), "rank": ("Order", "序"),
-    "passed": ("passed", "达标"), "failed": ("not passed", "未达标"), "office": ("Five-Type Office", "市创建办"),
-    "outcome": ("Result", "结果"), "won": ("awarded", "获奖"), "none": ("Nobody.", "无。"), "date": ("Date", "日期"),
-    "pass_mark": ("pass mark {}", "达标线{}"), "deductions": ("Deductions", "扣分明细"), "seq": ("Seq.", "序号"),
-    "item": ("Item", "项目"), "matter": ("Matter", "事项"), "ground": ("Ground", "扣分情形"),
-    "counted": ("Counted", "实扣"), "clause": ("Clause", "条款"),
+    "incomplete": ("values missing", "缺少数据"), "vetoed": ("veto", "一票否决"),
+    "outcome": ("Result", "结果"), "given": ("given", "评定"), "none": ("Nobody.", "无。"), "date": ("Date", "日期"),
+    "nothing": ("no grade", "未评"), "entries": ("Deductions and bonuses", "扣分、加分明细"), "seq": ("Seq.", "序号"),
+    "item": ("Item", "项目"), "matter": ("Matter", "事项"), "ground": ("Ground", "情形"),
+    "counted": ("Counted", "实计"), "clause": ("Clause", "条款"),
 }  # fmt: skip
 
 
@@ -71,23 +71,40 @@ class Sheet(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A unit's line, as the views have it."""
+    """A unit's line, as the views have it: the points of the top of the tree, the grade of each scheme by code."""
 
     category: str
     category_name: str
-    pass_mark: Decimal | None
-    place: int
+    place: int | None
     unit: str
     name: str
     unit_group: str
-    daily: Decimal
-    year_end: Decimal
     final: Decimal
-    passed: bool | None
-    award: str | None
-    award_name: str | None
+    final_text: str
     state: str
     flags: list[str]
+    parts: dict[str, Decimal | None]
+    grades: dict[str, str | None]
+
+
+class Given(NamedTuple):
+    """A grade in one pool: its quota, the individuals of each unit, who has it in order, who is undecided."""
+
+    grade: str
+    pool: str
+    quota: int | None
+    individuals: int | None
+    units: list[str]
+    undecided: list[str]
+
+
+class Scheme(NamedTuple):
+    """A scheme by name, the categories that compete in it, its grades."""
+
+    scheme: str
+    name: str
+    categories: list[str]
+    grades: list[Given]
 
 
 class Publication(NamedTuple):
@@ -95,12 +112,15 @@ class Publication(NamedTuple):
 
     lang: Language
     document: str
+    office: str
+    state: str
     facts: dict[str, str]
     made: datetime
+    parts: list[tuple[str, str]]
     standings: list[Standing]
-    awards: list[tuple[str, str, int, list[str], list[str]]]
-    award_names: dict[str, str]
-    deductions: list[tuple[int, str, str, str, str, str, str, Decimal, str]]
+    schemes: list[Scheme]
+    names: dict[str, str]
+    entries: list[tuple[int, str, str, str, str, str, str, Decimal, str]]
 
     def word(self, key: str) -> str:
         """A word in the language."""
@@ -111,9 +131,8 @@ class Publication(NamedTuple):
         """What every page and sheet says: whether units are made up, and whether the results are final."""
         undecided = any(flag.startswith("undecided:") for one in self.standings for flag in one.flags)
         settled = self.facts["state"] == "finalised" and all(one.state == "final" for one in self.standings)
-        state = tables.words(self.facts["state"], self.lang)
         synthetic = [tables.words("synthetic", self.lang)] if self.facts.get("synthetic") == "true" else []
-        return [*synthetic, f"{state} · {self.word('final' if settled and not undecided else 'provisional')}"]
+        return [*synthetic, f"{self.state} · {self.word('final' if settled and not undecided else 'provisional')}"]
 
     @property
     def source(self) -> str:
@@ -125,11 +144,12 @@ class Publication(NamedTuple):
         """A unit's flags in words."""
         shown = (flag.partition(":") for flag in one.flags)
         colon = "：" if self.lang == "zh" else ": "
-        return "; ".join(f"{self.word(key)}{colon}{self.award_names.get(what, what)}" for key, _, what in shown)
+        return "; ".join(f"{self.word(key)}{colon}{self.names.get(what, what)}" for key, _, what in shown)
 
-    def passed(self, one: Standing) -> str:
-        """Whether a unit has passed, nothing where its category has no pass mark."""
-        return "" if one.passed is None else self.word("passed" if one.passed else "failed")
+    def grade(self, one: Standing, scheme: str) -> str:
+        """A unit's grade of a scheme by name, nothing where it has none."""
+        code = one.grades.get(scheme)
+        return "" if code is None else self.names[code]
 
 
 def publish_tables(
@@ -139,7 +159,7 @@ def publish_tables(
     format: Form | None = None,  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
-    """Write the publication tables of a snapshot: rankings by category, pass list, awards, provisional or final.
+    """Write the publication tables of a snapshot: rankings by category, grades of schemes, provisional or final.
 
     Example: wuxing publish-tables results.pdf --lang zh
 
@@ -185,59 +205,81 @@ def _write(out: Path, content: bytes) -> None:
 
 
 def read(con: duckdb.DuckDBPyConnection, lang: Language) -> Publication:
-    """What a snapshot publishes, by its own views."""
+    """What a snapshot publishes, by the rules' views."""
     facts, book = point.meta(con), point.year(con).rulebook
+    named = zh if lang == "zh" else en
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        return con.execute(query.replace("@", lang)).fetchall()
+
     with rules.compute(con):
-        rows = con.execute(
-            f"SELECT r.category, c.name_{lang}, c.pass_mark, r.place, r.unit, r.name, r.unit_group, r.daily,"
-            f" r.year_end, r.final, r.passed, r.award, a.name_{lang}, r.state, r.flags FROM unit_result r"
-            " JOIN rulebook_category c USING (category) LEFT JOIN rulebook_award a USING (award)"
-            " ORDER BY c.ordinal, r.place, r.unit"
-        ).fetchall()
-        awards = con.execute(
-            "SELECT award, scope, quota::INTEGER, units, undecided FROM award_result ORDER BY ordinal, scope"
-        ).fetchall()
-        names = dict(con.execute(f"SELECT award, name_{lang} FROM rulebook_award").fetchall())
-        deductions = con.execute(
-            f"SELECT d.seq, substr(e.time, 1, 10), d.unit, u.name, d.item || ' ' || i.name_{lang}, d.matter,"
-            f" g.name_{lang}, d.counted, d.clause FROM audit_trail d JOIN event e USING (seq)"
-            " JOIN roster u ON u.unit = d.unit JOIN rulebook_item i ON i.item = d.item"
+        parts = rows("SELECT part, name_@ FROM rulebook_part WHERE parent IS NULL ORDER BY ordinal")
+        standings = rows(
+            "SELECT r.category, c.name_@, r.place, r.unit, r.name, r.unit_group, r.final, r.final_text, r.state,"
+            " r.flags, coalesce(p.parts, MAP {}), coalesce(g.grades, MAP {}) FROM unit_result r"
+            " JOIN rulebook_category c ON c.category = r.category"
+            " LEFT JOIN (SELECT unit, map_from_entries(list({'k': part, 'v': points})) AS parts FROM part_result"
+            "            GROUP BY unit) p ON p.unit = r.unit"
+            " LEFT JOIN (SELECT unit, map_from_entries(list({'k': scheme, 'v': grade})) AS grades FROM unit_grade"
+            "            GROUP BY unit) g ON g.unit = r.unit"
+            " ORDER BY c.ordinal, r.place NULLS LAST, r.final DESC, r.unit"
+        )
+        grades = rows(
+            "SELECT scheme, grade, pool, quota::BIGINT, individuals, units, undecided FROM grade_result"
+            " ORDER BY scheme, pool, ordinal"
+        )
+        schemes = [
+            Scheme(scheme, name, categories, [Given(*one) for of, *one in grades if of == scheme])
+            for scheme, name, categories in rows(
+                "SELECT s.scheme, s.name_@, list(DISTINCT p.category) FROM rulebook_scheme s"
+                " JOIN scheme_pool p ON p.scheme = s.scheme GROUP BY s.scheme, s.name_@, s.ordinal ORDER BY s.ordinal"
+            )
+        ]
+        names = dict(rows("SELECT grade, name_@ FROM rulebook_grade UNION ALL SELECT veto, name_@ FROM rulebook_veto"))
+        entries = rows(
+            "SELECT d.seq, substr(e.time, 1, 10), d.unit, u.name, d.item || ' ' || i.name_@, d.matter,"
+            " g.name_@, CASE d.kind WHEN 'bonus' THEN d.counted ELSE -d.counted END, d.clause FROM entry_trail d"
+            " JOIN event e ON e.seq = d.seq JOIN unit_in_force u ON u.unit = d.unit"
+            " JOIN rulebook_item i ON i.item = d.item"
             " JOIN rulebook_ground g ON g.item = d.item AND g.ground = d.ground"
             " WHERE d.counted > 0 ORDER BY d.unit, i.ordinal, d.seq"
-        ).fetchall()
+        )
+        state = tables.state(con, facts["state"], lang)
     row = con.execute("SELECT epoch_us(max(recorded_at)) // 1000000 FROM event").fetchone()
     made = datetime.fromtimestamp(row[0], UTC) if row and row[0] is not None else datetime(2000, 1, 1, tzinfo=UTC)
-    title = book.name.zh if lang == "zh" else book.name.en
+    office = next(named(one.name) for one in book.office if one.code == book.roles.collector)
+    document = f"{named(book.name)} · {book.document}"
     return Publication(
         lang,
-        f"{title} · {book.document}",
+        document,
+        office,
+        state,
         facts,
         made,
-        [Standing(*row) for row in rows],
-        awards,
+        parts,
+        [Standing(*one) for one in standings],
+        schemes,
         names,
-        deductions,
+        entries,
     )
 
 
 def sheets(found: Publication) -> Iterator[Sheet]:
-    """The tables: each category's ranking, its pass list where it has a pass mark, the awards, the deductions."""
+    """The tables: each category's ranking, each scheme's grades, the deductions and bonuses."""
     for category in dict.fromkeys(one.category for one in found.standings):
-        units = [one for one in found.standings if one.category == category]
-        yield _ranking(found, units)
-        if units[0].pass_mark is not None:
-            yield _passes(found, units)
-    yield _awards(found)
-    yield _deductions(found)
+        yield _ranking(found, [one for one in found.standings if one.category == category])
+    yield from (_scheme(found, one) for one in found.schemes)
+    yield _entries(found)
 
 
 def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
-    has_pass = units[0].pass_mark is not None
+    """A category in order, with the points of the top of the tree and the grade of each scheme it competes in."""
+    schemes = [one for one in found.schemes if units[0].category in one.categories]
     columns = (
         Column(found.word("place"), 6, "whole"), Column(found.word("unit"), 9), Column(found.word("name"), 24),
-        Column(found.word("group"), 8), Column(found.word("daily"), 12, "points"),
-        Column(found.word("year_end"), 12, "points"), Column(tables.words("final", found.lang), 10, "points"),
-        Column(found.word("exact"), 14), Column(tables.words("passed" if has_pass else "award", found.lang), 9),
+        Column(found.word("group"), 8), *(Column(name, 12, "points") for _, name in found.parts),
+        Column(tables.words("final", found.lang), 10, "points"), Column(found.word("exact"), 14),
+        *(Column(one.name, 12) for one in schemes),
         Column(tables.words("state", found.lang), 8), Column(tables.words("flags", found.lang), 20),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
@@ -246,11 +288,10 @@ def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
             one.unit,
             one.name,
             one.unit_group,
-            one.daily,
-            one.year_end,
+            *(one.parts.get(part) for part, _ in found.parts),
             one.final,
-            str(one.final),
-            found.passed(one) if has_pass else one.award_name or "",
+            one.final_text,
+            *(found.grade(one, scheme.scheme) for scheme in schemes),
             _state(found, one),
             found.notes(one),
         )
@@ -260,54 +301,46 @@ def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
 
 
 def _state(found: Publication, one: Standing) -> str:
-    return tables.words("final_state" if one.state == "final" else "provisional", found.lang)
+    return tables.words("final_state" if one.state == "final" else one.state, found.lang)
 
 
-def _passes(found: Publication, units: Sequence[Standing]) -> Sheet:
-    mark = four(units[0].pass_mark)
-    title = found.word("passes").format(units[0].category_name)
-    columns = (
-        Column(found.word("unit"), 9), Column(found.word("name"), 24),
-        Column(tables.words("final", found.lang), 10, "points"), Column(found.word("exact"), 14),
-        Column(found.word("outcome"), 12), Column(tables.words("state", found.lang), 8),
-    )  # fmt: skip
-    ordered = sorted(units, key=lambda one: (not one.passed, one.unit))
-    rows: list[tuple[Cell, ...]] = [
-        (one.unit, one.name, one.final, str(one.final), found.passed(one), _state(found, one)) for one in ordered
-    ]
-    return Sheet(f"{title} ({found.word('pass_mark').format(mark)})", columns, rows)
-
-
-def _awards(found: Publication) -> Sheet:
-    """Winners in order, then the units of an undecided tie; nobody is put into words too."""
+def _scheme(found: Publication, scheme: Scheme) -> Sheet:
+    """Who has each grade, in order, then the units of an undecided tie; without a quota also who has none."""
     units = {one.unit: one for one in found.standings}
     columns = (
-        Column(tables.words("award", found.lang), 12), Column(tables.words("scope", found.lang), 8),
-        Column(tables.words("quota", found.lang), 6, "whole"), Column(found.word("rank"), 6, "whole"),
+        Column(tables.words("grade", found.lang), 12), Column(tables.words("pool", found.lang), 8),
+        Column(tables.words("quota", found.lang), 6, "whole"),
+        Column(tables.words("individuals", found.lang), 8, "whole"), Column(found.word("rank"), 6, "whole"),
         Column(found.word("unit"), 9), Column(found.word("name"), 24),
         Column(tables.words("final", found.lang), 10, "points"), Column(found.word("exact"), 14),
         Column(found.word("outcome"), 14),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    for award, scope, quota, won, undecided in found.awards:
-        head = (found.award_names[award], scope, quota)
-        winners = [(n, unit, "won") for n, unit in enumerate(won, 1)]
-        for n, unit, how in (*winners, *((None, unit, "undecided") for unit in undecided)):
-            one = units[unit]
-            rows.append((*head, n, unit, one.name, one.final, str(one.final), found.word(how)))
-        if not won and not undecided:
+    for one in scheme.grades:
+        head = (found.names[one.grade], one.pool, one.quota, one.individuals)
+        given = [(n, unit, "given") for n, unit in enumerate(one.units, 1)]
+        for n, unit, how in (*given, *((None, unit, "undecided") for unit in one.undecided)):
+            rows.append((*head, n, unit, units[unit].name, units[unit].final, units[unit].final_text, found.word(how)))
+        if not one.units and not one.undecided:
             rows.append((*head, None, "", found.word("none"), None, "", ""))
-    return Sheet(found.word("awards"), columns, rows)
+    if any(one.quota is None for one in scheme.grades):
+        left = [one for one in found.standings if scheme.scheme in one.grades and one.grades[scheme.scheme] is None]
+        rows += [
+            ("", one.category, None, None, None, one.unit, one.name, one.final, one.final_text, found.word("nothing"))
+            for one in left
+            if one.state != "left"
+        ]
+    return Sheet(scheme.name, columns, rows)
 
 
-def _deductions(found: Publication) -> Sheet:
-    """Every deduction that counts, unit by unit, with its clause; its line is found again by the sequence."""
+def _entries(found: Publication) -> Sheet:
+    """Every deduction (with a minus) and bonus that counts, unit by unit, with its clause and sequence."""
     columns = (
         Column(found.word("seq"), 8, "whole"), Column(found.word("date"), 11), Column(found.word("unit"), 9),
         Column(found.word("name"), 22), Column(found.word("item"), 22), Column(found.word("matter"), 26),
         Column(found.word("ground"), 22), Column(found.word("counted"), 10, "points"), Column(found.word("clause"), 11),
     )  # fmt: skip
-    return Sheet(found.word("deductions"), columns, [*found.deductions])
+    return Sheet(found.word("entries"), columns, [*found.entries])
 
 
 # The four forms -----------------------------------------------------------------------------------------------------
@@ -366,7 +399,7 @@ def pdf(found: Publication) -> bytes:
     """The tables on A4 as PDF/A, the same bytes for the same snapshot on every machine."""
     page = {
         "lang": found.lang, "title": found.word("title"), "document": clean(found.document),
-        "notices": found.notices, "source": found.source, "office": found.word("office"), "dated": found.word("date"),
+        "notices": found.notices, "source": found.source, "office": clean(found.office), "dated": found.word("date"),
         "synthetic": found.notices[0] if len(found.notices) > 1 else "",
         "date": [found.made.year, found.made.month, found.made.day],
         "tables": [
@@ -395,16 +428,18 @@ def _printed(cell: Cell) -> str:
 def comma_separated(found: Publication) -> bytes:
     """A line a unit, UTF-8 with a byte order mark, as Excel and WPS want it."""
     out = io.StringIO(newline="")
-    keys = ("category", "place", "unit", "name", "group", "daily", "year_end")
-    ends = (tables.words("passed", found.lang), *(tables.words(key, found.lang) for key in ("award", "state", "flags")))
     writer = csv.writer(out)
-    points_named = (tables.words("final", found.lang), found.word("exact"))
-    writer.writerow([*map(found.word, keys), *points_named, *ends, found.word("data")])
+    named = [
+        *map(found.word, ("category", "place", "unit", "name", "group")),
+        *(inert(name) for _, name in found.parts),
+    ]
+    named += [tables.words("final", found.lang), found.word("exact"), *(inert(one.name) for one in found.schemes)]
+    writer.writerow([*named, *(tables.words(key, found.lang) for key in ("state", "flags")), found.word("data")])
     kind = found.word("made_up" if found.facts.get("synthetic") == "true" else "real")
     for one in found.standings:
-        points = (four(one.daily), four(one.year_end), four(one.final), str(one.final))
-        texts = (found.passed(one), one.award_name or "", _state(found, one), found.notes(one), kind)
         head = (inert(one.category_name), one.place, inert(one.unit), inert(one.name), inert(one.unit_group))
+        points = (*(four(one.parts.get(part)) for part, _ in found.parts), four(one.final), one.final_text)
+        texts = (*(found.grade(one, of.scheme) for of in found.schemes), _state(found, one), found.notes(one), kind)
         writer.writerow([*head, *points, *map(inert, texts)])
     return out.getvalue().encode("utf-8-sig")
 
@@ -415,14 +450,19 @@ def inert(text: str) -> str:
 
 
 def parquet(found: Publication) -> bytes:
-    """A row a unit, points as exact decimals, names of columns as in `unit_result`; facts in the file's metadata."""
-    names = [name for name in Standing._fields if name not in ("category_name", "award_name")]
-    kinds: dict[str, pa.DataType] = {
-        "place": pa.int32(), "passed": pa.bool_(), "flags": pa.list_(pa.string()), "pass_mark": pa.decimal128(18, 8),
-        "daily": pa.decimal128(18, 6), "year_end": pa.decimal128(18, 6), "final": pa.decimal128(18, 8),
-    }  # fmt: skip
+    """A row a unit: points as exact decimals, a column for each top part and each scheme; facts as metadata."""
+    names = ("category", "place", "unit", "name", "unit_group", "final", "state", "flags")
+    kinds = {"place": pa.int32(), "flags": pa.list_(pa.string()), "final": pa.decimal128(18, 8)}
     held: dict[str, Any] = {
         name: pa.array([getattr(one, name) for one in found.standings], kinds.get(name, pa.string())) for name in names
+    }
+    points = pa.decimal128(18, 6)
+    held |= {
+        f"part_{part}": pa.array([one.parts.get(part) for one in found.standings], points) for part, _ in found.parts
+    }
+    held |= {
+        f"grade_{of.scheme}": pa.array([one.grades.get(of.scheme) for one in found.standings], pa.string())
+        for of in found.schemes
     }
     held["synthetic"] = pa.array([found.facts.get("synthetic") == "true"] * len(found.standings))
     table = pa.table(held).replace_schema_metadata({f"wuxing.{key}": value for key, value in found.facts.items()})
