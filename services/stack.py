@@ -20,7 +20,6 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client import connected, embedded, jetstream, last_entry
@@ -33,6 +32,7 @@ from schemas.rulebook import SHIPPED
 from services import log as logs
 from services import metrics, rules, settings, synthetic, tables, tracing
 from services.outcome import Exit, Stop
+from services.plain import Screen
 from services.ranker import snapshot
 from services.scorer import store
 from services.settings import Settings
@@ -298,7 +298,7 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(file=sys.stderr),
+            console=Screen(sys.stderr),
             disable=not sys.stderr.isatty(),
         ) as progress:
             await _publish(url, known, year.assessment, lines, progress, lang)

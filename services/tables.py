@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.refusals import Language
+from services.plain import Screen
 from services.year import Year
 
 TEXT = {
@@ -57,7 +58,7 @@ def four(points: Decimal | None) -> str:
 
 def console() -> Console:
     """The console of stdout: wide enough not to cut anything where there is no terminal."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+    return Screen(sys.stdout, width=None if sys.stdout.isatty() else 160)
 
 
 def awards(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, str]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from services.audit.workings import text
 from services.outcome import Exit, Stop
+from services.plain import Screen
 from services.tables import four
 
 if TYPE_CHECKING:
@@ -210,13 +210,10 @@ def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
 def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
     """Lay the statement out for a terminal; plain and wide where there is none."""
     terminal = sys.stdout.isatty() and not to_file
-    out = Console(
-        file=io.StringIO(),
+    out = Screen(
+        io.StringIO(),
         width=shutil.get_terminal_size().columns if terminal else WIDE,
         force_terminal=terminal,
-        highlight=False,
-        markup=False,
-        emoji=False,
         legacy_windows=False,
     )
     out.print(Text(words("statement", lang), style="bold"))

@@ -28,13 +28,12 @@ from services import rules, tables
 from services.audit import point
 from services.audit.paper import FONTS, clean
 from services.outcome import Exit, Stop
+from services.plain import inert
 from services.settings import language
 from services.tables import four
 
 Form = Literal["xlsx", "pdf", "csv", "parquet"]
 Cell = str | int | Decimal | None
-#: A text that begins so may be run by a spreadsheet that opens a CSV; the wide forms too, in East Asian editions.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 TEXT = {
     "title": ("Publication of results", "考核结果公示表"), "ranking": ("{}: ranking", "{}排名"),
@@ -421,11 +420,6 @@ def comma_separated(found: Publication) -> bytes:
         head = (inert(one.category_name), one.place, inert(one.unit), inert(one.name), inert(one.unit_group))
         writer.writerow([*head, *points, *map(inert, texts)])
     return out.getvalue().encode("utf-8-sig")
-
-
-def inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: an apostrophe before one that begins like it."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def parquet(found: Publication) -> bytes:
