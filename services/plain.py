@@ -31,8 +31,8 @@ def shown(text: str) -> str:
 
 
 def inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: an apostrophe before one that begins like it."""
-    return f"'{text}" if text.lstrip(" \u3000").startswith(FORMULA) else text
+    """A text that no spreadsheet takes for a formula: shown, with an apostrophe before one that begins like it."""
+    return f"'{shown(text)}" if text.lstrip(" \u3000").startswith(FORMULA) else shown(text)
 
 
 class Screen(Console):

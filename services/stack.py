@@ -35,6 +35,7 @@ from services.outcome import Exit, Stop
 from services.plain import Screen
 from services.ranker import snapshot
 from services.scorer import store
+from services.raw import read
 from services.settings import Settings
 from services.year import Year, given, stored
 
@@ -339,7 +340,7 @@ async def _publish(  # noqa: PLR0913, PLR0917 - what is published, by whom, and 
 def _subject(assessment: str, party: str, raw: bytes) -> str:
     """The intake subject of a line; one that cannot be read says of itself only who sent it."""
     try:
-        event = json.loads(raw)
+        event = read(raw)
         return subjects.intake(assessment, party, event["type"], event["subject"])
     except (ValueError, KeyError, TypeError):
         return subjects.intake(assessment, party, "unreadable", "assessment")

@@ -23,6 +23,7 @@ from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
 from services.audit import merkle, note
 from services.audit.note import Checkpoint, NoteError, Signer
+from services.raw import read as read_raw
 from services.year import Year
 
 BATCH = 10_000
@@ -85,7 +86,7 @@ def origin(assessment: str) -> str:
 def document(con: duckdb.DuckDBPyConnection, book: Rulebook) -> dict[str, Any]:
     """The rulebook as a JSON object: as it stands in the event that opened the year, else the one given."""
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
-    found: dict[str, Any] = json.loads(row[0], parse_int=str)["data"]["rulebook"] if row else {}
+    found: dict[str, Any] = read_raw(row[0])["data"]["rulebook"] if row else {}
     return found if row and rulebook.read(found) == book else rulebook.plain(book)
 
 

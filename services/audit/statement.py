@@ -17,6 +17,7 @@ from services.audit import paper, point
 from services.audit.readiness import unclosed
 from services.audit.workings import Placed, Reader, Row, text, tied, workings
 from services.outcome import Exit, Stop
+from services.raw import read
 from services.settings import language
 from services.year import given, stored
 
@@ -363,7 +364,7 @@ def _outcome(row: Row, lang: Language) -> str:
 
 def _evidence(raw: bytes | None) -> list[str]:
     """Read the evidence a line gives; only its raw bytes hold it."""
-    data = msgspec.json.decode(raw)["data"] if raw else {}
+    data = read(raw)["data"] if raw else {}
     return list(data.get("evidence", []))
 
 

@@ -154,16 +154,17 @@ async def ask_apart(  # noqa: PLR0913 - as `ask`
     readings: dict[str, str] | None = None,
     rows: int = ROWS_MAX,
     seconds: float = SECONDS_MAX,
+    cell: int | None = CELL_MAX,
 ) -> Answer:
     """As `ask`, in a process of its own that can write no file and open none beyond the snapshot.
 
     The engine counts neither one huge value nor the time that it takes to make; that process may come to BYTES_MAX,
-    and is ended where the engine does not stop by itself, or when this is cancelled. Cells are cut to what is shown.
+    and is ended where the engine does not stop by itself, or when this is cancelled. Texts are cut after `cell` letters.
     Raises SqlRefused.
     """
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, stdin=pipe, stdout=pipe, stderr=pipe)
-    asked = pickle.dumps((path, text, as_of, readings, rows, seconds))
+    asked = pickle.dumps((path, text, as_of, readings, rows, seconds, cell))
     try:
         out, _ = await asyncio.wait_for(child.communicate(asked), seconds + GRACE)
     except TimeoutError:
@@ -184,10 +185,10 @@ def _child() -> None:
     """Answer what stands on standard input, as an Answer or the two sentences of a refusal."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES_MAX, BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    path, query, as_of, readings, rows, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
+    path, query, as_of, readings, rows, seconds, cell = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
     try:
         answer = ask(path, query, as_of=as_of, readings=readings, rows=rows, seconds=seconds, seal=_sealed)
-        cut = [tuple(map(_short, row)) for row in answer.rows]
+        cut = answer.rows if cell is None else [tuple(_short(one, cell) for one in row) for row in answer.rows]
         told: Answer | tuple[str, str] = Answer(answer.columns, cut, answer.more)
     except SqlRefused as refused:
         told = refused.text["en"], refused.text["zh"]
@@ -285,8 +286,8 @@ def _views(con: duckdb.DuckDBPyConnection, said: str) -> None:
         con.execute(f"COMMENT ON VIEW {one.name} IS '{one.comment.replace(chr(39), chr(39) * 2)}'")
 
 
-def _short(cell: Any) -> Any:
-    return cell if _number(cell) else text(cell)[: CELL_MAX + 1]
+def _short(cell: Any, most: int) -> Any:
+    return cell if _number(cell) else text(cell)[: most + 1]
 
 
 def sql(  # noqa: PLR0913 - each is an option of the command
@@ -340,7 +341,7 @@ def sql(  # noqa: PLR0913 - each is an option of the command
     try:
         with point.file_at(path, facts_until) as file:
             asked = query if query is not None else known[str(ready)].text
-            answer = asyncio.run(ask_apart(file, asked, rows=limit, seconds=600.0))
+            answer = asyncio.run(ask_apart(file, asked, rows=limit, seconds=600.0, cell=None))
     except SqlRefused as refused:
         raise Stop(Exit.USE, refused.text["en"], refused.text["zh"]) from None
     _print(answer, format)
