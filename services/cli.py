@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from services.process import plain
 from services.process.ending import Exit, Stop
 from services.process.settings import language
 
@@ -134,7 +135,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; every way it can end is an exit code, none a traceback."""
+    """Run one command; every way it can end is an exit code, none a traceback, and no text is obeyed by a terminal."""
+    with plain.streams():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     chosen = next((value for name, value in pairwise(arguments) if name == "--lang"), None)
     lang = language(chosen)
     try:
@@ -176,7 +182,7 @@ def known(error: Exception) -> bool:
         "AppendUnknown",
         "NoteError",
     }
-    return isinstance(error, OSError) or type(error).__name__ in names
+    return isinstance(error, OSError) or any(kind.__name__ in names for kind in type(error).__mro__)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from schemas import roster, rulebook
+from schemas import roster, rulebook, soundness
 from schemas.roster import Unit
 from schemas.year import Year
 from services import cli
@@ -31,7 +31,7 @@ Json = dict[str, Any]
 Roster = list[dict[str, str]]
 
 BOOK_FILE = rulebook.SHIPPED / "rulebook.toml"
-BOOK = rulebook.load(BOOK_FILE)
+BOOK = soundness.load(BOOK_FILE)
 BOOK_JSON: Json = tomllib.loads(BOOK_FILE.read_text(encoding="utf-8"))
 SHIPPED: Roster = [msgspec.to_builtins(unit) for unit in roster.shipped()]
 
@@ -71,7 +71,7 @@ def ledger(con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 def plain(encoded: bytes) -> Json:
     """The object as JSON values, without the words that are not contract."""
     found: Json = json.loads(encoded)
-    for row in (*found["deductions"], *found["events"]):
+    for row in (*found["entries"], *found["events"]):
         row.pop("why")
     for row in found["refused"]:
         row.pop("message")

@@ -9,7 +9,8 @@ import pytest
 
 from schemas import rulebook
 from schemas.clauses import clauses
-from schemas.rulebook import SHIPPED, RulebookError
+from schemas.rulebook import SHIPPED
+from schemas.soundness import RulebookError
 
 TEXT = clauses()
 BOOK = rulebook.plain(rulebook.load(SHIPPED / "rulebook.toml"))

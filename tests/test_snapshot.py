@@ -110,7 +110,7 @@ def test_meta_says_what_the_snapshot_is_and_the_printed_digest(snapshot: Path, q
     printed = json.loads((snapshot.parent / "printed.json").read_bytes())
     meta = {row["key"]: row["value"] for row in query(snapshot, "FROM meta")}
     assert {
-        "assessment", "rulebook", "rulebook_json", "sequence", "digest", "root", "state", "version", "synthetic",
+        "assessment", "rulebook", "rulebook_json", "sequence", "digest", "root", "state", "version", "schema", "synthetic",
     } == set(meta)  # fmt: skip
     assert (printed["digest"], str(printed["as_of"]), "true") == (meta["digest"], meta["sequence"], meta["synthetic"])
 

@@ -28,7 +28,7 @@ from schemas.events import OPENED, Event
 from schemas.refusals import Language
 from schemas.results import canonical
 from schemas.roster import Unit
-from schemas.rulebook import RulebookError
+from schemas.soundness import RulebookError
 from schemas.year import Year
 from services.audit import standalone
 from services.audit.replay import KEYS

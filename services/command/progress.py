@@ -4,10 +4,10 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from schemas.refusals import Language
+from services.process.plain import Screen
 
 
 class Bar:
@@ -20,7 +20,7 @@ class Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(file=sys.stderr),
+            console=Screen(sys.stderr),
             transient=True,
             disable=not sys.stderr.isatty(),
         )

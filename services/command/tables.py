@@ -6,12 +6,11 @@ from typing import Any
 
 import duckdb
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from schemas.refusals import Language
 from schemas.year import Year
+from services.process.plain import Screen
 
 TEXT = {
     "place": ("Place", "名次"),
@@ -53,9 +52,9 @@ def four(points: Decimal | None) -> str:
     return "" if points is None else str(points.quantize(Decimal("0.0001"), ROUND_HALF_UP))
 
 
-def console() -> Console:
+def console() -> Screen:
     """The console of stdout: wide enough not to cut anything where there is no terminal."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+    return Screen(sys.stdout, width=None if sys.stdout.isatty() else 160)
 
 
 def grades(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, str]:
@@ -73,7 +72,7 @@ def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: int, lang: Lang
     """Print the rankings of all categories and the grades of all schemes, from computed views."""
     out = console()
     reached = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
-    out.print(f"{words('assessment', lang)} {year.assessment} · {state(con, reached, lang)}", markup=False)
+    out.print(f"{words('assessment', lang)} {year.assessment} · {state(con, reached, lang)}")
     if year.synthetic:
         out.print(words("synthetic", lang), style="bold")
     for category, title in con.execute(
@@ -88,7 +87,7 @@ def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: int, lang: Lang
 
 def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: Language) -> Table:
     """The units of a category in order, with the points of the top of the tree and the grade of each scheme."""
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     top = con.execute(f"SELECT part, name_{lang} FROM rulebook_part WHERE parent IS NULL ORDER BY ordinal").fetchall()
     schemes = con.execute(
         f"SELECT s.scheme, s.name_{lang} FROM rulebook_scheme s JOIN (SELECT DISTINCT scheme FROM scheme_pool"
@@ -99,7 +98,7 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
     heads += [*(name for _, name in top), words("final", lang), *(name for _, name in schemes)]
     for n, head in enumerate([*heads, words("state", lang), words("flags", lang)]):
         right = n == 0 or 4 <= n <= 4 + len(top)
-        table.add_column(escape(head), justify="right" if right else "left", no_wrap=n < len(heads))
+        table.add_column(head, justify="right" if right else "left", no_wrap=n < len(heads))
     names = grades(con, lang)
     parts: dict[str, dict[str, Decimal | None]] = {}
     for unit, part, points in con.execute("SELECT unit, part, points FROM part_result").fetchall():
@@ -116,13 +115,13 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
         cells = ["" if place is None else str(place), unit, name, group]
         cells += [*(four(parts.get(unit, {}).get(part)) for part, _ in top), four(final)]
         cells += [*(given.get((unit, scheme), "") for scheme, _ in schemes), state(con, reached, lang), " ".join(flags)]
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     return table
 
 
 def _scheme(con: duckdb.DuckDBPyConnection, scheme: str, title: str, lang: Language) -> Table:
     """The grades of a scheme, pool by pool, with their quotas, who has them and who is undecided."""
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for key in ("grade", "pool", "quota", "individuals", "units", "undecided"):
         table.add_column(words(key, lang))
     rows = con.execute(
@@ -132,7 +131,7 @@ def _scheme(con: duckdb.DuckDBPyConnection, scheme: str, title: str, lang: Langu
     ).fetchall()
     for grade, pool, quota, individuals, units, undecided in rows:
         numbers = ("" if one is None else str(int(one)) for one in (quota, individuals))
-        table.add_row(*map(escape, (grade, pool, *numbers, " ".join(units), " ".join(undecided))))
+        table.add_row(grade, pool, *numbers, " ".join(units), " ".join(undecided))
     return table
 
 

@@ -1,16 +1,18 @@
 """The console: pages over published snapshots, each state of the ledger with its own address; it never writes."""
 
+import asyncio
 import socket
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import structlog
-import uvicorn
+from cyclopts import Parameter
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from litestar import Litestar, MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Request, Response, get, post
 from litestar.exceptions import HTTPException
 from litestar.response import File, Redirect
 from litestar.static_files import create_static_files_router
@@ -19,13 +21,15 @@ from litestar.types import Message, Scope
 from schemas.clauses import clauses
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
-from schemas.rulebook import load as load_rulebook
+from schemas.soundness import load as load_rulebook
 from services.command import words
 from services.console import pages, sql
 from services.console.states import NoSnapshot, Row, Snapshots
+from services.console.turns import Gone, Turns
 from services.console.view import THEMES, Refused, View
-from services.process import log, metrics, settings
+from services.process import log, metrics, settings, web
 from services.process.ending import Exit, Stop
+from services.process.web import own_page
 
 HERE = Path(__file__).parent
 #: Only what this server sends may run or be shown, nothing inline, in no frame, and no request goes elsewhere.
@@ -39,6 +43,8 @@ HEADERS = {
     "Permissions-Policy": "interest-cohort=()",
 }
 YEAR = 365 * 86_400
+#: Bytes of a form: a question of any sense, and the state of the address.
+BODY_MAX = 64 * 1024
 
 
 def environment() -> Environment:
@@ -66,10 +72,10 @@ def environment() -> Environment:
 TEMPLATES = environment()
 
 
-def render(view: View, name: str, status: int = 200, **found: Any) -> Response[str]:
-    """A page of a template; remembers a language or theme that the address chose."""
+def render(view: View, name: str, status: int = 200, *, bare: bool = False, **found: Any) -> Response[str]:
+    """A page of a template, `bare` without what needs the snapshot; remembers what the address chose."""
     try:
-        shared = _shared(view)
+        shared = {"snapshot": None} if bare else _shared(view)
     except NoSnapshot:
         shared = {"snapshot": None}
     template = TEMPLATES.get_template(name)
@@ -109,35 +115,70 @@ def _shared(view: View) -> Row:
 
 
 def page(path: str, *, kept: bool = True) -> Callable[[Callable[[View], Any]], Any]:
-    """A handler of a page: runs in a thread, gets a View, says in words what it refuses."""
+    """A handler of a page: made in a thread when its turn comes, gets a View, says in words what it refuses."""
 
     def made(function: Callable[[View], Any]) -> Any:
-        def handle(request: Request[Any, Any, Any]) -> Any:
+        async def handle(request: Request[Any, Any, Any]) -> Response[Any]:
             view = View(request, request.app.state.snapshots, request.app.state.lang)
-            try:
+
+            def work() -> Any:
                 if "at" in view.params:
                     return _jump(view)
                 return _kept(view, function) if kept else function(view)
-            except Refused as refused:
-                return render(view, "error.html", refused.status, message=refused.text[view.lang])
-            except NoSnapshot as missing:
-                return render(
-                    view,
-                    "error.html",
-                    503,
-                    message=view.t(
-                        f"There is no snapshot at {missing} yet. Run wuxing demo, or wuxing score FILE"
-                        " --snapshot OUT.duckdb and give OUT.duckdb to --snapshots; this page then shows it.",
-                        f"{missing}尚无快照。请运行wuxing demo，或用wuxing score FILE --snapshot OUT.duckdb生成，"
-                        "再以--snapshots指定。",
-                    ),
-                )
+
+            return await _answered(view, lambda: _turns(view).page(request, _asked(view), lambda: _said(view, work)))
 
         handle.__name__ = function.__name__
         handle.__doc__ = function.__doc__
-        return get(path, sync_to_thread=True, include_in_schema=False)(handle)
+        return get(path, include_in_schema=False)(handle)
 
     return made
+
+
+def _turns(view: View) -> Turns:
+    found: Turns = view.request.app.state.turns
+    return found
+
+
+def _asked(view: View) -> Hashable:
+    """What names the state of an address, as it stands there; the newest is published, and nobody waits for it."""
+    names = (item for item in view.params.items() if item[0] == "as_of" or item[0].startswith("r."))
+    return tuple(sorted(names)) or object()
+
+
+def _said(view: View, work: Callable[[], Response[Any]]) -> Response[Any]:
+    """What some work gives, or the page that says why it gives nothing."""
+    try:
+        return work()
+    except Refused as refused:
+        return _refusal(view, refused)
+    except NoSnapshot as missing:
+        why = (missing.text or {}).get(view.lang, "")
+        message = view.t(
+            f"There is no snapshot to show yet. {why} Run wuxing demo, or wuxing score FILE --snapshot OUT.duckdb and"
+            " give OUT.duckdb to --snapshots; this page then shows it.",
+            f"尚无可显示的快照。{why}请运行wuxing demo，或用wuxing score FILE --snapshot OUT.duckdb生成，"
+            "再以--snapshots指定。",
+        )
+        return render(view, "error.html", 503, message=message)
+
+
+def _refusal(view: View, refused: Refused) -> Response[str]:
+    response = render(view, "error.html", refused.status, bare=refused.status == 503, message=refused.text[view.lang])
+    if refused.status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+async def _answered(view: View, answer: Callable[[], Awaitable[Response[Any]]]) -> Response[Any]:
+    """An answer in its turn; whoever was pushed out is told in a page that needs no turn."""
+    try:
+        return await answer()
+    except Refused as refused:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(view.request.app.state.aside, _refusal, view, refused)
+    except Gone:
+        return Response(b"", status_code=499)
 
 
 def _kept(view: View, function: Callable[[View], Response[str]]) -> Response[str]:
@@ -259,17 +300,55 @@ def proof(view: View) -> Response[str]:
     )
 
 
-@page("/sql", kept=False)
-def ask(view: View) -> Response[str]:
-    """Any question in SQL, answered read-only, in the state of the address."""
-    name = view.params.get("ready", "")
-    text = view.params.get("query") or (sql.queries()[name].text if name in sql.queries() else "")
-    answer, refused = None, None
-    if text:
-        try:
-            answer = sql.ask_apart(view.snapshot.path, text, as_of=view.as_of, readings=dict(view.readings))
-        except sql.SqlRefused as error:
-            refused = error.text[view.lang]
+@get("/sql", include_in_schema=False)
+async def ask(request: Request[Any, Any, Any]) -> Response[Any]:
+    """The form for a question in SQL; a ready one is answered. What stands in an address is shown and not run."""
+    view = View(request, request.app.state.snapshots, request.app.state.lang)
+    ready = sql.queries().get(view.params.get("ready", ""))
+    return await _question(view, ready.text if ready else "", view.params.get("query", ""))
+
+
+@post("/sql", include_in_schema=False, status_code=200, request_max_body_size=BODY_MAX)
+async def asked(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Any question in SQL from a form of this console's, answered read-only, in the state of the address."""
+    form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    view = View(request, request.app.state.snapshots, request.app.state.lang, form)
+    if not own_page(request.scope):
+        en, zh = "This question comes from a page of another server.", "此查询来自其他服务器的网页。"
+        return await _answered(view, lambda: _raised(Refused(403, en, zh)))
+    return await _question(view, view.params.get("query", ""), "")
+
+
+async def _raised(refused: Refused) -> Response[Any]:
+    raise refused
+
+
+async def _question(view: View, text: str, shown: str) -> Response[Any]:
+    """The page with the answer to a question, asked in a process of its own."""
+    request, turns = view.request, _turns(view)
+
+    def state() -> tuple[Path, int | None, dict[str, str]]:
+        return view.snapshot.path, view.as_of, dict(view.readings)
+
+    async def answered() -> Response[Any]:
+        answer, refused = None, None
+        if text:
+            try:
+                path, as_of, chosen = await turns.page(request, object(), state)
+                found = sql.ask_apart(path, text, as_of=as_of, readings=chosen)
+                answer = await turns.question(request, found)
+            except sql.SqlRefused as error:
+                refused = error.text[view.lang]
+            except NoSnapshot:
+                pass  # the page below says so
+        return await turns.page(
+            request, object(), lambda: _said(view, lambda: _sql_page(view, text or shown, answer, refused))
+        )
+
+    return await _answered(view, answered)
+
+
+def _sql_page(view: View, text: str, answer: sql.Answer | None, refused: str | None) -> Response[str]:
     return render(
         view,
         "sql.html",
@@ -295,13 +374,14 @@ def download(view: View) -> File:
     return File(view.snapshot.path, filename=view.snapshot.path.name, media_type="application/vnd.duckdb")
 
 
-@get("/healthz", sync_to_thread=True, include_in_schema=False)
-def healthz(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-    """Whether there is a snapshot to show, and which."""
+@get("/healthz", include_in_schema=False)
+async def healthz(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+    """Whether there is a snapshot to show, and which; no page and no question stands in its way."""
+    state = request.app.state
     try:
-        snapshot = request.app.state.snapshots.current()
-    except NoSnapshot as missing:
-        return Response({"status": "no snapshot", "place": str(missing)}, status_code=503)
+        snapshot = await asyncio.get_running_loop().run_in_executor(state.aside, state.snapshots.current)
+    except NoSnapshot:
+        return Response({"status": "no snapshot"}, status_code=503)
     facts = {name: snapshot.meta[name] for name in ("assessment", "digest", "state")}
     return Response({"status": "ok", "sequence": snapshot.sequence, "snapshot": snapshot.path.name} | facts)
 
@@ -318,25 +398,26 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
         )
     else:
         message = view.t("There is no such page.", "没有这一页面。")
-    return render(view, "error.html", status, message=message)
+    return render(view, "error.html", status, bare=True, message=message)
 
 
 def create_app(snapshots: Path, lang: Language = "en") -> Litestar:
     """The console as an ASGI application over a folder of snapshots, or one snapshot file."""
     held = Snapshots(snapshots)
+    turns, aside = Turns(held.interrupt), ThreadPoolExecutor(1, "console-aside")
     static = create_static_files_router(
         path="/static", directories=[HERE / "static"], include_in_schema=False, cache_control=None
     )
-    found = [board, unit, audit, event, progress, readings, what_if, proof, ask, regulation, download, healthz, static]
+    pages_of = [board, unit, audit, event, progress, readings, what_if, proof, regulation, download]
     app = Litestar(
-        found,
+        [*pages_of, ask, asked, healthz, static],
         openapi_config=None,
         logging_config=None,
         before_send=[_headed],
-        on_shutdown=[held.stop],
+        on_shutdown=[held.stop, turns.close, lambda: aside.shutdown(wait=False)],
         exception_handlers={Exception: _failed, HTTPException: _failed},
     )
-    app.state.snapshots = held
+    app.state.snapshots, app.state.turns, app.state.aside = held, turns, aside
     app.state.lang = lang
     return app
 
@@ -363,6 +444,7 @@ def console(
     host: str = "127.0.0.1",
     port: int = 8080,
     snapshots: Path | None = None,
+    name: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - read only
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """Serve the pages over published snapshots, read-only; a new snapshot appears by itself.
@@ -377,6 +459,9 @@ def console(
         The port to listen on.
     snapshots
         The folder of snapshots, or one snapshot file; the data folder's without it.
+    name
+        A name by which browsers ask for it, where that is not an address, localhost, --host or this machine's name,
+        such as that of the proxy before it; may be given more than once.
     lang
         Language where a browser asks for neither: zh or en; the locale's without it.
     """
@@ -393,7 +478,7 @@ def console(
         ) from None
     chosen.info("console.started", url=f"http://{host}:{listener.getsockname()[1]}/", snapshots=str(place))
     app = create_app(place, settings.language(lang))
-    with metrics.serve_metrics(["console"]) or nullcontext(), suppress(KeyboardInterrupt):  # told so to stop
+    with metrics.serve_metrics(["console"]) or nullcontext():
         metrics.started("console", lambda: _missing(app.state.snapshots))
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False)).run(sockets=[listener])
+        web.serve(web.Named(app, [*name, host, socket.gethostname(), socket.getfqdn()]), listener)
     return Exit.DONE

@@ -1,12 +1,14 @@
 """What each page shows, read from the views of a state by the queries of pages.sql: no number is made here."""
 
 import re
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
+import duckdb
 import msgspec
 
 from schemas.events import instant
@@ -16,6 +18,8 @@ from services.console.sql import queries
 from services.console.states import Row, Snapshot, State
 
 BOARD_ROWS, AUDIT_ROWS = 120, 50
+#: Seconds for which the values of readings are tried after somebody looked last.
+PATIENCE = 30.0
 #: Columns a board can be sorted by, each with the order it begins with and the other way round.
 SORTS = {
     "place": ("place, unit", "place DESC, unit"),
@@ -93,7 +97,8 @@ def _category(state: State, category: Row, names: dict[str, str], shown: Shown) 
 
 def unit(state: State, code: str, lang: Language) -> Row | None:
     """The statement (对账单) of a unit: every item with its lines, from the base to the final; null for no unit."""
-    head = state.whole().one(query("unit", lang), [code])
+    state = state.whole()
+    head = state.one(query("unit", lang), [code])
     if head is None:
         return None
     bars, start = draw.waterfall(state.rows(query("items", lang), [code]))
@@ -198,7 +203,7 @@ def _pretty(raw: bytes) -> str:
 
 def progress(state: State, lang: Language) -> Row:
     """Office by office what is closed, open or late; obstacles; appeals with their deadlines; refusals."""
-    state.whole()
+    state = state.whole()
     parameters = state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")
     days = {row["name"]: int(row["value"]) for row in parameters}
     awards = {award["award"]: award["name"] for award in state.rows(query("awards", lang))}
@@ -239,36 +244,65 @@ def moves(before: State, after: State) -> list[Row]:
 
 
 class Dependence:
-    """Which units depend on which reading at a sequence: every other value tried, one after the other, in a thread."""
+    """Which units depend on which reading at a sequence: every other value tried, one after the other, in a thread.
+
+    It goes on while somebody looks, and the next look takes it up where it stopped.
+    """
 
     def __init__(self, snapshot: Snapshot, as_of: int | None) -> None:
-        self.base = snapshot.state(as_of)
+        self.snapshot, self.as_of, self.base = snapshot, as_of, snapshot.state(as_of)
         force = {row["name"]: row["value"] for row in self.base.rows("SELECT name, value FROM reading_in_force")}
         self.tries = [
             (one.name, value) for one in snapshot.choices for value in one.values if value != force.get(one.name)
         ]
         self.found: dict[tuple[str, str], list[Row]] = {}
-        self.ended = False
-        snapshot.begin(lambda: self._run(snapshot, as_of))
+        self.running = self.stopped = False
+        self._trying: State | None = None
+        self._asked = 0.0
 
-    def _run(self, snapshot: Snapshot, as_of: int | None) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether every value was tried."""
+        return len(self.found) == len(self.tries)
+
+    def look(self) -> None:
+        """Somebody looks: go on."""
+        self._asked = time.monotonic()
+        if not self.running and not self.ended:
+            self.running = True
+            self.snapshot.begin(self._run)
+
+    def stop(self) -> None:
+        """Stop, for another sequence is asked for."""
+        self.stopped = True
+        if self._trying:
+            self._trying.con.interrupt()
+
+    def _run(self) -> None:
         try:
-            for one in self.tries:
-                if snapshot.stopping.is_set():
+            for one in (one for one in self.tries if one not in self.found):
+                if self.stopped or self.snapshot.stopping.is_set() or time.monotonic() - self._asked > PATIENCE:
                     return
-                self.found[one] = moves(self.base, State(snapshot.con.cursor(), as_of, (one,)))
+                self._trying = State(self.snapshot.con.cursor(), self.as_of, (one,))
+                self.found[one] = moves(self.base, self._trying)
+        except duckdb.InterruptException:
+            pass
         finally:
-            self.ended = True
+            self._trying, self.running = None, False
 
 
 _starting = Lock()
 
 
 def dependence(snapshot: Snapshot, as_of: int | None) -> Dependence:
-    """The dependence at a sequence, begun on first need; the last one asked for is kept with the snapshot."""
+    """The dependence at a sequence, begun on first need; the last one asked for is kept, and any other stopped."""
     with _starting:
-        kept: Dependence = snapshot.kept.get("dependence", {}).get(as_of) or Dependence(snapshot, as_of)
-        snapshot.kept["dependence"] = {as_of: kept}
+        kept: Dependence | None = snapshot.kept.get("dependence")
+        if kept is None or kept.as_of != as_of:
+            if kept:
+                kept.stop()
+            kept = snapshot.kept["dependence"] = Dependence(snapshot, as_of)
+        kept.look()
         return kept
 
 

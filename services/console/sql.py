@@ -1,16 +1,17 @@
 """SQL for operators: any question to a snapshot, answered read-only behind a lock, and the ready queries."""
 
+import asyncio
 import csv
 import pickle
 import re
 import resource
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from threading import BoundedSemaphore, Timer
+from threading import Timer
 from typing import Any, Literal
 
 import duckdb
@@ -22,27 +23,34 @@ from schemas.refusals import Language
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
-from services.snapshot import point
+from services.process.plain import inert
+from services.scorer import rules
+from services.snapshot import held, point
 from services.snapshot.make import latest
 
 QUERIES = Path(__file__).parent / "queries"
 ROWS_MAX, SECONDS_MAX, CELL_MAX = 1_000, 10.0, 2_000
 #: Bytes that a question asked apart may come to, cells and all, and seconds more in which it can end by itself.
 BYTES_MAX, GRACE = 2 * 1024**3, 2.0
-#: The engine's own lock: nothing outside the snapshot can be read or written, and no setting can undo that.
-CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_community_extensions": "false",
-    "python_enable_replacements": "false",
-    "memory_limit": "512MB",
-    "threads": "1",
-    "temp_directory": "",
-}
-_READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-_VARIABLE = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:RE)?SET\s+VARIABLE\b", re.IGNORECASE | re.DOTALL)
-#: Two at a time: the pages of others stay fast.
-_turn = BoundedSemaphore(2)
+#: The engine's own bounds; what shuts it off from all but the snapshot is how `held` opens it.
+ENGINE = {"memory_limit": "512MB", "threads": "1"}
+#: What a statement may be made of: DuckDB also reads INSERT, UPDATE, DELETE and COPY inside a SELECT.
+_READS = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+#: What tells of the machine and not of the snapshot, and what hides another statement in a text.
+_TELLING = {
+    "current_setting", "duckdb_databases", "duckdb_external_file_cache", "duckdb_extensions", "duckdb_logs",
+    "duckdb_secrets", "duckdb_settings", "duckdb_temporary_files", "pragma_database_list", "pg_settings", "query",
+    "query_table", "which_secret",
+}  # fmt: skip
+_GAP = r"(?:\s|--[^\n]*\n|/\*.*?\*/)"
+_ANY = re.IGNORECASE | re.DOTALL
+_EXPLAIN = re.compile(rf"{_GAP}*EXPLAIN\b({_GAP}+ANALYZE\b)?", _ANY)
+_VARIABLE = re.compile(rf'{_GAP}*SET\s+VARIABLE\s+([A-Za-z_]\w*|"(?:[^"]|"")+")\s*(?:=|TO\b)(.*?)[\s;]*', _ANY)
+_RESET = re.compile(r"\s*RESET\s+VARIABLE\s+[A-Za-z_]\w*[\s;]*", _ANY)
+
+
+#: What the process of a question runs.
+PROGRAM = "from services.console.sql import _child; _child()"
 
 
 class SqlRefused(Exception):  # noqa: N818 - house style: a refusal has a name of its own
@@ -90,21 +98,28 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
     readings: dict[str, str] | None = None,
     rows: int = ROWS_MAX,
     seconds: float = SECONDS_MAX,
+    seal: Callable[[duckdb.DuckDBPyConnection], None] = lambda _con: None,
 ) -> Answer:
-    """Answer the last of the statements of `text` in a state of a snapshot; raises SqlRefused.
+    """Answer the last of the statements of `text` in a state of a snapshot, by this program's views; raises SqlRefused.
 
-    Only SELECT, EXPLAIN and SET VARIABLE are passed on, to an engine that reads no other file and takes no setting.
+    Only SELECT, EXPLAIN of one and SET VARIABLE are passed on, as DuckDB's own parser reads them, to an engine that
+    reads no other file and takes no setting. `seal` is what shuts it off beyond that, before anything is asked.
     """
-    statements = _statements(text)
-    con = _locked(path)
+    try:
+        con = held.opened(path, **ENGINE)
+    except held.Unopened as error:
+        raise SqlRefused(f"{path.name}: {error.text['en']}", f"{path.name}：{error.text['zh']}") from None
     timer = Timer(seconds, con.interrupt)
     timer.start()
     try:
+        con.execute("FROM meta LIMIT 0")
+        statements = _statements(con, text)
         if as_of is not None:
             con.execute(f"SET VARIABLE as_of = {as_of:d}")
         if readings:
             names = [list(readings), list(readings.values())]
             con.execute("SET VARIABLE readings = MAP(?::VARCHAR[], ?::VARCHAR[])", names)
+        seal(con)
         for statement in statements:
             con.execute(statement)
         columns = tuple(str(column[0]) for column in con.description or ())
@@ -114,7 +129,7 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
     except (duckdb.OutOfMemoryException, MemoryError):
         raise _greedy() from None
     except (duckdb.Error, RuntimeError) as error:
-        reason = str(error).strip()[:CELL_MAX]
+        reason = held.plain(error, path)[:CELL_MAX]
         raise SqlRefused(f"The query was refused: {reason}", f"查询未执行：{reason}") from None
     finally:
         timer.cancel()
@@ -133,30 +148,36 @@ def _greedy() -> SqlRefused:
     return SqlRefused("The query needs too much memory; ask for less.", "查询所需内存过多；请缩小范围。")
 
 
-def ask_apart(
+async def ask_apart(  # noqa: PLR0913 - as `ask`
     path: Path,
     text: str,
     *,
     as_of: int | None = None,
     readings: dict[str, str] | None = None,
+    rows: int = ROWS_MAX,
     seconds: float = SECONDS_MAX,
+    cell: int | None = CELL_MAX,
 ) -> Answer:
-    """As `ask`, in a process of its own: the engine counts neither one huge value nor the time that it takes to make.
+    """As `ask`, in a process of its own that can write no file and open none beyond the snapshot.
 
-    That process may come to BYTES_MAX, and is ended where the engine does not stop by itself; cells are cut to what is
-    shown. Raises SqlRefused.
+    The engine counts neither one huge value nor the time that it takes to make; that process may come to BYTES_MAX,
+    and is ended where the engine does not stop by itself, or when this is cancelled. Texts are cut after `cell`
+    letters. Raises SqlRefused.
     """
-    _statements(text)  # what needs no engine to be refused starts none
-    command = [sys.executable, "-c", "from services.console.sql import _child; _child()"]
-    asked = pickle.dumps((path, text, as_of, readings, seconds))
-    with _turn:
-        try:
-            done = subprocess.run(command, input=asked, capture_output=True, timeout=seconds + GRACE, check=False)
-        except subprocess.TimeoutExpired:
-            raise _late(seconds) from None
-    if done.returncode:
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, stdin=pipe, stdout=pipe, stderr=pipe)
+    asked = pickle.dumps((path, text, as_of, readings, rows, seconds, cell))
+    try:
+        out, _ = await asyncio.wait_for(child.communicate(asked), seconds + GRACE)
+    except TimeoutError:
+        raise _late(seconds) from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode:
         raise _greedy()
-    found = pickle.loads(done.stdout)  # noqa: S301 - our own child's
+    found = pickle.loads(out)  # noqa: S301 - our own child's
     if isinstance(found, Answer):
         return found
     raise SqlRefused(*found)
@@ -165,52 +186,110 @@ def ask_apart(
 def _child() -> None:
     """Answer what stands on standard input, as an Answer or the two sentences of a refusal."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES_MAX, BYTES_MAX))
-    path, query, as_of, readings, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    path, query, as_of, readings, rows, seconds, cell = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
     try:
-        answer = ask(path, query, as_of=as_of, readings=readings, seconds=seconds)
-        rows = [tuple(map(_short, row)) for row in answer.rows]
-        told: Answer | tuple[str, str] = Answer(answer.columns, rows, answer.more)
+        answer = ask(path, query, as_of=as_of, readings=readings, rows=rows, seconds=seconds, seal=_sealed)
+        cut = answer.rows if cell is None else [tuple(_short(one, cell) for one in row) for row in answer.rows]
+        told: Answer | tuple[str, str] = Answer(answer.columns, cut, answer.more)
     except SqlRefused as refused:
         told = refused.text["en"], refused.text["zh"]
     sys.stdout.buffer.write(pickle.dumps(told))
 
 
-def _statements(text: str) -> list[duckdb.Statement]:
+def _sealed(con: duckdb.DuckDBPyConnection) -> None:
+    """From here on this process opens nothing more: not even an empty file comes to be beside the snapshot."""
+    con.execute("SELECT DATE '2013-01-01', TIMESTAMP '2013-01-01', TIME '00:00', uuid(), INTERVAL 1 DAY, 1.5, [1]")
+    con.fetchall()  # what the kinds of values need is loaded now
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+
+
+def _statements(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
+    """The statements of a text as they are run: each a SELECT by DuckDB's own parser, explained or kept in a variable.
+
+    Views of the rules that a statement mentions are made in the engine's memory; the file's own are never used.
+    """
     try:
-        found = duckdb.extract_statements(text)
+        found = [(one.type, one.query) for one in duckdb.extract_statements(text)]
     except (duckdb.Error, RuntimeError) as error:
         reason = str(error).strip()[:CELL_MAX]
         raise SqlRefused(f"This is not SQL that can be read: {reason}", f"无法解析的SQL：{reason}") from None
     if not found:
         raise SqlRefused("There is no statement; write a SELECT.", "没有语句；请写一个SELECT。")
-    for one in found:
-        if one.type not in _READS and not (one.type == duckdb.StatementType.SET and _VARIABLE.match(one.query)):
-            kind = one.type.name.replace("_", " ")
-            raise SqlRefused(
-                f"{kind} is not allowed here: the snapshot is only read. Allowed: SELECT, EXPLAIN, SET VARIABLE.",
-                f"此处不允许{kind}：快照只读。可用：SELECT、EXPLAIN、SET VARIABLE。",
-            )
-    return found
+    made, said = [], ""
+    for kind, query in found:
+        if kind == duckdb.StatementType.SET and _RESET.fullmatch(query):
+            made.append(query)
+            continue
+        select, run = _taken_apart(kind, query)
+        said += _parsed(con, select)
+        made.append(run)
+    _views(con, said)
+    return made
 
 
-def _short(cell: Any) -> Any:
-    return cell if isinstance(cell, int | float | Decimal) else text(cell)[: CELL_MAX + 1]
+def _taken_apart(kind: duckdb.StatementType, query: str) -> tuple[str, str]:
+    """The SELECT that a statement must be made of, and the statement put together around that text again."""
+    if kind == duckdb.StatementType.SELECT:
+        return query, query
+    if kind == duckdb.StatementType.EXPLAIN and (explained := _EXPLAIN.match(query)):
+        select = query[explained.end() :]
+        return select, f"EXPLAIN {'ANALYZE' if explained[1] else ''} {select}"
+    if kind == duckdb.StatementType.SET and (variable := _VARIABLE.fullmatch(query)):
+        return f"SELECT (\n{variable[2]}\n)", f"SET VARIABLE {variable[1]} = (\n{variable[2]}\n)"
+    raise _not_read(kind.name)
 
 
-def _locked(path: Path) -> duckdb.DuckDBPyConnection:
-    """A connection of its own to an engine of its own, which holds the snapshot read-only and then shuts itself off."""
-    con = duckdb.connect(":memory:", config=CONFIG)
-    name = str(path).replace("'", "''")
-    try:
-        con.execute(f"ATTACH '{name}' AS snapshot (READ_ONLY)")
-        con.execute("USE snapshot")
-        con.execute("FROM meta LIMIT 0")
-    except duckdb.Error:
-        con.close()
-        raise SqlRefused(f"{path} is not a snapshot.", f"{path}不是快照文件。") from None
-    con.execute("SET enable_external_access = false")
-    con.execute("SET lock_configuration = true")
-    return con
+def _not_read(kind: str) -> SqlRefused:
+    kind = kind.replace("_", " ")
+    return SqlRefused(
+        f"{kind} is not allowed here: the snapshot is only read. Allowed: SELECT, EXPLAIN of a SELECT, SET VARIABLE.",
+        f"此处不允许{kind}：快照只读。可用：SELECT、EXPLAIN SELECT、SET VARIABLE。",
+    )
+
+
+def _parsed(con: duckdb.DuckDBPyConnection, query: str) -> str:
+    """What DuckDB's parser makes of one SELECT, as JSON; raises SqlRefused where it is more than reading."""
+    text: str = con.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0]
+    tree = msgspec.json.decode(text)
+    if tree["error"]:
+        raise _not_read(", ".join(one.type.name for one in duckdb.extract_statements(query)))
+    if len(tree["statements"]) != 1:
+        raise _not_read("more than one statement in another")
+    for key, value in _leaves(tree):
+        if key == "type" and value.endswith("_NODE") and value not in _READS:
+            raise _not_read(value.removesuffix("_NODE").removesuffix("_QUERY"))
+        if key in ("function_name", "table_name") and value.lower() in _TELLING:
+            raise _not_read(value)
+        if key in ("catalog_name", "catalog", "schema_name", "schema") and value.lower() == held.NAME:
+            raise _not_read(f"{held.NAME}.")
+    return text
+
+
+def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a tree, with the key that it stands under."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            yield from _leaves(value, name)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _leaves(value, key)
+    elif isinstance(tree, str):
+        yield key, tree
+
+
+def _views(con: duckdb.DuckDBPyConnection, said: str) -> None:
+    """Make the views that the parsed statements mention; all of them where the catalogue itself is asked."""
+    told, views = said.lower(), [one for one in rules.definitions() if one.kind == "VIEW"]
+    asked = [one for one in views if f'"{one.name.lower()}"' in told]
+    catalogue = any(word in told for word in ("duckdb_", "information_schema", "pg_catalog", "sqlite_master"))
+    for one in views if catalogue or ('"show_ref"' in told and not asked) else asked:
+        con.execute(one.view())
+        con.execute(f"COMMENT ON VIEW {one.name} IS '{one.comment.replace(chr(39), chr(39) * 2)}'")
+
+
+def _short(cell: Any, most: int) -> Any:
+    return cell if _number(cell) else text(cell)[: most + 1]
 
 
 def sql(  # noqa: PLR0913 - each is an option of the command
@@ -263,7 +342,8 @@ def sql(  # noqa: PLR0913 - each is an option of the command
         )
     try:
         with point.file_at(path, facts_until) as file:
-            answer = ask(file, query if query is not None else known[str(ready)].text, rows=limit, seconds=600.0)
+            asked = query if query is not None else known[str(ready)].text
+            answer = asyncio.run(ask_apart(file, asked, rows=limit, seconds=600.0, cell=None))
     except SqlRefused as refused:
         raise Stop(Exit.USE, refused.text["en"], refused.text["zh"]) from None
     _print(answer, format)
@@ -275,8 +355,8 @@ def sql(  # noqa: PLR0913 - each is an option of the command
 def _print(answer: Answer, form: str) -> None:
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(answer.columns)
-        writer.writerows([text(cell) for cell in row] for row in answer.rows)
+        writer.writerow(inert(name) for name in answer.columns)
+        writer.writerows([text(cell) if _number(cell) else inert(text(cell)) for cell in row] for row in answer.rows)
     elif form == "json":
         for row in answer.rows:
             line = dict(zip(answer.columns, row, strict=True))
@@ -285,7 +365,11 @@ def _print(answer: Answer, form: str) -> None:
         table = Table(*answer.columns, box=box.SIMPLE_HEAD)
         for row in answer.rows:
             table.add_row(*(text(cell) for cell in row))
-        tables.console().print(table, markup=False)
+        tables.console().print(table)
+
+
+def _number(cell: Any) -> bool:
+    return isinstance(cell, int | float | Decimal)
 
 
 def text(cell: Any) -> str:

@@ -1,36 +1,41 @@
 """What the pages read: the newest snapshot, and in it the state of any sequence under any readings."""
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Event, Lock, RLock, Thread
+from threading import Event, Lock, RLock, Thread, get_ident
 from typing import Any
 
 import duckdb
 
+from schemas.refusals import Language
 from schemas.rulebook import SHIPPED, Reading, Rulebook
-from schemas.rulebook import load as load_rulebook
+from schemas.soundness import load as load_rulebook
+from services.process.ending import Stop
 from services.scorer import rules
+from services.snapshot import held, point
 from services.snapshot.make import PUBLISHED, latest
 from services.snapshot.point import stored
 
 #: Kept of one snapshot, and snapshots kept open: a page that is under way ends on the one it began with.
 STATES_KEPT, SNAPSHOTS_KEPT, PAGES_KEPT = 12, 2, 128
-CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",
-}
+#: The engine's threads and memory; the pages are for many, and the machine is not theirs alone.
+ENGINE = {"threads": "2", "memory_limit": "2GB"}
 Row = dict[str, Any]
 Readings = tuple[tuple[str, str], ...]
 
 
 class NoSnapshot(Exception):  # noqa: N818 - house style: a refusal has a name of its own
-    """There is nothing to show yet, or the file is no snapshot."""
+    """There is nothing to show yet, or the file is no snapshot; `text` says why it is none."""
+
+    def __init__(self, place: str, text: dict[Language, str] | None = None) -> None:
+        super().__init__(place)
+        self.text = text
 
 
 class State:
@@ -39,37 +44,64 @@ class State:
     The published tables answer for the newest state as it was published; all else is computed once, on first need.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, as_of: int | None, readings: Readings) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, as_of: int | None, readings: Readings, *, published: bool = False
+    ) -> None:
         self.as_of, self.readings = as_of, readings
-        self._con, self._lock, self._computed = con, RLock(), False
+        self.con, self._lock, self._ready, self._published = con, RLock(), False, published
         self._asked: dict[tuple[str, tuple[Any, ...]], list[Row]] = {}
         self._open = ExitStack()
-        if readings:
-            names, values = zip(*readings, strict=True)
-            con.execute("SET VARIABLE readings = MAP(?::VARCHAR[], ?::VARCHAR[])", [list(names), list(values)])
-        if as_of is None and not readings:
-            for table, view in PUBLISHED.items():
-                con.execute(f"CREATE TEMP VIEW {view} AS FROM {table}")
-        else:
-            self.whole()
+        self._viewed: set[str] = set()
+        self.thread: int | None = None
+
+    @cached_property
+    def _computed(self) -> "State":
+        return State(self.con.cursor(), self.as_of, self.readings)
 
     def whole(self) -> "State":
-        """Compute every view of the state, where only the published tables were there."""
-        with self._lock:
-            if not self._computed:
-                if self.as_of is None and not self.readings:
-                    for view in PUBLISHED.values():
-                        self._con.execute(f"DROP VIEW temp.{view}")
-                self._open.enter_context(rules.compute(self._con, as_of=self.as_of))
-                self._computed = True
-        return self
+        """The state with every view computed, where this one has only the published tables."""
+        return self._computed if self._published else self
+
+    def _prepare(self, sql: str) -> None:
+        if self._published:
+            self._view(sql)
+        if self._ready:
+            return
+        if self.readings:
+            names, values = zip(*self.readings, strict=True)
+            self.con.execute("SET VARIABLE readings = MAP(?::VARCHAR[], ?::VARCHAR[])", [list(names), list(values)])
+        if self._published:
+            for table, view in PUBLISHED.items():
+                self.con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS FROM {table}")
+        else:
+            self._open.enter_context(rules.compute(self.con, as_of=self.as_of))
+        self._ready = True
+
+    def _view(self, sql: str) -> None:
+        """Make the views that a query mentions and that were not published."""
+        words = {*re.findall(r"\w+", sql)} - self._viewed
+        for one in rules.definitions():
+            if one.kind == "VIEW" and one.name in words and one.name not in PUBLISHED.values():
+                self.con.execute(one.view().replace("CREATE VIEW", "CREATE OR REPLACE TEMP VIEW", 1))
+        self._viewed |= words
+
+    def interrupt(self, thread: int) -> None:
+        """Stop what a thread asks of the engine just now."""
+        for one in (self, self.__dict__.get("_computed")):
+            if one is not None and one.thread == thread:
+                one.con.interrupt()
 
     def rows(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """The rows of a query, by column."""
         with self._lock:
-            found = self._con.execute(sql, values if isinstance(values, dict) else list(values))
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            self.thread = get_ident()
+            try:
+                self._prepare(sql)
+                found = self.con.execute(sql, values if isinstance(values, dict) else list(values))
+                names = [column[0] for column in found.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            finally:
+                self.thread = None
 
     def once(self, sql: str, *values: Any) -> list[Row]:
         """The rows of a query that many pages ask and that never answers otherwise: asked once a state."""
@@ -113,7 +145,7 @@ class Snapshot:
         with self._lock:
             found = self._states.get(key)
             if found is None:
-                found = self._states[key] = State(self.con.cursor(), *key)
+                found = self._states[key] = State(self.con.cursor(), *key, published=key == (None, ()))
             self._states.move_to_end(key)
             while len(self._states) > STATES_KEPT:
                 self._states.popitem(last=False)
@@ -133,8 +165,14 @@ class Snapshot:
             while len(self._pages) > PAGES_KEPT:
                 self._pages.popitem(last=False)
 
+    def interrupt(self, thread: int) -> None:
+        """Stop what a thread asks of the engine just now, in whatever state."""
+        for state in list(self._states.values()):
+            state.interrupt(thread)
+
     def begin(self, work: Callable[[], None]) -> None:
         """Do something slow beside the pages; it looks at `stopping` between its steps."""
+        self.workers = [one for one in self.workers if one.is_alive()]
         thread = Thread(target=work, name="console-worker")
         self.workers.append(thread)
         thread.start()
@@ -184,6 +222,11 @@ class Snapshots:
                 self._open.popitem(last=False)[1].stopping.set()
             return self._open[path]
 
+    def interrupt(self, thread: int) -> None:
+        """Stop what a thread asks of the engine just now, in whatever snapshot."""
+        for snapshot in list(self._open.values()):
+            snapshot.interrupt(thread)
+
     def stop(self) -> None:
         """End what goes on beside the pages, when the server ends."""
         for snapshot in list(self._open.values()):
@@ -193,8 +236,8 @@ class Snapshots:
 def opened(path: Path) -> Snapshot:
     """Open a snapshot, read-only; raises NoSnapshot when the file is none."""
     try:
-        con = duckdb.connect(str(path), read_only=True, config=CONFIG)
-        meta = dict(con.execute("SELECT key, value FROM meta").fetchall())
-    except duckdb.Error:
-        raise NoSnapshot(str(path)) from None
-    return Snapshot(path, con, meta)
+        con = held.opened(path, **ENGINE)
+        point.check(con, path)
+    except (held.Unopened, Stop) as error:
+        raise NoSnapshot(str(path), error.text) from None
+    return Snapshot(path, con, point.meta(con))

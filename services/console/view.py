@@ -32,10 +32,12 @@ class View:
     request: Request[Any, Any, Any]
     snapshots: Snapshots
     default: Language
+    form: Mapping[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.params = {name: value for name, value in self.request.query_params.items() if value}
+        asked = {**self.request.query_params, **self.form}
+        self.params = {name: value for name, value in asked.items() if value}
 
     @cached_property
     def lang(self) -> Language:

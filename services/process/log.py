@@ -5,6 +5,7 @@ import sys
 
 import structlog
 
+from services.process.plain import Shown
 from services.process.settings import Settings
 
 
@@ -20,7 +21,7 @@ def configure(settings: Settings, service: str) -> structlog.typing.FilteringBou
             structlog.processors.JSONRenderer(ensure_ascii=False) if machine else structlog.dev.ConsoleRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr.below if isinstance(sys.stderr, Shown) else sys.stderr),
     )
     log: structlog.typing.FilteringBoundLogger = structlog.get_logger(service=service)
     return log

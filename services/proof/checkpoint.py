@@ -5,7 +5,6 @@ it), `leaf` with the hash of every event, so that an event that was changed can 
 rulebook as the digest is of.
 """
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from schemas import rulebook
 from schemas.events import OPENED
+from schemas.raw import read as read_raw
 from schemas.results import canonical
 from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
@@ -85,7 +85,7 @@ def origin(assessment: str) -> str:
 def document(con: duckdb.DuckDBPyConnection, book: Rulebook) -> dict[str, Any]:
     """The rulebook as a JSON object: as it stands in the event that opened the year, else the one given."""
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
-    found: dict[str, Any] = json.loads(row[0], parse_int=str)["data"]["rulebook"] if row else {}
+    found: dict[str, Any] = read_raw(row[0])["data"]["rulebook"] if row else {}
     return found if row and rulebook.read(found) == book else rulebook.plain(book)
 
 

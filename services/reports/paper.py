@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from services.command.tables import four
 from services.process.ending import Exit, Stop
+from services.process.plain import Screen
 from services.reports import typeset
 from services.reports.typeset import clean
 from services.reports.workings import text
@@ -208,13 +208,10 @@ def reference(line: Line, lang: Language) -> str:
 def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
     """Lay the statement out for a terminal; plain and wide where there is none."""
     terminal = sys.stdout.isatty() and not to_file
-    out = Console(
-        file=io.StringIO(),
+    out = Screen(
+        io.StringIO(),
         width=shutil.get_terminal_size().columns if terminal else WIDE,
         force_terminal=terminal,
-        highlight=False,
-        markup=False,
-        emoji=False,
         legacy_windows=False,
     )
     out.print(Text(words("statement", lang), style="bold"))
@@ -241,7 +238,7 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
     return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines()) + "\n"
 
 
-def _item(out: Console, item: ItemStatement, lang: Language) -> None:
+def _item(out: Screen, item: ItemStatement, lang: Language) -> None:
     """Print an item: its words, its lines, notes, its sum."""
     out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
     if item.words:

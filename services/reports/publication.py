@@ -27,6 +27,7 @@ from schemas.rulebook import en, zh
 from services.command import tables
 from services.command.tables import four
 from services.process.ending import Exit, Stop
+from services.process.plain import inert
 from services.process.settings import language
 from services.reports import typeset
 from services.reports.typeset import clean
@@ -35,8 +36,6 @@ from services.snapshot import point
 
 Form = Literal["xlsx", "pdf", "csv", "parquet"]
 Cell = str | int | Decimal | None
-#: A text that begins so may be run by a spreadsheet that opens a CSV; the wide forms too, in East Asian editions.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 TEXT = {
     "title": ("Publication of results", "考核结果公示表"), "ranking": ("{}: ranking", "{}排名"),
@@ -442,11 +441,6 @@ def comma_separated(found: Publication) -> bytes:
         texts = (*(found.grade(one, of.scheme) for of in found.schemes), _state(found, one), found.notes(one), kind)
         writer.writerow([*head, *points, *map(inert, texts)])
     return out.getvalue().encode("utf-8-sig")
-
-
-def inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: an apostrophe before one that begins like it."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def parquet(found: Publication) -> bytes:

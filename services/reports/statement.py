@@ -7,6 +7,7 @@ import duckdb
 import msgspec
 
 from schemas.clauses import clauses
+from schemas.raw import read
 from schemas.refusals import Language
 from schemas.roster import RosterError
 from schemas.rulebook import SHIPPED, Rulebook, en, zh
@@ -394,7 +395,7 @@ def _change(row: Row) -> tuple[str, str]:
 
 def _evidence(raw: bytes | None) -> list[str]:
     """Read the evidence a line gives; only its raw bytes hold it."""
-    data = msgspec.json.decode(raw)["data"] if raw else {}
+    data = read(raw)["data"] if raw else {}
     return list(data.get("evidence", []))
 
 

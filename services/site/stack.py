@@ -20,13 +20,13 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client import connected, embedded, jetstream, last_entry
 from infra.server import EmbeddedServer
 from infra.streams import stream
 from schemas import subjects
+from schemas.raw import read
 from schemas.receipts import Ranking
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
@@ -35,6 +35,7 @@ from services.command import tables
 from services.process import log as logs
 from services.process import metrics, settings, tracing
 from services.process.ending import Exit, Stop
+from services.process.plain import Screen
 from services.process.settings import Settings
 from services.scorer import rules, store
 from services.site import synthetic
@@ -301,7 +302,7 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(file=sys.stderr),
+            console=Screen(sys.stderr),
             disable=not sys.stderr.isatty(),
         ) as progress:
             await _publish(url, known, year.assessment, lines, progress, lang)
@@ -342,7 +343,7 @@ async def _publish(  # noqa: PLR0913, PLR0917 - what is published, by whom, and 
 def _subject(assessment: str, party: str, raw: bytes) -> str:
     """The intake subject of a line; one that cannot be read says of itself only who sent it."""
     try:
-        event = json.loads(raw)
+        event = read(raw)
         return subjects.intake(assessment, party, event["type"], event["subject"])
     except (ValueError, KeyError, TypeError):
         return subjects.intake(assessment, party, "unreadable", "assessment")

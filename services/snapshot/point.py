@@ -18,7 +18,8 @@ from services.ingest.check import opened
 from services.process import settings
 from services.process.ending import Exit, Stop
 from services.scorer import rules, store
-from services.snapshot.make import complete, latest
+from services.snapshot import held
+from services.snapshot.make import SCHEMA, VERSION, complete, latest
 
 
 @contextmanager
@@ -35,34 +36,37 @@ def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
     if not path.is_file():
         raise Stop(Exit.FAILED, f"{path}: there is no such snapshot", f"{path}：没有这个快照文件")
     try:
-        with path.open("rb") as file:
-            if file.read(12)[8:] != b"DUCK":  # where DuckDB's own files say what they are
-                raise duckdb.IOException("it is no DuckDB file")
-        con = store.connect(path, read_only=True)
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0][:200]
-        raise Stop(
-            Exit.FAILED, f"{path}: not a snapshot that can be opened: {reason}", f"{path}：不是可以打开的快照：{reason}"
-        ) from None
+        con = held.opened(path)
+    except held.Unopened as error:
+        raise Stop(Exit.FAILED, f"{path}: {error.text['en']}", f"{path}：{error.text['zh']}") from None
     try:
-        _check(con, path)
+        check(con, path)
         yield con
     finally:
         con.close()
 
 
-def _check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """A file without the tables of a snapshot, or with another version's events, is refused by what it lacks."""
-    found = {name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT temporary").fetchall()}
-    missing = [f"table {name}" for name in ("event", "meta", *rules.TABLES) if name not in found]
-    if not missing:
-        columns = [name for name, *_ in con.execute("DESCRIBE event").fetchall()]
-        missing = [f"column {name} of event" for name in {*rules.EVENT_COLUMNS} ^ {*columns}]
-        missing += [
-            f"{key} of meta"
-            for key in ("assessment", "sequence", "rulebook_json", "roster_json", "keys", "synthetic")
-            if key not in meta(con)
-        ]
+def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """A file without the tables of a snapshot, or of another version's, ends the command by what it lacks."""
+    try:
+        said = meta(con)
+    except duckdb.Error:
+        said = {}
+    missing = [f"{name} of meta" for name in ("assessment", "sequence", "rulebook_json", "schema") if name not in said]
+    if said.get("schema") not in (None, SCHEMA):
+        version = said.get("version", "-")[:40]
+        raise Stop(
+            Exit.FAILED,
+            f"{path}: made by version {version} with other tables and rules than this program's, {VERSION}. Read it"
+            " with that version, or make it anew: wuxing export with that one, wuxing score --snapshot with this one",
+            f"{path}：由{version}版生成，其表与规则和本程序（{VERSION}版）不同。请用该版本读取，"
+            "或用该版本wuxing export导出，再由本版本wuxing score --snapshot重新生成",
+        )
+    with store.fresh() as fresh:
+        columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+        needed = fresh.execute(f"{columns} ORDER BY ALL").fetchall()
+    have = {*con.execute(f"{columns} AND database_name = '{held.NAME}'").fetchall()} if not missing else set()
+    missing += [f"{column} of {table}" for table, column, kind in needed if (table, column, kind) not in have]
     if missing:
         raise Stop(
             Exit.FAILED,

@@ -1,0 +1,15 @@
+"""The one reader of raw events: whatever intake accepted is read here, for nothing depends on an attribute's number."""
+
+import json
+from typing import Any
+
+
+def read(raw: bytes) -> dict[str, Any]:
+    """An event of the ledger as JSON values; every number as the text that was sent, however great or long it is.
+
+    Raises ValueError for bytes that intake would not have accepted.
+    """
+    found = json.loads(raw, parse_int=str, parse_float=str, parse_constant=str)
+    if not isinstance(found, dict):
+        raise ValueError("not an event: expected a JSON object")  # noqa: TRY004 - one error for what is no event
+    return found

@@ -1,0 +1,196 @@
+"""Opens a snapshot that anybody may have written: read-only, walled off, and nothing that lies in it is run.
+
+An engine in memory with this program's own macros reads the file's tables, and only what is a table there. The views
+and macros of the file are looked at (`objects`) and never used.
+"""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from schemas.refusals import Language
+from schemas.year import given
+from services.scorer import rules, store
+from services.snapshot.make import complete
+
+#: Nothing is fetched, nothing of the process is seen, nothing is written beside the file.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",
+}
+#: The name of the file in its engine.
+NAME = "snapshot"
+
+
+class Unopened(Exception):  # noqa: N818 - house style: a refusal has a name of its own
+    """A file that is not opened, with the sentence that says why; neither names the file."""
+
+    text: dict[Language, str]
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.text = {"en": en, "zh": zh}
+
+
+class Object(NamedTuple):
+    """One thing of a file's catalogue: what it is, its name, and all that the engine says of it."""
+
+    kind: str
+    name: str
+    text: str
+
+
+def check_alone(path: Path) -> None:
+    """Raise Unopened for a file that is none, is no DuckDB file, or beside which lies a write-ahead log.
+
+    Whoever opens a file takes the log beside it for the file's own; a snapshot that was published has none.
+    """
+    real = path.resolve()
+    try:
+        with real.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise Unopened(f"cannot be read: {error.strerror}", f"无法读取：{error.strerror}") from None
+    if head[8:] != b"DUCK":  # where DuckDB's own files say what they are
+        raise Unopened("not a snapshot: it is no DuckDB file", "不是快照：它不是DuckDB文件")
+    beside = [one.name for name in {path.absolute(), real} for one in name.parent.glob("*.wal*")]
+    if found := sorted(one for one in beside for name in (path.name, real.name) if one.startswith(f"{name}.wal")):
+        raise Unopened(
+            f"{found[0]} lies beside it, and would be taken for a part of it: somebody has written there. Keep that"
+            " file as evidence, move it elsewhere, and then run wuxing verify on the snapshot",
+            f"旁边有{found[0]}，会被当作快照的一部分：有人在此写入。请将其移至别处留作证据，再以wuxing verify核对快照",
+        )
+
+
+def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
+    """Open a snapshot; `more` are settings of the engine, such as its memory. Raises Unopened."""
+    check_alone(path)
+    con = duckdb.connect(":memory:", config=CONFIG | more)
+    try:
+        place = str(path.resolve()).replace("'", "''")
+        con.execute(f"ATTACH '{place}' AS {NAME} (READ_ONLY)")
+        con.execute("SET enable_external_access = false")
+        for one in rules.definitions():
+            if one.kind == "MACRO":
+                con.execute(one.body)
+        for name in tables(con):
+            kind = "TABLE" if name in rules.TABLES else "VIEW"  # a roster has an order, a view of it none
+            con.execute(f"CREATE {kind} {quoted(name)} AS FROM {NAME}.main.{quoted(name)}")
+        con.execute("SET lock_configuration = true")
+    except duckdb.Error as error:
+        con.close()
+        reason = plain(error, path)
+        raise Unopened(f"not a snapshot that can be opened: {reason}", f"不是可以打开的快照：{reason}") from None
+    return con
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def plain(error: Exception, path: Path) -> str:
+    """The first line of an engine's message, without where the file lies."""
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    for folder in {str(path.resolve().parent), str(path.absolute().parent)} - {"/"}:
+        text = text.replace(f"{folder}/", "").replace(folder, "")
+    return text
+
+
+def tables(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The file's tables by name; what is anything else under such a name is not read."""
+    rows = con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'main' ORDER BY 1", [NAME]
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def objects(con: duckdb.DuckDBPyConnection) -> set[Object]:
+    """Everything that a file's catalogue holds, of whatever kind the engine knows, with all that it says of it."""
+    found: set[Object] = set()
+    for function, columns, name in _catalogues():
+        of_tables = f" AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = '{NAME}')"
+        rows = con.execute(
+            f"SELECT {', '.join(columns)} FROM {function}() WHERE database_name = '{NAME}'"
+            + (of_tables if name == "column_name" else "")  # those of a view hang on what it reads
+        ).fetchall()
+        for row in rows:
+            facts = dict(zip(columns, row, strict=True))
+            names = [facts[key] for key in ("schema_name", "table_name", name) if facts.get(key)]
+            kind = function.removeprefix("duckdb_")
+            found.add(Object(_KINDS.get(kind, kind), ".".join(dict.fromkeys(map(str, names))), _told(facts)))
+    return found
+
+
+_KINDS = {"indexes": "index"} | {
+    f"{kind}s": kind
+    for kind in ("column", "constraint", "function", "schema", "sequence", "table", "trigger", "type", "view")
+}
+
+
+def _told(facts: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in facts.items() if value not in (None, {}, [], ""))
+
+
+#: What a catalogue says that is not the object's own: numbers of this session, and counts of what is in it.
+_PASSING = ("oid", "estimated_size", "is_bound", "index_count", "last_value")
+
+
+@cache
+def _catalogues() -> list[tuple[str, list[str], str]]:
+    """Every catalogue of the engine that tells of databases: its function, its columns, and which of them names."""
+    found = []
+    with duckdb.connect() as con:
+        functions = con.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name LIKE 'duckdb\\_%' ESCAPE '\\'"
+            " AND function_type = 'table' AND parameters = [] ORDER BY 1"
+        ).fetchall()
+        for (function,) in functions:
+            columns = [row[0] for row in con.execute(f"DESCRIBE FROM {function}()").fetchall()]
+            if {"database_name", "schema_name"} <= {*columns}:
+                name = next(one for one in _NAMES if one in columns)
+                kept = [one for one in columns if not one.endswith(_PASSING) and not one.startswith("database_")]
+                found.append((function, kept, name))
+    return found
+
+
+_NAMES = (
+    "column_name", "constraint_name", "index_name", "trigger_name", "view_name", "function_name", "sequence_name",
+    "type_name", "crs_name", "table_name", "schema_name",
+)  # fmt: skip
+
+
+@cache
+def expected() -> frozenset[Object]:
+    """The catalogue that this program gives a snapshot: that of one in which nothing has happened."""
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
+        path = Path(folder) / "blank.duckdb"
+        year = given("blank", None, None)
+        with store.fresh(path) as con:
+            rules.load_rulebook(con, year.rulebook, year.roster)
+            complete(con, year, 0)
+        with opened(path) as con:
+            return frozenset(objects(con))
+
+
+class Differing(NamedTuple):
+    """How a file's catalogue differs: what is not this program's, what is missing, what is of another kind or text."""
+
+    kind: str
+    name: str
+    how: str
+
+
+def differing(con: duckdb.DuckDBPyConnection) -> list[Differing]:
+    """Every object of a file that is not this program's by name, kind and text, and every one that it lacks."""
+    mine, theirs = expected(), objects(con)
+    ours, others = ({(one.kind, one.name) for one in some} for some in (mine - theirs, theirs - mine))
+    named = dict.fromkeys(ours & others, "other")
+    named |= dict.fromkeys(ours - others, "missing") | dict.fromkeys(others - ours, "foreign")
+    return [Differing(kind, name, how) for (kind, name), how in sorted(named.items())]
