@@ -17,7 +17,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "void": ("void", "无效"),
     "conflict": ("conflict", "冲突"),
     "deduction.recorded.v1": ("deduction", "扣分"),
+    "bonus.recorded.v1": ("bonus", "加分"),
     "rating.recorded.v1": ("rating", "评分"),
+    "fact.recorded.v1": ("fact", "属性"),
+    "veto.recorded.v1": ("veto", "一票否决"),
+    "approval.recorded.v1": ("approval", "审批"),
+    "unit.changed.v1": ("change of unit", "单位变动"),
+    "item.transferred.v1": ("transfer", "项目移交"),
+    "key.changed.v1": ("change of key", "密钥更换"),
     "submission.recorded.v1": ("submission", "材料报送"),
     "item.exempted.v1": ("exemption", "不适用"),
     "item.closed.v1": ("closing", "项目关闭"),
@@ -34,30 +41,31 @@ WORDS: dict[str, tuple[str, str]] = {
     "provisional": ("provisional", "暂定"),
     "final": ("final", "确定"),
     "running": ("under way", "考核进行中"),
-    "closed": ("year-end closed", "年末考核已结束"),
-    "publicised": ("in publicity", "公示中"),
     "finalised": ("final", "已定稿"),
-    "daily_closed": ("daily closed", "日常考核结束"),
-    "year_end_closed": ("year-end closed", "年末考核结束"),
+    "amended": ("amended after final", "定稿后已变更"),
+    "left": ("left", "已退出"),
+    "awaiting": ("awaits approval", "待审批"),
+    "rejected": ("rejected", "未获批准"),
+    "approved": ("approved", "同意"),
+    "joined": ("joined", "加入"),
+    "renamed": ("renamed", "更名"),
+    "moved": ("moved", "调整"),
+    "incomplete": ("values missing", "缺少数据"),
+    "vetoed": ("veto", "一票否决"),
+    "stage": ("stage not reached", "阶段未到"),
     "upheld": ("upheld", "维持"),
     "cancelled": ("cancelled", "取消"),
     "one_group": ("one group only", "仅一组评价"),
     "undecided": ("tied at the cut", "并列待定"),
-    "deduct": ("deduction", "扣分制"),
-    "mean": ("mean", "平均"),
-    "weighted_mean": ("weighted mean", "加权平均"),
-    "scaled": ("scaled", "折算"),
-    "checklist": ("checklist", "逐项"),
-    "bands": ("bands", "分档"),
-    "rank_step": ("rank step", "名次递减"),
     "appeal": ("open appeal", "申诉未决"),
     "tie": ("undecided tie", "并列待定"),
     "assumption": ("reading not adopted", "读法未采用"),
     "late": ("late", "预警"),
     "open": ("open", "未关闭"),
 }
-#: English and Chinese of the values of readings; numbers speak for themselves.
+#: English and Chinese of the values of readings that the language itself knows; others speak for themselves.
 VALUES: dict[str, tuple[str, str]] = {
+    "each": ("each by itself", "各自计"),
     "chain": ("largest chain", "最大链"),
     "sum": ("sum", "累加"),
     "shared": ("one shared pool", "共用"),
@@ -67,22 +75,18 @@ VALUES: dict[str, tuple[str, str]] = {
     "largest_remainder": ("largest remainder", "最大余额"),
     "all": ("all units", "全部单位"),
     "category": ("each category", "各类别"),
+    "group": ("each group", "各组"),
     "plain": ("plain mean", "平均"),
     "trimmed": ("without extremes", "去最高最低"),
-    "final": ("as given", "取其得分"),
-    "ranked": ("by order", "按排序赋分"),
-    "linear": ("3% of the base", "基本分的3%"),
-    "geometric": ("times 0.97", "逐位乘0.97"),
+    "latest": ("the latest", "最近一次"),
     "better": ("the better place", "取较好名次"),
     "average": ("the mean", "取平均"),
     "listed": ("listed units", "列入单位"),
     "eligible": ("eligible units", "参评单位"),
-    "b": ("B only", "仅B类"),
-    "a_and_b": ("A and B together", "A、B合评"),
-    "each": ("each by itself", "各类分评"),
     "floor": ("down", "舍去"),
     "half_up": ("half-up", "四舍五入"),
-    "disjoint": ("after the first", "接一等奖之后"),
+    "ceil": ("up", "进一"),
+    "disjoint": ("one after the other", "依次相接"),
     "cumulative": ("top shares", "前列比例"),
     "undecided": ("until resolved", "待议定"),
     "include": ("all of them", "全取"),
@@ -117,3 +121,13 @@ def exact(points: Decimal | None) -> str:
 def signed(points: Decimal | None) -> str:
     """A margin with its sign, 4 decimals."""
     return "—" if points is None else ("+" if points > 0 else "") + four(points)
+
+
+def points(text: str | None) -> str:
+    """Points given as text with all the decimals they have, two at least; nothing where there are none."""
+    return "" if text is None else exact(Decimal(text))
+
+
+def points4(text: str) -> str:
+    """Points given as text with 4 decimals, half-up."""
+    return four(Decimal(text))

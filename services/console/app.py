@@ -20,8 +20,7 @@ from litestar.types import Message, Scope
 
 from schemas.clauses import clauses
 from schemas.refusals import Language
-from schemas.rulebook import SHIPPED
-from schemas.soundness import load as load_rulebook
+from schemas.rulebook import SHIPPED, en, zh
 from services.command import words
 from services.console import pages, sql
 from services.console.states import NoSnapshot, Row, Snapshots
@@ -57,7 +56,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"four": words.four, "exact": words.exact, "signed": words.signed, "cell": sql.text}
+    made.filters |= {
+        "four": words.four,
+        "exact": words.exact,
+        "signed": words.signed,
+        "cell": sql.text,
+        "points": words.points,
+        "points4": words.points4,
+    }
 
     def word(context: Context, code: Any) -> str:
         return words.word(code, context["view"].lang)
@@ -65,7 +71,10 @@ def environment() -> Environment:
     def choice(context: Context, value: str) -> str:
         return words.choice(value, context["view"].lang)
 
-    made.filters |= {"word": pass_context(word), "choice": pass_context(choice)}
+    def named(context: Context, name: Any) -> str:
+        return (zh if context["view"].lang == "zh" else en)(name)
+
+    made.filters |= {"word": pass_context(word), "choice": pass_context(choice), "named": pass_context(named)}
     return made
 
 
@@ -97,9 +106,9 @@ def _shared(view: View) -> Row:
     snapshot = view.snapshot
     kept = snapshot.kept
     if "cited" not in kept:
-        shipped = load_rulebook(SHIPPED / "rulebook.toml")
-        kept["cited"] = clauses() if snapshot.meta["rulebook"] == shipped.id else {}
-        kept["title"] = snapshot.rulebook.name if snapshot.rulebook else None
+        kept["cited"] = clauses() if snapshot.meta["rulebook"] == SHIPPED.name else {}
+        name = snapshot.rulebook.name if snapshot.rulebook else ""
+        kept["title"] = {"zh": zh(name), "en": en(name)}
     try:
         around, as_of = pages.neighbours(snapshot, view.as_of), view.as_of
     except Refused:
@@ -110,6 +119,7 @@ def _shared(view: View) -> Row:
         "around": around,
         "cited": kept["cited"],
         "title": kept["title"],
+        "names": pages.names(snapshot.state(), view.lang),
         "at": snapshot.sequence if as_of is None else as_of,
     }
 
@@ -275,14 +285,12 @@ def what_if(view: View) -> Response[str]:
     """The form of all readings, and what moves under those chosen."""
     base = view.snapshot.state(view.as_of)
     force = {row["name"]: row["value"] for row in base.rows("SELECT name, value FROM reading_in_force")}
-    awards = {row["award"]: row["name"] for row in base.rows(pages.query("awards", view.lang))}
     return render(
         view,
         "whatif.html",
         choices=view.snapshot.choices,
         force=force,
         chosen=dict(view.readings),
-        awards=awards,
         moved=pages.moves(base, view.state) if view.readings else [],
     )
 

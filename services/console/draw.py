@@ -15,8 +15,8 @@ def waterfall(items: list[Row]) -> tuple[list[Row], Decimal]:
     """
     base = sum((item["weighted_base"] for item in items), Decimal(0))
     final = sum((item["weighted"] for item in items), Decimal(0))
-    start = (final - (base - final) / 8 - Decimal("0.05")).max(Decimal(0))
-    span = (base - start) or Decimal(1)
+    start = (final - (base - final) / 8 - base / 240).max(Decimal(0))
+    span = (base - start) if base > start else Decimal(1)
     bars, left = [], base
     for item in items:
         after = left - (item["weighted_base"] - item["weighted"])
@@ -37,7 +37,7 @@ def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
         return None
     values = [unit["final"] for unit in finals] + [line["value"] for line in lines]
     low, high = min(values), max(values)
-    pad = ((high - low) / 40).max(Decimal("0.02"))
+    pad = ((high - low) / 40).max(high.copy_abs() / 600 or Decimal(1))
     low, high = low - pad, high + pad
     columns, size = 125, WIDE // 125
     stacks: dict[int, list[Row]] = {}
@@ -51,23 +51,29 @@ def strip(units: Iterable[Row], lines: list[Row]) -> Row | None:
         for column, stack in stacks.items()
         for n, unit in enumerate(sorted(stack, key=lambda one: one["final"]))
     ]
-    ticks = [Decimal(n) / 2 for n in range(int(low * 2) + 1, int(high * 2) + 1)]
-    every = max(1, len(ticks) // 12)
+    step_of = _step(high - low)
+    ticks = [step_of * n for n in range(int(low / step_of), int(high / step_of) + 1) if low < step_of * n < high]
     return {
         "floor": floor,
         "dots": dots if len(finals) <= 600 else _merged(dots),
         "low": low,
         "high": high,
-        "ticks": [{"x": _at(tick, low, high - low), "text": f"{tick:f}"} for tick in ticks[::every]],
+        "ticks": [{"x": _at(tick, low, high - low), "text": f"{tick:f}"} for tick in ticks],
         "lines": [line | {"x": _at(line["value"], low, high - low)} for line in lines],
     }
 
 
+def _step(span: Decimal) -> Decimal:
+    """A round step of which about ten go into a span."""
+    power = Decimal(1).scaleb(span.adjusted() - 1)
+    return next(power * n for n in (1, 2, 5, 10, 20) if span / (power * n) <= 12)
+
+
 def _merged(dots: list[Row]) -> list[Row]:
-    """One bar a column and award where there are too many units for a dot each."""
-    merged: dict[tuple[int, str | None], Row] = {}
+    """One bar a column of graded units or others where there are too many units for a dot each."""
+    merged: dict[tuple[int, bool | None], Row] = {}
     for dot in dots:
-        key = (dot["x"], dot["unit"]["award"])
+        key = (dot["x"], dot["unit"]["graded"])
         one = merged.setdefault(key, dot | {"top": dot["y"], "bottom": dot["y"] + dot["height"]})
         one["top"], one["bottom"] = min(one["top"], dot["y"]), max(one["bottom"], dot["y"] + dot["height"])
     return [one | {"y": one["top"], "height": one["bottom"] - one["top"]} for one in merged.values()]
@@ -80,9 +86,9 @@ def axis(bins: list[Row], stages: list[Row], last: int) -> Row:
         x = one["bin"] * WIDE // 60
         if not months or (one["month"] > months[-1]["text"] and x - months[-1]["x"] >= 60):
             months.append({"x": x, "text": one["month"]})
-    most = max((one["deductions"] for one in bins), default=0) or 1
+    most = max((one["entries"] for one in bins), default=0) or 1
     return {
-        "bars": [{"x": one["bin"] * WIDE // 60, "height": one["deductions"] * 20 // most} for one in bins],
+        "bars": [{"x": one["bin"] * WIDE // 60, "height": one["entries"] * 20 // most} for one in bins],
         "months": months,
         "stages": [one | {"x": one["seq"] * WIDE // last} for one in stages],
     }

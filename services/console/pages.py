@@ -16,20 +16,22 @@ from schemas.refusals import Language
 from services.console import draw
 from services.console.sql import queries
 from services.console.states import Row, Snapshot, State
+from services.reports.statement import statement
 
 BOARD_ROWS, AUDIT_ROWS = 120, 50
 #: Seconds for which the values of readings are tried after somebody looked last.
 PATIENCE = 30.0
 #: Columns a board can be sorted by, each with the order it begins with and the other way round.
 SORTS = {
-    "place": ("place, unit", "place DESC, unit"),
+    "place": ("place NULLS LAST, final DESC, unit", "place DESC NULLS LAST, final, unit"),
     "unit": ("unit", "unit DESC"),
     "unit_group": ("unit_group, place, unit", "unit_group DESC, place, unit"),
-    "daily": ("daily DESC, unit", "daily, unit"),
-    "year_end": ("year_end DESC, unit", "year_end, unit"),
     "final": ("final DESC, unit", "final, unit"),
 }
-DISPOSITIONS = ("counted", "counted_in_part", "no_effect", "replaced", "revoked", "revised", "duplicate", "void")
+DISPOSITIONS = (
+    "counted", "counted_in_part", "no_effect", "awaiting", "rejected", "replaced", "revoked", "revised", "duplicate",
+    "void",
+)  # fmt: skip
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -39,7 +41,7 @@ def query(name: str, lang: Language = "en") -> str:
     blocks = (Path(__file__).parent / "pages.sql").read_text(encoding="utf-8").split("-- :")[1:]
     found = {head.split()[0]: text.strip() for head, _, text in (block.partition("\n") for block in blocks)}
     text = found[name].replace("{lang}", lang).replace("{trail}", found["trail"])
-    return text.replace("{margin}", queries()["award_margin"].text)
+    return text.replace("{margin}", queries()["grade_margin"].text)
 
 
 @dataclass(frozen=True)
@@ -63,32 +65,48 @@ def assessment(state: State) -> Row:
     return found
 
 
+def names(state: State, lang: Language) -> dict[str, str]:
+    """What the rulebook calls its grades, stages, attributes and vetoes, by code."""
+    return {row["code"]: row["name"] for row in state.once(query("names", lang))}
+
+
 def board(state: State, lang: Language, shown: Shown) -> list[Row]:
     """The categories, each with its units in order, its lines and its distribution."""
-    names = {award["award"]: award["name"] for award in state.once(query("awards", lang))}
     categories = state.once(query("categories", lang))
-    return [_category(state, one, names, shown) for one in categories if shown.category in (None, one["category"])]
+    return [_category(state, one, lang, shown) for one in categories if shown.category in (None, one["category"])]
 
 
-def _category(state: State, category: Row, names: dict[str, str], shown: Shown) -> Row:
-    code, mark = category["category"], category["pass_mark"]
+def _category(state: State, category: Row, lang: Language, shown: Shown) -> Row:
+    code = category["category"]
     asked = {"category": code, "group": shown.group, "text": shown.text}
     order, start = SORTS[shown.sort][shown.turned], (shown.page - 1) * BOARD_ROWS
     rows = state.rows(f"{query('board')} ORDER BY {order} LIMIT {BOARD_ROWS:d} OFFSET {start:d}", asked)
     margins = {row["unit"]: row for row in state.once(query("board_margins"))}
-    rows = [{"margin": None, "margin_daily": None} | margins.get(row["unit"], {}) | row for row in rows]
+    tops, named = state.once(query("tops", lang)), names(state, lang)
+    for row in rows:
+        row |= {
+            "margin": margins.get(row["unit"], {}).get("margin"),
+            "parts": [row["parts"].get(t["part"]) for t in tops],
+        }
+        row["undecided"] = [flag.partition(":")[2] for flag in row["flags"] if flag.startswith("undecided:")]
+        row["graded"] = [grade for grade in row["grades"].values() if grade]
     units = state.rows(query("board_count"), asked)[0]["units"]
-    given = state.once(query("category_awards"), code)
-    lines = [{"value": mark, "kind": "pass", "name": ""}] if mark is not None else []
-    cuts = [award for award in given if award["value"] is not None]
-    lines += [{"value": cut["value"], "kind": "award", "name": names[cut["award"]]} for cut in cuts]
+    given = state.once(query("category_grades", lang), code)
+    lines = [
+        {"value": one["at_least"], "kind": "pass", "name": one["name"]} for one in given if one["at_least"] is not None
+    ]
+    lines += [
+        {"value": one["value"], "kind": "award", "name": one["name"]}
+        for one in given
+        if one["value"] is not None and one["quota"] is not None
+    ]
     return category | {
         "rows": rows,
         "units": units,
         "pages": -(-units // BOARD_ROWS),
-        "awards": given,
-        "names": names,
-        "passes": mark is not None,
+        "grades": given,
+        "names": named,
+        "tops": tops,
         "strip": draw.strip(state.once(query("finals"), code), lines),
         "summary": state.once(query("summary"), code)[0],
         "groups": [row["unit_group"] for row in state.once(query("groups"), code)],
@@ -96,54 +114,19 @@ def _category(state: State, category: Row, names: dict[str, str], shown: Shown) 
 
 
 def unit(state: State, code: str, lang: Language) -> Row | None:
-    """The statement (对账单) of a unit: every item with its lines, from the base to the final; null for no unit."""
+    """The statement (对账单) of a unit, the same as the command's, with its waterfall, margins and appeals."""
     state = state.whole()
-    head = state.one(query("unit", lang), [code])
-    if head is None:
+    if not state.rows("SELECT 1 FROM unit_in_force WHERE unit = ?", [code]):
         return None
-    bars, start = draw.waterfall(state.rows(query("items", lang), [code]))
-    return head | {
-        "items": _lines(state, code, bars, lang),
+    bars, start = draw.waterfall(state.rows(query("bars", lang), {"unit": code}))
+    return {
+        "statement": state.read(lambda con: statement(con, code, lang)),
+        "bars": bars,
         "axis_start": start,
-        "base": bars[0]["before"],
+        "base": bars[0]["before"] if bars else Decimal(0),
         "margins": state.rows(query("margins", lang), [code]),
-        "appeals": state.rows(query("appeals"), [code]),
+        "appeals": state.rows(query("appeals"), {"unit": code}),
     }
-
-
-def _lines(state: State, code: str, items: list[Row], lang: Language) -> list[Row]:
-    """Each item with what it is made of: deductions with running balance, ratings that count, place among the units."""
-    deductions = _by_item(state.rows(query("deductions", lang), [code]))
-    ratings = _by_item(state.rows(query("ratings", lang), [code]))
-    places = _by_item(state.rows(query("places", lang), [code]))
-    rules = _by_item(state.rows(query("rules")))
-    return [
-        item
-        | {
-            "rules": rules.get(item["item"], []),
-            "deductions": deductions.get(item["item"], []),
-            "panels": _panels(ratings.get(item["item"], [])),
-            "place": next(iter(places.get(item["item"], [])), None),
-        }
-        for item in items
-    ]
-
-
-def _by_item(rows: list[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row["item"], []).append(row)
-    return found
-
-
-def _panels(ratings: list[Row]) -> dict[str, Row]:
-    """Ratings by group or case, each with their number and sum, so that a mean can be worked out again."""
-    panels: dict[str, Row] = {}
-    for rating in ratings:
-        one = panels.setdefault(rating["panel"], {"number": 0, "total": Decimal(0), "ratings": []})
-        one["number"], one["total"] = one["number"] + 1, one["total"] + rating["value"]
-        one["ratings"].append(rating)
-    return panels
 
 
 @dataclass(frozen=True)
@@ -205,16 +188,15 @@ def progress(state: State, lang: Language) -> Row:
     """Office by office what is closed, open or late; obstacles; appeals with their deadlines; refusals."""
     state = state.whole()
     parameters = state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")
-    days = {row["name"]: int(row["value"]) for row in parameters}
-    awards = {award["award"]: award["name"] for award in state.rows(query("awards", lang))}
+    days = {row["name"]: int(row["value"]) for row in parameters if row["value"] is not None}
     refused = f"FROM ({queries()['refusals'].text}) WHERE line <= {2**62 if state.as_of is None else state.as_of:d}"
     return {
         "parts": state.rows(queries()["office_progress"].text),
         "days": days,
-        "awards": awards,
+        "names": names(state, lang),
         "obstacles": state.rows("SELECT kind, count(*) AS number FROM obstacle GROUP BY kind ORDER BY kind"),
         "obstacle_rows": state.rows(queries()["obstacles"].text),
-        "appeals": state.rows(query("open_appeals"), [days.get("decision_days", 0)]),
+        "appeals": [row for row in state.rows(query("appeals"), {"unit": None}) if row["state"] == "open"],
         "refusals": state.rows(f"{refused} ORDER BY line DESC LIMIT 100"),
         "reasons": state.rows(f"SELECT reason, count(*) AS number {refused} GROUP BY reason ORDER BY 2 DESC, 1"),
         "totals": state.rows(query("totals")),
@@ -223,9 +205,9 @@ def progress(state: State, lang: Language) -> Row:
 
 
 def moves(before: State, after: State) -> list[Row]:
-    """Units whose final, place, pass or award differ between two states, those whose award or place moves first."""
+    """Units whose final, place or grades differ between two states, those whose grades or place move first."""
     old = {row["unit"]: row for row in before.rows(query("outcome"))}
-    pairs = [(old[now["unit"]], now) for now in after.rows(query("outcome")) if old[now["unit"]] != now]
+    pairs = [(old[now["unit"]], now) for now in after.rows(query("outcome")) if old.get(now["unit"], now) != now]
     found = [
         {
             "unit": now["unit"],
@@ -233,13 +215,13 @@ def moves(before: State, after: State) -> list[Row]:
             "category": now["category"],
             "was": was,
             "now": now,
-            "moved": was["place"] - now["place"],
+            "moved": (was["place"] or 0) - (now["place"] or 0),
             "rescored": was["final"] != now["final"],
-            "changed": any(was[key] != now[key] for key in ("award", "passed", "undecided")),
+            "changed": any(was[key] != now[key] for key in ("grades", "undecided")),
         }
         for was, now in pairs
     ]
-    found.sort(key=lambda row: (row["category"], row["now"]["place"], row["unit"]))
+    found.sort(key=lambda row: (row["category"], row["now"]["place"] or 0, row["unit"]))
     return sorted(found, key=lambda row: (not row["changed"], -abs(row["moved"])))
 
 

@@ -1,31 +1,44 @@
 -- What the pages ask of a state, one query a block; {lang} is zh or en, {margin} and {trail} stand for blocks of their own.
 
 -- :trail every event that has a disposition
-SELECT t.*, substr(e.time, 1, 10) AS day, e.recorded_at, e.rater, e.case_name, e.value, e.reading, e.reading_value,
-       e.stage, e.outcome, coalesce(t.matter, e.matter) AS about, e.reason AS words
-FROM (SELECT seq, source, id, 'deduction.recorded.v1' AS type, unit, item, matter, ground, claimed, counted,
-             balance_after, disposition, why_zh, why_en, clause FROM audit_trail
-      UNION ALL
-      SELECT seq, source, id, type, unit, item, NULL, NULL, NULL, NULL, NULL, disposition, why_zh, why_en, clause
-      FROM event_trail) t
-JOIN event e ON e.seq = t.seq
+SELECT t.*, e.source, e.id, e.type, e.unit, coalesce(e.item, i.item) AS item, i.clause, substr(e.time, 1, 10) AS day,
+       e.recorded_at, e.rater, e.case_name, e.value, e.reading, e.reading_value, e.stage, e.outcome, e.attribute, e.veto,
+       e.change, e.grade, e.matter AS about, e.reason AS words
+FROM trail t JOIN event e ON e.seq = t.seq LEFT JOIN rulebook_item i ON i.item = e.item
 
 -- :categories in their order
-SELECT category, name_{lang} AS name, pass_mark FROM rulebook_category ORDER BY ordinal
+SELECT category, name_{lang} AS name, is_ranked FROM rulebook_category ORDER BY ordinal
 
--- :awards in their order
-SELECT award, ordinal, name_{lang} AS name FROM rulebook_award ORDER BY ordinal
+-- :grades in their order
+SELECT scheme, grade, ordinal, name_{lang} AS name FROM rulebook_grade ORDER BY scheme, ordinal
 
--- :board_margins of every unit: a winner's at its own cut, the others' at the last one
+-- :tops of the tree, each with what one point of it is worth in the final
+SELECT p.part, p.name_{lang} AS name, (p.weight * f.times)::DECIMAL(18,8) AS worth
+FROM rulebook_part p CROSS JOIN rulebook_final f WHERE p.parent IS NULL ORDER BY p.ordinal
+
+-- :names of everything that a page shows by code: grades, stages, attributes, vetoes
+SELECT grade AS code, name_{lang} AS name FROM rulebook_grade
+UNION ALL SELECT stage, name_{lang} FROM rulebook_stage
+UNION ALL SELECT attribute, name_{lang} FROM rulebook_attribute
+UNION ALL SELECT veto, name_{lang} FROM rulebook_veto
+
+-- :board_margins of every unit: at the cut of the grade that it has, or else of the last one of its first scheme
 WITH margin AS ({margin})
-SELECT m.unit, m.margin, m.margin_daily
+SELECT m.unit, m.margin, m.grade
 FROM margin m
-JOIN unit_result u ON u.unit = m.unit
-WHERE CASE WHEN u.award IS NULL THEN m.ordinal = (SELECT max(ordinal) FROM rulebook_award) ELSE m.award = u.award END
+JOIN rulebook_scheme s ON s.scheme = m.scheme
+LEFT JOIN unit_grade g ON g.unit = m.unit AND g.scheme = m.scheme
+WHERE CASE WHEN g.grade IS NULL THEN m.ordinal = (SELECT max(ordinal) FROM rulebook_grade d WHERE d.scheme = m.scheme)
+           ELSE m.grade = g.grade END
+QUALIFY row_number() OVER (PARTITION BY m.unit ORDER BY s.ordinal) = 1
 
 -- :board the units of a category
-SELECT u.*
+SELECT u.*, coalesce(g.grades, MAP {}) AS grades, coalesce(p.parts, MAP {}) AS parts
 FROM unit_result u
+LEFT JOIN (SELECT unit, map_from_entries(list({'k': scheme, 'v': grade})) AS grades FROM unit_grade GROUP BY unit) g
+       ON g.unit = u.unit
+LEFT JOIN (SELECT unit, map_from_entries(list({'k': part, 'v': points})) AS parts FROM part_result GROUP BY unit) p
+       ON p.unit = u.unit
 WHERE u.category = $category AND ($group IS NULL OR u.unit_group = $group)
   AND contains(lower(u.unit || ' ' || u.name), lower($text))
 
@@ -35,80 +48,65 @@ WHERE u.category = $category AND ($group IS NULL OR u.unit_group = $group)
   AND contains(lower(u.unit || ' ' || u.name), lower($text))
 
 -- :finals of a category, for its distribution
-SELECT unit, name, final, award, flags FROM unit_result WHERE category = ? ORDER BY final
+SELECT u.unit, u.name, u.final, u.flags, g.graded FROM unit_result u
+LEFT JOIN (SELECT unit, bool_or(grade IS NOT NULL) AS graded FROM unit_grade GROUP BY unit) g ON g.unit = u.unit
+WHERE u.category = ? AND u.state <> 'left' ORDER BY u.final
 
--- :category_awards with the lowest final inside each cut
-SELECT a.*, (SELECT min(final) FROM unit_result u
-             WHERE list_contains(a.units, u.unit) OR list_contains(a.undecided, u.unit)) AS value
-FROM award_result a WHERE list_contains(string_split(scope, '+'), ?) ORDER BY ordinal
+-- :category_grades of the schemes that a category competes in, with the lowest final inside each cut
+SELECT g.scheme, s.name_{lang} AS scheme_name, g.pool, g.grade, d.name_{lang} AS name, g.quota, g.individuals, g.units,
+       g.undecided, d.at_least,
+       (SELECT min(final) FROM unit_result u
+        WHERE list_contains(g.units, u.unit) OR list_contains(g.undecided, u.unit)) AS value
+FROM grade_result g
+JOIN rulebook_scheme s ON s.scheme = g.scheme
+JOIN rulebook_grade d ON d.grade = g.grade
+SEMI JOIN (SELECT scheme, pool FROM scheme_pool WHERE category = ?) p ON p.scheme = g.scheme AND p.pool = g.pool
+ORDER BY s.ordinal, g.pool, g.ordinal
 
 -- :summary of a category
-SELECT count(*) AS units, count(*) FILTER (passed) AS passed, count(*) FILTER (state = 'provisional') AS provisional,
-       max(final) AS highest, min(final) AS lowest
-FROM unit_result WHERE category = ?
+SELECT count(*) AS units, count(*) FILTER (state = 'provisional') AS provisional, max(final) AS highest,
+       min(final) AS lowest
+FROM unit_result WHERE category = ? AND state <> 'left'
 
 -- :groups of a category
-SELECT DISTINCT unit_group FROM roster WHERE category = ? ORDER BY unit_group
+SELECT DISTINCT unit_group FROM unit_result WHERE category = ? AND unit_group <> '' ORDER BY unit_group
 
--- :unit the head of a statement
-SELECT u.*, c.name_{lang} AS category_name, c.pass_mark, t.daily_coefficient, t.year_end_coefficient,
-       a.name_{lang} AS award_name, (SELECT count(*) FROM unit_result o WHERE o.category = u.category) AS units
-FROM unit_result u
-JOIN rulebook_category c ON c.category = u.category
-CROSS JOIN rulebook_total t
-LEFT JOIN rulebook_award a ON a.award = u.award
-WHERE u.unit = ?
-
--- :items of a unit, with what each comes to in the final
-SELECT p.*, i.name_{lang} AS name, i.words, v.value_max, w.coefficient, p.points_base - coalesce(p.points, 0) AS lost,
-       (p.points_base * w.coefficient)::DECIMAL(18,8) AS weighted_base,
-       (coalesce(p.points, 0) * w.coefficient)::DECIMAL(18,8) AS weighted
-FROM item_points p
-JOIN rulebook_item i ON i.item = p.item
-LEFT JOIN rulebook_range v ON v.item = p.item
-CROSS JOIN LATERAL (SELECT CASE WHEN p.year_end THEN t.year_end_coefficient ELSE t.daily_coefficient END AS coefficient
-                    FROM rulebook_total t) w
-WHERE p.unit = ? ORDER BY p.ordinal
+-- :bars of a unit: every item, or where a part does more than add the top of the tree, with what each comes to in the final
+WITH RECURSIVE plain AS (SELECT bool_and(combine = 'sum') AS adds FROM rulebook_part),
+worth AS (
+  SELECT part AS code, weight::DECIMAL(38,12) AS factor FROM rulebook_part WHERE parent IS NULL
+  UNION ALL
+  SELECT p.part, (w.factor * p.weight)::DECIMAL(38,12) FROM rulebook_part p JOIN worth w ON w.code = p.parent
+), bar AS (
+  SELECT p.item AS code, i.name_{lang} AS name, i.ordinal, p.state, p.points_base, p.points,
+         (coalesce(w.factor, 1) * p.weight)::DECIMAL(38,12) AS factor, true AS is_item
+  FROM item_points p JOIN rulebook_item i ON i.item = p.item LEFT JOIN worth w ON w.code = p.parent
+  WHERE p.unit = $unit AND NOT p.is_out AND (SELECT coalesce(adds, true) FROM plain)
+  UNION ALL
+  SELECT p.part, r.name_{lang}, r.ordinal, 'scored', p.points_base, p.points, p.weight::DECIMAL(38,12), false
+  FROM part_points p JOIN rulebook_part r ON r.part = p.part
+  WHERE p.unit = $unit AND p.parent IS NULL AND NOT p.is_out AND NOT (SELECT coalesce(adds, true) FROM plain)
+  UNION ALL
+  SELECT p.item, i.name_{lang}, 1000 + i.ordinal, p.state, p.points_base, p.points, p.weight::DECIMAL(38,12), true
+  FROM item_points p JOIN rulebook_item i ON i.item = p.item
+  WHERE p.unit = $unit AND p.parent IS NULL AND NOT p.is_out AND NOT (SELECT coalesce(adds, true) FROM plain)
+)
+SELECT code, name, state, is_item, bar.points_base, bar.points, bar.points_base - coalesce(bar.points, 0) AS lost,
+       (bar.points_base * factor * f.times)::DECIMAL(18,8) AS weighted_base,
+       (coalesce(bar.points, 0) * factor * f.times)::DECIMAL(18,8) AS weighted
+FROM bar CROSS JOIN rulebook_final f ORDER BY ordinal
 
 -- :margins of a unit at every cut
 WITH margin AS ({margin})
-SELECT m.*, a.name_{lang} AS name FROM margin m JOIN rulebook_award a ON a.award = m.award
-WHERE m.unit = ? ORDER BY m.ordinal
+SELECT m.*, d.name_{lang} AS name, s.name_{lang} AS scheme_name FROM margin m
+JOIN rulebook_grade d ON d.grade = m.grade JOIN rulebook_scheme s ON s.scheme = m.scheme
+WHERE m.unit = ? AND m.margin IS NOT NULL ORDER BY s.ordinal, m.ordinal
 
--- :appeals of a unit
-SELECT a.seq, substr(e.time, 1, 10) AS day, a.statement, a.target, a.open, a.outcome, a.decided_by, d.reason AS decision
-FROM appeal a JOIN event e ON e.seq = a.seq LEFT JOIN event d ON d.seq = a.decided_by
-WHERE a.unit = ? ORDER BY a.seq
-
--- :deductions of a unit, standing or not
-SELECT d.*, substr(e.time, 1, 10) AS day, g.name_{lang} AS ground_name, g.words AS ground_words,
-       n.name_{lang} AS node_name
-FROM audit_trail d
-JOIN event e ON e.seq = d.seq
-JOIN rulebook_ground g ON g.item = d.item AND g.ground = d.ground
-LEFT JOIN rulebook_node n ON n.item = d.item AND n.node = d.node
-WHERE d.unit = ? ORDER BY d.seq
-
--- :ratings of a unit that count, by group or case
-SELECT r.seq, r.item, r.value, e.rater, coalesce(g.name_{lang}, r.case_name, '') AS panel,
-       c.name_{lang} AS component_name, c.points AS component_points, substr(e.time, 1, 10) AS day
-FROM rating_in_force r
-JOIN event e ON e.seq = r.seq
-LEFT JOIN rulebook_group g ON g.item = r.item AND g.rater_group = r.rater_group
-LEFT JOIN rulebook_component c ON c.item = r.item AND c.component = r.component
-WHERE r.unit = ? ORDER BY g.ordinal, r.case_name, r.seq
-
--- :places of a unit in the items that compare units
-SELECT p.*, b.name_{lang} AS band_name
-FROM (SELECT item, place, units, band FROM band_points WHERE unit = $1
-      UNION ALL SELECT item, place, units, NULL FROM step_points WHERE unit = $1
-      UNION ALL SELECT item, place, units, NULL FROM ranked_points WHERE unit = $1) p
-LEFT JOIN rulebook_band b ON b.item = p.item AND b.band = p.band
-
--- :rules of each item that the text leaves open, as they are in force
-SELECT i.item, i.value[2:] AS reading, f.value FROM rulebook_rule i
-JOIN rule_in_force f ON f.item = i.item AND f.rule = i.rule
-WHERE starts_with(i.value, '@') ORDER BY i.rule
+-- :appeals with their deadlines; of one unit, or all where none is named
+SELECT a.*, strftime(a.filed_at, '%Y-%m-%d') AS day, strftime(a.appeal_until, '%Y-%m-%d') AS until,
+       strftime(a.decision_due, '%Y-%m-%d') AS due, d.reason AS decision
+FROM appeal_deadline a LEFT JOIN event d ON d.seq = a.decided_by
+WHERE a.unit = coalesce($unit, a.unit) ORDER BY a.state <> 'open', a.seq
 
 -- :offices that events come from
 SELECT '/offices/' || office AS source, name_{lang} AS name FROM office
@@ -123,25 +121,15 @@ SELECT seq, source, id, type, unit, time, recorded_at, raw, admission, refers_to
 SELECT seq, type, disposition, why_zh, why_en FROM ({trail})
 WHERE seq IN (SELECT seq FROM event WHERE refers_to = ?) ORDER BY seq
 
--- :open_appeals with the day a decision is due and whether the ledger has gone past it
-SELECT seq, unit, target, statement, occurred[1:10] AS day, due::VARCHAR AS due,
-       due < (SELECT max(try_cast(occurred[1:10] AS DATE)) FROM ledger_event) AS late
-FROM (SELECT *, try_cast(occurred[1:10] AS DATE) + ?::INTEGER AS due FROM appeal) WHERE open ORDER BY seq
-
 -- :totals of the ledger by type
 SELECT type, count(*) AS events FROM ledger_event GROUP BY type ORDER BY events DESC, type
 
 -- :stages that stand
 SELECT stage, seq, substr(time, 1, 10) AS day FROM year_event WHERE type = 'stage.reached.v1' ORDER BY seq
 
--- :outcome of every unit, to compare two states
-SELECT unit, name, category, final, place, passed, award,
-       list_bool_or([starts_with(flag, 'undecided:') FOR flag IN flags]) IS TRUE AS undecided
-FROM unit_result
-
 -- :bins of the time axis
 SELECT least(seq * 60 // ?, 59) AS bin, quantile_disc(occurred[1:7], 0.5) AS month,
-       count(*) FILTER (type = 'deduction.recorded.v1') AS deductions
+       count(*) FILTER (type IN ('deduction.recorded.v1', 'bonus.recorded.v1')) AS entries
 FROM event GROUP BY bin ORDER BY bin
 
 -- :stage_marks of the time axis
@@ -157,3 +145,10 @@ SELECT CASE WHEN coalesce(bool_and(recorded_at IS NOT NULL), false)
             THEN coalesce(max(seq) FILTER (recorded_at <= try_cast($1 AS TIMESTAMP)), 0)
             ELSE coalesce(min(seq) FILTER (admission <> 'conflict' AND occurred > $1) - 1, $2) END AS seq
 FROM event
+
+-- :outcome of every unit, to compare two states
+SELECT u.unit, u.name, u.category, u.final, u.place, coalesce(g.grades, MAP {}) AS grades,
+       [flag[11:] FOR flag IN u.flags IF starts_with(flag, 'undecided:')] AS undecided
+FROM unit_result u
+LEFT JOIN (SELECT unit, map_from_entries(list({'k': scheme, 'v': grade} ORDER BY scheme)) AS grades
+           FROM unit_grade GROUP BY unit) g ON g.unit = u.unit

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Event, Lock, RLock, Thread, get_ident
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from schemas.refusals import Language
-from schemas.rulebook import SHIPPED, Reading, Rulebook
-from schemas.soundness import load as load_rulebook
+from schemas.rulebook import Reading, Rulebook
 from services.process.ending import Stop
 from services.scorer import rules
 from services.snapshot import held, point
@@ -27,6 +26,7 @@ STATES_KEPT, SNAPSHOTS_KEPT, PAGES_KEPT = 12, 2, 128
 #: The engine's threads and memory; the pages are for many, and the machine is not theirs alone.
 ENGINE = {"threads": "2", "memory_limit": "2GB"}
 Row = dict[str, Any]
+T = TypeVar("T")
 Readings = tuple[tuple[str, str], ...]
 
 
@@ -100,6 +100,16 @@ class State:
                 found = self.con.execute(sql, values if isinstance(values, dict) else list(values))
                 names = [column[0] for column in found.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            finally:
+                self.thread = None
+
+    def read(self, reader: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """What a reader makes of the computed views."""
+        with self._lock:
+            self.thread = get_ident()
+            try:
+                self._prepare("")
+                return reader(self.con)
             finally:
                 self.thread = None
 
@@ -193,8 +203,7 @@ class Snapshot:
     def rulebook(self) -> Rulebook | None:
         """The rulebook that the ledger opened with, or the shipped one: the one that this snapshot is scored by."""
         year = stored(self.con.cursor())
-        books = [*([year.rulebook] if year else []), load_rulebook(SHIPPED / "rulebook.toml")]
-        return next((book for book in books if book.id == self.meta["rulebook"]), None)
+        return year.rulebook if year else None
 
     @property
     def choices(self) -> tuple[Reading, ...]:

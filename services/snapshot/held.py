@@ -76,6 +76,7 @@ def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
         place = str(path.resolve()).replace("'", "''")
         con.execute(f"ATTACH '{place}' AS {NAME} (READ_ONLY)")
         con.execute("SET enable_external_access = false")
+        con.execute("SET enable_progress_bar = false")  # it writes where data go
         for one in rules.definitions():
             if one.kind == "MACRO":
                 con.execute(one.body)

@@ -1,5 +1,4 @@
 -- 撤销、改定和取代 | What was revoked, revised or replaced
-SELECT seq, source, id, unit, item, disposition, why_zh, why_en
-FROM (SELECT seq, source, id, unit, item, disposition, why_zh, why_en FROM audit_trail
-      UNION ALL SELECT seq, source, id, unit, item, disposition, why_zh, why_en FROM event_trail)
-WHERE disposition IN ('revoked', 'revised', 'replaced') ORDER BY seq;
+SELECT e.seq, e.source, e.id, e.unit, e.item, t.disposition, t.why_zh, t.why_en
+FROM trail AS t JOIN ledger_event AS e ON e.seq = t.seq
+WHERE t.disposition IN ('revoked', 'revised', 'replaced') ORDER BY e.seq;
