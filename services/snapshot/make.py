@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -28,7 +29,7 @@ PUBLISHED = {
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
 }
-VERSION = "0.1.0"
+VERSION = version("wuxing")
 
 
 class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
