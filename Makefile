@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo test test-long test-browser check format bench lock clean
+.PHONY: all help demo test test-long test-browser check lint format bench lock clean
 
 all: $(READY) ## put everything into .venv
 
@@ -39,6 +39,8 @@ check: $(READY) ## ask for the format, the linter's rules and strict types, with
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+lint: check ## the same by its old name
 
 format: $(READY) ## put the tree into its format, and mend what the linter can mend
 	$(BIN)/ruff check --fix

@@ -1,4 +1,4 @@
-"""Decides what a row of a spreadsheet says: the rows of a CSV or workbook, and the event that a row is (wire.md, CSV).
+"""What a row of a spreadsheet says: rows of a CSV or workbook, and the event that each is (docs/spec/wire.md, CSV).
 
 A header is the first of a sheet's first ten rows whose cells are all column names; what stands above it (a title, names
 for people) is no data. Cells are taken as they are: an empty one is a field that is not there, a text is not trimmed.
