@@ -3,9 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: all demo test test-long test-browser lint bench lock clean
+.DEFAULT_GOAL := all
+.PHONY: all help demo test test-long test-browser check lint format bench lock clean
 
-all: $(READY)
+all: $(READY) ## put everything into .venv
+
+help: ## say what each target does
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("wuxing needs Python 3.11 or newer; say make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -15,38 +19,40 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The main job: a whole synthetic year through a real broker and the services.
-demo: $(READY)
+demo: $(READY) ## run a whole synthetic year through a real broker and the services
 	@$(BIN)/wuxing demo
 
-test: $(READY) lint
+test: check ## check, and run all tests on a real nats-server
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 .venv/ready-long: $(READY) requirements-long.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-long.lock
 	@touch $@
 
-# The laws on many more random years, and the gateway's fuzzing; a quarter of an hour and more.
-test-long: .venv/ready-long
+test-long: .venv/ready-long ## run the laws on many more random years, and fuzz the gateway; a quarter of an hour and more
 	WUXING_TEST=long $(BIN)/python -m pytest
 
-# The pages in headless Chromium; says how to get it when it is not there.
-test-browser: .venv/ready-long
+test-browser: .venv/ready-long ## try the pages in headless Chromium; says how to get it when it is not there
 	$(BIN)/python -m tests.browser.drive
 
-lint: $(READY)
+check: $(READY) ## ask for the format, the linter's rules and strict types, without tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-bench: $(READY)
+lint: check ## the same by its old name
+
+format: $(READY) ## put the tree into its format, and mend what the linter can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## measure what the README quotes
 	$(BIN)/python -m bench
 
-# Pin all dependencies with their hashes anew; needs uv.
-lock:
+lock: ## pin all dependencies with their hashes anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev --group long pyproject.toml \
 		-o requirements-long.lock
 
-clean:
+clean: ## delete .venv and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

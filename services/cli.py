@@ -2,6 +2,8 @@
 
 import os
 import sys
+from functools import partial
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -53,7 +55,7 @@ def application(*, overview: bool) -> App:
         help="Event-sourced assessment of public bodies. 机关考核：事件溯源、规则即数据、排名可复算。\n\n"
         "stdout is data, stderr is talk. Exit 0 done, 1 the answer is no, 2 wrong use, 3 could not.\n\n"
         "Start with: wuxing demo",
-        version="0.1.0",
+        version=partial(version, "wuxing"),
         result_action="return_value",
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
@@ -141,9 +143,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    chosen = next((value for name, value in pairwise(arguments) if name == "--lang"), None)
-    lang = language(chosen)
+    words = [word for one in arguments for word in (one.split("=", 1) if one.startswith("--lang=") else [one])]
+    lang: Literal["zh", "en"] = "en"
     try:
+        lang = language(next((value for name, value in pairwise(words) if name == "--lang"), None))
         result: Any = application(overview=arguments in ([], ["--help"], ["-h"]))(arguments)
     except Stop as stop:
         print(stop.text[lang], file=sys.stderr)

@@ -78,7 +78,7 @@ def plain(encoded: bytes) -> Json:
     return found
 
 
-def command(*arguments: str) -> tuple[int, bytes, str]:
+def command(*arguments: str | Path) -> tuple[int, bytes, str]:
     """Run one command in this process: exit code, what it wrote to stdout, what it wrote to stderr."""
     out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
     before = sys.stdout

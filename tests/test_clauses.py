@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_every_number_of_the_method_is_quoted_or_is_elsewhere_in_the_rulebook(cl
 
 
 @pytest.mark.parametrize("item", BOOK["item"], ids=[item["code"] for item in BOOK["item"]])
-def test_every_item_quotes_its_own_points_where_the_text_gives_them(item: dict) -> None:
+def test_every_item_quotes_its_own_points_where_the_text_gives_them(item: dict[str, Any]) -> None:
     if item["points"].get("source") != "assumption":
         assert item["points"]["value"] in re.findall(r"\d+", TEXT[item["clause"]])
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 
 from schemas import roster, rulebook
@@ -76,7 +77,7 @@ def folder(tmp_path_factory, lines) -> Path:
 
 
 @pytest.fixture(scope="session")
-def client(folder) -> Iterator[TestClient]:
+def client(folder) -> Iterator[TestClient[Litestar]]:
     with TestClient(create_app(folder)) as made:
         yield made
 
@@ -102,7 +103,7 @@ def event(n: int, kind: str, source: str, subject: str, **data) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def hostile(tmp_path_factory) -> Iterator[TestClient]:
+def hostile(tmp_path_factory) -> Iterator[TestClient[Litestar]]:
     units = [
         {"unit": f"U{n:03d}", "name": f"{HOSTILE}{n}", "category": "AB"[n % 2], "group": "<b>g"} for n in range(1, 7)
     ]

@@ -382,7 +382,7 @@ class Publisher:
 
     def held(self, unit):
         """Events of other units that first held what an event of this list repeats."""
-        first = {}
+        first: dict[tuple[str, str], int] = {}
         for at, body in enumerate(self.bodies):
             first.setdefault((body["source"], body["id"]), at)
         listed = [body for body in self.bodies if body["subject"] in (unit, "assessment")]

@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faststream.nats import NatsMessage
@@ -50,6 +51,7 @@ LEDGER = stream("LEDGER", A)
 PARENT = """
 import sys, threading, time
 from pathlib import Path
+from typing import Any
 from infra.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 if sys.argv[2] == "main":
@@ -275,12 +277,9 @@ def test_a_ledger_with_a_beginning_or_a_middle_missing_is_refused(tmp_path: Path
 
     whole = asyncio.run(info())
     check_ledger(whole, A)
-    for change, field in (
-        ({"first_seq": 2}, "first_seq"),
-        ({"num_deleted": 1}, "num_deleted"),
-        ({"messages": 2}, "messages"),
-    ):
-        broken = dataclasses.replace(whole, state=dataclasses.replace(whole.state, **change))
+    changes: dict[str, Any] = {"first_seq": 2, "num_deleted": 1, "messages": 2}
+    for field, value in changes.items():
+        broken = dataclasses.replace(whole, state=dataclasses.replace(whole.state, **{field: value}))
         with pytest.raises(StreamDiffers, match=f"state.{field}"):
             check_ledger(broken, A)
 
@@ -329,10 +328,11 @@ def test_a_faststream_service_pulls_batches_from_its_durable_and_acks(tmp_path: 
             all_taken = asyncio.Event()
             service = broker(server.url, role, tmp_path)
 
-            @durable_subscriber(service, role, A, size=10)
+            @durable_subscriber(service, role, A, size=10)  # type: ignore[untyped-decorator]
             async def take(batch: NatsMessage) -> None:
-                taken.extend(pulled_entry(message) for message in batch.raw_message)
-                for message in batch.raw_message:
+                raw: Any = batch.raw_message
+                taken.extend(pulled_entry(message) for message in raw)
+                for message in raw:
                     await message.ack_sync()
                 if len(taken) == 25:
                     all_taken.set()

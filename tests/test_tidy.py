@@ -144,6 +144,29 @@ def test_every_view_says_what_it_is_and_fits_a_screen(one: rules.Definition) -> 
     assert len(one.body.splitlines()) <= 40
 
 
+# --- Documents --------------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_of_the_house_names_every_room_from_the_ground_up() -> None:
+    plan = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert tuple(room.replace("/", ".") for room in re.findall(r"^\| `([\w/]+)` \|", plan, re.MULTILINE)) == ROOMS
+
+
+def test_every_link_of_a_page_and_every_page_that_the_code_names_is_there() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "infra").rglob("*.md")]
+    links = [
+        (page, link)
+        for page in pages for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", page.read_text(encoding="utf-8"))
+    ]  # fmt: skip
+    named = [
+        (ROOT / "x", link)
+        for module in MODULES
+        for link in re.findall(r"docs/[\w/]+\.md", (ROOT / module).read_text(encoding="utf-8"))
+    ]
+    assert len(links) > 10
+    assert [f"{page}: {link}" for page, link in links + named if not (page.parent / link).exists()] == []
+
+
 # --- The README -------------------------------------------------------------------------------------------------------
 
 

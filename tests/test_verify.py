@@ -27,6 +27,7 @@ from cyclopts import App
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.receipts import Cut
 from services.audit import bundle, standalone, witness
 from services.audit import verify as verifying
 from services.audit.verify import Given, Verification
@@ -36,7 +37,6 @@ from services.proof import checkpoint, merkle, note
 from services.proof.checkpoint import Earlier, Leaves, LogRewritten
 from services.ranker import app
 from services.scorer import file, store
-from services.scorer.app import Cut
 from services.snapshot import make, point
 from tests import product
 from tests.nasty import nasty_year, years
@@ -108,7 +108,7 @@ def run(name: str, *arguments: str) -> tuple[int, str, str]:
             code = int(stop.code)
             err.write(stop.text["en"])
     out.flush()
-    return code, out.buffer.getvalue().decode(), err.getvalue()  # type: ignore[attr-defined]
+    return code, out.buffer.getvalue().decode(), err.getvalue()
 
 
 def failures(path: Path, *options: str) -> list[tuple[str, ...]]:
@@ -502,7 +502,7 @@ def test_in_any_year_each_of_the_five_tamperings_of_a_bundle_is_named(year, data
         made = maker.make(unit, results=data.draw(st.booleans()))
     size, events = made["size"], made["events"]
 
-    def without(**changes: Any) -> tuple[Any, ...] | None:
+    def without(**changes: Any) -> Any:
         return found({**made, **changes})
 
     forged = copy.deepcopy(made["stated"])

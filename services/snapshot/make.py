@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -31,7 +32,7 @@ PUBLISHED = {
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
 }
-VERSION = "0.1.0"
+VERSION = version("wuxing")
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.
 SCHEMA = hashlib.sha256(
     repr((rules.EVENT_COLUMNS, rules.TABLES, [(one.name, one.body) for one in rules.definitions()])).encode()
