@@ -34,6 +34,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
+from infra.connection import Broker, Connection, addresses, pings
 from infra.rights import API, COLLECTOR, PROVISIONER, configure, inbox, key_file
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
@@ -50,6 +51,8 @@ _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WRONG_LAST_SEQUENCE = 10071
+_FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
+"""No system, no quorum, no room: of the server, the account or the stream, and not of a message."""
 _ADDED = ("Nats-Stream", "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
 
 
@@ -62,7 +65,11 @@ class WrongLastSequence(RuntimeError):  # noqa: N818 - as above
 
 
 class AppendRefused(RuntimeError):  # noqa: N818 - as above
-    """The broker refused the batch: nothing of it was stored."""
+    """The broker refused the batch: nothing of it was stored. `full`: it can take nothing at all just now."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.full = code in _FULL
 
 
 class AppendUnknown(RuntimeError):  # noqa: N818 - as above
@@ -107,11 +114,12 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
         else:
             log.warning("broker.complained", error=said)
 
-    client = Client()
+    client = Connection()
     try:
         await client.connect(
-            url,
+            addresses(url),
             name=role,
+            **pings(),
             nkeys_seed=str(_seed(data, role)),
             inbox_prefix=inbox(role),
             error_cb=complained,
@@ -213,8 +221,9 @@ async def publish_batch(
 
 def _accepted(answer: dict[str, Any], size: int) -> PubAck:
     if error := answer.get("error"):
-        kind = WrongLastSequence if error.get("err_code") == _WRONG_LAST_SEQUENCE else AppendRefused
-        raise kind(f"{error.get('description')} (batch of {size}, {error.get('err_code')})")
+        code = error.get("err_code")
+        said = f"{error.get('description')} (batch of {size}, {code})"
+        raise WrongLastSequence(said) if code == _WRONG_LAST_SEQUENCE else AppendRefused(said, code)
     return PubAck.from_response(answer)
 
 
@@ -260,8 +269,9 @@ def pulled_entry(message: Msg) -> Entry:
 
 def broker(url: str, role: str, data: Path) -> NatsBroker:
     """The FastStream broker of a service; it reconnects for ever."""
-    return NatsBroker(
-        url,
+    return Broker(
+        addresses(url),
+        **pings(),
         security=NatsNKey.from_file(str(_seed(data, role))),
         inbox_prefix=inbox(role),
         js_options={"prefix": API, "timeout": ANSWER_WITHIN},

@@ -32,6 +32,7 @@ from services.gateway import keys
 from services.gateway.app import BATCH_EVENTS, create_app
 from services.gateway.desk import Desk
 from services.ingest import app as ingest
+from services.ingest import place as places
 from services.ingest.check import Checker
 from services.outcome import Stop
 from services.settings import read
@@ -109,7 +110,7 @@ async def ingesting(site: Site) -> AsyncIterator[None]:
     """Ingest as it runs, in this process: what waits at its start and what comes after."""
     async with connected(site.server.url, "ingest", site.data) as client:
         durable = await jetstream(client).pull_subscribe_bind(consumer="ingest", stream=stream("INTAKE", ASSESSMENT))
-        at = await ingest.start(client, YEAR, LOG)
+        at = await ingest.start(client, YEAR, LOG, places.file(site.data, ASSESSMENT))
 
         async def forever() -> None:
             while True:
