@@ -4,7 +4,8 @@ FastStream for ingest and scorer, as their rights demand: the API prefix `JSC.AP
 the broker AND on the subscriber (the broker's does not reach pull subscribers: such a service starts happily and hears
 nothing for ever); `declare=False` (else FastStream tries to change the stream); the provisioner's durable by name;
 `batch=True` (single pulls lose the order); manual acks (the default terminates an event at any exception); handlers
-that take `NatsMessage` and decode each `raw_message` themselves (a typed batch dies whole on one bad message).
+that take `NatsMessage` and decode each `raw_message` themselves (a typed batch dies whole on one bad message, and so
+does an untyped one without a decoder that does nothing).
 `broker` and `durable_subscriber` below are made so:
 
     nats = broker(url, "ingest", data)
@@ -251,10 +252,13 @@ async def read_stream(
             ahead.cancel()
 
 
-async def last_entry(client: Client, kind: str, assessment: str) -> Entry | None:
-    """The newest message of LEDGER or RANKING, or None."""
+async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
+    """The newest message of LEDGER or RANKING, or with `before` the one before that sequence; null where none is."""
     subject = {"LEDGER": f"ledger.{assessment}.>", "RANKING": f"ranking.{assessment}"}[kind]
-    request = json.dumps({"last_by_subj": subject}).encode()
+    asked = {"last_by_subj": subject} if before is None else {"seq": before - 1}
+    if before == 1:
+        return None
+    request = json.dumps(asked).encode()
     answer = await client.request(f"{API}.DIRECT.GET.{stream(kind, assessment)}", request, ANSWER_WITHIN)
     return None if _status(answer) else _direct_entry(answer)
 
@@ -293,8 +297,13 @@ def durable_subscriber(nats: NatsBroker, role: str, assessment: str, size: int =
         durable=role,
         pull_sub=PullSub(batch_size=size, timeout=timeout, batch=True),
         ack_policy=AckPolicy.MANUAL,
+        decoder=_undecoded,
         inbox_prefix=f"{inbox(role)}.".encode(),
     )
+
+
+async def _undecoded(_: Any) -> None:
+    """FastStream reads JSON before the handler runs, by a header of the sender's: one such message kills its batch."""
 
 
 def _seed(data: Path, role: str) -> Path:

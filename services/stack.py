@@ -23,7 +23,7 @@ from nats.errors import Error as NatsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from infra.client import connected, embedded, jetstream, last_entry
+from infra.client import connected, embedded, jetstream
 from infra.server import EmbeddedServer
 from infra.streams import stream
 from schemas import subjects
@@ -33,7 +33,7 @@ from schemas.rulebook import SHIPPED
 from services import log as logs
 from services import metrics, rules, settings, synthetic, tables, tracing
 from services.outcome import Exit, Stop
-from services.ranker import snapshot
+from services.ranker import announced, snapshot
 from services.scorer import store
 from services.settings import Settings
 from services.year import Year, given, stored
@@ -354,8 +354,7 @@ async def _published(url: str, known: Settings, lines: int, progress: Progress, 
         while True:
             intake = await js.stream_info(stream("INTAKE", known.assessment))
             ledger = await js.stream_info(stream("LEDGER", known.assessment))
-            entry = await last_entry(client, "RANKING", known.assessment)
-            ranking = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+            ranking = await announced.last(client, known.assessment)
             scored = ranking.sequence if ranking else 0
             progress.update(task, completed=scored, total=ledger.state.last_seq or lines)
             if ranking and not intake.state.messages and scored == ledger.state.last_seq:
@@ -437,8 +436,7 @@ async def facts(client: Client, known: Settings) -> dict[str, Any]:
     js = jetstream(client)
     names = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
     infos = {name: (await js.stream_info(stream(name, known.assessment))).state for name in names}
-    entry = await last_entry(client, "RANKING", known.assessment)
-    ranking = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+    ranking = await announced.last(client, known.assessment)
     waiting = {}
     for durable, name in (("ingest", "INTAKE"), ("scorer", "LEDGER")):
         info = await js.consumer_info(stream(name, known.assessment), durable)

@@ -98,6 +98,11 @@ def hostile() -> Iterator[Hostile]:
     }  # fmt: skip
     for n, (name, lines) in enumerate(headers.items()):
         yield Hostile(name, "ducha", frame(U001, good(f"header-{n}"), lines), None)
+    bodies = (b"[" * 5000, b'{"a":' * 5000, b"-", b"\xff\xfe", b"\xef\xbb\xbf{}", b"9" * 5000, b"1e400", b"\x00")
+    for body in bodies:
+        for kind in (b"", block(b"content-type: application/json"), block(b"content-type: text/plain")):
+            reason = "not_cloudevent" if body[:1] in b"91" else "not_json"
+            yield Hostile(f"body {body!r:.12} {kind!r:.40}", "ducha", frame(U001, body, kind), (reason, None))
     yield Hostile("empty", "ducha", frame(U001, b""), ("not_json", None))
     yield Hostile("empty with status", "ducha", frame(U001, b"", block(b"Status: 404")), ("not_json", None))
     replies = (b"$JS.API.STREAM.PURGE.LEDGER-" + ASSESSMENT.encode(), b"_INBOX_ingest.x", b"\xff\xfe", U001)
@@ -146,7 +151,7 @@ def test_whatever_is_stored_is_judged_or_refused_with_its_intake_sequence(opened
         asyncio.run(interleaved(opened, again))
         if again:
             opened.start("ingest")
-        opened.until("an empty intake", lambda seen: not seen.messages["INTAKE"])
+        opened.until("an empty intake", lambda seen: not seen.messages["INTAKE"] and not seen.waiting["ingest"])
         found = refusals(opened)
         expected = {before + 1 + 2 * n: one.outcome for n, one in enumerate(TABLE)}
         assert {one: found.get(sequence) for sequence, one in zip(expected, TABLE, strict=True)} == {
@@ -182,3 +187,117 @@ def test_ten_thousand_messages_that_look_like_the_broker_s_answers_leave_nobody_
     assert opened.ledger()[-1] == good("after the flood")
     found = refusals(opened)
     assert {found[before + n] for n in range(1, MAX_ACK_PENDING + 101)} == {("not_cloudevent", "specversion")}
+
+
+# Stolen service keys
+
+
+def junk() -> list[Message]:
+    """What a thief of ingest's key may write into the ledger, each with what it says it came from."""
+    subject = f"ledger.{ASSESSMENT}.ducha.U001"
+    bodies = [b"", b"{}", b"\xff\xfe", b"[" * 5000, good("forged"), b'{"specversion":"1.0"}', b"null"]
+    came = ["", "x", "-1", "0", "1", "99999999999999999999", "9" * 18, "1.5"]
+    named = [Message(subject, body, {INTAKE_SEQUENCE: text}) for body, text in zip(bodies * 2, came * 2, strict=False)]
+    bare = [Message(subject, body) for body in bodies]
+    odd = [Message(f"ledger.{ASSESSMENT}.{rest}", b"{}") for rest in ("x", "a.b.c.d", "U!042.\u4e3b", "_._")]
+    status = [Message(subject, b"{}", {"Status": "404"}), Message(subject, b"", {"Status": "503"})]
+    return [*named, *bare, *odd, *status]
+
+
+def test_junk_in_the_ledger_is_passed_over_and_stops_nobody(tmp_path: Path) -> None:
+    """While all run: the fence stops ingest at its next event, once, and it goes on from what it finds; and at start."""
+    with Works(tmp_path, year()) as works:
+
+        async def write(after: int) -> None:
+            async with connected(works.server.url, "ingest", works.data) as thief:
+                await publish_batch(thief, junk(), after)
+
+        for name in SERVICES:
+            works.start(name).kept = True
+        asyncio.run(works.publish(works.year.lines[:1]))
+        works.until_ranked(1)
+        expected = [1]
+        for n in range(2):
+            asyncio.run(write(expected[-1]))
+            works.until_ranked(expected[-1] + len(junk()))
+            asyncio.run(sent(works, "ducha", [frame(U001, good(f"after-{n}"))]))
+            expected.append(expected[-1] + len(junk()) + 1)
+            works.until_ranked(expected[-1])
+        accepted = [told.sequence for _, told in works.receipts() if told.outcome == "accepted"]
+        assert accepted == expected
+        assert [works.ledger()[sequence - 1] for sequence in expected[1:]] == [good("after-0"), good("after-1")]
+        assert (works.data / "logs" / "ingest.log").read_text().count("entry.passed_over") >= 2 * len(junk())
+
+
+def rankings() -> list[bytes]:
+    """What a thief of the ranker's key may publish: no ranking, and a ranking that nobody signed."""
+    forged = {"assessment": ASSESSMENT, "sequence": 10**12, "digest": "x", "snapshot": "../../keys/log.key",
+              "sha256": "x", "root": "zz", "state": "running", "units": []}  # fmt: skip
+    named = {**forged, "snapshot": f"{ASSESSMENT}-{10**12}.duckdb", "root": "0" * 64}
+    return [b"", b"\xff", b"[]", b'{"sequence":1}', json.dumps(forged).encode(), json.dumps(named).encode()]
+
+
+def test_junk_on_the_ranking_s_subject_is_passed_over_and_the_next_ranking_is_published(tmp_path: Path) -> None:
+    with Works(tmp_path, year()) as works:
+
+        async def write() -> None:
+            async with connected(works.server.url, "ranker", works.data) as thief:
+                for body in rankings():
+                    for headers in (None, {"Status": "404"}, {"Wuxing-Signature": "x"}):
+                        await thief.request(f"ranking.{ASSESSMENT}", body, 10, headers=headers)
+
+        for name in SERVICES:
+            works.start(name)
+        asyncio.run(works.publish(works.year.lines[:3]))
+        works.until("a ranking", lambda seen: seen.messages["RANKING"] > 0 and not seen.messages["INTAKE"])
+        before = works.ranking()
+        asyncio.run(write())
+        asyncio.run(sent(works, "ducha", [frame(U001, good("after"))]))
+        works.until("a ranking of it", lambda seen: seen.last["LEDGER"] > before.sequence and newest(works) > before.sequence)
+        assert "LogRewritten" not in works.services[-1].words()
+
+
+def newest(works: Works) -> int:
+    """The sequence of the newest ranking if it reads."""
+    try:
+        sequence = works.ranking().sequence
+    except msgspec.MsgspecError:
+        return 0
+    return sequence if sequence < 10**12 else 0
+
+
+def test_a_question_for_a_cut_that_is_none_costs_the_next_one_nothing(tmp_path: Path) -> None:
+    with Works(tmp_path, year()) as works:
+        works.start("ingest")
+        works.until_started(works.start("scorer"))
+        asyncio.run(works.publish(works.year.lines[:1]))
+        works.until("it to be folded", lambda seen: seen.last["LEDGER"] == 1 and not seen.waiting["scorer"])
+
+        async def ask() -> dict[str, Any]:
+            async with connected(works.server.url, "ranker", works.data) as ranker:
+                for body in (b"", b"x", b"\xff\xfe", b"-1e400", b"9" * 400, b'"0"', b"null", b"[0]"):
+                    for headers in (None, {"content-type": "application/x"}, {"Status": "503"}):
+                        await ranker.publish(f"cut.{ASSESSMENT}", body, headers=headers, reply=ranker.new_inbox())
+                answer = await ranker.request(f"cut.{ASSESSMENT}", b"0", 30)
+                found: dict[str, Any] = json.loads(answer.data)
+                return found
+
+        assert asyncio.run(ask())["sequence"] == 1
+
+
+# What the parts are made of
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (b"NATS/1.0 404 No Messages\r\n\r\n", {"Status": "404", "Description": "No Messages"}),
+        (b"NATS/1.0 100 Idle\r\nNats-Last-Stream: 7\r\n\r\n",
+         {"Status": "100", "Description": "Idle", "Nats-Last-Stream": "7"}),
+        (b"NATS/1.0\r\nA: 1\r\nA: 2\r\nno colon\r\n\r\nB:3", {"A": "2", "B": "3"}),
+        (b"\xff\xfe", {}),
+        (b"", {}),
+    ],
+)  # fmt: skip
+def test_of_a_repeated_header_the_last_counts_and_what_is_none_is_nothing(raw: bytes, found: dict[str, str]) -> None:
+    assert read_headers(raw) == found

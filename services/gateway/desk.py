@@ -11,6 +11,7 @@ in RECEIPT, for the office to read over NATS.
 
 import asyncio
 import contextlib
+import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -47,7 +48,10 @@ RETRY = 2
 """Seconds after which who was told to try again may do so."""
 _FETCH = 500
 _LISTEN = 5.0
-_STATUS = {Reason.NOT_JSON: 400, Reason.TOO_LARGE: 413, Reason.CONFLICT: 409}
+_STATUS = {"not_json": 400, "too_large": 413, "conflict": 409, "over_quota": 429, "not_judged": 500, "not_appended": 500}
+"""HTTP status of a refusal; of all others 422."""
+TOO_MANY = 429
+_DAY = 86_400
 
 Pair = tuple[str, str, str]
 """The party whose key was shown, and the event's source and id."""
@@ -165,7 +169,11 @@ class Desk:
 
     def _heard(self, place: int, subject: str, data: bytes) -> None:
         """Take a receipt at its place in RECEIPT: keep it, and answer who waits for it."""
-        told = msgspec.json.decode(data, type=Receipt)
+        try:
+            told = msgspec.json.decode(data, type=Receipt)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            metrics.passed_over("RECEIPT", place, str(error))
+            return
         if told.source is None or told.id is None:
             return
         pair = (subject.rpartition(".")[2], told.source, told.id)
@@ -308,7 +316,8 @@ def place(source: str, identifier: str) -> str:
 def said(receipt: Receipt) -> Answer:
     """The status of a receipt: 201 accepted, 200 known before, and the refusals'."""
     if receipt.reason:
-        return Answer(_STATUS.get(Reason(receipt.reason), 422), receipt)
+        status = _STATUS.get(receipt.reason, 422)
+        return Answer(status, receipt, _DAY - int(time.time()) % _DAY if status == TOO_MANY else None)
     return Answer(201 if receipt.outcome == "accepted" else 200, receipt)
 
 

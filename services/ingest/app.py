@@ -309,8 +309,8 @@ async def start(
         ingest.place.sha256 = next(iter(await _ledger_at(ingest, ingest.place.ledger)), "")
     async for entry in read_stream(client, "LEDGER", year.assessment, ingest.place.ledger + 1):
         came_from = _intake_of(entry)
-        if came_from is None or came_from > intake.state.last_seq:
-            ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake")
+        if came_from is None or not ingest.place.intake < came_from <= intake.state.last_seq:
+            ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake that was not yet taken")
         else:
             ingest.appended[came_from] = entry.sequence, _sha256(entry.data)
     _hold_against(ingest, waiting, known=held is not None)
