@@ -45,8 +45,8 @@ async def sent(works: Works, party: str, frames: Sequence[bytes]) -> None:
 
 async def written(client: Client, frames: Sequence[bytes]) -> None:
     for n in range(0, len(frames), 500):
-        await client._send_command(b"".join(frames[n : n + 500]))
-        await client._flush_pending()
+        await client._send_command(b"".join(frames[n : n + 500]))  # noqa: SLF001 - the wire itself
+        await client._flush_pending()  # noqa: SLF001
         await client.flush()
 
 
@@ -205,7 +205,7 @@ def junk() -> list[Message]:
 
 
 def test_junk_in_the_ledger_is_passed_over_and_stops_nobody(tmp_path: Path) -> None:
-    """While all run: the fence stops ingest at its next event, once, and it goes on from what it finds; and at start."""
+    """While all run: the fence stops ingest at its next event, once, and it goes on from what it finds then."""
     with Works(tmp_path, year()) as works:
 
         async def write(after: int) -> None:
@@ -253,7 +253,9 @@ def test_junk_on_the_ranking_s_subject_is_passed_over_and_the_next_ranking_is_pu
         before = works.ranking()
         asyncio.run(write())
         asyncio.run(sent(works, "ducha", [frame(U001, good("after"))]))
-        works.until("a ranking of it", lambda seen: seen.last["LEDGER"] > before.sequence and newest(works) > before.sequence)
+        works.until(
+            "a ranking of it", lambda seen: seen.last["LEDGER"] > before.sequence and newest(works) > before.sequence
+        )
         assert "LogRewritten" not in works.services[-1].words()
 
 

@@ -49,11 +49,12 @@ NOBODY = "_"
 
 
 class Judged(NamedTuple):
-    """A message of intake, whose it is, and what it was found to be."""
+    """A message of intake, whose it is, and what it was found to be; `loud` where it is far over its party's quota."""
 
     entry: Entry
     party: str
     found: Event | Refused
+    loud: bool = False
 
 
 @dataclass
@@ -141,7 +142,7 @@ class Ingest:
         """Judge a message; the first event of an empty ledger may open the assessment with its own rules."""
         party, subject = _topic(entry.subject)
         if full := over_quota(entry, party, party in self.offices, self.limits, self.place):
-            return Judged(entry, party, full)
+            return Judged(entry, party, full, self._loud(party))
         try:
             found = self.checker.check(entry.data, subject)
         except Exception as error:
@@ -162,7 +163,7 @@ class Ingest:
                 entry.data,
                 {INTAKE_SEQUENCE: str(entry.sequence), **tracing.carried(entry.headers)},
             )
-            for entry, _, event in fresh
+            for entry, _, event, _ in fresh
             if isinstance(event, Event)
         ]
         try:
@@ -182,7 +183,7 @@ class Ingest:
         if len(fresh) > 1:
             half = len(fresh) // 2
             return {**await self._append(fresh[:half]), **await self._append(fresh[half:])}
-        [(entry, party, event)] = fresh
+        [(entry, party, event, _)] = fresh
         self.log.error("event.not_appended", intake=entry.sequence, party=party, error=str(error))
         return {entry.sequence: not_appended(entry, event.source or "", event.id or "", str(error))}
 
@@ -190,7 +191,7 @@ class Ingest:
         """Send each party its receipt, and each refusal with its reason and its intake sequence."""
         receipts, refusals = [], []
         for one in self._summed(judged):
-            entry, party, found = one
+            entry, party, found, _ = one
             headers = {INTAKE_SEQUENCE: str(entry.sequence)}
             if held := self.appended.get(entry.sequence):
                 receipt = Receipt(
@@ -214,7 +215,7 @@ class Ingest:
         told: list[Judged] = []
         many: dict[str, list[Judged]] = {}
         for one in judged:
-            if isinstance(one.found, SetAside) and one.found.reason == "over_quota" and self._loud(one.party):
+            if one.loud:
                 many.setdefault(one.party, []).append(one)
             else:
                 told.append(one)
