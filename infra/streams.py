@@ -28,6 +28,10 @@ MAX_INTAKE = 256 * 1024 * 1024
 """Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
 RECEIPT_DAYS = 90
 RANKINGS = 1000
+KEPT_BYTES = {"RECEIPT": 512 * 1024**2, "REFUSED": 256 * 1024**2, "RANKING": 256 * 1024**2}
+"""Bytes that may be kept of what can be made again; the oldest goes, and the ledger has the rest of the store."""
+KEPT_EACH = {"RECEIPT": 400_000, "REFUSED": 100_000}
+"""Receipts and refusals of one party, so that nobody's flood takes another's away."""
 LEAST_WINDOW = 0.1
 """Seconds, the server's least. A message id is the stream's and not the office's, so an office could have another's
 event dropped as its own duplicate; and what the broker drops gets no receipt. The fold knows duplicates for ever."""
@@ -102,8 +106,9 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
 
     def kept(kind: str) -> StreamConfig:
         said = RePublish(src=f"{kind.lower()}.{assessment}.*", dest=live(kind, assessment, "{{wildcard(1)}}"))
+        most = {"max_bytes": KEPT_BYTES[kind], "max_msgs_per_subject": KEPT_EACH[kind]}
         days = {"max_age": RECEIPT_DAYS * 86_400, "discard": DiscardPolicy.OLD}
-        return log(kind, ".*", allow_atomic=True, republish=said, **days)
+        return log(kind, ".*", allow_atomic=True, republish=said, **most, **days)
 
     return (
         log(
@@ -118,7 +123,7 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         log("LEDGER", ".>", allow_atomic=True),
         kept("RECEIPT"),
         kept("REFUSED"),
-        log("RANKING", "", max_msgs=RANKINGS, discard=DiscardPolicy.OLD),
+        log("RANKING", "", max_msgs=RANKINGS, max_bytes=KEPT_BYTES["RANKING"], discard=DiscardPolicy.OLD),
     )
 
 
