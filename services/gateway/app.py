@@ -25,7 +25,7 @@ from schemas.refusals import Reason, message
 from services import log as logs
 from services import metrics, tracing
 from services.gateway import openapi
-from services.gateway.desk import Answer, Busy, Desk, Pending, Problem, closed, problem, said
+from services.gateway.desk import Answer, Busy, Desk, Pending, Problem, TooMany, closed, problem, said
 from services.gateway.keys import Keys, file
 from services.ingest.check import Checker
 from services.outcome import Exit, Stop
@@ -68,7 +68,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer
 def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> Litestar:
     """Make the ASGI application: it connects to the broker at its start-up and stays connected."""
     keys = Keys(file(settings.data))
-    at = desk or Desk(year.assessment, Checker(year.rulebook, year.roster))
+    at = desk or Desk(year.assessment, Checker(year.rulebook, year.roster), share=settings.limits.office_places)
 
     @post(
         "/v1/events", status_code=201, responses=openapi.POST, security=openapi.SECURITY, request_max_body_size=None,
@@ -88,6 +88,8 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
             if kind != BATCH:
                 return _response((await at.take(party, [body], parent))[0])
             answers = await at.take(party, _events(body), parent)
+        except TooMany as error:
+            raise Refused(problem("too_many")._replace(retry=error.retry)) from None
         except Busy:
             raise Refused(closed()) from None
         found = Results([Result(answer.status, answer.body) for answer in answers])

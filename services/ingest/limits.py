@@ -10,6 +10,7 @@ import msgspec
 
 from infra.client import Entry
 from schemas.refusals import Refusal
+from services.ingest.check import Wire, read
 from services.ingest.place import Place
 from services.settings import Limits
 
@@ -40,11 +41,21 @@ def over_quota(entry: Entry, party: str, office: bool, limits: Limits, place: Pl
     most = (limits.office_events, limits.office_bytes) if office else (limits.unit_events, limits.unit_bytes)
     if events <= most[0] and size <= most[1]:
         return None
+    source, identifier = _named(entry.data) if events <= most[0] + TOLD_EACH else (None, None)
     words = (
         f"{party} may send {most[0]} events and {most[1]} bytes a day (UTC), and this is event {events}, byte {size}."
-        " It was not looked at and is not in the ledger: send it again tomorrow, or ask the keeper for more."
+        " It was not judged and is not in the ledger: send it again tomorrow, or ask the keeper for more."
     )
-    return SetAside(entry.sequence, None, None, "over_quota", None, words)
+    return SetAside(entry.sequence, source, identifier, "over_quota", None, words)
+
+
+def _named(raw: bytes) -> tuple[str | None, str | None]:
+    """Source and id as they stand there, for who waits for an answer."""
+    wire = read(raw)
+    if not isinstance(wire, Wire):
+        return None, None
+    source, identifier = (text if isinstance(text, str) else None for text in (wire.source, wire.id))
+    return source, identifier
 
 
 def not_judged(entry: Entry, error: Exception) -> SetAside:
