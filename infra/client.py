@@ -36,7 +36,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
 from infra.connection import Broker, Connection, addresses, pings
-from infra.rights import API, COLLECTOR, PROVISIONER, configure, inbox, key_file
+from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 
@@ -160,11 +160,12 @@ async def embedded(  # noqa: PLR0913 - the plain values of the rulebook
     *,
     collector: str = COLLECTOR,
     port: int = -1,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
 ) -> AsyncIterator[EmbeddedServer]:
     """A server of our own on `data`, with keys, rights and streams made; ended at the end."""
     server = EmbeddedServer(data, port).claim()
     try:
-        configure(data, assessment, offices, units, collector=collector)
+        configure(data, assessment, offices, units, collector=collector, limits=limits)
         async with server:
             async with connected(server.url, PROVISIONER, data) as client:
                 await provision(client, assessment, offices, units)

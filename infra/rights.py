@@ -176,7 +176,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     units: Sequence[str],
     *,
     collector: str = COLLECTOR,
-    limits: Connections = Connections(),
+    limits: Connections = Connections(),  # noqa: B008 - frozen
 ) -> Path:
     """Make the missing keys, write `data`/nats.conf for these parties, let the server check it, return its path.
 
@@ -194,7 +194,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     return _write_checked(data / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
 
 
-def accounts(
+def accounts(  # noqa: PLR0913, PLR0917 - the plain values of the rulebook
     assessment: str,
     offices: Sequence[str],
     units: Sequence[str],

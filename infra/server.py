@@ -122,6 +122,16 @@ class EmbeddedServer:
         """End the server as a power cut of the process would, keeping the folder locked for the next `start()`."""
         self._end(signal.SIGKILL)
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the server says of itself that it and its store work."""
+        return self.running and _healthy(self.monitoring)
+
+    async def again(self) -> None:
+        """Start anew what has ended or is not well, on the same port and store; raises ServerUnusable."""
+        self.kill()
+        await self.__aenter__()
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -161,6 +171,8 @@ class EmbeddedServer:
             str(self.port),
             "-l",
             self._log,
+            "-sd",  # a copied folder's configuration still names the store that it was copied from
+            self.data / "jetstream",
         ]
         self._process = subprocess.Popen(
             [*command, "--ports_file_dir", self.data],

@@ -160,6 +160,7 @@ def known(error: Exception) -> bool:
         "ServerUnusable",
         "BrokerUnreachable",
         "StreamDiffers",
+        "NoLeader",
         "PartyRefused",
         "KeyUnsafe",
         "HistoryChanged",

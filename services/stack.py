@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client import connected, embedded, jetstream
-from infra.server import EmbeddedServer
+from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import stream
 from schemas import subjects
 from schemas.receipts import Ranking
@@ -32,7 +32,9 @@ from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
 from services import log as logs
 from services import metrics, rules, settings, synthetic, tables, tracing
+from services.ingest import place as places
 from services.outcome import Exit, Stop
+from services.provision import connections
 from services.ranker import announced, snapshot
 from services.scorer import store
 from services.settings import Settings
@@ -41,6 +43,9 @@ from services.year import Year, given, stored
 SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
 PATIENCE_SECONDS = 90
+LOOK_SECONDS = 1.0
+UNWELL_LOOKS = 10
+"""Looks in a row at a broker that runs and is not well, as after a full disk, before it is started again."""
 GOOD_ORDER = 10
 """Seconds that a service without its parent may take to end."""
 Run = Callable[[Settings, structlog.typing.FilteringBoundLogger], Coroutine[Any, Any, None]]
@@ -167,7 +172,10 @@ async def _stack(
     units = [unit.unit for unit in year.roster]
     collector = year.rulebook.roles.collector.office or ""
     known.data.mkdir(parents=True, exist_ok=True)
-    async with embedded(known.data, year.assessment, offices, units, collector=collector, port=port) as server:
+    limits = connections(known)
+    async with embedded(
+        known.data, year.assessment, offices, units, collector=collector, port=port, limits=limits
+    ) as server:
         environment = {
             **os.environ,
             "NATS_URL": server.url,
@@ -185,12 +193,35 @@ async def _stack(
             )
             for name in services
         ]
+        keepers.append(asyncio.create_task(keep_server(server)))
         try:
             yield server.url
         finally:
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
+
+
+async def keep_server(server: EmbeddedServer) -> None:
+    """Keep the broker running: one that ended, or has been unwell for a while, is started again on its store."""
+    log = structlog.get_logger(service="up")
+    unwell, wait = 0, 1
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if await asyncio.to_thread(lambda: server.healthy):
+            unwell, wait = 0, 1
+            continue
+        unwell += 1
+        if server.running and unwell < UNWELL_LOOKS:
+            continue
+        log.error("server.ended" if not server.running else "server.unwell", pid=server.pid, looks=unwell)
+        try:
+            await server.again()
+            log.warning("server.started", url=server.url)
+        except ServerUnusable as error:
+            log.error("server.unusable", error=str(error), again_in=wait)  # noqa: TRY400 - it says itself what is wrong
+            await asyncio.sleep(wait)
+            wait = min(30, wait * 2)
 
 
 #: For what has an event loop of its own: as `_end_with_parent`, by a thread.
@@ -442,6 +473,7 @@ async def facts(client: Client, known: Settings) -> dict[str, Any]:
         info = await js.consumer_info(stream(name, known.assessment), durable)
         waiting[durable] = (info.num_pending or 0) + (info.num_ack_pending or 0)
     latest = snapshot.latest(known.snapshots)
+    held = places.read(places.file(known.data, known.assessment)) or places.Place()
     return {
         "assessment": known.assessment,
         "streams": {name: {"messages": state.messages, "last": state.last_seq} for name, state in infos.items()},
@@ -452,6 +484,8 @@ async def facts(client: Client, known: Settings) -> dict[str, Any]:
         "snapshot": str(latest) if latest else None,
         "snapshot_age_seconds": int(time.time() - latest.stat().st_mtime) if latest else None,
         "digest": ranking.digest if ranking else None,
+        "passed_over": held.passed_over,
+        "lost": held.lost,
     }
 
 

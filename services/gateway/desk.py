@@ -30,7 +30,7 @@ from infra.client import connected, end, jetstream, pull, pulled_entry
 from schemas import subjects
 from schemas.events import TEXT_MAX
 from schemas.receipts import Receipt
-from schemas.refusals import Reason, Refusal
+from schemas.refusals import Refusal
 from services import metrics, tracing
 from services.audit.merkle import leaf_hash
 from services.ingest.check import Checker, Wire, read
@@ -377,7 +377,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
         "请以UTF-8发送标头Accept所列的类型，不压缩。",
     ),
     "too_many": (
-        429, "This office has its share of the places here, or of the day's events: send the same again after Retry-After.",
+        429, "This office has its share of the places here, or of the day's events: try again after Retry-After.",
         "本单位已占满其名额或当日限额，请按Retry-After所示时间后原样重发。",
     ),
     "our_fault": (500, "Something failed here; it was noted.", "服务出错，已记录。"),
