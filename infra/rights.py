@@ -184,6 +184,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     """
     check_codes(assessment, offices, units)
     _private_folder(data / "keys")
+    _refuse_lost(data, [*offices, *units, *SERVICES, PROVISIONER, SYSTEM])
     public = {name: _public_key(data, name) for name in (*offices, *units, *SERVICES, PROVISIONER, SYSTEM)}
     store = data.absolute() / "jetstream"
     head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(data, store), "system_account": "SYS"}
@@ -272,6 +273,19 @@ def _user(name: str, rights: Rights, public: dict[str, str]) -> dict[str, Any]:
     if rights.answers:
         permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}
     return {"nkey": public[name], "permissions": permissions}
+
+
+def _refuse_lost(data: Path, names: Sequence[str]) -> None:
+    """Raise KeyUnsafe where a key that the configuration knows is gone: in silence nobody gets another."""
+    config = data / "nats.conf"
+    text = config.read_text("utf-8") if config.exists() else ""
+    if lost := [name for name in names if f'"{inbox(name)}.>"' in text and not key_file(data, name).exists()]:
+        listed = ", ".join(lost[:20]) + (f" … ({len(lost)})" if len(lost) > 20 else "")
+        raise KeyUnsafe(
+            f"密钥缺失：{listed}。请从备份恢复到{data / 'keys'}。 / Keys are missing: {listed}. Restore them from the"
+            f" backup to {data / 'keys'}. To give these parties new keys on purpose, move {config} away and configure"
+            " again."
+        )
 
 
 def _private_folder(folder: Path) -> None:

@@ -154,6 +154,12 @@ class EmbeddedServer:
             raise ServerUnusable(
                 f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}: make it with infra.rights.configure.",
             )
+        store = json.dumps(str(self.data / "jetstream"), ensure_ascii=False)
+        if f"WUXING_STORE: {store}\n" not in (self.data / "nats.conf").read_text("utf-8"):
+            raise ServerUnusable(
+                f"{self.data}/nats.conf 指向另一文件夹的存储，请重新运行 wuxing configure。 / {self.data}/nats.conf names"
+                " the store of another folder, whose lock is not this one's: run wuxing configure here first.",
+            )
         self.claim()
         assert self._lock
         _refuse_taken(self.port)
@@ -171,8 +177,6 @@ class EmbeddedServer:
             str(self.port),
             "-l",
             self._log,
-            "-sd",  # a copied folder's configuration still names the store that it was copied from
-            self.data / "jetstream",
         ]
         self._process = subprocess.Popen(
             [*command, "--ports_file_dir", self.data],

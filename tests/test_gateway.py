@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -604,6 +605,43 @@ def test_the_docs_need_nothing_from_elsewhere_and_name_every_status_and_refusal(
         assert {name for name in problems if name not in page.text} == set()
 
     drive(site, story, judged=False)
+
+
+def test_no_page_of_the_gateway_brings_a_script(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        tried = ("", "/", "/openapi.json", "/openapi.yaml", "/redoc", "/swagger", "/elements", "/rapidoc", "/scalar")
+        for path in ("/docs", "/", *(f"/schema{one}" for one in tried)):
+            answer = await web.http.get(path)
+            page = answer.headers["content-type"].startswith("text/html")
+            assert not page or (b"<script" not in answer.content and b"src=" not in answer.content), path
+
+    drive(site, story, judged=False)
+
+
+def test_the_command_ends_with_0_when_it_is_told_to(site: Site) -> None:
+    port = free_port()
+    environment = {"NATS_URL": site.server.url, "WUXING_DATA": str(site.data), "WUXING_ASSESSMENT": ASSESSMENT}
+    for told in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "gateway", "--port", str(port)],
+            env={**os.environ, **environment}, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        while not answers(port):
+            assert process.poll() is None, process.communicate()
+        process.send_signal(told)
+        assert (process.wait(60), b"Traceback" in process.communicate()[1]) == (0, False)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        found: int = one.getsockname()[1]
+        return found
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=1).status_code == 200
+    return False
 
 
 # Keys ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ web's words what the receipt says.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from litestar import HttpMethod, Litestar, MediaType, Request, Response, get, po
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from infra.client import BrokerUnreachable
 from infra.rights import KeyUnsafe, key_file
@@ -125,7 +127,7 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
     return Litestar(
         [_methods, send, ask, _document, _page, _healthz, _readyz],
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(title="wuxing", version="1", path="/schema"),
+        openapi_config=OpenAPIConfig(title="wuxing", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]),
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _bug},
         state=State({"desk": at}),
         logging_config=None,
@@ -249,6 +251,16 @@ def _bug(_: _Request, error: Exception) -> Response[Any]:
     return _response(problem("our_fault"))
 
 
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End in good order when told to: uvicorn would raise the signal again, and end by it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 # The command ---------------------------------------------------------------------------------------------------------
 
 
@@ -270,7 +282,7 @@ async def serve(settings: Settings, host: str, port: int, log: structlog.typing.
         ) from None
     log.info("gateway.started", url=f"http://{host}:{port}/docs")
     with listening:
-        await uvicorn.Server(config).serve([listening])
+        await _Server(config).serve([listening])
 
 
 def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "en"] | None = None) -> int:
