@@ -4,7 +4,8 @@ FastStream for ingest and scorer, as their rights demand: the API prefix `JSC.AP
 the broker AND on the subscriber (the broker's does not reach pull subscribers: such a service starts happily and hears
 nothing for ever); `declare=False` (else FastStream tries to change the stream); the provisioner's durable by name;
 `batch=True` (single pulls lose the order); manual acks (the default terminates an event at any exception); handlers
-that take `NatsMessage` and decode each `raw_message` themselves (a typed batch dies whole on one bad message).
+that take `NatsMessage` and decode each `raw_message` themselves (a typed batch dies whole on one bad message, and so
+does an untyped one without a decoder that does nothing).
 `broker` and `durable_subscriber` below are made so:
 
     nats = broker(url, "ingest", data)
@@ -34,7 +35,8 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
-from infra.rights import API, COLLECTOR, PROVISIONER, configure, inbox, key_file
+from infra.connection import Broker, Connection, addresses, pings
+from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 
@@ -50,6 +52,8 @@ _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WRONG_LAST_SEQUENCE = 10071
+_FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
+"""No system, no quorum, no room: of the server, the account or the stream, and not of a message."""
 _ADDED = ("Nats-Stream", "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
 
 
@@ -62,7 +66,11 @@ class WrongLastSequence(RuntimeError):  # noqa: N818 - as above
 
 
 class AppendRefused(RuntimeError):  # noqa: N818 - as above
-    """The broker refused the batch: nothing of it was stored."""
+    """The broker refused the batch: nothing of it was stored. `full`: it can take nothing at all just now."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.full = code in _FULL
 
 
 class AppendUnknown(RuntimeError):  # noqa: N818 - as above
@@ -107,11 +115,12 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
         else:
             log.warning("broker.complained", error=said)
 
-    client = Client()
+    client = Connection()
     try:
         await client.connect(
-            url,
+            addresses(url),
             name=role,
+            **pings(),
             nkeys_seed=str(_seed(data, role)),
             inbox_prefix=inbox(role),
             error_cb=complained,
@@ -151,11 +160,12 @@ async def embedded(  # noqa: PLR0913 - the plain values of the rulebook
     *,
     collector: str = COLLECTOR,
     port: int = -1,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
 ) -> AsyncIterator[EmbeddedServer]:
     """A server of our own on `data`, with keys, rights and streams made; ended at the end."""
     server = EmbeddedServer(data, port).claim()
     try:
-        configure(data, assessment, offices, units, collector=collector)
+        configure(data, assessment, offices, units, collector=collector, limits=limits)
         async with server:
             async with connected(server.url, PROVISIONER, data) as client:
                 await provision(client, assessment, offices, units)
@@ -213,8 +223,9 @@ async def publish_batch(
 
 def _accepted(answer: dict[str, Any], size: int) -> PubAck:
     if error := answer.get("error"):
-        kind = WrongLastSequence if error.get("err_code") == _WRONG_LAST_SEQUENCE else AppendRefused
-        raise kind(f"{error.get('description')} (batch of {size}, {error.get('err_code')})")
+        code = error.get("err_code")
+        said = f"{error.get('description')} (batch of {size}, {code})"
+        raise WrongLastSequence(said) if code == _WRONG_LAST_SEQUENCE else AppendRefused(said, code)
     return PubAck.from_response(answer)
 
 
@@ -242,10 +253,13 @@ async def read_stream(
             ahead.cancel()
 
 
-async def last_entry(client: Client, kind: str, assessment: str) -> Entry | None:
-    """The newest message of LEDGER or RANKING, or None."""
+async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
+    """The newest message of LEDGER or RANKING, or with `before` the one before that sequence; null where none is."""
     subject = {"LEDGER": f"ledger.{assessment}.>", "RANKING": f"ranking.{assessment}"}[kind]
-    request = json.dumps({"last_by_subj": subject}).encode()
+    asked = {"last_by_subj": subject} if before is None else {"seq": before - 1}
+    if before == 1:
+        return None
+    request = json.dumps(asked).encode()
     answer = await client.request(f"{API}.DIRECT.GET.{stream(kind, assessment)}", request, ANSWER_WITHIN)
     return None if _status(answer) else _direct_entry(answer)
 
@@ -260,8 +274,9 @@ def pulled_entry(message: Msg) -> Entry:
 
 def broker(url: str, role: str, data: Path) -> NatsBroker:
     """The FastStream broker of a service; it reconnects for ever."""
-    return NatsBroker(
-        url,
+    return Broker(
+        addresses(url),
+        **pings(),
         security=NatsNKey.from_file(str(_seed(data, role))),
         inbox_prefix=inbox(role),
         js_options={"prefix": API, "timeout": ANSWER_WITHIN},
@@ -283,8 +298,13 @@ def durable_subscriber(nats: NatsBroker, role: str, assessment: str, size: int =
         durable=role,
         pull_sub=PullSub(batch_size=size, timeout=timeout, batch=True),
         ack_policy=AckPolicy.MANUAL,
+        decoder=_undecoded,
         inbox_prefix=f"{inbox(role)}.".encode(),
     )
+
+
+async def _undecoded(_: Any) -> None:
+    """FastStream reads JSON before the handler runs, by a header of the sender's: one such message kills its batch."""
 
 
 def _seed(data: Path, role: str) -> Path:

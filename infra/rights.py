@@ -35,13 +35,13 @@ UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
 OFFICE_PAYLOAD = 128 * 1024
 COLLECTOR_PAYLOAD = 1536 * 1024
 SERVER_PAYLOAD = 2 * 1024 * 1024
-CONNECTIONS = 16
-"""Connections at once for each party, so that none can take all of the server's."""
+SUBSCRIPTIONS = 1000
+"""Subjects that a party or service may listen to at once."""
 STORE_LIMIT = 16 * 1024**3
 """Bytes of the file store, where the disk has them."""
 
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_STORE_LEAST = 1024**3
+_STORE_LEAST = 2 * 1024**3
 _ANSWER_TIME = "5m"
 
 
@@ -51,6 +51,19 @@ class PartyRefused(ValueError):  # noqa: N818 - house style: a refusal has a nam
 
 class KeyUnsafe(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
     """A key file can be read by others than its owner, or does not hold a user's seed."""
+
+
+class Connections(NamedTuple):
+    """Connections at once: of each office, each unit, each service. The server takes no fewer than all together."""
+
+    office_connections: int = 16
+    unit_connections: int = 4
+    service_connections: int = 16
+
+    def together(self, offices: int, units: int) -> int:
+        """All that the limits allow, with those of the services, the provisioner and the system."""
+        services = (len(SERVICES) + 2) * self.service_connections
+        return offices * self.office_connections + units * self.unit_connections + services
 
 
 class Service(NamedTuple):
@@ -92,11 +105,10 @@ def _look(name: str) -> tuple[Service, ...]:
 
 
 def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
-    """An office, or with `types` a unit (`*`: what the units' account imports): its own intake, receipts and refusals.
+    """An office, or with `types` a unit: its own intake, receipts and refusals. `*` is what all units import alike.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
-    Units hear nothing live: in one shared account a unit could aim an answer of the broker, with words of its own in
-    it, at the subject on which another unit listens. Their durables wait just as well, on inboxes nobody can guess.
+    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
@@ -157,8 +169,14 @@ def key_file(data: Path, name: str) -> Path:
     return data / "keys" / f"{name}.nk"
 
 
-def configure(
-    data: Path, assessment: str, offices: Sequence[str], units: Sequence[str], *, collector: str = COLLECTOR
+def configure(  # noqa: PLR0913 - the plain values of the rulebook
+    data: Path,
+    assessment: str,
+    offices: Sequence[str],
+    units: Sequence[str],
+    *,
+    collector: str = COLLECTOR,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
 ) -> Path:
     """Make the missing keys, write `data`/nats.conf for these parties, let the server check it, return its path.
 
@@ -166,39 +184,56 @@ def configure(
     """
     check_codes(assessment, offices, units)
     _private_folder(data / "keys")
+    _refuse_lost(data, [*offices, *units, *SERVICES, PROVISIONER, SYSTEM])
     public = {name: _public_key(data, name) for name in (*offices, *units, *SERVICES, PROVISIONER, SYSTEM)}
     store = data.absolute() / "jetstream"
     head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(data, store), "system_account": "SYS"}
-    tables = {"accounts": accounts(assessment, offices, units, public, collector)}
+    head["max_connections"] = limits.together(len(offices), len(units))
+    tables = {"accounts": accounts(assessment, offices, units, public, collector, limits)}
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
     settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
     return _write_checked(data / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
 
 
-def accounts(
+def accounts(  # noqa: PLR0913, PLR0917 - the plain values of the rulebook
     assessment: str,
     offices: Sequence[str],
     units: Sequence[str],
     public: dict[str, str],
     collector: str,
+    limits: Connections,
 ) -> dict[str, Any]:
-    """The accounts of the configuration; CORE's exports follow from what the others import, word for word."""
-    granted = {name.upper(): rights for name, rights in service_rights(assessment).items()}
-    users = {name.upper(): [_user(name, rights, public)] for name, rights in service_rights(assessment).items()}
+    """The accounts of the configuration, one a party; CORE's exports follow from what the others import."""
+    services = service_rights(assessment)
+    holders = {name.upper(): (name, rights, limits.service_connections) for name, rights in services.items()}
     for office in offices:
-        rights = party_rights(assessment, office, payload=COLLECTOR_PAYLOAD if office == collector else OFFICE_PAYLOAD)
-        granted[f"OFFICE-{office}"] = rights
-        users[f"OFFICE-{office}"] = [_user(office, rights, public)]
-    if units:
-        granted["UNITS"] = party_rights(assessment, "*", UNIT_TYPES)
-        users["UNITS"] = [_user(unit, party_rights(assessment, unit, UNIT_TYPES), public) for unit in units]
-    made = {name: _account(name, rights, users[name], granted) for name, rights in granted.items()}
+        payload = COLLECTOR_PAYLOAD if office == collector else OFFICE_PAYLOAD
+        rights = party_rights(assessment, office, payload=payload)
+        holders[f"OFFICE-{office}"] = (office, rights, limits.office_connections)
+    granted = [([account], rights) for account, (_, rights, _) in holders.items()]
+    for unit in units:
+        rights = party_rights(assessment, unit, UNIT_TYPES)
+        holders[f"UNIT-{unit}"] = (unit, rights, limits.unit_connections)
+        granted.append(([f"UNIT-{unit}"], Rights(rights.says[: len(UNIT_TYPES)])))
+    if units:  # of what is exported to all of them each imports its own: so the server need not search thousands
+        common = party_rights(assessment, "*", UNIT_TYPES).says[len(UNIT_TYPES) :]
+        granted.append(([f"UNIT-{unit}" for unit in units], Rights(common)))
+    made = {
+        account: {
+            "users": [_user(name, rights, public)],
+            "limits": {"max_payload": rights.payload, "max_connections": most, "max_subscriptions": SUBSCRIPTIONS},
+            "imports": _imports(rights),
+            "exports": _exports(account, granted),
+        }
+        for account, (name, rights, most) in holders.items()
+    }
     provisioner = {
         "nkey": public[PROVISIONER],
         "permissions": {"publish": ["$JS.API.>"], "subscribe": [f"{inbox(PROVISIONER)}.>"]},
     }
-    core = {"jetstream": "enabled", "users": [provisioner], "exports": _exports("CORE", granted)}
-    return {"SYS": {"users": [{"nkey": public[SYSTEM]}]}, "CORE": core, **made}
+    few = {"max_connections": limits.service_connections}
+    core = {"jetstream": "enabled", "users": [provisioner], "limits": few, "exports": _exports("CORE", granted)}
+    return {"SYS": {"users": [{"nkey": public[SYSTEM]}], "limits": few}, "CORE": core, **made}
 
 
 def inbox(name: str) -> str:
@@ -206,22 +241,21 @@ def inbox(name: str) -> str:
     return f"_INBOX_{name}"
 
 
-def _account(name: str, rights: Rights, users: list[dict[str, Any]], granted: dict[str, Rights]) -> dict[str, Any]:
+def _imports(rights: Rights) -> list[dict[str, Any]]:
     says = [{"service": {"account": s.owner, "subject": s.subject}, "to": s.local} for s in rights.says]
     hears = [{"stream": {"account": "CORE", "subject": f"live.{subject}"}, "to": subject} for subject in rights.hears]
-    limits = {"max_payload": rights.payload, "max_connections": CONNECTIONS * len(users)}
-    return {"users": users, "limits": limits, "imports": [*says, *hears], "exports": _exports(name, granted)}
+    return [*says, *hears]
 
 
-def _exports(owner: str, granted: dict[str, Rights]) -> list[dict[str, Any]]:
+def _exports(owner: str, granted: Sequence[tuple[list[str], Rights]]) -> list[dict[str, Any]]:
     services: dict[tuple[str, bool], list[str]] = {}
     streams: dict[str, list[str]] = {}
-    for account, rights in granted.items():
+    for accounts_, rights in granted:
         for service in rights.says:
             if service.owner == owner:
-                services.setdefault((service.subject, service.many), []).append(account)
+                services.setdefault((service.subject, service.many), []).extend(accounts_)
         for subject in rights.hears if owner == "CORE" else ():
-            streams.setdefault(f"live.{subject}", []).append(account)
+            streams.setdefault(f"live.{subject}", []).extend(accounts_)
     return [
         *(
             {"service": s, "accounts": who, **({"response_type": "stream"} if many else {})}
@@ -239,6 +273,19 @@ def _user(name: str, rights: Rights, public: dict[str, str]) -> dict[str, Any]:
     if rights.answers:
         permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}
     return {"nkey": public[name], "permissions": permissions}
+
+
+def _refuse_lost(data: Path, names: Sequence[str]) -> None:
+    """Raise KeyUnsafe where a key that the configuration knows is gone: in silence nobody gets another."""
+    config = data / "nats.conf"
+    text = config.read_text("utf-8") if config.exists() else ""
+    if lost := [name for name in names if f'"{inbox(name)}.>"' in text and not key_file(data, name).exists()]:
+        listed = ", ".join(lost[:20]) + (f" … ({len(lost)})" if len(lost) > 20 else "")
+        raise KeyUnsafe(
+            f"密钥缺失：{listed}。请从备份恢复到{data / 'keys'}。 / Keys are missing: {listed}. Restore them from the"
+            f" backup to {data / 'keys'}. To give these parties new keys on purpose, move {config} away and configure"
+            " again."
+        )
 
 
 def _private_folder(folder: Path) -> None:

@@ -122,6 +122,16 @@ class EmbeddedServer:
         """End the server as a power cut of the process would, keeping the folder locked for the next `start()`."""
         self._end(signal.SIGKILL)
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the server says of itself that it and its store work."""
+        return self.running and _healthy(self.monitoring)
+
+    async def again(self) -> None:
+        """Start anew what has ended or is not well, on the same port and store; raises ServerUnusable."""
+        self.kill()
+        await self.__aenter__()
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -143,6 +153,12 @@ class EmbeddedServer:
         if not (self.data / "nats.conf").is_file():
             raise ServerUnusable(
                 f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}: make it with infra.rights.configure.",
+            )
+        store = json.dumps(str(self.data / "jetstream"), ensure_ascii=False)
+        if f"WUXING_STORE: {store}\n" not in (self.data / "nats.conf").read_text("utf-8"):
+            raise ServerUnusable(
+                f"{self.data}/nats.conf 指向另一文件夹的存储，请重新运行 wuxing configure。 / {self.data}/nats.conf names"
+                " the store of another folder, whose lock is not this one's: run wuxing configure here first.",
             )
         self.claim()
         assert self._lock

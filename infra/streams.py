@@ -1,11 +1,14 @@
 """Declares the five streams and their durable consumers once, makes them, and refuses to run on others."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nats.aio.client import Client
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -19,7 +22,7 @@ from nats.js.api import (
     StreamConfig,
     StreamInfo,
 )
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
 MAX_MESSAGE = 1536 * 1024
@@ -28,6 +31,10 @@ MAX_INTAKE = 256 * 1024 * 1024
 """Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
 RECEIPT_DAYS = 90
 RANKINGS = 1000
+KEPT_BYTES = {"RECEIPT": 512 * 1024**2, "REFUSED": 256 * 1024**2, "RANKING": 256 * 1024**2}
+"""Bytes that may be kept of what can be made again; the oldest goes, and the ledger has the rest of the store."""
+KEPT_EACH = {"RECEIPT": 400_000, "REFUSED": 100_000}
+"""Receipts and refusals of one party, so that nobody's flood takes another's away."""
 LEAST_WINDOW = 0.1
 """Seconds, the server's least. A message id is the stream's and not the office's, so an office could have another's
 event dropped as its own duplicate; and what the broker drops gets no receipt. The fold knows duplicates for ever."""
@@ -36,6 +43,8 @@ ACK_WAIT = 30
 DURABLES = {"ingest": "INTAKE", "scorer": "LEDGER"}
 """Service -> the kind of stream that its durable reads."""
 
+LEADER_WITHIN = 120.0
+"""Seconds that a cluster may take to find its leader."""
 _AT_ONCE = 32
 _PAGE = 256
 
@@ -62,6 +71,10 @@ class StreamDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a 
             "If it was changed by hand, find out by whom and change it back with the provisioner's key; "
             "if the log itself was replaced, restore the data folder from a copy.",
         )
+
+
+class NoLeader(RuntimeError):  # noqa: N818 - as above
+    """A cluster without a leader can make no stream."""
 
 
 def stream(kind: str, assessment: str) -> str:
@@ -102,8 +115,9 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
 
     def kept(kind: str) -> StreamConfig:
         said = RePublish(src=f"{kind.lower()}.{assessment}.*", dest=live(kind, assessment, "{{wildcard(1)}}"))
+        most = {"max_bytes": KEPT_BYTES[kind], "max_msgs_per_subject": KEPT_EACH[kind]}
         days = {"max_age": RECEIPT_DAYS * 86_400, "discard": DiscardPolicy.OLD}
-        return log(kind, ".*", allow_atomic=True, republish=said, **days)
+        return log(kind, ".*", allow_atomic=True, republish=said, **most, **days)
 
     return (
         log(
@@ -118,7 +132,7 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         log("LEDGER", ".>", allow_atomic=True),
         kept("RECEIPT"),
         kept("REFUSED"),
-        log("RANKING", "", max_msgs=RANKINGS, discard=DiscardPolicy.OLD),
+        log("RANKING", "", max_msgs=RANKINGS, max_bytes=KEPT_BYTES["RANKING"], discard=DiscardPolicy.OLD),
     )
 
 
@@ -151,14 +165,13 @@ def declared_durables(assessment: str, parties: Sequence[str]) -> Iterator[tuple
 async def provision(
     nc: Client, assessment: str, offices: Sequence[str], units: Sequence[str], replicas: int = 1
 ) -> None:
-    """Make what is missing, as the provisioner; raise StreamDiffers at what is otherwise. For every start."""
+    """Make what is missing, as the provisioner; raise StreamDiffers at what is otherwise. For every start.
+
+    A cluster that has no leader yet is waited for; raises NoLeader.
+    """
     js = nc.jetstream(timeout=30)
     for wanted in declared_streams(assessment, replicas):
-        assert wanted.name
-        try:
-            _refuse_differences(wanted.name, wanted, (await js.stream_info(wanted.name)).config)
-        except NotFoundError:
-            await js.add_stream(wanted)
+        await _patiently(partial(_settle_stream, js, wanted))
     there = {(c.stream_name, c.name): c for kind in KINDS for c in await _consumers(js, stream(kind, assessment))}
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -167,9 +180,50 @@ async def provision(
             _refuse_differences(f"{on} > {wanted.name}", wanted, found.config)
             return
         async with gate:
-            await js.add_consumer(on, wanted)
+            await _patiently(partial(js.add_consumer, on, wanted))
 
     await asyncio.gather(*(settle(on, wanted) for on, wanted in declared_durables(assessment, [*offices, *units])))
+
+
+async def _settle_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
+    """Make a stream that is missing; one that was made before it had bounds gets them."""
+    assert wanted.name
+    try:
+        found = (await js.stream_info(wanted.name)).config
+    except NotFoundError:
+        await js.add_stream(wanted)
+        return
+    unbounded = {name: getattr(wanted, name) for name in _BOUNDS if getattr(found, name) == -1}
+    if wanted.discard == DiscardPolicy.OLD and any(bound != -1 for bound in unbounded.values()):
+        _refuse_differences(wanted.name, wanted, found.evolve(**unbounded))
+        await js.update_stream(wanted)
+        return
+    _refuse_differences(wanted.name, wanted, found)
+
+
+_BOUNDS = ("max_bytes", "max_msgs_per_subject")
+_NO_LEADER = frozenset({10005, 10008, 10009})
+"""No peers yet, no system yet, no leader yet."""
+
+
+async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
+    """Do a step of the provisioner's, as often as it takes a cluster to find its leader."""
+    deadline = asyncio.get_running_loop().time() + LEADER_WITHIN
+    while True:
+        try:
+            await step()
+        except (APIError, NoRespondersError, NatsTimeout, NoStreamResponseError) as error:
+            waits = not isinstance(error, APIError) or error.err_code in _NO_LEADER
+            if not waits:
+                raise
+            if asyncio.get_running_loop().time() > deadline:
+                raise NoLeader(
+                    f"{LEADER_WITHIN:.0f}秒内集群没有主节点。 / No leader among the brokers in {LEADER_WITHIN:.0f} s:"
+                    f" {error}. More than half of them must run and reach each other."
+                ) from None
+            await asyncio.sleep(0.5)
+        else:
+            return
 
 
 async def _consumers(js: JetStreamContext, name: str) -> list[ConsumerInfo]:

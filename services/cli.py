@@ -161,10 +161,10 @@ def _run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     except Exception as error:
-        if known(error):
-            print(str(error), file=sys.stderr)
-            return Exit.FAILED
-        raise
+        if not (said := told(error, lang)):
+            raise
+        print(said, file=sys.stderr)
+        return Exit.FAILED
     return result if isinstance(result, int) else Exit.DONE
 
 
@@ -176,9 +176,13 @@ def known(error: Exception) -> bool:
         "ServerUnusable",
         "BrokerUnreachable",
         "StreamDiffers",
+        "NoLeader",
         "PartyRefused",
         "KeyUnsafe",
         "HistoryChanged",
+        "HistoryWentBack",
+        "PlaceUnreadable",
+        "LogRewritten",
         "ProjectionDiffers",
         "WrongLastSequence",
         "AppendRefused",
@@ -186,6 +190,18 @@ def known(error: Exception) -> bool:
         "NoteError",
     }
     return isinstance(error, OSError) or any(kind.__name__ in names for kind in type(error).__mro__)
+
+
+def told(error: Exception, lang: Literal["zh", "en"]) -> str | None:
+    """What an error says to who runs the command; null where it is a fault of ours."""
+    if known(error):
+        return str(error)
+    if type(error).__module__.partition(".")[0] != "nats":
+        return None
+    said = str(error) or type(error).__name__
+    if lang == "zh":
+        return f"消息服务器未能完成请求：{said}。请确认其已运行，并已建立流（wuxing provision）。"
+    return f"The broker did not do what was asked: {said}. Is it up, and are the streams made (wuxing provision)?"
 
 
 if __name__ == "__main__":

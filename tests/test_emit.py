@@ -22,6 +22,7 @@ from infra.streams import stream
 from schemas.year import given
 from services import cli
 from services.ingest import app as ingest
+from services.ingest import place as places
 from services.office import send as sending
 from services.process.settings import read
 from services.proof.merkle import leaf_hash
@@ -71,7 +72,8 @@ async def served(site: Site, *, settles: bool) -> AsyncIterator[None]:
                         await message.ack()
 
         client = await stack.enter_async_context(connected(site.server.url, "ingest", site.data))
-        tasks = [asyncio.create_task(serve("ingest", "INTAKE", await ingest.start(client, YEAR, LOG)))]
+        judging = await ingest.start(client, YEAR, LOG, places.file(site.data, ASSESSMENT))
+        tasks = [asyncio.create_task(serve("ingest", "INTAKE", judging))]
         if settles:
             client = await stack.enter_async_context(connected(site.server.url, "scorer", site.data))
             folding = await scorer.start(client, settings(site), LOG)

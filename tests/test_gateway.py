@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -32,9 +33,10 @@ from services.gateway import keys
 from services.gateway.app import BATCH_EVENTS, create_app
 from services.gateway.desk import Desk
 from services.ingest import app as ingest
+from services.ingest import place as places
 from services.ingest.check import Checker
 from services.process.ending import Stop
-from services.process.settings import read
+from services.process.settings import Limits, read
 from services.proof.merkle import leaf_hash
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, _provision
 
@@ -105,11 +107,11 @@ async def gateway(site: Site, *, wait: bool = True, **limits: int) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
-async def ingesting(site: Site) -> AsyncIterator[None]:
+async def ingesting(site: Site, **most: int) -> AsyncIterator[None]:
     """Ingest as it runs, in this process: what waits at its start and what comes after."""
     async with connected(site.server.url, "ingest", site.data) as client:
         durable = await jetstream(client).pull_subscribe_bind(consumer="ingest", stream=stream("INTAKE", ASSESSMENT))
-        at = await ingest.start(client, YEAR, LOG)
+        at = await ingest.start(client, YEAR, LOG, places.file(site.data, ASSESSMENT), Limits(**most))
 
         async def forever() -> None:
             while True:
@@ -451,6 +453,61 @@ def test_more_than_may_wait_is_503_with_retry_after_and_nothing_is_stored(site: 
     asyncio.run(story())
 
 
+def test_an_office_has_its_share_of_the_places_and_leaves_the_others_theirs(site: Site) -> None:
+    async def story() -> None:
+        async with gateway(site, share=1) as web:
+
+            async def waiting(*posted: asyncio.Task[Any]) -> None:
+                while web.desk.in_flight < len(posted):
+                    await asyncio.wait(posted, timeout=0.02)
+
+            first = asyncio.create_task(web.post(event("share-1")))
+            await waiting(first)
+            answer = await web.post(event("share-2"))
+            assert (answer.status_code, answer.json()["title"]) == (429, "too_many")
+            assert int(answer.headers["retry-after"]) > 0
+            other = event("share-3", source="/offices/kaoji")
+            second = asyncio.create_task(web.post(other, office="kaoji"))
+            await waiting(first, second)
+            async with ingesting(site):
+                assert [(await one).status_code for one in (first, second)] == [201, 422]
+                many = b"[" + b",".join(event(f"share-{n}") for n in range(4, 9)) + b"]"
+                assert (await web.post(many, MANY)).status_code == 200
+
+    asyncio.run(story())
+
+
+def test_a_day_s_quota_that_is_spent_answers_429_and_asks_the_broker_no_more(site: Site) -> None:
+    async def story() -> None:
+        async with gateway(site) as web, ingesting(site, office_events=0):
+            answer = await web.post(event("quota-1"))
+            assert (answer.status_code, answer.json()["reason"]) == (429, "over_quota")
+            assert 0 < int(answer.headers["retry-after"]) <= 86_400
+            before = len(await ledger(site))
+            answer = await web.post(event("quota-2"))
+            assert (answer.status_code, answer.json()["title"]) == (429, "too_many")
+            assert (await web.ask("/offices/ducha", "quota-2")).status_code == 404
+            assert len(await ledger(site)) == before
+
+    asyncio.run(story())
+
+
+def test_junk_among_the_receipts_is_passed_over(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        async with site.as_("ingest") as thief:
+            for body in (b"", b"x", b"\xff\xfe", b"[]", b'{"source":1}', b"[" * 5000):
+                for headers in (None, {"Status": "404"}, {"Nats-Sequence": "x"}):
+                    await thief.request(f"receipt.{ASSESSMENT}.ducha", body, 10, headers=headers)
+        answer = await web.post(event("after junk"))
+        assert answer.status_code == 201
+        assert (await web.ask("/offices/ducha", "after junk")).json() == answer.json()
+        async with site.provisioner() as js:
+            while (await js.consumer_info(f"RECEIPT-{ASSESSMENT}", "gateway")).num_pending:
+                await asyncio.wait([asyncio.create_task(web.http.get("/healthz"))])
+
+    drive(site, story)
+
+
 def test_without_a_broker_it_is_503_and_ready_says_so_and_it_comes_back(tmp_path: Any) -> None:
     configure(tmp_path, ASSESSMENT, OFFICES, UNITS)
     server = EmbeddedServer(tmp_path).claim()
@@ -548,6 +605,43 @@ def test_the_docs_need_nothing_from_elsewhere_and_name_every_status_and_refusal(
         assert {name for name in problems if name not in page.text} == set()
 
     drive(site, story, judged=False)
+
+
+def test_no_page_of_the_gateway_brings_a_script(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        tried = ("", "/", "/openapi.json", "/openapi.yaml", "/redoc", "/swagger", "/elements", "/rapidoc", "/scalar")
+        for path in ("/docs", "/", *(f"/schema{one}" for one in tried)):
+            answer = await web.http.get(path)
+            page = answer.headers["content-type"].startswith("text/html")
+            assert not page or (b"<script" not in answer.content and b"src=" not in answer.content), path
+
+    drive(site, story, judged=False)
+
+
+def test_the_command_ends_with_0_when_it_is_told_to(site: Site) -> None:
+    port = free_port()
+    environment = {"NATS_URL": site.server.url, "WUXING_DATA": str(site.data), "WUXING_ASSESSMENT": ASSESSMENT}
+    for told in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "gateway", "--port", str(port)],
+            env={**os.environ, **environment}, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        while not answers(port):
+            assert process.poll() is None, process.communicate()
+        process.send_signal(told)
+        assert (process.wait(60), b"Traceback" in process.communicate()[1]) == (0, False)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        found: int = one.getsockname()[1]
+        return found
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=1).status_code == 200
+    return False
 
 
 # Keys ----------------------------------------------------------------------------------------------------

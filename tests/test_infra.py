@@ -9,6 +9,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import yaml
 from infra.client import Message as Appended
 from infra.client import connected, publish_batch
 from infra.rights import PROVISIONER, configure
-from infra.server import find_binary
+from infra.server import EmbeddedServer, ServerUnusable, find_binary
 from infra.streams import KINDS, provision, stream
 from services.cli import COMMANDS
 from services.process import metrics
@@ -53,13 +54,21 @@ def metric_names(expression: str) -> set[str]:
     return set(re.findall(r"\bwuxing_[a-z_]+", expression))
 
 
+LOCK = "/usr/bin/flock --nonblock --no-fork --conflict-exit-code 75 /var/lib/wuxing/nats.lock "
+
+
+def unlocked(line: str) -> str:
+    """The command that is run under the lock of the store."""
+    return line.removeprefix(LOCK)
+
+
 # systemd --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_a_unit_starts_a_command_that_exists_as_nobody_in_particular(path: Path) -> None:
     service = unit(path)["Service"]
-    for line in (service["ExecStart"], service.get("ExecStartPre", "/opt/wuxing/.venv/bin/wuxing configure")):
+    for line in (unlocked(service["ExecStart"]), service.get("ExecStartPre", "/opt/wuxing/.venv/bin/wuxing configure")):
         folder, _, name = shlex.split(line)[0].rpartition("/")
         assert folder == "/opt/wuxing/.venv/bin"
         assert command_exists([name, *shlex.split(line)[1:]])
@@ -82,6 +91,25 @@ def test_each_service_has_a_unit_with_a_metrics_port_of_its_own_that_prometheus_
 def test_the_target_wants_every_unit() -> None:
     wanted = re.findall(r"[\w-]+\.service", (INFRA / "systemd/wuxing.target").read_text())
     assert sorted(wanted) == [path.name for path in UNITS]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd")
+def test_the_unit_and_the_embedded_server_keep_each_other_off_one_store(tmp_path: Path) -> None:
+    configure(tmp_path, "y", ["ducha", "chuangjian"], ["U1"])
+    line = unit(INFRA / "systemd/wuxing-nats.service")["Service"]["ExecStart"]
+    assert line.startswith(LOCK)
+    words = [word.replace("/var/lib/wuxing", str(tmp_path)) for word in shlex.split(line)]
+    words[words.index("/opt/wuxing/.venv/bin/nats-server")] = str(find_binary())
+    with EmbeddedServer(tmp_path):
+        assert subprocess.run(words, check=False, timeout=60).returncode == 75
+    with subprocess.Popen([*words, "-p", "-1", "--ports_file_dir", tmp_path]) as server:
+        try:
+            while not [*tmp_path.glob("nats-server_*.ports")]:
+                assert server.poll() is None
+            with pytest.raises(ServerUnusable, match="in use by another server"):
+                EmbeddedServer(tmp_path).start()
+        finally:
+            server.terminate()
 
 
 def test_the_environment_file_names_variables_that_are_read() -> None:
@@ -188,12 +216,9 @@ def cluster(tmp_path: Path) -> Iterator[list[str]]:
 
 def test_three_nodes_hold_every_stream_three_times_and_append_a_batch(cluster: list[str], tmp_path: Path) -> None:
     async def story() -> None:
-        async with connected(cluster[0], PROVISIONER, tmp_path, forever=True) as client:
+        async with connected(",".join(cluster), PROVISIONER, tmp_path, forever=True) as client:
             js = client.jetstream(timeout=30)
-            while True:  # until the three have met and chosen a leader
-                with contextlib.suppress(Exception):
-                    await provision(client, "y", ["ducha", "chuangjian"], ["U1"], replicas=3)
-                    break
+            await provision(client, "y", ["ducha", "chuangjian"], ["U1"], replicas=3)  # though they have yet to meet
             infos = [await js.stream_info(stream(kind, "y")) for kind in KINDS]
             assert [info.config.num_replicas for info in infos] == [3] * len(KINDS)
             assert [len(info.cluster.replicas or []) for info in infos if info.cluster] == [2] * len(KINDS)

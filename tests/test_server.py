@@ -128,6 +128,14 @@ def test_a_second_server_on_the_same_folder_is_refused(data: Path) -> None:
         assert second.running
 
 
+def test_a_copied_folder_does_not_serve_the_store_that_it_was_copied_from(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(data / "nats.conf", copy)
+    with pytest.raises(ServerUnusable, match="names the store of another folder"):
+        EmbeddedServer(copy).start()
+
+
 def test_a_folder_with_chinese_and_a_space_in_its_name_serves_as_well(tmp_path: Path) -> None:
     folder = tmp_path / "考核 数据 'a\"b"
     configure(folder, A, OFFICES, UNITS)

@@ -28,6 +28,7 @@ from infra.client import connected
 from schemas import subjects
 from schemas.receipts import Ranking
 from services import cli
+from services.ingest import place as places
 from services.ranker import app as ranker
 from services.snapshot.make import PUBLISHED
 from tests.faults.works import (
@@ -374,6 +375,12 @@ def test_a_ledger_that_was_changed_stops_the_scorer(halfway: Path, finished: Pat
     data = copied(finished, tmp_path)
     swapped(data, halfway)
     with Works(data, year()) as works:
+        place = places.file(works.data, ASSESSMENT)
+        ingest = works.start("ingest")
+        assert ingest.code() == 3, ingest.words()
+        assert f"move {place} away" in ingest.words()
+        assert "Traceback" not in ingest.words()
+        place.unlink()
         works.start("ingest")
         folded = len(works.year.accepted)
         others = of([good(f"other-{n}") for n in range(folded)], works.year.roster)

@@ -6,7 +6,8 @@ web's words what the receipt says.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from litestar import HttpMethod, Litestar, MediaType, Request, Response, get, po
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from infra.client import BrokerUnreachable
 from infra.rights import KeyUnsafe, key_file
@@ -24,7 +26,7 @@ from schemas.receipts import Receipt
 from schemas.refusals import Reason, message
 from schemas.year import Year, given
 from services.gateway import openapi
-from services.gateway.desk import Answer, Busy, Desk, Pending, Problem, closed, problem, said
+from services.gateway.desk import Answer, Busy, Desk, Pending, Problem, TooMany, closed, problem, said
 from services.gateway.keys import Keys, file
 from services.ingest.check import Checker
 from services.process import log as logs
@@ -68,7 +70,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer
 def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> Litestar:
     """Make the ASGI application: it connects to the broker at its start-up and stays connected."""
     keys = Keys(file(settings.data))
-    at = desk or Desk(year.assessment, Checker(year.rulebook, year.roster))
+    at = desk or Desk(year.assessment, Checker(year.rulebook, year.roster), share=settings.limits.office_places)
 
     @post(
         "/v1/events", status_code=201, responses=openapi.POST, security=openapi.SECURITY, request_max_body_size=None,
@@ -88,6 +90,8 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
             if kind != BATCH:
                 return _response((await at.take(party, [body], parent))[0])
             answers = await at.take(party, _events(body), parent)
+        except TooMany as error:
+            raise Refused(problem("too_many")._replace(retry=error.retry)) from None
         except Busy:
             raise Refused(closed()) from None
         found = Results([Result(answer.status, answer.body) for answer in answers])
@@ -123,7 +127,7 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
     return Litestar(
         [_methods, send, ask, _document, _page, _healthz, _readyz],
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(title="wuxing", version="1", path="/schema"),
+        openapi_config=OpenAPIConfig(title="wuxing", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]),
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _bug},
         state=State({"desk": at}),
         logging_config=None,
@@ -247,6 +251,16 @@ def _bug(_: _Request, error: Exception) -> Response[Any]:
     return _response(problem("our_fault"))
 
 
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End in good order when told to: uvicorn would raise the signal again, and end by it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 # The command ---------------------------------------------------------------------------------------------------------
 
 
@@ -268,7 +282,7 @@ async def serve(settings: Settings, host: str, port: int, log: structlog.typing.
         ) from None
     log.info("gateway.started", url=f"http://{host}:{port}/docs")
     with listening:
-        await uvicorn.Server(config).serve([listening])
+        await _Server(config).serve([listening])
 
 
 def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "en"] | None = None) -> int:

@@ -11,7 +11,8 @@ in RECEIPT, for the office to read over NATS.
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
@@ -29,7 +30,7 @@ from infra.client import connected, end, jetstream, pull, pulled_entry
 from schemas import subjects
 from schemas.events import TEXT_MAX
 from schemas.receipts import Receipt
-from schemas.refusals import Reason, Refusal
+from schemas.refusals import Refusal
 from services.ingest.check import Checker, Wire, read
 from services.process import metrics, tracing
 from services.process.settings import Settings
@@ -39,15 +40,27 @@ PATIENCE = 2.0
 """Seconds that an answer waits for the receipt."""
 STORED_WITHIN = 10.0
 """Seconds more that the broker may take to store it, where its disk is busy."""
-MOST = 2000
+MOST = 4000
 """Events that may wait at once; more is back-pressure."""
 KEPT = 100_000
 """Receipts kept to be asked for: some 100 MB at the very most, far less as a rule."""
+QUOTA_AGAIN = 60
+"""Seconds for which an office whose day's quota is spent is told so before the broker is asked again."""
 RETRY = 2
 """Seconds after which who was told to try again may do so."""
 _FETCH = 500
 _LISTEN = 5.0
-_STATUS = {Reason.NOT_JSON: 400, Reason.TOO_LARGE: 413, Reason.CONFLICT: 409}
+_STATUS = {
+    "not_json": 400,
+    "too_large": 413,
+    "conflict": 409,
+    "over_quota": 429,
+    "not_judged": 500,
+    "not_appended": 500,
+}
+"""HTTP status of a refusal; of all others 422."""
+TOO_MANY = 429
+_DAY = 86_400
 
 Pair = tuple[str, str, str]
 """The party whose key was shown, and the event's source and id."""
@@ -83,6 +96,14 @@ class Busy(RuntimeError):  # noqa: N818 - house style: a refusal has a name of i
     """The gateway can take nothing now: no broker, or too many events wait already."""
 
 
+class TooMany(Busy):
+    """One office asks for more than its share: of the places here, or of the events of its day."""
+
+    def __init__(self, retry: int) -> None:
+        super().__init__()
+        self.retry = retry
+
+
 class Waiter:
     """An event that was published: its answer, and what tells it from another of the same source and id."""
 
@@ -103,13 +124,18 @@ class Waiter:
 class Desk:
     """Takes events of offices, remembers receipts. `checker` speaks where an event cannot reach ingest."""
 
-    def __init__(self, assessment: str, checker: Checker, *, most: int = MOST, kept: int = KEPT) -> None:
+    def __init__(
+        self, assessment: str, checker: Checker, *, most: int = MOST, kept: int = KEPT, share: int = MOST // 4
+    ) -> None:
         self.assessment = assessment
         self.checker = checker
         self.most = most
         self.kept = kept
+        self.share = share
         self.client: Client | None = None
         self.in_flight = 0
+        self._of_office: Counter[str] = Counter()
+        self._over: dict[str, float] = {}
         self._js: JetStreamContext | None = None
         self._memory: OrderedDict[Pair, tuple[int, Receipt]] = OrderedDict()
         self._waiting: dict[Pair, deque[Waiter]] = {}
@@ -165,10 +191,17 @@ class Desk:
 
     def _heard(self, place: int, subject: str, data: bytes) -> None:
         """Take a receipt at its place in RECEIPT: keep it, and answer who waits for it."""
-        told = msgspec.json.decode(data, type=Receipt)
+        try:
+            told = msgspec.json.decode(data, type=Receipt)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            metrics.passed_over("RECEIPT", place, str(error))
+            return
+        party = subject.rpartition(".")[2]
+        if told.reason == "over_quota":
+            self._over[party] = time.monotonic() + QUOTA_AGAIN
         if told.source is None or told.id is None:
             return
-        pair = (subject.rpartition(".")[2], told.source, told.id)
+        pair = (party, told.source, told.id)
         before, newest = self._memory.get(pair, (0, told))
         if place and place <= before:
             return
@@ -223,7 +256,7 @@ class Desk:
 
         `parent` is the traceparent of the request: it goes with the messages and not into the events.
         """
-        with self._places(len(raws)):
+        with self._places(party, len(raws)):
             deadline = asyncio.get_running_loop().time() + PATIENCE
             headers = {tracing.HEADER: parent} if parent else None
             handed = [await self._publish(party, raw, headers) for raw in raws]
@@ -233,15 +266,24 @@ class Desk:
         return answers
 
     @contextlib.contextmanager
-    def _places(self, events: int) -> Iterator[None]:
-        if not self.connected or self.in_flight + events > self.most:
+    def _places(self, party: str, events: int) -> Iterator[None]:
+        """Places for events of an office while it waits: none has more than its share, nor goes on over its quota."""
+        if time.monotonic() < self._over.get(party, 0):
+            raise TooMany(QUOTA_AGAIN)
+        if events > self.most or not self.connected:
+            raise Busy
+        if self._of_office[party] and self._of_office[party] + events > self.share:  # a batch alone may be larger
+            raise TooMany(RETRY)
+        if self.in_flight + events > self.most:
             raise Busy
         self.in_flight += events
+        self._of_office[party] += events
         metrics.in_flight(self.in_flight)
         try:
             yield
         finally:
             self.in_flight -= events
+            self._of_office[party] -= events
             metrics.in_flight(self.in_flight)
 
     async def _publish(self, party: str, raw: bytes, headers: dict[str, str] | None) -> Answer | Waiter:
@@ -308,7 +350,8 @@ def place(source: str, identifier: str) -> str:
 def said(receipt: Receipt) -> Answer:
     """The status of a receipt: 201 accepted, 200 known before, and the refusals'."""
     if receipt.reason:
-        return Answer(_STATUS.get(Reason(receipt.reason), 422), receipt)
+        status = _STATUS.get(receipt.reason, 422)
+        return Answer(status, receipt, _DAY - int(time.time()) % _DAY if status == TOO_MANY else None)
     return Answer(201 if receipt.outcome == "accepted" else 200, receipt)
 
 
@@ -333,6 +376,10 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
         415, "Send one of the media types of the header Accept, in UTF-8, uncompressed.",
         "请以UTF-8发送标头Accept所列的类型，不压缩。",
     ),
+    "too_many": (
+        429, "This office has its share of the places here, or of the day's events: try again after Retry-After.",
+        "本单位已占满其名额或当日限额，请按Retry-After所示时间后原样重发。",
+    ),
     "our_fault": (500, "Something failed here; it was noted.", "服务出错，已记录。"),
     "try_again": (
         503, "Nothing can be taken just now, or it is not known whether it was. Send the same again: it counts once.",
@@ -344,7 +391,7 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
 def problem(name: str) -> Answer:
     """What is wrong with a request, by its name, in both languages."""
     status, en, zh = PROBLEMS[name]
-    return Answer(status, Problem(name, status, f"{zh} / {en}"), RETRY if status == 503 else None)
+    return Answer(status, Problem(name, status, f"{zh} / {en}"), RETRY if status in (TOO_MANY, 503) else None)
 
 
 def closed() -> Answer:

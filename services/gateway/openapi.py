@@ -75,6 +75,7 @@ POST: dict[int, ResponseSpec] = {
                _refused(Reason.TOO_LARGE, None, "…")),
     415: _wrong("Another media type, charset or encoding.", "wrong_media_type"),
     422: _spec(Receipt, "Refused, by name: nothing was recorded but the refusal.", REFUSED),
+    429: _wrong("This office has its share of what may wait, or has spent its day's quota.", "too_many"),
     503: _wrong("Back-pressure: send the same again after Retry-After.", "try_again"),
     **_COMMON,
 }  # fmt: skip
@@ -90,6 +91,7 @@ _HEADERS = {
     "202": {"Location": "Where to ask for the receipt.", "Retry-After": "Seconds to wait before."},
     "401": {"WWW-Authenticate": "Bearer"},
     "415": {"Accept": "The media types that are taken."},
+    "429": {"Retry-After": "Seconds to wait before the same is sent again."},
     "503": {"Retry-After": "Seconds to wait before the same is sent again."},
 }
 

@@ -1,183 +1,390 @@
 """Ingest: takes what parties published, in intake order, appends what passes to the ledger, and tells each party.
 
-The ledger's tail carries the intake sequence it came from, so a kill between append and ack appends nothing twice.
+Whatever is stored is judged, or refused by name with its intake sequence; nothing that one party sends may cost another
+anything. Each ledger message carries the intake sequence it came from, and ingest's own place is kept beside the
+streams (see `place`): so a kill at any point appends nothing twice, and a stream that went back is noticed.
 """
 
+import asyncio
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from infra.client import BATCH, Entry, Message, broker, connected, jetstream, publish_batch, read_stream
-from infra.streams import Difference, StreamDiffers, check_ledger, stream
+from infra.client import (
+    BATCH,
+    AppendRefused,
+    Entry,
+    Message,
+    broker,
+    connected,
+    jetstream,
+    publish_batch,
+    read_stream,
+)
+from infra.streams import check_ledger, stream
 from schemas import subjects
 from schemas.events import OPENED, Event
 from schemas.receipts import Receipt
-from schemas.refusals import Refusal
 from schemas.year import Year, given
+from services.ingest import place as places
 from services.ingest.check import Checker, opened, opened_year
+from services.ingest.limits import TOLD_EACH, Refused, SetAside, not_appended, not_judged, over_quota
+from services.ingest.place import HistoryWentBack, Place
 from services.process import metrics, tracing
 from services.process.run_loop import serve
-from services.process.settings import Settings
+from services.process.settings import Limits, Settings
 from services.proof.merkle import leaf_hash
 
-#: The header of a ledger message that names the intake message it came from.
+#: The header of a ledger message, a receipt and a refusal that names the intake message it came from.
 INTAKE_SEQUENCE = "Wuxing-Intake-Sequence"
+NOBODY = "_"
+"""The token that stands for one that is no code: no party, unit or type is called so."""
+
+
+class Judged(NamedTuple):
+    """A message of intake, whose it is, and what it was found to be; `loud` where it is far over its party's quota."""
+
+    entry: Entry
+    party: str
+    found: Event | Refused
+    loud: bool = False
 
 
 @dataclass
 class Ingest:
-    """What ingest knows: all of it read from the streams at start."""
+    """What ingest knows: its place, and what it read from the streams at start."""
 
     client: Client
     assessment: str
     checker: Checker
     log: structlog.typing.FilteringBoundLogger
+    at: Path
+    limits: Limits
+    place: Place = field(default_factory=Place)
     begun: bool = False
     ledger_last: int = 0
-    intake_next: int = 1
-    intake_appended: int = 0
-    appended: dict[int, int] = field(default_factory=dict)
+    #: Intake sequence -> ledger sequence and SHA-256 of what was appended and perhaps never told.
+    appended: dict[int, tuple[int, str]] = field(default_factory=dict)
+    offices: frozenset[str] = frozenset()
 
-    async def take(self, entries: Sequence[Entry]) -> None:
-        """Take intake messages that follow in order: append, then receipts and refusals; pass over what was taken."""
-        new = [entry for entry in entries if entry.sequence >= self.intake_next]
-        if not new:
-            return
-        with tracing.span("ingest.take", [(entry.data, entry.headers) for entry in new], taken=len(new)):
-            fresh = await self._take(new)
-        self.log.info(
-            "batch.taken", messages=len(new), appended=fresh, ledger=self.ledger_last, intake=self.intake_next - 1
-        )
+    def __post_init__(self) -> None:
+        self.go_by(self.checker)
+
+    def go_by(self, checker: Checker) -> None:
+        """From here on these are the rulebook and the roster."""
+        self.checker = checker
+        self.offices = frozenset(office.code for office in checker.rulebook.office)
+
+    @property
+    def intake_next(self) -> int:
+        """The intake message that is taken next."""
+        return self.place.intake + 1
+
+    def took(self, entry: Entry) -> bool:
+        """Whether a message was taken before: a stream that was made again gives the same sequences, but later."""
+        return entry.sequence <= self.place.intake and entry.recorded_at <= self.place.recorded
+
+    async def take(self, entries: Sequence[Entry], *, whole: bool = False) -> bool:
+        """Take intake messages that follow on: append, then receipts and refusals; pass over what was taken.
+
+        Only who has read the stream itself, `whole`, knows that what is missing is gone, and it is named. Else what
+        does not follow on is left for later, and the answer is False.
+        """
+        new = [entry for entry in entries if not self.took(entry)]
+        if new and new[0].sequence <= self.place.intake:
+            self.went_back(new[0].sequence)
+        follow = [entry for n, entry in enumerate(new) if whole or entry.sequence == self.intake_next + n]
+        later, new = len(follow) < len(new), follow
+        for part in (new[n : n + BATCH] for n in range(0, len(new), BATCH)):  # a pull may bring more than it asked for
+            with tracing.span("ingest.take", [(entry.data, entry.headers) for entry in part], taken=len(part)):
+                fresh = await self._take(part)
+            self.log.info(
+                "batch.taken", messages=len(part), appended=fresh, ledger=self.ledger_last, intake=self.place.intake
+            )
+        return not later
 
     async def _take(self, new: Sequence[Entry]) -> int:
-        """Check, append and tell; returns how many were appended."""
-        judged = [(entry, self._judge(entry)) for entry in new]
-        fresh = [(e, event) for e, event in judged if isinstance(event, Event) and e.sequence > self.intake_appended]
-        if fresh:
-            await self._append(fresh)
+        """Check, append and tell; returns how many were appended. The place is on the disk when this returns."""
+        for entry, before in zip(new, [self.place.intake, *(one.sequence for one in new)], strict=False):
+            self.missing(before + 1, entry.sequence - 1)
+        judged = [self._judge(entry) for entry in new]
+        fresh = [one for one in judged if not self._has(one.entry) and isinstance(one.found, Event)]
+        aside = await self._append(fresh) if fresh else {}
+        judged = [one._replace(found=aside.get(one.entry.sequence, one.found)) for one in judged]
         await self._tell(judged)
         for entry in new:
-            self.appended.pop(entry.sequence, None)
-        self.intake_next = new[-1].sequence + 1
+            if held := self.appended.pop(entry.sequence, None):
+                self.place.ledger, self.place.sha256 = held
+        self.place.intake = new[-1].sequence
+        self.place.recorded = max(self.place.recorded, new[-1].recorded_at)
+        await asyncio.to_thread(places.write, self.at, self.place)
         metrics.ledger(self.ledger_last)
-        return len(fresh)
+        return len(fresh) - len(aside)
 
-    def _judge(self, entry: Entry) -> Event | Refusal:
-        """Check a message; the first event of an empty ledger may open the assessment with its own rules."""
-        found = self.checker.check(entry.data, entry.subject)
+    def _has(self, entry: Entry) -> bool:
+        """Whether the ledger has this message already, and not another that says so."""
+        if not (held := self.appended.get(entry.sequence)):
+            return False
+        if held[1] == _sha256(entry.data):
+            return True
+        self.passed_over("LEDGER", held[0], f"it is not the intake message {entry.sequence} that it names")
+        del self.appended[entry.sequence]
+        return False
+
+    def _judge(self, entry: Entry) -> Judged:
+        """Judge a message; the first event of an empty ledger may open the assessment with its own rules."""
+        party, subject = _topic(entry.subject)
+        if full := over_quota(entry, party, party in self.offices, self.limits, self.place):
+            return Judged(entry, party, full, self._loud(party))
+        try:
+            found = self.checker.check(entry.data, subject)
+        except Exception as error:
+            self.log.exception("message.not_judged", intake=entry.sequence, party=party)
+            return Judged(entry, party, not_judged(entry, error))
         if not self.begun and isinstance(found, Event):
             self.begun = True
             if found.type == OPENED:
                 _, book, roster = opened(entry.data)
-                self.checker = Checker(book, roster)
-        return found
+                self.go_by(Checker(book, roster))
+        return Judged(entry, party, found)
 
-    async def _append(self, fresh: Sequence[tuple[Entry, Event]]) -> None:
-        """Append events as one atomic batch, fenced by the ledger's last sequence."""
+    async def _append(self, fresh: Sequence[Judged]) -> dict[int, SetAside]:
+        """Append events as one batch, fenced by the ledger's last sequence; what cannot be is set aside alone."""
         messages = [
             Message(
                 subjects.ledger(self.assessment, subjects.party_of(event.source) or "", event.subject),
                 entry.data,
                 {INTAKE_SEQUENCE: str(entry.sequence), **tracing.carried(entry.headers)},
             )
-            for entry, event in fresh
+            for entry, _, event, _ in fresh
+            if isinstance(event, Event)
         ]
-        answer = await publish_batch(self.client, messages, self.ledger_last)
+        try:
+            answer = await publish_batch(self.client, messages, self.ledger_last)
+        except AppendRefused as error:
+            return await self._apart(fresh, error)
         first = answer.seq - len(messages) + 1
         assert first == self.ledger_last + 1, "the ledger's sequences are contiguous"
-        self.appended.update((entry.sequence, first + n) for n, (entry, _) in enumerate(fresh))
-        self.ledger_last, self.intake_appended = answer.seq, fresh[-1][0].sequence
+        self.appended.update((one.entry.sequence, (first + n, _sha256(one.entry.data))) for n, one in enumerate(fresh))
+        self.ledger_last = answer.seq
+        return {}
 
-    async def _tell(self, judged: Sequence[tuple[Entry, Event | Refusal]]) -> None:
-        """Send each party its receipt, and each refusal with its reason."""
+    async def _apart(self, fresh: Sequence[Judged], error: AppendRefused) -> dict[int, SetAside]:
+        """Append what a refused batch is made of in halves, until the one that is refused stands alone."""
+        if error.full:
+            raise error
+        if len(fresh) > 1:
+            half = len(fresh) // 2
+            return {**await self._append(fresh[:half]), **await self._append(fresh[half:])}
+        [(entry, party, event, _)] = fresh
+        self.log.error("event.not_appended", intake=entry.sequence, party=party, error=str(error))
+        return {entry.sequence: not_appended(entry, event.source or "", event.id or "", str(error))}
+
+    async def _tell(self, judged: Sequence[Judged]) -> None:
+        """Send each party its receipt, and each refusal with its reason and its intake sequence."""
         receipts, refusals = [], []
-        for entry, found in judged:
-            tokens = subjects.read_intake(entry.subject)
-            assert tokens is not None
-            to = subjects.receipt(self.assessment, tokens.party)
-            if isinstance(found, Event):
+        for one in self._summed(judged):
+            entry, party, found, _ = one
+            headers = {INTAKE_SEQUENCE: str(entry.sequence)}
+            if held := self.appended.get(entry.sequence):
                 receipt = Receipt(
-                    found.source,
-                    found.id,
-                    "accepted",
-                    sequence=self.appended.get(entry.sequence),
-                    leaf=leaf_hash(entry.data).hex(),
+                    found.source, found.id, "accepted", sequence=held[0], leaf=leaf_hash(entry.data).hex()
                 )
             else:
+                assert not isinstance(found, Event), "what passed is in the ledger or was set aside"
                 metrics.refused(found.reason)
+                named = msgspec.structs.replace(found, line=entry.sequence)
+                refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), headers))
                 receipt = Receipt(
                     found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message
                 )
-                refusals.append(Message(subjects.refused(self.assessment, tokens.party), msgspec.json.encode(found)))
-            receipts.append(Message(to, msgspec.json.encode(receipt)))
+            receipts.append(Message(subjects.receipt(self.assessment, party), msgspec.json.encode(receipt), headers))
         for batch in (refusals, receipts):
             if batch:
                 await publish_batch(self.client, batch)
 
+    def _summed(self, judged: Sequence[Judged]) -> list[Judged]:
+        """All but what is far over a quota: of that the last of each party stands for the batch, with the number."""
+        told: list[Judged] = []
+        many: dict[str, list[Judged]] = {}
+        for one in judged:
+            if one.loud:
+                many.setdefault(one.party, []).append(one)
+            else:
+                told.append(one)
+        for same in many.values():
+            first, last = same[0].entry.sequence, same[-1]
+            assert isinstance(last.found, SetAside)
+            words = f"{len(same)} messages from intake sequence {first} to {last.entry.sequence}: {last.found.message}"
+            told.append(last._replace(found=msgspec.structs.replace(last.found, message=words)))
+        return told
 
-async def start(client: Client, year: Year, log: structlog.typing.FilteringBoundLogger) -> Ingest:
+    def _loud(self, party: str) -> bool:
+        most = self.limits.office_events if party in self.offices else self.limits.unit_events
+        return self.place.spent.get(party, (0, 0))[0] > most + TOLD_EACH
+
+    def went_back(self, first: int) -> None:
+        """INTAKE was made again, or lost its end: what was acknowledged and not taken by then is gone."""
+        self.log.error(
+            "intake.went_back",
+            taken=self.place.intake,
+            begins=first,
+            tell="Messages that the broker acknowledged may be lost: all parties send again what has no receipt.",
+        )
+        self.place.lost = [*self.place.lost, (self.place.intake + 1, 0)][-places.SHOWN_LOSSES :]
+        metrics.lost(1)
+        self.place.intake = first - 1
+        self.appended.clear()
+
+    def missing(self, first: int, last: int) -> None:
+        """Name messages that INTAKE does not have any more, though nobody took them."""
+        if first > last:
+            return
+        self.log.error(
+            "intake.lost",
+            first=first,
+            last=last,
+            tell="The broker acknowledged these messages and lost them: all parties send again what has no receipt.",
+        )
+        self.place.lost = [*self.place.lost, (first, last)][-places.SHOWN_LOSSES :]
+        metrics.lost(last - first + 1)
+
+    def passed_over(self, kind: str, sequence: int, why: str) -> None:
+        """A stored message is nothing that ingest wrote or can read: an alarm, and on to the next."""
+        self.place.passed_over += 1
+        metrics.passed_over(kind, sequence, why)
+
+
+def _topic(subject: str) -> tuple[str, str]:
+    """The party of an intake subject, and the subject as it is checked: a token that is no code is `NOBODY`'s."""
+    kind, assessment, *tokens = subject.split(".")
+    safe = [token if subjects.CODE.fullmatch(token) else NOBODY for token in tokens]
+    return safe[0], ".".join((kind, assessment, *safe))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _intake_of(entry: Entry) -> int | None:
+    """The intake sequence that a ledger message names; null where it names none."""
+    text = entry.headers.get(INTAKE_SEQUENCE, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+async def start(
+    client: Client,
+    year: Year,
+    log: structlog.typing.FilteringBoundLogger,
+    at: Path,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> Ingest:
     """Read from the streams where ingest stands, and take what was delivered before but never acknowledged."""
     info = await jetstream(client).stream_info(stream("LEDGER", year.assessment))
     check_ledger(info, year.assessment)
     intake = await jetstream(client).stream_info(stream("INTAKE", year.assessment))
-    ingest = Ingest(client, year.assessment, Checker(year.rulebook, year.roster), log, ledger_last=info.state.last_seq)
+    held = places.read(at)
+    checker = Checker(year.rulebook, year.roster)
+    ingest = Ingest(client, year.assessment, checker, log, at, limits, ledger_last=info.state.last_seq)
     ingest.begun = ingest.ledger_last > 0
+    if held:
+        await _same_history(ingest, held)
+        ingest.place = held
+    elif ingest.begun:
+        log.warning("place.missing", file=str(at))
     if ingest.begun:
         async for entry in read_stream(client, "LEDGER", year.assessment, 1, 1):
             if checked := opened_year(entry.data, year):
-                ingest.checker = Checker(checked.rulebook, checked.roster)
-        # What intake still holds may have been appended: if so, as the last of the ledger.
-        tail = max(1, ingest.ledger_last - intake.state.messages)
-        async for entry in read_stream(client, "LEDGER", year.assessment, tail):
-            ingest.appended[int(entry.headers[INTAKE_SEQUENCE])] = entry.sequence
-        ingest.intake_appended = max(ingest.appended)
-    if intake.state.last_seq < ingest.intake_appended:  # else what comes now would pass for appended
-        expected = f"at least {ingest.intake_appended}, which is in the ledger"
-        name = stream("INTAKE", year.assessment)
-        raise StreamDiffers(name, [Difference("state.last_seq", expected, intake.state.last_seq)])
-    ingest.intake_next = max(1, intake.state.first_seq)
-    if intake.state.messages:
-        await _catch_up(ingest, intake.state.last_seq)
+                ingest.go_by(Checker(checked.rulebook, checked.roster))
+    # What INTAKE still holds may have been appended, as the last of the ledger.
+    waiting = range(max(1, intake.state.first_seq), intake.state.last_seq + 1)
+    if not held:
+        ingest.place.ledger = max(0, ingest.ledger_last - len(waiting))
+        ingest.place.sha256 = next(iter(await _ledger_at(ingest, ingest.place.ledger)), "")
+    async for entry in read_stream(client, "LEDGER", year.assessment, ingest.place.ledger + 1):
+        came_from = _intake_of(entry)
+        if came_from is None or not ingest.place.intake < came_from <= intake.state.last_seq:
+            ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake that was not yet taken")
+        else:
+            ingest.appended[came_from] = entry.sequence, _sha256(entry.data)
+    _hold_against(ingest, waiting, known=held is not None)
+    if waiting:
+        await _catch_up(ingest, waiting[0], waiting[-1])
+    await asyncio.to_thread(places.write, at, ingest.place)
     metrics.started("ingest")
     log.info("ingest.started", ledger=ingest.ledger_last, intake=ingest.intake_next)
     return ingest
 
 
-async def _catch_up(ingest: Ingest, upto: int) -> None:
+async def _ledger_at(ingest: Ingest, sequence: int) -> list[str]:
+    """The SHA-256 of the ledger's payload at a sequence, none where there is none."""
+    read = read_stream(ingest.client, "LEDGER", ingest.assessment, sequence, sequence)
+    return [_sha256(entry.data) async for entry in read]
+
+
+async def _same_history(ingest: Ingest, held: Place) -> None:
+    """Raise HistoryWentBack unless the ledger still has what was appended last, where it was."""
+    if not held.ledger or await _ledger_at(ingest, held.ledger) == [held.sha256]:
+        return
+    raise HistoryWentBack(
+        f"账本止于序号{ingest.ledger_last}，而收件处已写至{held.ledger}，或该处内容已不同。 / The ledger ends at"
+        f" {ingest.ledger_last}, and ingest had appended {held.ledger}, or that is another event now: its store was"
+        " damaged or replaced. Restore it from a copy (docs/operations.md). Where an older copy was restored on"
+        f" purpose, move {ingest.at} away: sequences after it will then be given a second time."
+    )
+
+
+def _hold_against(ingest: Ingest, waiting: range, *, known: bool) -> None:
+    """Hold the place against what INTAKE has, and name what was acknowledged and is not there any more."""
+    if not known:
+        ingest.place.intake = waiting.start - 1
+    elif waiting.stop - 1 < ingest.place.intake:
+        ingest.went_back(waiting.start)
+    elif not waiting:
+        ingest.missing(ingest.intake_next, waiting.stop - 1)
+        ingest.place.intake = waiting.stop - 1
+
+
+async def _catch_up(ingest: Ingest, start: int, upto: int) -> None:
     """Take messages by reading the stream itself: they were delivered to a process that is no more."""
     batch: list[Entry] = []
-    async for entry in read_stream(ingest.client, "INTAKE", ingest.assessment, ingest.intake_next, upto):
+    async for entry in read_stream(ingest.client, "INTAKE", ingest.assessment, start, upto):
         batch.append(entry)
         if len(batch) == BATCH:
-            await ingest.take(batch)
+            await ingest.take(batch, whole=True)
             batch = []
-    await ingest.take(batch)
+    await ingest.take(batch, whole=True)
 
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
     """Serve until told to stop."""
     year = given(settings.assessment, settings.rulebook, settings.roster)
     async with connected(settings.nats_url, "ingest", settings.data, forever=True) as client:
-        ingest = await start(client, year, log)
+        ingest = await start(client, year, log, places.file(settings.data, settings.assessment), settings.limits)
 
-        async def take(entries: Sequence[Entry]) -> None:
-            last = entries[-1].sequence
-            if last - ingest.intake_next >= sum(entry.sequence >= ingest.intake_next for entry in entries):
-                await _catch_up(ingest, last)
-            await ingest.take(entries)
+        async def take(entries: Sequence[Entry]) -> bool:
+            if not await ingest.take(entries):
+                await _catch_up(ingest, ingest.intake_next, entries[-1].sequence)
+            return await ingest.take(entries)
 
         async def heal() -> None:
             try:
-                intake = await jetstream(client).stream_info(stream("INTAKE", settings.assessment))
+                intake = (await jetstream(client).stream_info(stream("INTAKE", settings.assessment))).state
             except (NatsError, TimeoutError):
                 log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
                 return
-            if intake.state.messages and intake.state.last_seq >= ingest.intake_next:
-                await _catch_up(ingest, intake.state.last_seq)
+            metrics.waits("ingest", intake.first_seq if intake.messages else None)
+            if intake.last_seq < ingest.place.intake:
+                ingest.went_back(max(1, intake.first_seq))
+            if intake.messages and intake.last_seq >= ingest.intake_next:
+                await _catch_up(ingest, ingest.intake_next, intake.last_seq)
 
         nats = broker(settings.nats_url, "ingest", settings.data)
         await serve(nats, "ingest", settings.assessment, take, heal, log)

@@ -33,6 +33,9 @@ LAG_MOST = 1000
 ROUND_WITHIN = 180.0
 """Seconds: a ranker that has not come round for longer (a cut may take 120) is not ready."""
 WATCH_EVERY = 5.0
+STALL_SECONDS = 30.0
+"""What waits for a service in its own stream for longer, without any of it being taken, makes it not ready."""
+clock = time.monotonic
 
 REGISTRY = CollectorRegistry()
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
@@ -47,6 +50,8 @@ _seconds = Histogram(
 )  # fmt: skip
 _snapshot = Gauge("wuxing_snapshot_sequence", "Ledger sequence of the newest snapshot.", registry=REGISTRY)
 _age = Gauge("wuxing_snapshot_age_seconds", "Seconds since the newest snapshot was made.", registry=REGISTRY)
+_passed = Counter("wuxing_passed_over", "Stored messages that do not decode, by stream.", ["stream"], registry=REGISTRY)
+_lost = Counter("wuxing_intake_lost", "Messages of INTAKE that are gone and were never judged.", registry=REGISTRY)
 _moved = Counter("wuxing_places_changed", "Units whose place or award a ranking changed.", registry=REGISTRY)
 _round = Gauge("wuxing_ranker_round_timestamp_seconds", "When the ranker last came round, changed or not.",
                registry=REGISTRY)  # fmt: skip
@@ -56,6 +61,8 @@ _ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh.", ["
 
 #: Service -> why it is not ready, null when it is. Only services of this process are in it.
 _checks: dict[str, Callable[[], str | None]] = {}
+#: Service -> where what waits for it begins, since when that is so, and when it was looked at last.
+_waits: dict[str, tuple[int | None, float, float]] = {}
 
 
 # What services tell --------------------------------------------------------------------------------------------------
@@ -90,6 +97,24 @@ def ledger(sequence: int) -> None:
     """The ledger ends at this sequence."""
     _ledger.set(sequence)
     _behind_by()
+
+
+def waits(service: str, first: int | None) -> None:
+    """What waits for a service in its own stream begins with this message; null where nothing waits."""
+    now = clock()
+    before, since, _ = _waits.get(service, (None, now, now))
+    _waits[service] = first, since if before == first else now, now
+
+
+def passed_over(kind: str, sequence: int, why: str) -> None:
+    """A stored message was passed over, because it does not decode: whoever wrote it had a key that it should not."""
+    _passed.labels(kind).inc()
+    structlog.get_logger(__name__).error("entry.passed_over", stream=kind, sequence=sequence, why=why)
+
+
+def lost(messages: int) -> None:
+    """So many messages of INTAKE are gone that were acknowledged to their parties and never judged."""
+    _lost.inc(messages)
 
 
 def folded(sequence: int) -> None:
@@ -144,7 +169,9 @@ async def watching(client: Client, assessment: str, every: float = WATCH_EVERY) 
 async def _watch(client: Client, assessment: str, every: float) -> None:
     while True:
         try:
-            ledger((await jetstream(client).stream_info(stream("LEDGER", assessment))).state.last_seq)
+            last = (await jetstream(client).stream_info(stream("LEDGER", assessment))).state.last_seq
+            ledger(last)
+            waits("scorer", fold + 1 if (fold := int(_value(_fold))) < last else None)
         except (NatsError, TimeoutError) as error:
             structlog.get_logger(__name__).warning("ledger.unseen", error=str(error) or type(error).__name__)
         await asyncio.sleep(every)
@@ -164,6 +191,15 @@ def _silent() -> str | None:
     return None if silent <= ROUND_WITHIN else f"no round for {silent:.0f} seconds"
 
 
+def _stalled(service: str) -> str | None:
+    first, since, looked = _waits.get(service, (None, clock(), clock()))
+    if (silent := clock() - looked) > STALL_SECONDS:
+        return f"its stream could not be looked at for {silent:.0f} seconds"
+    if first is not None and (held := clock() - since) > STALL_SECONDS:
+        return f"message {first} of its stream waits for {held:.0f} seconds"
+    return None
+
+
 def _value(gauge: Gauge) -> float:
     return next(sample.value for metric in gauge.collect() for sample in metric.samples)
 
@@ -173,7 +209,7 @@ def _value(gauge: Gauge) -> float:
 
 def readiness() -> dict[str, str | None]:
     """Every service of this process, with why it is not ready or null."""
-    found = {service: check() for service, check in sorted(_checks.items())}
+    found = {service: check() or _stalled(service) for service, check in sorted(_checks.items())}
     for service, why in found.items():
         _ready.labels(service).set(why is None)
     return found

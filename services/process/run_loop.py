@@ -12,7 +12,8 @@ from nats.errors import Error as NatsError
 from infra.client import Entry, durable_subscriber, pulled_entry
 from services.process import metrics
 
-Take = Callable[[Sequence[Entry]], Awaitable[None]]
+Take = Callable[[Sequence[Entry]], Awaitable[bool | None]]
+"""Takes a batch; False where not all of it could be taken yet, and it is to be delivered again."""
 Heal = Callable[[], Awaitable[None]]
 HEAL_SECONDS = 1.0
 
@@ -56,8 +57,9 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
             try:
                 entries = {entry.sequence: entry for entry in map(pulled_entry, raw)}
                 with metrics.batch(role, len(entries)):
-                    await take([entries[sequence] for sequence in sorted(entries)])
-                await batch.ack()
+                    done = await take([entries[sequence] for sequence in sorted(entries)])
+                if done is not False:
+                    await batch.ack()
             except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
                 failed.append(error)
                 app.exit()

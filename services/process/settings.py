@@ -12,6 +12,18 @@ from schemas.refusals import Language
 from services.process.ending import Exit, Stop
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What one party may take: events and bytes a day (UTC), connections at once, events that wait at the gateway."""
+
+    office_events: int = 200_000
+    office_bytes: int = 256 * 1024 * 1024
+    office_connections: int = 16
+    office_places: int = 1000
+    unit_events: int = 500
+    unit_bytes: int = 4 * 1024 * 1024
+    unit_connections: int = 4
+
+
 class Settings(msgspec.Struct, frozen=True):
     """What a process needs to know; every variable is named in the README."""
 
@@ -23,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True):
     log: Literal["console", "json"]
     rank_seconds: int
     keep: int
+    limits: Limits = Limits()
 
     @property
     def snapshots(self) -> Path:
@@ -45,7 +58,20 @@ def read(environment: dict[str, str] | None = None) -> Settings:
         log=cast("Literal['console', 'json']", log),
         rank_seconds=_whole("WUXING_RANK_SECONDS", env.get("WUXING_RANK_SECONDS", "5")),
         keep=_whole("WUXING_KEEP", env.get("WUXING_KEEP", "20")),
+        limits=_limits(env.get("WUXING_LIMITS", "")),
     )
+
+
+def _limits(text: str) -> Limits:
+    """The limits that are named, as office_events=1000,unit_bytes=65536; the others are as they are."""
+    named: dict[str, int] = {}
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = one.partition("=")
+        if name not in Limits.__struct_fields__:
+            listed = ", ".join(Limits.__struct_fields__)
+            raise _wrong("WUXING_LIMITS", f"name=number of {listed}", f"名称=数值，名称为{listed}之一", one)
+        named[name] = _whole(f"WUXING_LIMITS {name}", number)
+    return Limits(**named)
 
 
 def language(chosen: str | None = None) -> Language:

@@ -47,8 +47,9 @@ def parent(data: bytes, headers: Mapping[str, str] | None = None) -> str | None:
 
 
 def carried(headers: Mapping[str, str]) -> dict[str, str]:
-    """The header to hand on with what is made of a message."""
-    return {HEADER: headers[HEADER]} if HEADER in headers else {}
+    """The header to hand on with what is made of a message: a traceparent and nothing else, no longer than one is."""
+    text = headers.get(HEADER, "")
+    return {HEADER: text} if _PARENT.fullmatch(text) else {}
 
 
 def current() -> str | None:

@@ -137,9 +137,18 @@ def check_grown(found: Leaves, earlier: Earlier) -> None:
         )
 
 
-def log_key(data: Path, assessment: str) -> Signer:
-    """The key that signs a log's checkpoints, made at first use; only its owner can read the file."""
+def log_key(data: Path, assessment: str, *, begun: bool) -> Signer:
+    """The key that signs a log's checkpoints, made at first use; only its owner can read the file.
+
+    It is never made again: where something of it was published, here or, as `begun` says, elsewhere, its loss is named.
+    """
     path = data / "keys" / "log.key"
+    if not path.exists() and (begun or (data / "snapshots" / KEY_NAME).exists()):
+        raise NoteError(
+            f"缺少日志密钥{path}，而已有用它签名的公布内容。请从备份恢复。 / The log's key {path} is missing, and"
+            " something signed with it was published. Restore it from the backup of the keys: with another key nothing"
+            " that was published could be gone on from."
+        )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return key(path, origin(assessment))
 

@@ -14,6 +14,7 @@ import base64
 import binascii
 import os
 import re
+import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -126,11 +127,20 @@ class Signer:
         identity, seed = signer.verifier.id.hex(), signer.private.private_bytes_raw()
         text = f"PRIVATE+KEY+{name}+{identity}+{base64.b64encode(bytes([kind]) + seed).decode()}\n"
         try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            handle, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+            try:
+                os.link(draft, path)  # whole or not at all, and never over a key that is there
+            finally:
+                Path(draft).unlink()
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
         except OSError as error:
             raise NoteError(f"key file {path}: {error.strerror}; an existing key is never overwritten") from None
-        with os.fdopen(file, "w", encoding="utf-8") as out:
-            out.write(text)
         return signer
 
     @classmethod

@@ -19,6 +19,8 @@ from services.process import metrics, run_loop, tracing
 from services.process.settings import Settings
 from services.proof import checkpoint
 from services.proof.checkpoint import Earlier
+from services.proof.note import Signer
+from services.ranker import announced
 from services.scorer import store
 from services.snapshot import finals, make
 from services.snapshot.point import stored
@@ -29,8 +31,9 @@ CUT_WITHIN = 30.0
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
     """Rank whenever the ledger has grown, until told to stop."""
-    checkpoint.log_key(settings.data, settings.assessment)
     async with connected(settings.nats_url, "ranker", settings.data, forever=True) as client:
+        begun = await last_entry(client, "RANKING", settings.assessment) is not None
+        checkpoint.log_key(settings.data, settings.assessment, begun=begun)
         app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
         failed: list[Exception] = []
 
@@ -58,22 +61,25 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
 
 async def once(client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> Ranking | None:
     """Publish a ranking when the ledger has grown since the last one; null when nothing has changed or no cut came."""
-    entry = await last_entry(client, "RANKING", settings.assessment)
-    before = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+    signer = checkpoint.log_key(settings.data, settings.assessment, begun=False)
+    before = await announced.last(client, settings.assessment, signer.verifier)
     held = before if before and (settings.snapshots / before.snapshot).exists() else None
     request = msgspec.json.encode(held.sequence if held else 0)
     try:
         answer = await client.request(subjects.cut(settings.assessment), request, CUT_WITHIN)
-    except (NatsError, TimeoutError):
-        log.warning("cut.missing")  # the scorer is not there yet, or busy; the next round asks again
+        cut = msgspec.json.decode(answer.data, type=Cut)
+    except (NatsError, TimeoutError, msgspec.MsgspecError) as error:
+        # The scorer is not there yet, or busy, or says what is no answer; the next round asks again.
+        log.warning("cut.missing", error=str(error) or type(error).__name__)
         return None
-    cut = msgspec.json.decode(answer.data, type=Cut)
     if cut.path is None:
         return None
     fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
     with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
-        ranking = await asyncio.to_thread(_rank, cut, settings, before)
-    await jetstream(client).publish(subjects.ranking(settings.assessment), msgspec.json.encode(ranking))
+        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer)
+    payload = msgspec.json.encode(ranking)
+    headers = announced.signed(payload, signer)
+    await jetstream(client).publish(subjects.ranking(settings.assessment), payload, headers=headers)
     moved = sum(one.place_before is not None for one in ranking.moved)
     metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
     log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
@@ -85,14 +91,13 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
     return ranking
 
 
-def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
+def _rank(cut: Cut, settings: Settings, before: Ranking | None, signer: Signer) -> Ranking:
     """Make the snapshot of a cut; the copy itself becomes it."""
     assert cut.path is not None
     path = Path(cut.path)
     con = store.connect(path)
     try:
         year = stored(con) or given(settings.assessment, settings.rulebook, settings.roster)
-        signer = checkpoint.log_key(settings.data, year.assessment)
         found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         root, signed = _meta(con, "root"), checkpoint.held(con)

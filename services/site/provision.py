@@ -4,7 +4,7 @@ import asyncio
 from typing import Literal
 
 from infra.client import connected
-from infra.rights import COLLECTOR, PROVISIONER, configure
+from infra.rights import COLLECTOR, PROVISIONER, Connections, configure
 from infra.streams import provision as make_streams
 from schemas.year import given
 from services.process.ending import Exit
@@ -16,6 +16,11 @@ def parties(settings: Settings) -> tuple[list[str], list[str], str]:
     year = given(settings.assessment, settings.rulebook, settings.roster)
     offices = [office.code for office in year.rulebook.office]
     return offices, [unit.unit for unit in year.roster], year.rulebook.roles.collector.office or COLLECTOR
+
+
+def connections(settings: Settings) -> Connections:
+    """How many connections an office and a unit may have."""
+    return Connections(settings.limits.office_connections, settings.limits.unit_connections)
 
 
 def configure_broker(*, lang: Literal["zh", "en"] | None = None) -> int:
@@ -32,7 +37,8 @@ def configure_broker(*, lang: Literal["zh", "en"] | None = None) -> int:
     settings = read()
     offices, units, collector = parties(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
-    print(configure(settings.data, settings.assessment, offices, units, collector=collector))
+    limits = connections(settings)
+    print(configure(settings.data, settings.assessment, offices, units, collector=collector, limits=limits))
     return Exit.DONE
 
 

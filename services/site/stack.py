@@ -22,8 +22,8 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from infra.client import connected, embedded, jetstream, last_entry
-from infra.server import EmbeddedServer
+from infra.client import connected, embedded, jetstream
+from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import stream
 from schemas import subjects
 from schemas.raw import read
@@ -32,19 +32,25 @@ from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
 from schemas.year import Year, given
 from services.command import tables
+from services.ingest import place as places
 from services.process import log as logs
 from services.process import metrics, settings, tracing
 from services.process.ending import Exit, Stop
 from services.process.plain import Screen
 from services.process.settings import Settings
+from services.ranker import announced
 from services.scorer import rules, store
 from services.site import synthetic
+from services.site.provision import connections
 from services.snapshot import make
 from services.snapshot.point import stored
 
 SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
 PATIENCE_SECONDS = 90
+LOOK_SECONDS = 1.0
+UNWELL_LOOKS = 10
+"""Looks in a row at a broker that runs and is not well, as after a full disk, before it is started again."""
 GOOD_ORDER = 10
 """Seconds that a service without its parent may take to end."""
 Run = Callable[[Settings, structlog.typing.FilteringBoundLogger], Coroutine[Any, Any, None]]
@@ -171,7 +177,10 @@ async def _stack(
     units = [unit.unit for unit in year.roster]
     collector = year.rulebook.roles.collector.office or ""
     known.data.mkdir(parents=True, exist_ok=True)
-    async with embedded(known.data, year.assessment, offices, units, collector=collector, port=port) as server:
+    limits = connections(known)
+    async with embedded(
+        known.data, year.assessment, offices, units, collector=collector, port=port, limits=limits
+    ) as server:
         environment = {
             **os.environ,
             "NATS_URL": server.url,
@@ -189,12 +198,35 @@ async def _stack(
             )
             for name in services
         ]
+        keepers.append(asyncio.create_task(keep_server(server)))
         try:
             yield server.url
         finally:
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
+
+
+async def keep_server(server: EmbeddedServer) -> None:
+    """Keep the broker running: one that ended, or has been unwell for a while, is started again on its store."""
+    log = structlog.get_logger(service="up")
+    unwell, wait = 0, 1
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if await asyncio.to_thread(lambda: server.healthy):
+            unwell, wait = 0, 1
+            continue
+        unwell += 1
+        if server.running and unwell < UNWELL_LOOKS:
+            continue
+        log.error("server.ended" if not server.running else "server.unwell", pid=server.pid, looks=unwell)
+        try:
+            await server.again()
+            log.warning("server.started", url=server.url)
+        except ServerUnusable as error:
+            log.error("server.unusable", error=str(error), again_in=wait)  # noqa: TRY400 - it says itself what is wrong
+            await asyncio.sleep(wait)
+            wait = min(30, wait * 2)
 
 
 #: For what has an event loop of its own: as `_end_with_parent`, by a thread.
@@ -358,8 +390,7 @@ async def _published(url: str, known: Settings, lines: int, progress: Progress, 
         while True:
             intake = await js.stream_info(stream("INTAKE", known.assessment))
             ledger = await js.stream_info(stream("LEDGER", known.assessment))
-            entry = await last_entry(client, "RANKING", known.assessment)
-            ranking = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+            ranking = await announced.last(client, known.assessment)
             scored = ranking.sequence if ranking else 0
             progress.update(task, completed=scored, total=ledger.state.last_seq or lines)
             if ranking and not intake.state.messages and scored == ledger.state.last_seq:
@@ -441,13 +472,13 @@ async def facts(client: Client, known: Settings) -> dict[str, Any]:
     js = jetstream(client)
     names = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
     infos = {name: (await js.stream_info(stream(name, known.assessment))).state for name in names}
-    entry = await last_entry(client, "RANKING", known.assessment)
-    ranking = msgspec.json.decode(entry.data, type=Ranking) if entry else None
+    ranking = await announced.last(client, known.assessment)
     waiting = {}
     for durable, name in (("ingest", "INTAKE"), ("scorer", "LEDGER")):
         info = await js.consumer_info(stream(name, known.assessment), durable)
         waiting[durable] = (info.num_pending or 0) + (info.num_ack_pending or 0)
     latest = make.latest(known.snapshots)
+    held = places.read(places.file(known.data, known.assessment)) or places.Place()
     return {
         "assessment": known.assessment,
         "streams": {name: {"messages": state.messages, "last": state.last_seq} for name, state in infos.items()},
@@ -458,6 +489,8 @@ async def facts(client: Client, known: Settings) -> dict[str, Any]:
         "snapshot": str(latest) if latest else None,
         "snapshot_age_seconds": int(time.time() - latest.stat().st_mtime) if latest else None,
         "digest": ranking.digest if ranking else None,
+        "passed_over": held.passed_over,
+        "lost": held.lost,
     }
 
 

@@ -1,0 +1,77 @@
+"""A connection that reads whatever others stored, byte for byte, and never takes it for the broker's own word.
+
+nats-py takes a stored header `Status` for the broker's, so that such a message is never handed on and fills the
+durable's window; of a repeated header it believes the first, and the broker's stand last; and its reading loop falls
+over a subject that is not UTF-8. What a party may publish must not do that to a service.
+"""
+
+from typing import Any
+
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import Header
+
+PING_SECONDS = 4
+"""A connection that is open at one end only is noticed after the third ping without an answer: in 12 seconds."""
+PINGS = 2
+
+_VERSION = b"NATS/1.0"
+_STORED = "Nats-Stream"
+_ACK = b"$JS.ACK."
+
+
+class Connection(Client):
+    """nats-py's client, hardened: overrides how headers are read and messages are made."""
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        return read_headers(bytes(headers)) if headers else None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        if headers and (reply.startswith(_ACK) or _STORED in headers):  # a stored message has no status of its own
+            headers.pop(Header.STATUS.value, None)
+        return self.msg_class(
+            subject=bytes(subject).decode(errors="replace"),
+            reply=bytes(reply).decode(errors="replace"),
+            data=data,
+            headers=headers or None,
+            _client=self,
+            _sid=sid,
+        )
+
+
+class Broker(NatsBroker):
+    """FastStream's broker on a hardened connection."""
+
+    async def _connect(self) -> Client:
+        connection = Connection()
+        await connection.connect(**self._connection_kwargs)
+        self.config.connect(connection)
+        return connection
+
+
+def read_headers(block: bytes) -> dict[str, str]:
+    """Every line that has a name and a value, the last of each name; the status line as nats-py names it."""
+    first, *lines = block.split(b"\r\n")
+    found: dict[str, str] = {}
+    status, _, words = first.removeprefix(_VERSION).strip().partition(b" ")
+    if status[:3].isdigit():
+        found[Header.STATUS.value] = status[:3].decode()
+        found[Header.DESCRIPTION.value] = words.decode(errors="replace")
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if colon:
+            found[name.strip().decode(errors="replace")] = value.strip().decode(errors="replace")
+    return found
+
+
+def addresses(url: str) -> list[str]:
+    """The servers of NATS_URL, which may name several with commas between."""
+    return [one.strip() for one in url.split(",") if one.strip()]
+
+
+def pings() -> dict[str, Any]:
+    """How every connection finds out that the other end is gone."""
+    return {"ping_interval": PING_SECONDS, "max_outstanding_pings": PINGS}

@@ -1,0 +1,343 @@
+"""Ingest on a real broker, step by step in this process: what it sets aside, what it remembers, what it counts."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+from nats.js import JetStreamContext
+
+from infra.client import AppendRefused, Entry, connected, embedded, jetstream, pull, read_stream
+from infra.rights import PROVISIONER
+from infra.server import EmbeddedServer
+from infra.streams import declared_streams, stream
+from schemas.receipts import Receipt
+from schemas.year import given
+from services.ingest import app, limits
+from services.ingest import place as places
+from services.process import metrics
+from services.process.settings import Limits, read
+from tests.faults.works import OFFICES, good
+
+A = "wenzhou-2013"
+YEAR = given(A, None, None)
+UNITS = tuple(unit.unit for unit in YEAR.roster[:3])
+LEDGER, INTAKE = stream("LEDGER", A), stream("INTAKE", A)
+LOG = structlog.get_logger()
+
+
+@dataclass
+class Desk:
+    """A broker with an empty assessment, and ingest on it whenever it is asked for."""
+
+    server: EmbeddedServer
+    data: Path
+    js: JetStreamContext
+
+    @property
+    def at(self) -> Path:
+        return places.file(self.data, A)
+
+    async def send(self, *raws: bytes, office: str = "ducha") -> None:
+        async with connected(self.server.url, office, self.data) as client:
+            for raw in raws:
+                await jetstream(client).publish(f"intake.{A}.{office}.deduction-recorded-v1.{UNITS[0]}", raw)
+
+    @contextlib.asynccontextmanager
+    async def ingest(self, **most: int) -> AsyncIterator[app.Ingest]:
+        """Ingest as it starts, which takes all that lies in INTAKE and acknowledges nothing."""
+        async with connected(self.server.url, "ingest", self.data) as client:
+            yield await app.start(client, YEAR, LOG, self.at, Limits(**most))
+
+    async def taken(self, *raws: bytes, **most: int) -> None:
+        """Send, and let an ingest of its own take it."""
+        await self.send(*raws)
+        async with self.ingest(**most):
+            pass
+
+    async def acknowledged(self) -> None:
+        """What was delivered is done with, as far as the broker knows."""
+        async with connected(self.server.url, "ingest", self.data) as client:
+            durable = await pull(client, "INTAKE", A, "ingest")
+            while (await self.js.stream_info(INTAKE)).state.messages:
+                for message in await durable.fetch(100, timeout=10):
+                    await message.ack_sync()
+
+    async def stored(self, kind: str) -> list[tuple[bytes, dict[str, str]]]:
+        info = await self.js.stream_info(stream(kind, A))
+        found = [await self.js.get_msg(stream(kind, A), seq) for seq in range(1, info.state.last_seq + 1)]
+        return [(one.data or b"", dict(one.headers or {})) for one in found]
+
+    async def ledger(self) -> list[bytes]:
+        return [data for data, _ in await self.stored("LEDGER")]
+
+    async def receipts(self) -> list[Receipt]:
+        return [msgspec.json.decode(data, type=Receipt) for data, _ in await self.stored("RECEIPT")]
+
+    async def refused(self) -> list[tuple[int, str]]:
+        found = [json.loads(data) for data, _ in await self.stored("REFUSED")]
+        return [(one["line"], one["reason"]) for one in found]
+
+    async def held(self) -> list[Entry]:
+        async with connected(self.server.url, "ingest", self.data) as client:
+            return [entry async for entry in read_stream(client, "INTAKE", A)]
+
+
+def story(tmp_path: Path, steps: Callable[[Desk], Coroutine[Any, Any, None]]) -> None:
+    async def told() -> None:
+        async with (
+            embedded(tmp_path, A, OFFICES, UNITS) as server,
+            connected(server.url, PROVISIONER, tmp_path) as client,
+        ):
+            await steps(Desk(server, tmp_path, client.jetstream()))
+
+    asyncio.run(told())
+
+
+def event(name: str) -> bytes:
+    return good(name, UNITS[0])
+
+
+def large(name: str) -> bytes:
+    return good(name, UNITS[0]).replace(b"\\u903e\\u671f", b"x" * 1900)
+
+
+# Setting aside
+
+
+def test_what_the_broker_will_not_append_is_set_aside_alone(tmp_path: Path) -> None:
+    async def steps(desk: Desk) -> None:
+        declared = next(one for one in declared_streams(A) if one.name == LEDGER)
+        async with desk.ingest() as ingest:
+            await desk.js.update_stream(declared.evolve(max_msg_size=1500))
+            raws = [event("a"), large("b"), event("c"), event("d"), large("e")]
+            await desk.send(*raws)
+            await ingest.take(await desk.held())
+        assert await desk.ledger() == [raws[0], raws[2], raws[3]]
+        assert await desk.refused() == [(2, "not_appended"), (5, "not_appended")]
+        told = [(one.id, one.outcome, one.sequence) for one in await desk.receipts()]
+        assert told == [
+            ("a", "accepted", 1), ("b", "refused", None), ("c", "accepted", 2), ("d", "accepted", 3),
+            ("e", "refused", None),
+        ]  # fmt: skip
+
+    story(tmp_path, steps)
+
+
+def test_a_ledger_without_room_stops_ingest_and_costs_no_event(tmp_path: Path) -> None:
+    async def steps(desk: Desk) -> None:
+        declared = next(one for one in declared_streams(A) if one.name == LEDGER)
+        async with desk.ingest() as ingest:
+            await desk.js.update_stream(declared.evolve(max_bytes=100))
+            await desk.send(event("a"), event("b"))
+            with pytest.raises(AppendRefused):
+                await ingest.take(await desk.held())
+        assert await desk.refused() == []
+        await desk.js.update_stream(declared)
+        await desk.taken(event("c"))
+        assert await desk.ledger() == [event("a"), event("b"), event("c")]
+
+    story(tmp_path, steps)
+
+
+def test_a_check_that_falls_over_costs_its_own_message_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = app.Checker.check
+
+    def falls(self: Any, raw: bytes, subject: str | None = None) -> Any:
+        if b'"id": "b"' in raw:
+            raise RecursionError
+        return check(self, raw, subject)
+
+    monkeypatch.setattr(app.Checker, "check", falls)
+
+    async def steps(desk: Desk) -> None:
+        await desk.taken(event("a"), event("b"), event("c"))
+        assert await desk.ledger() == [event("a"), event("c")]
+        assert await desk.refused() == [(2, "not_judged")]
+
+    story(tmp_path, steps)
+
+
+# Quotas
+
+
+def test_what_is_over_a_party_s_quota_is_refused_by_name_and_no_other_party_feels_it(tmp_path: Path) -> None:
+    async def steps(desk: Desk) -> None:
+        most = {"office_events": 3}
+        await desk.taken(*(event(f"d{n}") for n in range(5)), **most)
+        await desk.acknowledged()
+        assert await desk.ledger() == [event(f"d{n}") for n in range(3)]
+        assert await desk.refused() == [(4, "over_quota"), (5, "over_quota")]
+        await desk.send(event("k").replace(b"ducha", b"kaoji").replace(b"1.1", b"9.9"), office="kaoji")
+        await desk.taken(event("d5"), **most)  # another process goes on with the same account
+        assert (await desk.refused())[2:] == [(6, "unknown_item"), (7, "over_quota")]
+
+    story(tmp_path, steps)
+
+
+def test_a_flood_over_the_quota_gets_one_refusal_a_batch_that_names_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "TOLD_EACH", 2)
+
+    async def steps(desk: Desk) -> None:
+        await desk.taken(*(event(f"d{n}") for n in range(20)), office_events=3)
+        assert [line for line, _ in await desk.refused()] == [4, 5, 20]
+        assert "15 messages from intake sequence 6 to 20" in ((await desk.receipts())[-1].message or "")
+
+    story(tmp_path, steps)
+
+
+def test_a_quota_is_a_day_s_by_the_broker_s_clock_and_bytes_count_too() -> None:
+    place, most = places.Place(), Limits(unit_events=2, unit_bytes=10)
+
+    def over(day: int, party: str, data: bytes, *, office: bool = False) -> bool:
+        entry = Entry(1, "", {}, day * limits.DAY, data)
+        return limits.over_quota(entry, party, office, most, place) is not None
+
+    assert [over(1, "U1", b"") for _ in range(3)] == [False, False, True]
+    assert [over(1, "U2", b"123456"), over(1, "U2", b"123456")] == [False, True]
+    assert not over(1, "ducha", b"123456" * 9, office=True)
+    assert [over(2, "U1", b"") for _ in range(3)] == [False, False, True]
+    assert place.spent == {"U1": (3, 0)}
+
+
+def test_limits_are_set_by_name_and_others_are_refused() -> None:
+    assert read({"WUXING_LIMITS": "unit_events=7, office_bytes=1"}).limits == Limits(unit_events=7, office_bytes=1)
+    for text in ("unit_events=0", "unit_events", "events=1", "unit_events=-1"):
+        with pytest.raises(Exception, match="WUXING_LIMITS"):
+            read({"WUXING_LIMITS": text})
+
+
+# Its place
+
+
+def test_what_was_told_is_not_told_again_and_what_was_not_has_its_sequence(tmp_path: Path) -> None:
+    """Nothing was acknowledged: with its place ingest tells nothing twice, without it all again, and never null."""
+
+    async def steps(desk: Desk) -> None:
+        raws = [raw for n in range(20) for raw in (event(f"d{n}"), b"x")]
+        await desk.taken(*raws)
+        await desk.taken()
+        accepted = [one.sequence for one in await desk.receipts() if one.outcome == "accepted"]
+        assert accepted == list(range(1, 21))
+        desk.at.unlink()
+        await desk.taken()
+        accepted = [one.sequence for one in await desk.receipts() if one.outcome == "accepted"]
+        assert accepted == [*range(1, 21), *range(1, 21)]
+        assert len(await desk.ledger()) == 20
+
+    story(tmp_path, steps)
+
+
+def test_ingest_stops_on_a_ledger_that_is_not_the_one_it_wrote(tmp_path: Path) -> None:
+    async def steps(desk: Desk) -> None:
+        await desk.taken(event("a"), event("b"))
+        place = places.read(desk.at)
+        assert place
+        assert (place.ledger, place.intake) == (2, 2)
+        for change in ({"ledger": 3}, {"sha256": "0" * 64}):
+            places.write(desk.at, msgspec.structs.replace(place, **change))
+            with pytest.raises(places.HistoryWentBack, match="ledger ends at 2"):
+                await desk.taken()
+        desk.at.write_text("{")
+        with pytest.raises(places.PlaceUnreadable, match="cannot be read"):
+            await desk.taken()
+        desk.at.unlink()
+        await desk.taken()
+        assert places.read(desk.at) is not None
+
+    story(tmp_path, steps)
+
+
+async def made_again(desk: Desk) -> None:
+    """INTAKE without its store: the same stream, from 1."""
+    declared = next(one for one in declared_streams(A) if one.name == INTAKE)
+    info = await desk.js.consumer_info(INTAKE, "ingest")
+    await desk.js.delete_stream(INTAKE)
+    await desk.js.add_stream(declared)
+    await desk.js.add_consumer(INTAKE, info.config)
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [("the first", [(4, 5)]), ("the middle", [(5, 5)]), ("all", [(4, 6)]), ("its store", [(4, 0)])],
+)
+def test_what_intake_lost_is_named_and_what_comes_next_is_taken(
+    tmp_path: Path, name: str, lost: list[tuple[int, int]]
+) -> None:
+    async def steps(desk: Desk) -> None:
+        await desk.taken(event("a"), event("b"), event("c"))
+        await desk.acknowledged()
+        await desk.send(event("d"), event("e"), event("f"))
+        match name:
+            case "the first":
+                await desk.js.purge_stream(INTAKE, seq=6)
+            case "the middle":
+                await desk.js.delete_msg(INTAKE, 5)
+            case "all":
+                await desk.js.purge_stream(INTAKE)
+            case _:
+                await made_again(desk)
+        await desk.taken(event("g"))
+        place = places.read(desk.at)
+        assert place
+        assert place.lost == lost
+        ids = [json.loads(raw)["id"] for raw in await desk.ledger()]
+        assert ids == ["a", "b", "c", *{"the first": "f", "the middle": "df"}.get(name, ""), "g"]
+
+    story(tmp_path, steps)
+
+
+def test_a_stream_that_was_made_again_while_ingest_runs_is_noticed(tmp_path: Path) -> None:
+    async def steps(desk: Desk) -> None:
+        await desk.send(event("a"), event("b"))
+        async with desk.ingest() as ingest:
+            before = await desk.held()
+            await made_again(desk)
+            await desk.send(event("c"))
+            assert await ingest.take(before)  # delivered again: it was taken
+            assert await ingest.take(await desk.held())
+            assert ingest.place.lost == [(3, 0)]
+        assert [json.loads(raw)["id"] for raw in await desk.ledger()] == ["a", "b", "c"]
+
+    story(tmp_path, steps)
+
+
+def test_what_does_not_follow_on_waits_until_the_stream_itself_was_read(tmp_path: Path) -> None:
+    async def steps(desk: Desk) -> None:
+        async with desk.ingest() as ingest:
+            await desk.send(event("a"), event("b"), event("c"))
+            one, two, three = await desk.held()
+            assert not await ingest.take([three])
+            assert not await ingest.take([one, three])
+            assert await ingest.take([one, two, three])
+            assert ingest.place.lost == []
+        assert [json.loads(raw)["id"] for raw in await desk.ledger()] == ["a", "b", "c"]
+
+    story(tmp_path, steps)
+
+
+# Readiness
+
+
+def test_a_service_whose_stream_has_what_it_does_not_take_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(metrics, "clock", lambda: now)
+    monkeypatch.setattr(metrics, "_checks", {"ingest": lambda: None})
+    monkeypatch.setattr(metrics, "_waits", {})
+    for at, first, ready in (
+        (0, None, True), (31, 5, True), (61, 5, True), (61.5, 5, False), (62, 6, True), (92, 6, True), (93, 6, False),
+        (94, None, True), (130, None, True),
+    ):  # fmt: skip
+        now = at
+        metrics.waits("ingest", first)
+        assert (metrics.readiness()["ingest"] is None) is ready, at
+    now = 161
+    assert "could not be looked at for 31 seconds" in (metrics.readiness()["ingest"] or "")
