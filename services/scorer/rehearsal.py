@@ -111,6 +111,7 @@ class _Rehearsal:
                 raw["item"].append(tried)
                 made = msgspec.convert(tried, Item)
                 trials.append(_Trial(made.code, made, item, under, rep, _in_force(made)))
+        raw["signatures"] = "optional"
         raw["part"] = [*raw.get("part", ()), {"code": part, "name": part, "points": "0", "weight": "0"}]
         for table in raw["item"][: len(self.book.item)]:  # in the tree many are the best, which no tie may spoil
             for method in table.get("method", ()):
@@ -327,7 +328,9 @@ class _Rehearsal:
     def _wrong(self, con: duckdb.DuckDBPyConnection, bounded: dict[str, bool]) -> Iterator[Fault]:
         """Faults that the computed year shows."""
         with rules.compute(con, upto="entry_result"):
-            counted = dict(con.execute("SELECT seq, counted FROM entry_result").fetchall())
+            counted = {
+                seq: row for seq, *row in con.execute("SELECT seq, counted, increase FROM entry_result").fetchall()
+            }
             points = {(unit, item): (p, full) for unit, item, p, full in con.execute(
                 "SELECT unit, item, points, points_base FROM item_points").fetchall()}  # fmt: skip
             finals = dict(con.execute("SELECT unit, final FROM unit_total").fetchall())
@@ -341,13 +344,18 @@ class _Rehearsal:
             yield from self._of_final(finals)
 
     def _of_trial(
-        self, trial: _Trial, counted: dict[int, Decimal], points: dict[tuple[str, str], Any], bounded: dict[str, bool]
+        self,
+        trial: _Trial,
+        counted: dict[int, list[Decimal]],
+        points: dict[tuple[str, str], Any],
+        bounded: dict[str, bool],
     ) -> Iterator[Fault]:
         item, under = trial.item, ("under", *trial.under) if trial.under else ("by_default",)
         n = self.book.item.index(trial.base)
         place = Place(("item", n), (("item", trial.base.code),))
         for seq, ground in trial.grounds.items():
-            if counted[seq] <= 0:
+            counts, increase = counted[seq]  # what it requires may have left no room, but not have cost as much
+            if (increase if ground.requires else counts) <= 0:
                 m = [one.code for one in item.ground].index(ground.code)
                 inner = Place(("item", n, "ground", m), (*place.labels, ("ground", ground.code)))
                 yield Fault(inner, None, "made_up_ground", (under,))
@@ -355,7 +363,7 @@ class _Rehearsal:
             low, found = _rounded(_low(item), item), points[f"tried-w{trial.rep}", trial.code][0]
             if found != low:
                 yield Fault(place, "at_least", "made_up_worst", (_plain(found), _plain(low), under))
-        tried = [row for (unit, code), row in points.items() if code == trial.code and unit.startswith("tried-c")]
+        tried = [row for (_, code), row in points.items() if code == trial.code]
         best = max((p for p, _ in tried if p is not None), default=Decimal(0))
         full = tried[0][1]
         if number(item.points) and best != full and trial.bottom and (best > full or _sure(self.book, trial)):
@@ -457,8 +465,11 @@ def _sure(book: Rulebook, trial: _Trial) -> bool:
     assert method is not None
     if _crowd(method) > UNITS or len(book.attribute) > 3:
         return False
+    attributes = {one.code for one in book.attribute}
     names = [one for term in item.formula for one in (term.plus, term.less, term.ratio_to, term.times) if one]
     names = [name for name in names if not _is_number(name)]
+    if trial.compares and (item.factor or attributes.intersection(names)):
+        return False  # every unit competes with its own attributes
     return not item.formula or (len(names) == len(set(names)) and (method.kind != "table" or _ends_best(method)))
 
 
@@ -496,12 +507,15 @@ def _corners(item: Item, method: Method | None) -> list[dict[str, Decimal]]:
     """Inputs of a unit: the likely best first, the opposite last, between them the other corners and a table's rows."""
     ranges, signs = _ranges(item), _signs(item.formula)
     ratios = {term.ratio_to for term in item.formula if term.ratio_to}
+    binary = {measure.code for measure in item.measure if measure.binary}
     lower = method is not None and method.better == "lower" and method.kind in COMPARING
     lower = lower or (method is not None and method.kind == "table" and _falls(method))
     ends: dict[str, tuple[Decimal, Decimal]] = {}
     for name, (low, high) in ranges.items():
-        least = LEAST if name in ratios and low <= 0 < high else low
-        ends[name] = (least, high) if (signs.get(name, 1) < 0) != lower else (high, least)
+        if name in ratios and low <= 0 < high:
+            ranges[name] = (Decimal(1) if name in binary else LEAST, high)
+    for name, (low, high) in ranges.items():
+        ends[name] = (low, high) if (signs.get(name, 1) < 0) != lower else (high, low)
     rows = [*product(*ends.values())] if 2 ** len(ends) <= CORNERS else [[e[n] for e in ends.values()] for n in (0, 1)]
     corners = [dict(zip(ends, row, strict=True)) for row in rows] or [{}]
     between = []
