@@ -164,6 +164,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     "found_table": ("a table", "一个表"),
     "found_list": ("a list of {0}", "{0}项的列表"),
     "found_null": ("null", "null"),
+    "under": (" where reading {0} is {1}", "（理解{0}取{1}时）"),
+    "by_default": ("", ""),
     "nothing": ("nothing", "空缺"),
     "open": ("without bound", "不限"),
     "group_of": ("group of category {0}", "类别{0}的分组"),
@@ -422,6 +424,25 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{0} has runs; a measure can be required only of an item without",
         "{0}有runs；只能对没有runs的项目要求指标",
     ),
+    # made-up years
+    "made_up_ground": (
+        "counts 0 on a unit of which nothing else is known{0}; every ground must count more",
+        "对没有其他记录的单位计0分{0}；每种情形都应计分",
+    ),
+    "made_up_worst": (
+        "the worst input comes to {0}{2}; it must come to the lower bound {1}",
+        "最差的情况得{0}{2}；应得下限{1}",
+    ),
+    "made_up_best": (
+        "the best input comes to {0}{2}; it must come to the full points {1}",
+        "最好的情况得{0}{2}；应得满分{1}",
+    ),
+    "made_up_final": (
+        "the best of all comes to {0} for {1}; it must come to {2}",
+        "各项都最好时{1}得{0}；应得{2}",
+    ),
+    "made_up_refused": ("the made-up event {0} is refused: {1}", "虚构事件{0}被拒收：{1}"),
+    "made_up_breaks": ("the made-up year does not compute: {0}", "虚构年度无法计算：{0}"),
     # rosters
     "roster_empty": ("is empty; expected a list of units", "是空的；应为单位的列表"),
     "roster_object": (

@@ -93,7 +93,7 @@ def _sums(d: Draft) -> Iterator[Fault]:
         return
     said: dict[Fault, list[UnitKind]] = {}
     for kind in kinds(book):
-        nodes = _of_kind(book, kind)
+        nodes = of_kind(book, kind)
         for part in book.part:
             if part.code in nodes:
                 children = [node for node in nodes.values() if node.inside == part.code]
@@ -107,7 +107,7 @@ def _sums(d: Draft) -> Iterator[Fault]:
         yield fault._replace(gaps=(*fault.gaps, names))
 
 
-def _of_kind(book: Rulebook, kind: UnitKind) -> dict[str, Node]:
+def of_kind(book: Rulebook, kind: UnitKind) -> dict[str, Node]:
     """The parts and items that a kind of unit has, by code."""
     parts = {part.code: part for part in book.part}
     return {

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,23 @@ SYNTAX = {
     "no_bracket": "Expected ']",
 }
 PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+Rehearse = Callable[[Rulebook], list[Fault]]
 
 
-def load(path: Path) -> Rulebook:
-    """Read and check a rulebook.toml; raises RulebookError with all its faults."""
+def _nothing(_book: Rulebook) -> list[Fault]:
+    """No made-up years: where a rulebook was accepted before."""
+    return []
+
+
+def load(path: Path, rehearse: Rehearse = _nothing) -> Rulebook:
+    """Read and check a rulebook.toml; raises RulebookError with all its faults.
+
+    `rehearse` says what else is wrong with a rulebook that is sound by itself: what its made-up years show.
+    """
     top, file = Place(), str(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        return _read(tomllib.loads(text), file, text)
+        return _read(tomllib.loads(text), file, text, rehearse)
     except OSError as error:
         raise RulebookError([Fault(top, None, "unreadable", (error.strerror or str(error),))], file) from None
     except UnicodeDecodeError as error:
@@ -56,17 +65,18 @@ def _syntax(said: str) -> tuple[Any, ...]:
     return (("at", line, column), (known, reason)) if column else (("at_end",), (known, reason))
 
 
-def read(raw: Any) -> Rulebook:
+def read(raw: Any, rehearse: Rehearse = _nothing) -> Rulebook:
     """Check a rulebook given as plain objects (TOML, or the JSON of `assessment.opened`); raises RulebookError."""
-    return _read(raw, None, None)
+    return _read(raw, None, None, rehearse)
 
 
-def _read(raw: Any, file: str | None, text: str | None) -> Rulebook:
-    found = faults(raw)
-    if found:
+def _read(raw: Any, file: str | None, text: str | None, rehearse: Rehearse) -> Rulebook:
+    if found := faults(raw):
         raise RulebookError(found, file, text)
     book = msgspec.convert(raw, Rulebook)
     book.__dict__["raw"] = raw
+    if found := rehearse(book):
+        raise RulebookError(found, file, text)
     return book
 
 

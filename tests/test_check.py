@@ -752,8 +752,9 @@ def test_where_there_are_no_appeals_and_nothing_needs_approval_they_are_of_the_w
         ),
         UNITS,
     )
-    for kind, source in ((APP, "/units/U042"), (DEC, OFFICE + "jiwei"), (OKS, OFFICE + "chuangjian")):
+    for kind, source in ((APP, "/units/U042"), (OKS, OFFICE + "chuangjian")):
         assert said(checker, line(event(kind, source=source))) == ("wrong_kind", "type")
+    assert said(checker, line(event(DEC))) == NOT_YOURS, "nobody decides"
 
 
 def test_before_a_year_is_open_nothing_passes_but_its_opening():

@@ -724,7 +724,7 @@ class _Shapes:
     def _decisions(self, name: str) -> Iterator[tuple[Key, Shape]]:
         """A decision has points where it revises."""
         appeals = self.book.roles.appeals
-        sources = _offices([appeals]) if appeals else self.offices
+        sources = _offices([appeals] if appeals else ())
         for key, needs in ((_OTHER, ()), (("revised", None), ("points",))):
             yield key, _shape_of(name, needs=needs, sources=sources, fault=self._no_appeals)
 
@@ -1060,7 +1060,7 @@ class Checker:
             expected = ("target",)
         else:
             sources = self._sources(kind, shape) if known else self._offices
-            own, expected = source in sources, ("only", ", ".join(sorted(sources)))
+            own, expected = source in sources, ("only", ", ".join(sorted(sources)) or "-")
         return None if own else Fault(Reason.SOURCE_NOT_AUTHORISED, "source", expected, found(source))
 
     def _sources(self, kind: Kind, shape: Shape) -> frozenset[str]:

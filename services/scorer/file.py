@@ -170,6 +170,8 @@ class _Folding:
 
     def admit(self) -> None:
         """Admit all that is checked, in its order; what it changes takes effect on what follows."""
+        if not self.waiting:
+            return
         tables = []
         for checked in self.waiting:
             part, refused, lines = checked()
