@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -29,7 +28,6 @@ from schemas import subjects
 from schemas.raw import read
 from schemas.receipts import Ranking
 from schemas.refusals import Language
-from schemas.rulebook import SHIPPED
 from schemas.year import Year, given
 from services.command import tables
 from services.ingest import place as places
@@ -275,7 +273,13 @@ async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> N
         wait = min(30, wait * 2)
 
 
-def demo(*, serve: bool = False, events: int = 6000, lang: Literal["zh", "en"] | None = None) -> int:
+def demo(
+    *,
+    serve: bool = False,
+    events: int = 6000,
+    rulebook: Path | None = None,
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
     """Run a whole synthetic year through a real broker and the services, and print what came of it.
 
     Example: wuxing demo --serve
@@ -285,12 +289,16 @@ def demo(*, serve: bool = False, events: int = 6000, lang: Literal["zh", "en"] |
     serve
         Keep everything running afterwards, with the page at http://127.0.0.1:8080, until interrupted.
     events
-        How many events the year has, at least about 4,500.
+        How many events the year has; a whole year takes what it takes.
+    rulebook
+        Another rulebook.toml; the roster.csv beside it names the units.
     lang
         Language of texts: zh or en; the locale's without it.
     """
     known = msgspec.structs.replace(settings.read(), rank_seconds=1)
     known = msgspec.structs.replace(known, data=known.data / "demo")
+    if rulebook is not None:
+        known = msgspec.structs.replace(known, rulebook=rulebook, roster=rulebook.with_name("roster.csv"))
     chosen = settings.language(lang)
     logs.configure(known, "demo")
     _fresh(known.data)
@@ -320,13 +328,12 @@ def _claimed(data: Path) -> Iterator[None]:
 
 
 async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) -> None:
-    year = given(known.assessment, None, None)
+    year = given(known.assessment, known.rulebook, known.roster)
     started = time.monotonic()
     stop = asyncio.Event()
     logs_folder = known.data / "logs"
     logs_folder.mkdir(parents=True, exist_ok=True)
-    book = tomllib.loads((SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
-    lines = list(synthetic.year(book, [msgspec.to_builtins(unit) for unit in year.roster], events=events))
+    lines = list(synthetic.year(year.rulebook, year.roster, year.assessment, events=events))
     services = (*SERVICES, "console") if serve else SERVICES
     async with _stack(known, year, services=services, quiet=logs_folder) as url:
         with Progress(
@@ -416,16 +423,12 @@ def _show(known: Settings, ranking: Ranking, lines: int, seconds: float, lang: L
     with rules.compute(con):
         tables.ranking(con, year, 0, lang)
         unit = con.execute(
-            "SELECT unit FROM deduction_result GROUP BY unit ORDER BY count(DISTINCT disposition) DESC, unit LIMIT 1"
-        ).fetchall()[0][0]
-        tables.deductions(con, unit, lang)
+            "SELECT unit FROM entry_result GROUP BY unit ORDER BY count(DISTINCT disposition) DESC, unit LIMIT 1"
+        ).fetchone()
+        if unit:
+            tables.entries(con, unit[0], lang)
         counts = Counter(
-            dict(
-                con.execute(
-                    "SELECT disposition, count(*) FROM (SELECT disposition FROM deduction_result UNION ALL"
-                    " SELECT disposition FROM event_result) GROUP BY ALL ORDER BY 2 DESC"
-                ).fetchall()
-            )
+            dict(con.execute("SELECT disposition, count(*) FROM trail GROUP BY ALL ORDER BY 2 DESC").fetchall())
         )
     con.close()
     told = " · ".join(f"{name} {count}" for name, count in counts.most_common())
