@@ -229,24 +229,33 @@ def _accepted(answer: dict[str, Any], size: int) -> PubAck:
     return PubAck.from_response(answer)
 
 
-async def read_stream(
-    client: Client, kind: str, assessment: str, start: int = 1, end: int | None = None
+async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and what of it
+    client: Client,
+    kind: str,
+    assessment: str,
+    start: int = 1,
+    end: int | None = None,
+    *,
+    subject: str | None = None,
 ) -> AsyncIterator[Entry]:
     """The entries of a stream, LEDGER or INTAKE, from `start` to `end` inclusive (without one its present end).
 
-    By batch direct get, which moves no durable; the next batch is on its way while one is handed out.
+    With `subject` only those on subjects that it matches. By batch direct get, which moves no durable; the next batch
+    is on its way while one is handed out.
     Raises TimeoutError when the broker falls silent.
     """
     ahead: asyncio.Task[list[Entry]] | None = None
     try:
         while start:
             count = BATCH if end is None else min(BATCH, end - start + 1)
-            entries = await (ahead or _read_batch(client, stream(kind, assessment), start, count))
+            entries = await (ahead or _read_batch(client, stream(kind, assessment), start, count, subject))
             start = entries[-1].sequence + 1 if entries and entries[-1].sequence != end else 0
             if start:
                 count = BATCH if end is None else min(BATCH, end - start + 1)
-                ahead = asyncio.create_task(_read_batch(client, stream(kind, assessment), start, count))
+                ahead = asyncio.create_task(_read_batch(client, stream(kind, assessment), start, count, subject))
             for entry in entries:
+                if end is not None and entry.sequence > end:
+                    return
                 yield entry
     finally:
         if ahead:
@@ -320,7 +329,7 @@ def _status(message: Msg) -> str | None:
     return (message.headers or {}).get("Status")
 
 
-async def _read_batch(client: Client, name: str, start: int, count: int) -> list[Entry]:
+async def _read_batch(client: Client, name: str, start: int, count: int, subject: str | None) -> list[Entry]:
     entries: list[Entry] = []
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -333,7 +342,8 @@ async def _read_batch(client: Client, name: str, start: int, count: int) -> list
     reply = client.new_inbox()
     subscription = await client.subscribe(reply, cb=take, pending_bytes_limit=8 * _READ_BYTES)
     try:
-        request = json.dumps({"seq": start, "batch": count, "max_bytes": _READ_BYTES}).encode()
+        wanted = {"seq": start, "batch": count, "max_bytes": _READ_BYTES}
+        request = json.dumps(wanted | ({"next_by_subj": subject} if subject else {})).encode()
         await client.publish(f"{API}.DIRECT.GET.{name}", request, reply=reply)
         await asyncio.wait_for(done, ANSWER_WITHIN)
     finally:

@@ -125,10 +125,12 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
+    changes = f"changes.{assessment}"
     ingest = (
         *_pull(intake, "ingest"),
         *_look(intake),
         *_look(ledger),
+        Service(changes, changes, owner="SCORER"),
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
@@ -139,7 +141,7 @@ def service_rights(assessment: str) -> dict[str, Rights]:
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
     return {
         "ingest": Rights(ingest),
-        "scorer": Rights((*_pull(ledger, "scorer"), *_look(ledger), _put(receipts)), answers=(cut,)),
+        "scorer": Rights((*_pull(ledger, "scorer"), *_look(ledger), _put(receipts)), answers=(cut, changes)),
         "ranker": Rights(ranker),
         "gateway": Rights(gateway, (receipts, refusals)),
         "audit": Rights((*_look(ledger), *_look(ranking), *infos, *durables)),

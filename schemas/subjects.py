@@ -67,6 +67,11 @@ def cut(assessment: str) -> str:
     return _joined("cut", assessment)
 
 
+def changes(assessment: str) -> str:
+    """Where the scorer is asked which changes of units, items' offices and keys were admitted."""
+    return _joined("changes", assessment)
+
+
 def read_intake(subject: str) -> Intake | None:
     """The tokens of an intake subject; null where it is none."""
     kind, *tokens = subject.split(".")

@@ -29,13 +29,14 @@ from infra.client import (
     read_stream,
 )
 from infra.streams import check_ledger, stream
-from schemas import subjects
-from schemas.events import OPENED, Event
+from schemas import soundness, subjects
+from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Receipt
-from schemas.year import Year, given
+from schemas.year import Year
 from services.ingest import place as places
-from services.ingest.check import Checker, opened, opened_year
+from services.ingest.check import Accept, Checker, opened, opened_year
 from services.ingest.limits import TOLD_EACH, Refused, SetAside, not_appended, not_judged, over_quota
+from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
 from services.process import metrics, tracing
 from services.process.run_loop import serve
@@ -44,6 +45,8 @@ from services.proof.merkle import leaf_hash
 
 #: The header of a ledger message, a receipt and a refusal that names the intake message it came from.
 INTAKE_SEQUENCE = "Wuxing-Intake-Sequence"
+#: Seconds to wait for an answer about changes, and until it is asked again.
+CHANGES_WITHIN, CHANGES_AGAIN = 5.0, 0.1
 NOBODY = "_"
 """The token that stands for one that is no code: no party, unit or type is called so."""
 
@@ -63,24 +66,32 @@ class Ingest:
 
     client: Client
     assessment: str
-    checker: Checker
+    settings: Settings
     log: structlog.typing.FilteringBoundLogger
     at: Path
     limits: Limits
+    accept: Accept = soundness.read
+    checker: Checker = field(init=False)
     place: Place = field(default_factory=Place)
-    begun: bool = False
     ledger_last: int = 0
     #: Intake sequence -> ledger sequence and SHA-256 of what was appended and perhaps never told.
     appended: dict[int, tuple[int, str]] = field(default_factory=dict)
     offices: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self.go_by(self.checker)
+        self.go_by(Checker(None, (), assessment=self.assessment, accept=self.accept))
+
+    def open(self, raw: bytes) -> None:
+        """From here on it is the year that this event opened."""
+        year = Year(*opened(raw))
+        agree(self.settings, year)
+        self.go_by(Checker(year.rulebook, year.roster, keys=year.keys, accept=self.accept, assessment=self.assessment))
 
     def go_by(self, checker: Checker) -> None:
         """From here on these are the rulebook and the roster."""
         self.checker = checker
-        self.offices = frozenset(office.code for office in checker.rulebook.office)
+        book = checker.rulebook
+        self.offices = frozenset(office.code for office in book.office) if book else frozenset()
 
     @property
     def intake_next(self) -> int:
@@ -114,7 +125,12 @@ class Ingest:
         """Check, append and tell; returns how many were appended. The place is on the disk when this returns."""
         for entry, before in zip(new, [self.place.intake, *(one.sequence for one in new)], strict=False):
             self.missing(before + 1, entry.sequence - 1)
-        judged = [self._judge(entry) for entry in new]
+        judged: list[Judged] = []
+        for n, entry in enumerate(new):
+            judged.append(self._judge(entry))
+            if isinstance(found := judged[-1].found, Event) and found.type in CHANGES:
+                new = new[: n + 1]  # what follows is checked by it, once the fold has admitted it
+                break
         fresh = [one for one in judged if not self._has(one.entry) and isinstance(one.found, Event)]
         aside = await self._append(fresh) if fresh else {}
         judged = [one._replace(found=aside.get(one.entry.sequence, one.found)) for one in judged]
@@ -126,7 +142,15 @@ class Ingest:
         self.place.recorded = max(self.place.recorded, new[-1].recorded_at)
         await asyncio.to_thread(places.write, self.at, self.place)
         metrics.ledger(self.ledger_last)
+        if changed := [one for one in judged if isinstance(one.found, Event) and one.found.type in CHANGES]:
+            await self._apply(changed[-1], self.place.ledger)
         return len(fresh) - len(aside)
+
+    async def _apply(self, change: Judged, sequence: int) -> None:
+        """Wait until the fold has judged a change, and let it take effect if it was admitted."""
+        assert isinstance(change.found, Event)
+        if sequence in await admitted_changes(self.client, self.assessment, sequence, self.log):
+            self.checker.apply(change.found)
 
     def _has(self, entry: Entry) -> bool:
         """Whether the ledger has this message already, and not another that says so."""
@@ -148,11 +172,8 @@ class Ingest:
         except Exception as error:
             self.log.exception("message.not_judged", intake=entry.sequence, party=party)
             return Judged(entry, party, not_judged(entry, error))
-        if not self.begun and isinstance(found, Event):
-            self.begun = True
-            if found.type == OPENED:
-                _, book, roster = opened(entry.data)
-                self.go_by(Checker(book, roster))
+        if self.checker.rulebook is None and isinstance(found, Event) and found.type == OPENED:
+            self.open(entry.data)
         return Judged(entry, party, found)
 
     async def _append(self, fresh: Sequence[Judged]) -> dict[int, SetAside]:
@@ -262,6 +283,22 @@ class Ingest:
         metrics.passed_over(kind, sequence, why)
 
 
+async def admitted_changes(
+    client: Client, assessment: str, upto: int, log: structlog.typing.FilteringBoundLogger
+) -> list[int]:
+    """Ask the scorer which changes up to a sequence were admitted, for as long as it takes it to fold so far."""
+    while True:
+        try:
+            answer = await client.request(subjects.changes(assessment), str(upto).encode(), CHANGES_WITHIN)
+            found = msgspec.json.decode(answer.data, type=list[int] | None)
+        except (NatsError, TimeoutError, msgspec.MsgspecError):
+            log.warning("changes.waiting", sequence=upto, tell="The scorer does not answer: is it running?")
+            found = None
+        if found is not None:
+            return found
+        await asyncio.sleep(CHANGES_AGAIN)
+
+
 def _topic(subject: str) -> tuple[str, str]:
     """The party of an intake subject, and the subject as it is checked: a token that is no code is `NOBODY`'s."""
     kind, assessment, *tokens = subject.split(".")
@@ -281,34 +318,30 @@ def _intake_of(entry: Entry) -> int | None:
 
 async def start(
     client: Client,
-    year: Year,
+    settings: Settings,
     log: structlog.typing.FilteringBoundLogger,
     at: Path,
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    accept: Accept = soundness.read,
 ) -> Ingest:
     """Read from the streams where ingest stands, and take what was delivered before but never acknowledged."""
-    info = await jetstream(client).stream_info(stream("LEDGER", year.assessment))
-    check_ledger(info, year.assessment)
-    intake = await jetstream(client).stream_info(stream("INTAKE", year.assessment))
+    assessment = settings.assessment
+    info = await jetstream(client).stream_info(stream("LEDGER", assessment))
+    check_ledger(info, assessment)
+    intake = await jetstream(client).stream_info(stream("INTAKE", assessment))
     held = places.read(at)
-    checker = Checker(year.rulebook, year.roster)
-    ingest = Ingest(client, year.assessment, checker, log, at, limits, ledger_last=info.state.last_seq)
-    ingest.begun = ingest.ledger_last > 0
+    ingest = Ingest(client, assessment, settings, log, at, settings.limits, accept, ledger_last=info.state.last_seq)
     if held:
         await _same_history(ingest, held)
         ingest.place = held
-    elif ingest.begun:
+    elif ingest.ledger_last:
         log.warning("place.missing", file=str(at))
-    if ingest.begun:
-        async for entry in read_stream(client, "LEDGER", year.assessment, 1, 1):
-            if checked := opened_year(entry.data, year):
-                ingest.go_by(Checker(checked.rulebook, checked.roster))
+    await _read_year(ingest)
     # What INTAKE still holds may have been appended, as the last of the ledger.
     waiting = range(max(1, intake.state.first_seq), intake.state.last_seq + 1)
     if not held:
         ingest.place.ledger = max(0, ingest.ledger_last - len(waiting))
         ingest.place.sha256 = next(iter(await _ledger_at(ingest, ingest.place.ledger)), "")
-    async for entry in read_stream(client, "LEDGER", year.assessment, ingest.place.ledger + 1):
+    async for entry in read_stream(client, "LEDGER", assessment, ingest.place.ledger + 1):
         came_from = _intake_of(entry)
         if came_from is None or not ingest.place.intake < came_from <= intake.state.last_seq:
             ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake that was not yet taken")
@@ -321,6 +354,23 @@ async def start(
     metrics.started("ingest")
     log.info("ingest.started", ledger=ingest.ledger_last, intake=ingest.intake_next)
     return ingest
+
+
+async def _read_year(ingest: Ingest) -> None:
+    """Open the year that the ledger's first event opened, and apply the changes that the fold has admitted since."""
+    async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, 1, 1):
+        if opened_year(entry.data, ingest.assessment):
+            ingest.open(entry.data)
+    if ingest.checker.rulebook is None:
+        return
+    collector = ingest.checker.rulebook.roles.collector
+    kept = subjects.ledger(ingest.assessment, collector, "*")
+    async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, 1, ingest.ledger_last, subject=kept):
+        found = ingest.checker.check(entry.data)
+        if isinstance(found, Event) and found.type in CHANGES:
+            done = await admitted_changes(ingest.client, ingest.assessment, entry.sequence, ingest.log)
+            if entry.sequence in done:
+                ingest.checker.apply(found)
 
 
 async def _ledger_at(ingest: Ingest, sequence: int) -> list[str]:
@@ -363,11 +413,10 @@ async def _catch_up(ingest: Ingest, start: int, upto: int) -> None:
     await ingest.take(batch, whole=True)
 
 
-async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
-    """Serve until told to stop."""
-    year = given(settings.assessment, settings.rulebook, settings.roster)
+async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, accept: Accept = soundness.read) -> None:
+    """Serve until told to stop; `accept` reads the rulebook of an opening and says what is wrong with it."""
     async with connected(settings.nats_url, "ingest", settings.data, forever=True) as client:
-        ingest = await start(client, year, log, places.file(settings.data, settings.assessment), settings.limits)
+        ingest = await start(client, settings, log, places.file(settings.data, settings.assessment), accept)
 
         async def take(entries: Sequence[Entry]) -> bool:
             if not await ingest.take(entries):

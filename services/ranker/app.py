@@ -14,7 +14,6 @@ from infra.client import broker, connected, jetstream, last_entry
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
-from schemas.year import given
 from services.process import metrics, run_loop, tracing
 from services.process.settings import Settings
 from services.proof import checkpoint
@@ -97,7 +96,8 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None, signer: Signer) 
     path = Path(cut.path)
     con = store.connect(path)
     try:
-        year = stored(con) or given(settings.assessment, settings.rulebook, settings.roster)
+        year = stored(con)
+        assert year is not None, "a scorer makes no cut before the opening"
         found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         root, signed = _meta(con, "root"), checkpoint.held(con)

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,12 @@ from nats.errors import Error as NatsError
 from infra.client import BATCH, Entry, Message, broker, connected, jetstream, publish_batch, read_stream
 from infra.streams import check_ledger, stream
 from schemas import subjects
-from schemas.events import Event
+from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Cut, Disposition, Receipt
 from schemas.refusals import Reason, Refusal, message
-from schemas.year import Year, given
-from services.ingest.check import Checker, opened_year
+from schemas.year import Year
+from services.ingest.check import Checker, opened, opened_year
+from services.ingest.opening import agree
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Settings
@@ -38,7 +39,7 @@ CATCH_UP = 10_000
 """Events in one transaction while what lies in the stream is read: each ends with the points of all that it touched."""
 SAMPLES = 64
 #: The projection: each unit's own points, as the view own_points gives them.
-UNIT_ITEM = "unit VARCHAR, item VARCHAR, points DECIMAL(18,6), complete BOOLEAN, one_group BOOLEAN"
+UNIT_ITEM = "unit VARCHAR, item VARCHAR, run VARCHAR, points DECIMAL(18,6)"
 DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
 
 
@@ -52,18 +53,23 @@ class Scorer:
 
     client: Client
     con: duckdb.DuckDBPyConnection
-    year: Year
+    year: Year | None
     settings: Settings
     log: structlog.typing.FilteringBoundLogger
     last: int = 0
     traceparent: str | None = None
 
     def __post_init__(self) -> None:
-        self.checker = Checker(self.year.rulebook, self.year.roster)
+        self.checker = Checker(None, (), assessment=self.settings.assessment)
+        if self.year:
+            self.open(self.year)
+            for change in _changes(self.con):
+                self.checker.apply(change)
 
     def open(self, year: Year) -> None:
-        """From here on it is this year, with its rulebook and roster."""
-        self.year, self.checker = year, Checker(year.rulebook, year.roster)
+        """From here on it is this year, with its rulebook, roster and keys."""
+        agree(self.settings, year)
+        self.year, self.checker = year, Checker(year.rulebook, year.roster, keys=year.keys)
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Fold entries that follow on; pass over what was folded before, read what is missing from the stream."""
@@ -76,7 +82,7 @@ class Scorer:
     async def catch_up(self, upto: int) -> None:
         """Fold what the stream holds after the last folded sequence, by reading it directly."""
         batch: list[Entry] = []
-        async for entry in read_stream(self.client, "LEDGER", self.year.assessment, self.last + 1, upto):
+        async for entry in read_stream(self.client, "LEDGER", self.settings.assessment, self.last + 1, upto):
             batch.append(entry)
             if len(batch) == CATCH_UP:
                 await self._fold(batch)
@@ -93,7 +99,9 @@ class Scorer:
             )
         for seq in sorted({*sequences} - {0}):
             row = self.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
-            found = [entry.data async for entry in read_stream(self.client, "LEDGER", self.year.assessment, seq, seq)]
+            found = [
+                entry.data async for entry in read_stream(self.client, "LEDGER", self.settings.assessment, seq, seq)
+            ]
             if row and found != [row[0]]:
                 raise HistoryChanged(
                     f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare with"
@@ -102,13 +110,13 @@ class Scorer:
 
     async def cut(self, after: int) -> Cut:
         """Copy the file as it stands, in a child: opening the live file here would drop DuckDB's lock on it."""
-        if self.last <= after:
+        if self.last <= after or self.year is None:
             return Cut(self.last)
         folder = self.settings.data / "cuts"
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():  # with its write-ahead log, which would be taken for the new copy's
             old.unlink()
-        path = folder / f"{self.year.assessment}-{self.last}.duckdb"
+        path = folder / f"{self.settings.assessment}-{self.last}.duckdb"
         await asyncio.to_thread(self.con.execute, "CHECKPOINT")
         command: list[str | Path] = [sys.executable, "-c", _COPY, _file(self.settings), path]
         await asyncio.to_thread(lambda: subprocess.run(command, check=True))
@@ -125,8 +133,6 @@ class Scorer:
                 " changed the stream; a deleted scorer file is rebuilt from the ledger."
             )
         await self.compare(self.last, {self.last})
-        if self.last == 0 and (found := opened_year(entries[0].data, self.year)):
-            self.open(found)
         with tracing.span("scorer.fold", [(entry.data, entry.headers) for entry in entries], events=len(entries)):
             await asyncio.to_thread(self._write, entries)
             self.traceparent = tracing.current()
@@ -136,25 +142,54 @@ class Scorer:
         self.log.info("batch.folded", events=len(entries), sequence=self.last)
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        judged = [(entry, self.checker.check(entry.data)) for entry in entries]
-        good = [(entry, event) for entry, event in judged if isinstance(event, Event)]
+        """Judge and admit in ledger order: an opening and every admitted change take effect on what follows."""
+        folded: list[Event] = []
+        judged: list[tuple[Entry, Event | Refusal]] = []
         with transaction(self.con):
-            if self.last == 0:
-                rules.load_rulebook(self.con, self.year.rulebook, self.year.roster)
-                self.con.execute("DELETE FROM meta")
-                self.con.execute(
-                    "INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)",
-                    [self.year.assessment, self.year.rulebook.id],
-                )
-            for entry, refusal in judged:
-                if isinstance(refusal, Refusal):
-                    values = [entry.sequence, *msgspec.structs.astuple(refusal)[1:]]
-                    self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", values)
-            if good:
-                times = [entry.recorded_at for entry, _ in good]
-                sequences, raws = [entry.sequence for entry, _ in good], [entry.data for entry, _ in good]
-                admit(self.con, store.table(sequences, times, [event for _, event in good], raws))
-                self._project([event for _, event in good])
+            for entry in entries:
+                if self.year is None and (found := opened_year(entry.data, self.settings.assessment)):
+                    judged.append((entry, self.checker.check(entry.data)))
+                    self._begin(found)
+                    continue
+                event = self.checker.check(entry.data)
+                judged.append((entry, event))
+                if isinstance(event, Event) and event.type in CHANGES:
+                    folded += self._admit(judged)
+                    judged = []
+                    if self.con.execute(f"{_ADMITTED} AND seq = ?", [entry.sequence]).fetchall():
+                        self.checker.apply(event)
+            folded += self._admit(judged)
+            if folded:
+                self._project(folded)
+
+    def _begin(self, year: Year) -> None:
+        """Open the year: its rulebook and roster become tables."""
+        self.open(year)
+        rules.load_rulebook(self.con, year.rulebook, year.roster)
+        self.con.execute("DELETE FROM meta")
+        self.con.execute(
+            "INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)", [year.assessment, year.rulebook.id]
+        )
+
+    def _admit(self, judged: Sequence[tuple[Entry, Event | Refusal]]) -> list[Event]:
+        """Append what passed the check, in order, and what did not to the refused; returns what passed."""
+        for entry, refusal in judged:
+            if isinstance(refusal, Refusal):
+                values = [entry.sequence, *msgspec.structs.astuple(refusal)[1:]]
+                self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", values)
+        good = [(entry, event) for entry, event in judged if isinstance(event, Event)]
+        if good:
+            times = [entry.recorded_at for entry, _ in good]
+            sequences, raws = [entry.sequence for entry, _ in good], [entry.data for entry, _ in good]
+            admit(self.con, store.table(sequences, times, [event for _, event in good], raws))
+        return [event for _, event in good]
+
+    def changes(self, upto: int) -> list[int] | None:
+        """The sequences of the changes that were admitted up to a sequence; null where that is not folded yet."""
+        if self.last < upto:
+            return None
+        rows = self.con.execute(f"{_ADMITTED} AND seq <= ? ORDER BY seq", [upto]).fetchall()
+        return [seq for (seq,) in rows]
 
     def _project(self, events: Sequence[Event]) -> None:
         """Recompute the own points of the units that the batch touches; of all when a reading may have changed."""
@@ -173,7 +208,7 @@ class Scorer:
         ).fetchall()
         told = [
             Message(
-                subjects.receipt(self.year.assessment, subjects.party_of(source) or ""),
+                subjects.receipt(self.settings.assessment, subjects.party_of(source) or ""),
                 msgspec.json.encode(_settled(seq, source, identifier, admission, first, why, raw)),
             )
             for seq, source, identifier, admission, first, why, raw in rows
@@ -183,6 +218,30 @@ class Scorer:
         if self.last:
             self.con.execute("DELETE FROM meta WHERE key = 'settled'")
             self.con.execute("INSERT INTO meta VALUES ('settled', ?)", [str(self.last)])
+
+
+_ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND admission = 'admitted'"
+
+
+def _changes(con: duckdb.DuckDBPyConnection) -> Iterator[Event]:
+    """The admitted changes of a file, in ledger order, as the checker takes them."""
+    names = ("source", "id", "type", "unit", "time", "occurred")
+    more = (
+        "item",
+        "change",
+        "name",
+        "category",
+        "unit_group",
+        "attributes",
+        "from_office",
+        "to_office",
+        "party",
+        "party_key",
+    )
+    columns = ", ".join((*names, *more))
+    query = f"SELECT {columns} FROM event WHERE seq IN ({_ADMITTED}) ORDER BY seq"
+    for row in con.execute(query).fetchall():
+        yield Event(*row[: len(names)], **dict(zip(more, row[len(names) :], strict=True)))
 
 
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
@@ -206,14 +265,13 @@ def _file(settings: Settings) -> Path:
     return settings.data / "scorer" / f"{settings.assessment}.duckdb"
 
 
-def open_file(settings: Settings, year: Year) -> tuple[duckdb.DuckDBPyConnection, int]:
+def open_file(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, int]:
     """Open the scorer's file, or make it; the last sequence folded is in it."""
     path = _file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     con = store.connect(path) if path.exists() else store.fresh(path)
     if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
         with transaction(con):
-            rules.load_rulebook(con, year.rulebook, year.roster)
             con.execute(f"CREATE TABLE unit_item ({UNIT_ITEM})")
             con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
         con.execute("CHECKPOINT")
@@ -224,12 +282,11 @@ def open_file(settings: Settings, year: Year) -> tuple[duckdb.DuckDBPyConnection
 
 async def start(client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> Scorer:
     """Open the file, hold it against the log, and fold what is new in the log."""
-    year = given(settings.assessment, settings.rulebook, settings.roster)
     info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
     check_ledger(info, settings.assessment)
-    con, last = open_file(settings, year)
-    scorer = Scorer(client, con, year, settings, log, last)
+    con, last = open_file(settings)
     try:
+        scorer = Scorer(client, con, _year(con), settings, log, last)
         await _resume(scorer, info.state.last_seq)
     except BaseException:
         con.close()
@@ -240,12 +297,15 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
     return scorer
 
 
+def _year(con: duckdb.DuckDBPyConnection) -> Year | None:
+    """The year that the file's first event opened; null where none did."""
+    row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted'", [OPENED]).fetchone()
+    return Year(*opened(row[0])) if row else None
+
+
 async def _resume(scorer: Scorer, log_last: int) -> None:
     await scorer.compare(log_last, {*range(1, scorer.last + 1, max(1, scorer.last // SAMPLES)), scorer.last})
     if scorer.last:
-        async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, 1, 1):
-            if found := opened_year(entry.data, scorer.year):
-                scorer.open(found)
         row = scorer.con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
         await scorer.settle((row[0] if row else 0) + 1)
     if log_last > scorer.last:
@@ -294,6 +354,11 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
         async def cut(after: int) -> bytes:
             async with busy:
                 return msgspec.json.encode(await scorer.cut(after))
+
+        @nats.subscriber(subjects.changes(settings.assessment))
+        async def changes(upto: int) -> bytes:
+            async with busy:
+                return msgspec.json.encode(scorer.changes(upto))
 
         with contextlib.closing(scorer.con):
             async with metrics.watching(client, settings.assessment):

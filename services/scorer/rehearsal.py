@@ -25,9 +25,8 @@ from schemas.faults import Fault, Place, quoted
 from schemas.roster import Unit
 from schemas.rulebook import COMPARING, Ground, Item, Method, Rulebook, Term, bound, number, plain
 from schemas.sound_tree import UnitKind, kinds, of_kind
-from services import rules
 from services.ingest.check import Checker
-from services.scorer import store
+from services.scorer import rules, store
 from services.scorer.admission import admit
 
 #: The smallest amount that the wire can say.

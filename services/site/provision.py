@@ -15,7 +15,7 @@ def parties(settings: Settings) -> tuple[list[str], list[str], str]:
     """The codes of the offices and units of the year, and of the office that collects."""
     year = given(settings.assessment, settings.rulebook, settings.roster)
     offices = [office.code for office in year.rulebook.office]
-    return offices, [unit.unit for unit in year.roster], year.rulebook.roles.collector.office or COLLECTOR
+    return offices, [unit.unit for unit in year.roster], year.rulebook.roles.collector or COLLECTOR
 
 
 def connections(settings: Settings) -> Connections:

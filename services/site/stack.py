@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,8 +61,9 @@ def ingest() -> int:
     Example: NATS_URL=nats://127.0.0.1:4222 WUXING_DATA=data wuxing ingest
     """
     from services.ingest.app import run
+    from services.scorer.rehearsal import accept
 
-    return _service("ingest", run)
+    return _service("ingest", partial(run, accept=accept))
 
 
 def scorer() -> int:
@@ -173,7 +175,7 @@ async def _stack(
     """An embedded server and services as children, kept running; all of them have ended when this does."""
     offices = [office.code for office in year.rulebook.office]
     units = [unit.unit for unit in year.roster]
-    collector = year.rulebook.roles.collector.office or ""
+    collector = year.rulebook.roles.collector or ""
     known.data.mkdir(parents=True, exist_ok=True)
     limits = connections(known)
     async with embedded(
