@@ -23,8 +23,9 @@ from services.year import Year
 PUBLISHED = {
     "published_unit": "unit_result",
     "published_item": "item_result",
-    "published_award": "award_result",
-    "published_deduction": "audit_trail",
+    "published_part": "part_result",
+    "published_grade": "grade_result",
+    "published_entry": "entry_trail",
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
 }

@@ -38,7 +38,7 @@ CATCH_UP = 10_000
 """Events in one transaction while what lies in the stream is read: each ends with the points of all that it touched."""
 SAMPLES = 64
 #: The projection: each unit's own points, as the view own_points gives them.
-UNIT_ITEM = "unit VARCHAR, item VARCHAR, points DECIMAL(18,6), complete BOOLEAN, one_group BOOLEAN"
+UNIT_ITEM = "unit VARCHAR, item VARCHAR, run VARCHAR, points DECIMAL(18,6)"
 DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
 
 
