@@ -4,20 +4,15 @@ The form is on docs/language/cases.md. This module writes the events of a case a
 object that `score` prints; who folds and scores them is not its matter.
 """
 
-from __future__ import annotations
-
 import json
 import re
-import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from schemas.refusals import Language
+import msgspec
 
 Json = dict[str, Any]
 
@@ -26,7 +21,8 @@ TIME, LATER = "2024-05-06T09:30:00+08:00", "2024-05-07T09:30:00+08:00"
 STATES = ("pending", "scored", "exempt")
 UNITS = re.compile(r"(U)(\d+)(?:-U(\d+))?")
 STEPS = re.compile(r"(\d+)-(\d+)")
-KEYS = {"name", "units", "history", "under", "gives"}
+SIZE = re.compile(r"[1-9]\d{0,3}")
+READINGS = re.compile(r"([^\s=]+=[^\s=]+(\s+|$))*")
 #: The field of `data` that a verb's target stands in, where a verb is about an event.
 TARGETS = {"revokes": "target", "appeals": "target", "approves": "target", "rejects": "target", "decides": "appeal"}
 #: Verbs that are about the year, not about a unit.
@@ -39,7 +35,7 @@ class CasesError(Exception):
     def __init__(self, place: str, zh: str, en: str) -> None:
         super().__init__(f"{place}: {en}")
         self.place = place
-        self.text: dict[Language, str] = {"zh": f"{place}：{zh}", "en": f"{place}: {en}"}
+        self.text: dict[str, str] = {"zh": f"{place}：{zh}", "en": f"{place}: {en}"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,23 @@ class Fault:
     about: str
     expected: str
     found: str
+
+
+class _Raw(msgspec.Struct, forbid_unknown_fields=True):
+    """A case as the file has it."""
+
+    name: str
+    units: list[str] = []
+    history: str = ""
+    under: str = ""
+    gives: str | dict[str, str] = ""
+
+
+class _Page(msgspec.Struct, forbid_unknown_fields=True):
+    """A file of cases; under `one_year` they are folded together, each with units of its own."""
+
+    case: list[_Raw]
+    one_year: bool = False
 
 
 @dataclass
@@ -80,16 +93,15 @@ class Year:
 def read(path: Path, book: Mapping[str, Any]) -> list[Year]:
     """Read a file of cases of a rulebook, given as plain objects; raises CasesError with the place."""
     try:
-        page = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CasesError(str(path), f"不能读取：{error}", f"cannot be read: {error}") from None
-    together = bool(page.get("one_year"))
-    cases = []
-    for n, raw in enumerate(page.get("case", ())):
-        if unknown := sorted(set(raw) - KEYS):
-            raise _wrong(f"{path}, case {n + 1}", unknown[0], sorted(KEYS))
-        cases.append(_written(raw, f"c{n}-" if together else "", book, str(path)))
-    return [_year(cases)] if together and cases else [_year([case]) for case in cases]
+        page = msgspec.toml.decode(path.read_bytes(), type=_Page)
+    except OSError as error:
+        raise CasesError(str(path), f"不能读取：{error.strerror}", f"cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise CasesError(str(path), f"不是案例文件：{error}", f"is no file of cases: {error}") from None
+    cases = [
+        _written(raw, f"c{n}-" if page.one_year else "", book, f"{path}, {raw.name}") for n, raw in enumerate(page.case)
+    ]
+    return [_year(cases)] if page.one_year else [_year([case]) for case in cases]
 
 
 def options(readings: str) -> dict[str, str]:
@@ -142,19 +154,21 @@ def _year(cases: list[Case]) -> Year:
     return Year(tuple(cases), tuple(unit for case in cases for unit in case.roster), lines, tuple(sorted(asked)))
 
 
-def _written(raw: Json, mark: str, book: Mapping[str, Any], path: str) -> Case:
+def _written(raw: _Raw, mark: str, book: Mapping[str, Any], place: str) -> Case:
     """One case of the file with its events."""
-    under, gives = raw.get("under", ""), raw.get("gives", "")
-    case = Case(raw.get("name", "?"), mark, under)
-    claims = gives if isinstance(gives, dict) else {under: gives}
+    case = Case(raw.name, mark, raw.under)
+    claims = raw.gives if isinstance(raw.gives, dict) else {raw.under: raw.gives}
+    for readings in (raw.under, *claims):
+        if not READINGS.fullmatch(readings):
+            raise _wrong(place, readings, ["name=value name=value"])
     case.gives = {
         readings: [line for line in text.splitlines() if line.partition("#")[0].strip()]
         for readings, text in claims.items()
     }
-    writer = _Writer(case, book, f"{path}, {case.name}")
+    writer = _Writer(case, book, place)
     ranked = [one["code"] for one in book["category"] if one.get("ranked", True)]
-    writer.enrol(raw.get("units") or [f"{(ranked or _codes(book['category']))[0]} 1"])
-    for line in raw.get("history", "").strip().splitlines():
+    writer.enrol(raw.units or [f"{(ranked or _codes(book['category']))[0]} 1"])
+    for line in raw.history.strip().splitlines():
         writer.write(line)
     return case
 
@@ -175,7 +189,10 @@ class _Writer:
 
     def enrol(self, groups: list[str]) -> None:
         """`B 3` are three units of category B in one group; `B/x 3` names the group; `B 3 staff=40` an attribute."""
-        rows = [([*group.split(), "1"] if " " not in group else group.split()) for group in groups]
+        rows = [group.split() for group in groups]
+        for row in rows:
+            if len(row) < 2 or not SIZE.fullmatch(row[1]) or not all("=" in pair for pair in row[2:]):
+                raise _wrong(self.place, " ".join(row), ["CATEGORY NUMBER", "CATEGORY/GROUP NUMBER ATTRIBUTE=VALUE"])
         width = len(str(sum(int(size) for _, size, *_ in rows)))
         for kind, size, *attributes in rows:
             for _ in range(int(size)):
