@@ -48,7 +48,9 @@ def of(tmp_path: Path, *history: str, units: str = "B 3") -> list[Any]:
 def short(event: tuple[str, str, str, Any]) -> str:
     """An event as its type, its subject and its data; a reference is the id of its target."""
     _, kind, subject, data = event
-    return " ".join([kind, subject, *(f"{key}={one['id'] if 'id' in one else one}" for key, one in data.items())])
+    return " ".join(
+        [kind, subject, *(f"{key}={one['id'] if key in ('target', 'appeal') else one}" for key, one in data.items())]
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_a_line_is_an_event(tmp_path: Path, line: str, expected: str) -> None:
     first, event = of(tmp_path, "a: ducha deducts U1 1 M late", line)
     assert expected == short(event)
     assert first[0] == "/offices/ducha"
-    assert event[0] == ("/units/U2" if line.startswith("U2") else f"/offices/{line.split()[0]}")
+    assert event[0] == ("/units/U2" if line.startswith("U2") else f"/offices/{line.partition(' ')[0]}")
 
 
 @pytest.mark.parametrize(
