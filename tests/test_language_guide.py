@@ -24,7 +24,9 @@ def blocks() -> list[object]:
     return [
         pytest.param(block, id=f"{page.relative_to(GUIDE)}-{n}")
         for page in PAGES
-        for n, block in enumerate(re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S))
+        for n, block in enumerate(
+            re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        )
     ]
 
 
