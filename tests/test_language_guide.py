@@ -4,7 +4,10 @@ import re
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from schemas import rulebook
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "docs" / "language"
@@ -58,3 +61,25 @@ def test_every_page_is_chinese_first_and_ends_in_english(page: Path) -> None:
 )
 def test_every_page_of_a_table_or_a_kind_has_a_worked_example(page: Path) -> None:
     assert "**算例**" in page.read_text(encoding="utf-8")
+
+
+def tables(kind: type) -> list[type]:
+    """A table of the language and all that are made like it."""
+    return [kind, *(table for under in kind.__subclasses__() for table in tables(under))]
+
+
+def allowed(kind: msgspec.inspect.Type) -> set[str]:
+    """The words that a key may have where they are a list."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return {*(kind.extra or {}).get("values", ()), *allowed(kind.type)}
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return {word for one in kind.types for word in allowed(one)}
+    return {str(word) for word in kind.values} if isinstance(kind, msgspec.inspect.LiteralType) else set()
+
+
+def test_every_key_of_the_language_and_every_word_of_its_lists_is_in_the_guide() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    fields = [field for table in tables(rulebook.Table) for field in msgspec.inspect.type_info(table).fields]
+    words = {field.encode_name for field in fields} | {word for field in fields for word in allowed(field.type)}
+    assert sorted(words - told) == []
