@@ -157,7 +157,7 @@ class _Rehearsal:
     def _entry(self, item: Item, ground: Ground, unit: str, matter: str, *, most: bool = True, **more: Any) -> int:
         """Add an entry on a ground, of its most or least points, and its approval."""
         office = more.get("office") or item.offices[0]
-        points = None if ground.points is not None else _plain(_amount(ground, most=most))
+        points = None if ground.points is not None else _plain(more.get("points") or _amount(ground, most=most))
         node = more.get("node") or (item.node[0].code if item.node else None)
         seq = self._send(
             "bonus.recorded.v1" if ground.adds else "deduction.recorded.v1", f"/offices/{office}", unit, item=item.code,
@@ -177,34 +177,35 @@ class _Rehearsal:
             chain.append(by_code[required])
             required = by_code[required].requires
         for one in reversed(chain):
-            self._entry(item, one, unit, matter, most=False, **more)
+            self._entry(item, one, unit, matter, most=False, **{**more, "points": None})
         return self._entry(item, ground, unit, matter, **more)
 
     def _grounds(self, trial: _Trial) -> None:
         """Every ground at every node, each on a unit of which nothing else is known (a bonus: after a deduction)."""
         item = trial.item
-        deductions = [one for one in item.ground if not one.adds]
-        largest = max(deductions, key=_amount, default=None)
+        start, low = number(item.points) or Decimal(0), _low(item)
+        room = None if low is None else start - low
+        first = max(((_up_to(one, room), n) for n, one in enumerate(item.ground) if not one.adds), default=None)
         nodes = [node.code for node in item.node] or [None]
         for n, (ground, node) in enumerate(product(item.ground, nodes)):
             unit = self._unit(f"g{trial.rep}-{n}", trial.rep)
-            if ground.adds and item.start != "0" and largest is not None:
-                self._with_required(item, largest, unit, "first", node=node)
+            if ground.adds and item.start != "0" and first is not None:
+                self._with_required(item, item.ground[first[1]], unit, "first", node=node, points=abs(first[0]))
             trial.grounds[self._with_required(item, ground, unit, "then", node=node)] = ground
 
-    def _to_bound(self, item: Item, unit: str, wanted: Decimal | None, *, adds: bool) -> bool:
-        """Add entries of one sign until they come to so much (null: as one comes to); whether they can be sent."""
+    def _to_bound(self, item: Item, unit: str, wanted: Decimal, *, adds: bool) -> bool:
+        """Add entries of one sign until they come to so much; whether there are not too many."""
         grounds = [one for one in item.ground if one.adds == adds]
-        if not grounds or wanted == 0:
+        if not grounds or wanted <= 0:
             return True
         ground = max(grounds, key=lambda one: (one.requires is None, _amount(one)))
         caps = _caps(item)
         if item.share and item.purse == "separate":
             parts = [(office, None, number(share) or Decimal(0)) for office, share in item.share.items()]
         elif caps:
-            parts = [(None, node, cap if wanted is None else min(cap, wanted)) for node, cap in caps.items()]
+            parts = [(None, node, min(cap, wanted)) for node, cap in caps.items()]
         else:
-            parts = [(None, None, LEAST if wanted is None else wanted)]
+            parts = [(None, None, wanted)]
         counts = [int((much / _amount(ground)).to_integral_value(ROUND_CEILING)) for _, _, much in parts]
         if sum(counts) > ENTRIES:
             return False
@@ -292,7 +293,8 @@ class _Rehearsal:
                 low = _low(item)
                 unit = self._unit(f"w{trial.rep}", trial.rep)
                 bounded[trial.code] = low is not None and self._to_bound(item, unit, start - low, adds=False)
-                much = None if item.at_most == "none" else (bound(item.at_most, number(item.points)) or start) - start
+                full = number(item.points) or Decimal(0)
+                much = (full + LEAST if item.at_most == "none" else bound(item.at_most, full) or start) - start
                 trial.bottom = self._to_bound(item, self._unit(f"c{trial.rep}-0-0", trial.rep), much, adds=True)
             else:
                 self._best(trial)
@@ -428,6 +430,17 @@ def _amount(ground: Ground, *, most: bool = True) -> Decimal:
     if most:
         return number(ground.max) or Decimal(0)
     return number(ground.min) or (number(ground.above) or Decimal(0)) + (number(ground.step) or LEAST)
+
+
+def _up_to(ground: Ground, room: Decimal | None) -> Decimal:
+    """The most points of a ground that a balance still has; those that it has not are taken as less than none."""
+    most, least = _amount(ground), _amount(ground, most=False)
+    if room is None or most <= room:
+        return most
+    if least > room:
+        return -least
+    step = number(ground.step) or LEAST
+    return least + (room - least) // step * step
 
 
 def _caps(item: Item) -> dict[str, Decimal]:

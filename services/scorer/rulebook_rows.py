@@ -1,5 +1,6 @@
 """The rulebook (考核细则) and the roster (单位名单) as rows of the tables that the rules, which are SQL views, read."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -65,7 +66,7 @@ TABLES = {
     " is_assumption BOOLEAN, question_zh VARCHAR, question_en VARCHAR",
     "reading_option": "name VARCHAR, value VARCHAR",
     "refused": "line BIGINT, source VARCHAR, id VARCHAR, reason VARCHAR, path VARCHAR, message VARCHAR",
-    "roster": "unit VARCHAR, name VARCHAR, category VARCHAR, unit_group VARCHAR",
+    "roster": "unit VARCHAR, name VARCHAR, category VARCHAR, unit_group VARCHAR, attributes VARCHAR",
     "roster_attribute": "unit VARCHAR, attribute VARCHAR, value DECIMAL(18,6)",
 }
 
@@ -79,10 +80,11 @@ def rows(book: Rulebook, roster: Iterable[Unit]) -> dict[str, list[Row]]:
         **_entries(book),
         **_ratings(book, len(units)),
         **_schemes(book),
-        "roster": [(unit.unit, unit.name, unit.category, unit.group) for unit in units],
-        "roster_attribute": [
-            (unit.unit, code, value) for unit in units for code, value in getattr(unit, "attributes", {}).items()
+        "roster": [
+            (unit.unit, unit.name, unit.category, unit.group, json.dumps(unit.attributes, ensure_ascii=False))
+            for unit in units
         ],
+        "roster_attribute": [(unit.unit, code, value) for unit in units for code, value in unit.attributes.items()],
     }
 
 

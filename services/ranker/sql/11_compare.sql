@@ -37,30 +37,28 @@ CROSS JOIN LATERAL (
 -- together. One row an item, place and number of tied units.
 -- stage
 CREATE VIEW place_points AS
-SELECT p.item, p.place, p.tied,
-       CASE m.ties WHEN 'average' THEN points_of(half_up(micro(last.points_upto) - micro(before.points_upto), p.tied))
-                   ELSE coalesce(own.points, 0) END AS points
-FROM (SELECT item, method, place, tied FROM contender_place UNION SELECT item, method, place, tied FROM rater_place) AS p
-JOIN method_in_force AS m ON m.item = p.item AND m.kind = 'rank'
-LEFT JOIN rulebook_place AS own ON own.item = p.item AND own.method = p.method AND own.place = p.place
-JOIN rulebook_place AS before
-  ON before.item = p.item AND before.method = p.method AND before.place = least(p.place - 1, m.places)
-JOIN rulebook_place AS last
-  ON last.item = p.item AND last.method = p.method AND last.place = least(p.place + p.tied - 1, m.places);
+SELECT item, place, tied, CASE ties WHEN 'average' THEN points_of(half_up(total, tied)) ELSE own END AS points
+FROM (SELECT p.item, p.place, p.tied, m.ties, coalesce(own.points, 0) AS own,
+             micro(last.points_upto) - micro(before.points_upto) AS total
+      FROM (SELECT item, method, place, tied FROM contender_place UNION SELECT item, method, place, tied FROM rater_place) AS p
+      JOIN method_in_force AS m ON m.item = p.item AND m.kind = 'rank'
+      LEFT JOIN rulebook_place AS own ON own.item = p.item AND own.method = p.method AND own.place = p.place
+      JOIN rulebook_place AS before
+        ON before.item = p.item AND before.method = p.method AND before.place = least(p.place - 1, m.places)
+      JOIN rulebook_place AS last
+        ON last.item = p.item AND last.method = p.method AND last.place = least(p.place + p.tied - 1, m.places));
 
 -- The mean of the points that each rater's order gives, trimmed like a panel. One row a unit and item.
 -- stage
 CREATE VIEW rater_points AS
-SELECT r.unit, r.item,
-       any_value(item_in_force.panel) = 'trimmed' AND count(*) >= 3 AS trimmed,
-       CASE WHEN trimmed THEN count(*) - 2 ELSE count(*) END::BIGINT AS number,
-       CASE WHEN trimmed THEN sum(micro(p.points)) - max(micro(p.points)) - min(micro(p.points))
-            ELSE sum(micro(p.points)) END AS total,
-       points_of(half_up(total, number)) AS points
-FROM rater_place AS r
-JOIN place_points AS p ON p.item = r.item AND p.place = r.place AND p.tied = r.tied
-JOIN item_in_force ON item_in_force.item = r.item
-GROUP BY r.unit, r.item;
+SELECT unit, item, points_of(half_up(CASE WHEN trimmed THEN every - largest - smallest ELSE every END,
+                                     CASE WHEN trimmed THEN number - 2 ELSE number END)) AS points
+FROM (SELECT r.unit, r.item, any_value(item_in_force.panel) = 'trimmed' AND count(*) >= 3 AS trimmed, count(*) AS number,
+             sum(micro(p.points)) AS every, max(micro(p.points)) AS largest, min(micro(p.points)) AS smallest
+      FROM rater_place AS r
+      JOIN place_points AS p ON p.item = r.item AND p.place = r.place AND p.tied = r.tied
+      JOIN item_in_force ON item_in_force.item = r.item
+      GROUP BY r.unit, r.item);
 
 -- `bands` 按比例分档: seats of each band by the largest remainder; equal remainders go to the better band. One row an item,
 -- run, pool and band.
@@ -95,14 +93,16 @@ GROUP BY p.unit, p.item, p.run, p.place;
 -- `best` 比值法: the best value of the pool. One row a unit, item and run.
 -- stage
 CREATE VIEW best_points AS
-SELECT c.unit, c.item, c.run, best.value AS best,
-       CASE WHEN c.value = best.value THEN m.run_points WHEN c.value <= 0 OR best.value <= 0 THEN 0
-            WHEN m.low_first THEN points_of(half_up(micro(m.run_points) * nano(best.value), nano(c.value)))
-            ELSE points_of(half_up(micro(m.run_points) * nano(c.value), nano(best.value))) END AS points
-FROM contender AS c
-JOIN method_in_force AS m ON m.item = c.item AND m.kind = 'best'
-JOIN (SELECT item, run, pool, arg_min(value, worse) AS value FROM contender GROUP BY item, run, pool) AS best
-  ON best.item = c.item AND best.run = c.run AND best.pool = c.pool;
+SELECT unit, item, run, best,
+       CASE WHEN value = best THEN full_points WHEN value <= 0 OR best <= 0 THEN 0
+            ELSE points_of(half_up(dividend, nullif(divisor, 0))) END AS points
+FROM (SELECT c.unit, c.item, c.run, c.value, best.value AS best, m.run_points AS full_points,
+             micro(m.run_points) * nano(CASE WHEN m.low_first THEN best.value ELSE c.value END) AS dividend,
+             nano(CASE WHEN m.low_first THEN c.value ELSE best.value END) AS divisor
+      FROM contender AS c
+      JOIN method_in_force AS m ON m.item = c.item AND m.kind = 'best'
+      JOIN (SELECT item, run, pool, arg_min(value, worse) AS value FROM contender GROUP BY item, run, pool) AS best
+        ON best.item = c.item AND best.run = c.run AND best.pool = c.pool);
 
 -- `level` 平均分校正: the mean of the pool's values, and of those of the unit's category and group in it. One row a unit, item
 -- and run.

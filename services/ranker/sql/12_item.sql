@@ -4,12 +4,12 @@
 -- and run.
 -- stage
 CREATE VIEW run_points AS
-SELECT p.unit, p.item, p.run, p.points, coalesce(rulebook_period.ordinal, 0) AS ordinal
+SELECT p.unit, p.item, p.run, p.points, coalesce(rulebook_period.ordinal, 0) AS ordinal, false AS is_missing
 FROM (SELECT * FROM own_points UNION ALL SELECT * FROM compared_points) AS p
 JOIN item_in_force ON item_in_force.item = p.item AND item_in_force.input = 'ratings'
 LEFT JOIN rulebook_period ON rulebook_period.period = item_in_force.runs AND rulebook_period.value = p.run
 UNION ALL
-SELECT rated.unit, rated.item, rulebook_period.value, 0, rulebook_period.ordinal
+SELECT rated.unit, rated.item, rulebook_period.value, 0, rulebook_period.ordinal, true
 FROM (SELECT DISTINCT unit, item FROM rated_run) AS rated
 JOIN item_in_force ON item_in_force.item = rated.item AND item_in_force.missing_zero
 JOIN rulebook_period ON rulebook_period.period = item_in_force.runs
@@ -22,7 +22,7 @@ CREATE VIEW rated_points AS
 SELECT r.unit, r.item,
        points_of(CASE any_value(item_in_force.combine)
          WHEN 'best' THEN max(micro(r.points)) WHEN 'sum' THEN sum(micro(r.points))
-         WHEN 'latest' THEN arg_max(micro(r.points), r.ordinal) ELSE half_up(sum(micro(r.points)), count(*)) END) AS points
+         WHEN 'latest' THEN coalesce(arg_max(micro(r.points), r.ordinal) FILTER (NOT r.is_missing), 0) ELSE half_up(sum(micro(r.points)), count(*)) END) AS points
 FROM run_points AS r JOIN item_in_force ON item_in_force.item = r.item
 GROUP BY r.unit, r.item;
 
@@ -37,27 +37,27 @@ JOIN (SELECT unit, item, count(DISTINCT rater_group) AS rater_groups FROM rating
 -- Points before exemptions and vetoes: what there is so far, null where there is none. One row a unit and item.
 -- stage
 CREATE VIEW item_reckoned AS
-SELECT u.unit, i.item, i.ordinal, i.parent, i.level, i.weight, i.grain, i.clause, i.input, i.exempt, i.compares, i.points_base,
-       u.has_left AND i.compares AS retired, exemption.exempted_by, closed_item.item IS NOT NULL AS closed,
-       coalesce(rated_state.rater_groups, 0) = 1 AS one_group,
-       i.input = 'entries' OR coalesce(rated_state.complete, len(i.needed) = 0)
-         OR (i.missing_zero AND rated_state.unit IS NULL) AS ready,
-       CASE WHEN exemption.unit IS NOT NULL THEN 'exempt' WHEN closed AND ready THEN 'scored' ELSE 'pending' END AS state,
-       to_grain(CASE WHEN retired THEN NULL
-                WHEN i.input = 'entries' THEN coalesce(entry_points.points, within(i.start, i.at_least, i.at_most))
-                ELSE coalesce(rated_points.points, CASE WHEN closed AND ready THEN 0 END) END, i.grain) AS points
-FROM unit_has_item AS u
-JOIN item_in_force AS i ON i.item = u.item
-LEFT JOIN entry_points ON entry_points.unit = u.unit AND entry_points.item = u.item
-LEFT JOIN rated_points ON rated_points.unit = u.unit AND rated_points.item = u.item
-LEFT JOIN rated_state ON rated_state.unit = u.unit AND rated_state.item = u.item
-LEFT JOIN exemption ON exemption.unit = u.unit AND exemption.item = u.item
-LEFT JOIN closed_item ON closed_item.item = u.item;
+SELECT unit, item, ordinal, parent, level, weight, grain, clause, input, exempt, compares, points_base, retired, exempted_by, closed,
+       one_group, CASE WHEN exempted_by IS NOT NULL THEN 'exempt' WHEN closed AND ready THEN 'scored' ELSE 'pending' END AS state,
+       to_grain(CASE WHEN retired THEN NULL WHEN input = 'entries' THEN coalesce(balance, within(start, at_least, at_most))
+                     ELSE coalesce(rated, CASE WHEN closed AND ready THEN 0 END) END, grain) AS points
+FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, exemption.exempted_by, closed_item.item IS NOT NULL AS closed,
+             entry_points.points AS balance, rated_points.points AS rated, coalesce(rated_state.rater_groups, 0) = 1 AS one_group,
+             i.input = 'entries' OR coalesce(rated_state.complete, len(i.needed) = 0)
+               OR (i.missing_zero AND rated_state.unit IS NULL) AS ready
+      FROM unit_has_item AS u
+      JOIN item_in_force AS i ON i.item = u.item
+      LEFT JOIN entry_points ON entry_points.unit = u.unit AND entry_points.item = u.item
+      LEFT JOIN rated_points ON rated_points.unit = u.unit AND rated_points.item = u.item
+      LEFT JOIN rated_state ON rated_state.unit = u.unit AND rated_state.item = u.item
+      LEFT JOIN exemption ON exemption.unit = u.unit AND exemption.item = u.item
+      LEFT JOIN closed_item ON closed_item.item = u.item);
 
 -- The measure of exempted items: points and full points of what is not exempted under each part above them, nearest part
 -- first. One row a unit, exempted item and part above it under which there is any.
 CREATE VIEW exempt_measure AS
-SELECT exempted.unit, exempted.item, above.part, above.distance, sum(micro(coalesce(other.points, 0))) AS points,
+SELECT exempted.unit, exempted.item, above.part, above.distance, any_value(micro(exempted.points_base)) AS own,
+       sum(micro(coalesce(other.points, 0))) AS points,
        sum(micro(other.points_base)) AS points_base
 FROM item_reckoned AS exempted
 JOIN rulebook_above AS above ON above.code = exempted.item
@@ -69,19 +69,20 @@ GROUP BY exempted.unit, exempted.item, above.part, above.distance;
 
 -- The nearest part with a measure. One row a unit and item exempted in proportion.
 CREATE VIEW exempt_share AS
-SELECT unit, item, arg_min(part, distance) AS part, arg_min(points, distance) AS points, arg_min(points_base, distance) AS points_base
-FROM exempt_measure GROUP BY unit, item;
+SELECT unit, item, part, points, points_base, half_up(own * points, points_base) AS granted
+FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points, distance) AS points,
+             arg_min(points_base, distance) AS points_base, any_value(own) AS own
+      FROM exempt_measure GROUP BY unit, item);
 
 -- Points with exemptions: full, 0, in proportion, or out. One row a unit and item.
 -- stage
 CREATE VIEW item_granted AS
-SELECT r.unit, r.item, r.exempted_by IS NOT NULL AND r.exempt = 'out' AS is_out, s.part AS measured_by,
-       CASE WHEN r.exempted_by IS NULL OR r.retired THEN r.points
-            WHEN r.exempt = 'full' OR (r.exempt = 'proportional' AND s.unit IS NULL) THEN to_grain(r.points_base, r.grain)
-            WHEN r.exempt = 'start' THEN 0
-            WHEN r.exempt = 'proportional'
-            THEN to_grain(points_of(half_up(micro(r.points_base) * s.points, s.points_base)), r.grain) END::DECIMAL(18,6) AS points
-FROM item_reckoned AS r LEFT JOIN exempt_share AS s ON s.unit = r.unit AND s.item = r.item;
+SELECT unit, item, is_out, measured_by, CASE WHEN kept THEN points ELSE to_grain(granted, grain) END::DECIMAL(18,6) AS points
+FROM (SELECT r.unit, r.item, r.grain, r.points, r.exempted_by IS NOT NULL AND r.exempt = 'out' AND NOT r.retired AS is_out,
+             s.part AS measured_by, r.exempted_by IS NULL OR r.retired AS kept,
+             CASE WHEN r.exempt = 'start' THEN 0 WHEN r.exempt = 'out' THEN NULL WHEN s.unit IS NULL THEN r.points_base
+                  ELSE points_of(s.granted) END AS granted
+      FROM item_reckoned AS r LEFT JOIN exempt_share AS s ON s.unit = r.unit AND s.item = r.item);
 
 -- Vetoes that make a part or item 0 (language 7). One row a unit and part or item.
 -- stage

@@ -6,35 +6,36 @@
 CREATE VIEW part_points AS
 WITH RECURSIVE reached AS (
   SELECT NULL::VARCHAR AS unit, NULL::VARCHAR AS part, NULL::VARCHAR AS parent, coalesce(max(level), 0) + 1 AS level,
-         NULL::DECIMAL(18,6) AS weight, NULL::DECIMAL(18,6) AS points_base, NULL::DECIMAL(18,6) AS points, false AS is_out
+         NULL::DECIMAL(18,6) AS weight, NULL::HUGEINT AS base, NULL::DECIMAL(18,6) AS points, false AS is_out
   FROM rulebook_part
   UNION ALL
   (WITH child AS (
-    SELECT unit, parent, weight, points_base, points, is_out FROM reached WHERE part IS NOT NULL
+    SELECT unit, parent, weight, base, points, is_out FROM reached WHERE part IS NOT NULL
     UNION ALL
-    SELECT i.unit, i.parent, i.weight, i.points_base, coalesce(i.points, 0), i.is_out
+    SELECT i.unit, i.parent, i.weight, micro(i.points_base) * 1000000, coalesce(i.points, 0), i.is_out
     FROM reached JOIN item_points AS i ON reached.part IS NULL AND i.level = reached.level
   ), made AS (
     SELECT unit, parent, count(*) FILTER (NOT is_out) AS number,
-           sum(micro(weight) * micro(points)) FILTER (NOT is_out) AS points,
-           sum(micro(weight) * micro(points_base)) FILTER (NOT is_out) AS points_base,
+           least(sum(micro(weight) * micro(points)) FILTER (NOT is_out), 999999999999999999999) AS points,
+           sum(half_up(micro(weight) * base, 1000000)) FILTER (NOT is_out) AS base,
            max(micro(weight) * micro(points)) FILTER (NOT is_out) AS largest
     FROM child GROUP BY unit, parent
   ), combined AS (
     SELECT m.unit, p.part, p.parent, p.level, p.weight, p.at_least, p.at_most, p.grain,
-           CASE p.combine WHEN 'sum' THEN points_of(half_up(m.points_base, 1000000)) ELSE p.points END AS points_base,
+           CASE p.combine WHEN 'sum' THEN m.base ELSE micro(p.points) * 1000000 END AS base,
            CASE p.combine WHEN 'max' THEN m.largest WHEN 'rescale' THEN micro(p.points) * m.points ELSE m.points END AS dividend,
-           CASE p.combine WHEN 'mean' THEN 1000000 * m.number WHEN 'rescale' THEN m.points_base ELSE 1000000 END AS divisor,
-           m.number = 0 OR (p.combine = 'rescale' AND m.points_base = 0) AS is_out
+           CASE p.combine WHEN 'mean' THEN 1000000 * m.number WHEN 'rescale' THEN m.base ELSE 1000000 END AS divisor,
+           m.number = 0 OR (p.combine = 'rescale' AND m.base = 0) AS is_out
     FROM made AS m JOIN rulebook_part AS p ON p.part = m.parent
   ), bounded AS (
-    SELECT *, within(points_of(half_up(dividend, nullif(divisor, 0))), at_least, at_most) AS points FROM combined)
-  SELECT b.unit, b.part, b.parent, b.level, b.weight, b.points_base,
+    SELECT *, within(points_of(rounded), at_least, at_most) AS points
+    FROM (SELECT *, half_up(dividend, nullif(divisor, 0)) AS rounded FROM combined))
+  SELECT b.unit, b.part, b.parent, b.level, b.weight, b.base,
          CASE WHEN zeroed.unit IS NULL THEN to_grain(b.points, b.grain) ELSE 0 END, b.is_out
   FROM bounded AS b LEFT JOIN zeroed ON zeroed.unit = b.unit AND zeroed.code = b.part
   UNION ALL SELECT NULL, NULL, NULL, level - 1, NULL, NULL, NULL, false FROM reached WHERE part IS NULL AND level > 1)
 )
-SELECT unit, part, parent, weight, CASE WHEN NOT is_out THEN points_base END AS points_base,
+SELECT unit, part, parent, weight, CASE WHEN NOT is_out THEN points_of(half_up(base, 1000000)) END AS points_base,
        CASE WHEN NOT is_out THEN points END AS points, is_out FROM reached WHERE part IS NOT NULL;
 
 -- The sum of weight x points of the top level, whole 10^-12, exact. One row a unit.
@@ -48,9 +49,9 @@ GROUP BY unit;
 -- stage
 CREATE VIEW unit_total AS
 SELECT unit, name, category, unit_group, has_left,
-       (within(rounded * grain, -99999999999999999, 99999999999999999)::DECIMAL(38,0) * 0.00000001::DECIMAL(9,8))::DECIMAL(18,8) AS final
+       ((within(rounded, 1 - 100000000000000000 // grain, 100000000000000000 // grain - 1) * grain)::DECIMAL(38,0) * 0.00000001::DECIMAL(9,8))::DECIMAL(18,8) AS final
 FROM (SELECT u.*, f.grain,
-             half_up(within(coalesce(t.points, 0), -999999999999999000000, 999999999999999000000) * micro(f.times), f.divisor) AS rounded
+             half_up(within(coalesce(t.points, 0), -999999999999999999999, 999999999999999999999) * micro(f.times), f.divisor) AS rounded
       FROM unit_in_force AS u
       CROSS JOIN rulebook_final AS f
       LEFT JOIN top_level AS t ON t.unit = u.unit);

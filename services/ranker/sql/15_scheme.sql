@@ -44,7 +44,10 @@ LEFT JOIN part_points AS p ON r.kind = 'part' AND p.unit = u.unit AND p.part = r
 LEFT JOIN item_points AS i ON r.kind = 'item' AND i.unit = u.unit AND i.item = r.code
 LEFT JOIN measure_value AS m ON r.kind = 'measure' AND m.unit = u.unit AND m.item = r.item AND m.measure = r.code AND m.run = ''
 LEFT JOIN unit_has_item AS h ON r.kind = 'measure' AND h.unit = u.unit AND h.item = r.item
-CROSS JOIN LATERAL (SELECT coalesce(a.value, p.points, i.points, CASE WHEN h.unit IS NOT NULL THEN m.value END) AS value) AS held
+LEFT JOIN exemption ON r.kind = 'measure' AND exemption.unit = u.unit AND exemption.item = r.item
+CROSS JOIN LATERAL (
+  SELECT coalesce(a.value, p.points, i.points, CASE WHEN h.unit IS NOT NULL AND exemption.unit IS NULL THEN m.value END) AS value
+) AS held
 WHERE NOT coalesce(held.value >= coalesce(r.at_least, held.value) AND held.value <= coalesce(r.at_most, held.value), false);
 
 -- Grades that a veto bars. One row a unit and grade.
@@ -77,9 +80,8 @@ SELECT scheme, pool, grade, ordinal,
        CASE WHEN quotas = 'cumulative' AND own IS NOT NULL THEN greatest(0, own - coalesce(max(own) OVER (PARTITION BY scheme, pool ORDER BY ordinal ASC
               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) ELSE own END AS quota
 FROM (SELECT b.scheme, b.pool, g.grade, g.ordinal, s.quotas,
-             coalesce(g.number, CASE s.rounding WHEN 'floor' THEN b.units * nano(g.share) // 1000000000
-                                  WHEN 'ceil' THEN (b.units * nano(g.share) + 999999999) // 1000000000
-                                  ELSE half_up(b.units * nano(g.share), 1000000000) END)::HUGEINT AS own
+             coalesce(g.number, (b.units * nano(g.share) + CASE s.rounding WHEN 'floor' THEN 0 WHEN 'ceil' THEN 999999999
+                                   ELSE 500000000 END) // 1000000000)::HUGEINT AS own
       FROM pool_base AS b
       JOIN scheme_in_force AS s ON s.scheme = b.scheme
       JOIN rulebook_grade AS g ON g.scheme = b.scheme);

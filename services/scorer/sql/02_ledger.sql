@@ -28,16 +28,18 @@ GROUP BY approved.refers_to;
 
 -- Every event with whether it stands at the cut; SET VARIABLE scope = ['U001', …] limits it to units. One row an event.
 CREATE VIEW judged_event AS
-SELECT ledger_event.*, revocation.revoked_by, decision.decided_by, decision.outcome AS decision_outcome, decision.revised_to,
-       ledger_event.admission = 'admitted' AND revocation.revoked_by IS NULL
-         AND decision.outcome IS DISTINCT FROM 'cancelled' AS stands
-FROM ledger_event
-LEFT JOIN revocation ON revocation.seq = ledger_event.seq
-LEFT JOIN decision ON decision.seq = ledger_event.seq
-WHERE coalesce(list_contains(getvariable('scope')::VARCHAR[], ledger_event.unit), true);
+SELECT e.seq, e.source, e.id, e.type, e.unit, e.item, e.matter, e.ground, e.node, e.points, e.rater, e.rater_group, e.measure,
+       e.case_name, e.period, e.value, e.attribute, e.veto, e.reason, e.admission, e.refers_to, e.void_reason, e.void_detail,
+       revocation.revoked_by, decision.decided_by, decision.outcome AS decision_outcome, decision.revised_to,
+       e.admission = 'admitted' AND revocation.revoked_by IS NULL AND decision.outcome IS DISTINCT FROM 'cancelled' AS stands
+FROM ledger_event AS e
+LEFT JOIN revocation ON revocation.seq = e.seq
+LEFT JOIN decision ON decision.seq = e.seq
+WHERE coalesce(list_contains(getvariable('scope')::VARCHAR[], e.unit), true);
 
 -- Events about the year itself that stand; no scope limits them. One row an event.
 -- stage
 CREATE VIEW year_event AS
-SELECT ledger_event.* FROM ledger_event ANTI JOIN revocation ON revocation.seq = ledger_event.seq
-WHERE ledger_event.unit = 'assessment' AND ledger_event.admission = 'admitted';
+SELECT e.seq, e.source, e.type, e.item, e.grade, e.units, e.reading, e.reading_value, e.stage, e.from_office, e.to_office
+FROM ledger_event AS e ANTI JOIN revocation ON revocation.seq = e.seq
+WHERE e.unit = 'assessment' AND e.admission = 'admitted';

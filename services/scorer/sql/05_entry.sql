@@ -90,26 +90,22 @@ LEFT JOIN rulebook_office ON rulebook_office.item = place_held.item AND rulebook
 -- What all entries of a purse up to each come to; a purse goes by the sequence of its first entry. One row an entry.
 -- stage
 CREATE VIEW purse_sum AS
-SELECT p.seq, p.increase, p.lacks_ground, p.passed, p.low, p.high, p.start, first.purse_id,
-       CASE WHEN p.adds THEN p.passed ELSE -p.passed END AS moved,
-       sum(CASE WHEN p.adds THEN p.passed ELSE -p.passed END)
-         OVER (PARTITION BY first.purse_id ORDER BY p.seq ASC ROWS UNBOUNDED PRECEDING) AS total
-FROM purse_entry AS p
-JOIN (SELECT unit, item, purse, min(seq) AS purse_id FROM purse_entry GROUP BY unit, item, purse) AS first
-  ON first.unit = p.unit AND first.item = p.item AND first.purse = p.purse;
+SELECT seq, increase, lacks_ground, passed, low, high, purse_id, start + total - moved AS before, start + total AS after
+FROM (SELECT p.*, first.purse_id, sum(p.moved) OVER (PARTITION BY first.purse_id ORDER BY p.seq ASC ROWS UNBOUNDED PRECEDING) AS total
+      FROM (SELECT *, CASE WHEN adds THEN passed ELSE -passed END AS moved FROM purse_entry) AS p
+      JOIN (SELECT unit, item, purse, min(seq) AS purse_id FROM purse_entry GROUP BY unit, item, purse) AS first
+        ON first.unit = p.unit AND first.item = p.item AND first.purse = p.purse);
 
 -- Each entry with the balance before and after it (扣完为止): the start and all that passed so far, kept within the bounds;
 -- it counts the change. One row an entry.
 CREATE VIEW entry_line AS
-SELECT claim.*, purse_sum.increase, purse_sum.lacks_ground, purse_sum.passed, purse_sum.purse_id, item_in_force.clause,
-       within(within(purse_sum.start + purse_sum.total - purse_sum.moved, purse_sum.low, purse_sum.high),
-              -999999999.999999, 999999999.999999)::DECIMAL(18,6) AS balance_before,
-       within(within(purse_sum.start + purse_sum.total, purse_sum.low, purse_sum.high),
-              -999999999.999999, 999999999.999999)::DECIMAL(18,6) AS balance_after,
-       abs(balance_before - balance_after)::DECIMAL(18,6) AS points_counted
-FROM claim
-JOIN purse_sum ON purse_sum.seq = claim.seq
-JOIN item_in_force ON item_in_force.item = claim.item;
+SELECT *, abs(balance_before - balance_after)::DECIMAL(18,6) AS points_counted
+FROM (SELECT claim.*, s.increase, s.lacks_ground, s.passed, s.purse_id, i.clause,
+             within(within(s.before, s.low, s.high), -999999999.999999, 999999999.999999)::DECIMAL(18,6) AS balance_before,
+             within(within(s.after, s.low, s.high), -999999999.999999, 999999999.999999)::DECIMAL(18,6) AS balance_after
+      FROM claim
+      JOIN purse_sum AS s ON s.seq = claim.seq
+      JOIN item_in_force AS i ON i.item = claim.item);
 
 -- The balance of an item after all its entries, over its purses. One row a unit and item that has an entry.
 -- stage

@@ -15,26 +15,28 @@ GROUP BY e.unit, e.item, run, e.measure, e.rater_group, CASE WHEN item_in_force.
 -- run, measure and group of raters.
 -- stage
 CREATE VIEW panel_mean AS
-SELECT r.unit, r.item, r.run, r.measure, r.rater_group, count(*)::BIGINT AS ratings,
-       any_value(item_in_force.panel) = 'trimmed' AND count(*) >= 3 AS trimmed,
-       CASE WHEN trimmed THEN count(*) - 2 ELSE count(*) END::BIGINT AS number,
-       CASE WHEN trimmed THEN sum(micro(r.value)) - max(micro(r.value)) - min(micro(r.value))
-            ELSE sum(micro(r.value)) END AS total,
-       value_of(half_up(total * 1000, number)) AS value
-FROM rating_in_force AS r JOIN item_in_force ON item_in_force.item = r.item
-GROUP BY r.unit, r.item, r.run, r.measure, r.rater_group;
+SELECT *, value_of(half_up(total * 1000, number)) AS value
+FROM (SELECT unit, item, run, measure, rater_group, ratings, trimmed, CASE WHEN trimmed THEN ratings - 2 ELSE ratings END AS number,
+             CASE WHEN trimmed THEN every - largest - smallest ELSE every END AS total
+      FROM (SELECT r.unit, r.item, r.run, r.measure, r.rater_group, count(*)::BIGINT AS ratings,
+                   any_value(item_in_force.panel) = 'trimmed' AND count(*) >= 3 AS trimmed, sum(micro(r.value)) AS every,
+                   max(micro(r.value)) AS largest, min(micro(r.value)) AS smallest
+            FROM rating_in_force AS r JOIN item_in_force ON item_in_force.item = r.item
+            GROUP BY r.unit, r.item, r.run, r.measure, r.rater_group));
 
 -- The weighted mean of the groups of raters that have rated. One row a unit, item, run and measure.
 -- stage
 CREATE VIEW measure_value AS
-SELECT panel_mean.unit, panel_mean.item, panel_mean.run, panel_mean.measure, count(*)::BIGINT AS rater_groups,
-       CASE WHEN count(*) = 1 THEN any_value(panel_mean.value) ELSE value_of(half_up(
-         sum(coalesce(split_part(item_in_force.weights, '/', rulebook_raters.ordinal)::HUGEINT, 1) * nano(panel_mean.value)),
-         sum(coalesce(split_part(item_in_force.weights, '/', rulebook_raters.ordinal)::HUGEINT, 1)))) END AS value
-FROM panel_mean
-JOIN item_in_force ON item_in_force.item = panel_mean.item
-LEFT JOIN rulebook_raters ON rulebook_raters.item = panel_mean.item AND rulebook_raters.rater_group = panel_mean.rater_group
-GROUP BY panel_mean.unit, panel_mean.item, panel_mean.run, panel_mean.measure;
+SELECT unit, item, run, measure, rater_groups, value_of(half_up(total, weight)) AS value
+FROM (SELECT p.unit, p.item, p.run, p.measure, count(*)::BIGINT AS rater_groups, sum(p.weight * nano(p.value)) AS total,
+             sum(p.weight) AS weight
+      FROM (SELECT panel_mean.*,
+                   coalesce(split_part(item_in_force.weights, '/', rulebook_raters.ordinal)::HUGEINT, 1) AS weight
+            FROM panel_mean
+            JOIN item_in_force ON item_in_force.item = panel_mean.item
+            LEFT JOIN rulebook_raters
+              ON rulebook_raters.item = panel_mean.item AND rulebook_raters.rater_group = panel_mean.rater_group) AS p
+      GROUP BY p.unit, p.item, p.run, p.measure);
 
 -- What a unit has of an item: its measures in one map, and whether all are there. One row a unit, item and run.
 -- stage
@@ -64,26 +66,29 @@ CREATE MACRO quantity(name, measures, attributes) AS
 -- Each term of a formula; null where its measure is missing, or its ratio is to 0 or less. One row a unit, item, run and term.
 -- stage
 CREATE VIEW formula_term AS
-SELECT run.unit, run.item, run.run, t.ordinal, quantity(t.plus, measures, attributes) AS plus_value,
-       CASE WHEN t.less IS NULL THEN coalesce(t.less_number, 0) ELSE quantity(t.less, measures, attributes) END::DECIMAL(18,9) AS less_value,
-       CASE WHEN t.times IS NULL THEN coalesce(t.times_number, 1) ELSE quantity(t.times, measures, attributes) END::DECIMAL(18,6)
-         AS times_value,
-       quantity(t.ratio_to, measures, attributes) AS ratio_value,
-       CASE WHEN t.ratio_to IS NULL THEN half_up((nano(plus_value) - nano(less_value)) * micro(times_value), 1000000)
-            WHEN ratio_value > 0 THEN half_up(nano(plus_value) * 1000000000, nano(ratio_value)) END AS exact,
-       within(value_of(exact), -t.bound, t.bound)::DECIMAL(18,9) AS value
-FROM formula_run AS run JOIN rulebook_term AS t ON t.item = run.item;
+SELECT unit, item, run, ordinal, plus_value, less_value, times_value, ratio_value,
+       within(value_of(half_up(dividend, divisor)), -bound, bound)::DECIMAL(18,9) AS value
+FROM (SELECT *, CASE WHEN is_ratio THEN nano(plus_value) * 1000000000 ELSE (nano(plus_value) - nano(less_value)) * micro(times_value) END
+                  AS dividend, CASE WHEN NOT is_ratio THEN 1000000 WHEN ratio_value > 0 THEN nano(ratio_value) END AS divisor
+      FROM (SELECT run.unit, run.item, run.run, t.ordinal, t.bound, t.ratio_to IS NOT NULL AS is_ratio,
+                   quantity(t.plus, measures, attributes) AS plus_value,
+                   CASE WHEN t.less IS NULL THEN coalesce(t.less_number, 0) ELSE quantity(t.less, measures, attributes)
+                   END::DECIMAL(18,9) AS less_value,
+                   CASE WHEN t.times IS NULL THEN coalesce(t.times_number, 1) ELSE quantity(t.times, measures, attributes)
+                   END::DECIMAL(18,6) AS times_value,
+                   quantity(t.ratio_to, measures, attributes) AS ratio_value
+            FROM formula_run AS run JOIN rulebook_term AS t ON t.item = run.item));
 
 -- The value of each run, and whether it lacks a measure or a ratio; the sum of the terms x the factor, or the mean itself.
 -- One row a unit, item and run.
 -- stage
 CREATE VIEW run_value AS
-SELECT t.unit, t.item, t.run, bool_or(t.value IS NULL) AS lacks,
-       value_of(half_up(sum(nano(coalesce(t.value, 0))) * micro(coalesce(any_value(factor.value), 1)), 1000000)) AS value
-FROM formula_term AS t
+SELECT t.unit, t.item, t.run, t.lacks,
+       CASE WHEN item_in_force.factor IS NULL THEN t.value ELSE value_of(half_up(nano(t.value) * micro(factor.value), 1000000)) END AS value
+FROM (SELECT unit, item, run, bool_or(value IS NULL) AS lacks, value_of(sum(nano(coalesce(value, 0)))) AS value
+      FROM formula_term GROUP BY unit, item, run) AS t
 JOIN item_in_force ON item_in_force.item = t.item
 LEFT JOIN attribute_in_force AS factor ON factor.unit = t.unit AND factor.attribute = item_in_force.factor
-GROUP BY t.unit, t.item, t.run
 UNION ALL
 SELECT m.unit, m.item, m.run, false, m.value
 FROM measure_value AS m JOIN item_in_force ON item_in_force.item = m.item AND NOT item_in_force.has_formula;

@@ -1,0 +1,85 @@
+"""The guide to the rulebook language: what it quotes is run, and where it points there is a page."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas import rulebook
+
+ROOT = Path(__file__).parent.parent
+GUIDE = ROOT / "docs" / "language"
+PAGES = sorted(GUIDE.rglob("*.md"))
+#: What is checked and run by tests/test_regulation.py: rulebooks and their cases.
+RUN = (ROOT / "schemas" / "rulebooks", GUIDE / "examples")
+
+
+@cache
+def run() -> tuple[str, ...]:
+    files = (file for folder in RUN for file in (*folder.glob("*/rulebook.toml"), *folder.glob("*/cases/*.toml")))
+    return tuple(file.read_text(encoding="utf-8") for file in files)
+
+
+def blocks() -> list[object]:
+    """Every block of TOML in the guide, by its page."""
+    return [
+        pytest.param(block, id=f"{page.relative_to(GUIDE)}-{n}")
+        for page in PAGES
+        for n, block in enumerate(
+            re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        )
+    ]
+
+
+@pytest.mark.parametrize("block", blocks())
+def test_what_the_guide_quotes_stands_in_a_rulebook_or_a_case_that_is_run(block: str) -> None:
+    assert any(block in text for text in run())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(GUIDE)))
+def test_every_link_of_the_guide_leads_to_a_page(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+\.md)\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_page_is_linked_from_the_first() -> None:
+    text = (GUIDE / "README.md").read_text(encoding="utf-8")
+    assert [str(page.relative_to(GUIDE)) for page in PAGES[1:] if f"({page.relative_to(GUIDE)})" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(GUIDE)))
+def test_every_page_is_chinese_first_and_ends_in_english(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.match(r"# [^\n]*[\u4e00-\u9fff]", text)
+    assert re.search(r"^(\*\*In English\*\*|## In English)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.parent != GUIDE and page.name != "excused.md"], ids=lambda page: page.stem
+)
+def test_every_page_of_a_table_or_a_kind_has_a_worked_example(page: Path) -> None:
+    assert "**算例**" in page.read_text(encoding="utf-8")
+
+
+def tables(kind: type) -> list[type]:
+    """A table of the language and all that are made like it."""
+    return [kind, *(table for under in kind.__subclasses__() for table in tables(under))]
+
+
+def allowed(kind: msgspec.inspect.Type) -> set[str]:
+    """The words that a key may have where they are a list."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return {*(kind.extra or {}).get("values", ()), *allowed(kind.type)}
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return {word for one in kind.types for word in allowed(one)}
+    return {str(word) for word in kind.values} if isinstance(kind, msgspec.inspect.LiteralType) else set()
+
+
+def test_every_key_of_the_language_and_every_word_of_its_lists_is_in_the_guide() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    told = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`\n]+)`", text))))
+    fields = [field for table in tables(rulebook.Table) for field in msgspec.inspect.type_info(table).fields]
+    words = {field.encode_name for field in fields} | {word for field in fields for word in allowed(field.type)}
+    assert sorted(words - told) == []
