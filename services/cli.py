@@ -163,6 +163,7 @@ def known(error: Exception) -> bool:
         "NoLeader",
         "PartyRefused",
         "KeyUnsafe",
+        "ClusterOpen",
         "HistoryChanged",
         "HistoryWentBack",
         "PlaceUnreadable",
