@@ -35,8 +35,8 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
-from infra.connection import Broker, Connection, addresses, pings
-from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file
+from infra.connection import Broker, Connection, addresses, pings, tls
+from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file, tls_folder
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 
@@ -121,6 +121,7 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
             addresses(url),
             name=role,
             **pings(),
+            **_secured(url, data),
             nkeys_seed=str(_seed(data, role)),
             inbox_prefix=inbox(role),
             error_cb=complained,
@@ -292,6 +293,7 @@ def broker(url: str, role: str, data: Path) -> NatsBroker:
         max_reconnect_attempts=-1,
         logger=None,
         name=role,
+        **_secured(url, data),
     )
 
 
@@ -310,6 +312,18 @@ def durable_subscriber(nats: NatsBroker, role: str, assessment: str, size: int =
         decoder=_undecoded,
         inbox_prefix=f"{inbox(role)}.".encode(),
     )
+
+
+def _secured(url: str, data: Path) -> dict[str, Any]:
+    """The options of TLS; raises BrokerUnreachable where the site's authority is not known, and it is needed."""
+    ca = tls_folder(data) / "ca.crt"
+    try:
+        return tls(url, ca)
+    except OSError:
+        raise BrokerUnreachable(
+            f"{url}不在本机，必须使用TLS，缺少CA证书{ca}。 / {url} is beyond this machine, so it must show a"
+            f" certificate: put the one of its authority to {ca}."
+        ) from None
 
 
 async def _undecoded(_: Any) -> None:

@@ -5,11 +5,17 @@ durable's window; of a repeated header it believes the first, and the broker's s
 over a subject that is not UTF-8. What a party may publish must not do that to a service.
 """
 
+import contextlib
+import ipaddress
+import ssl
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.js.api import Header
 
 PING_SECONDS = 4
@@ -23,6 +29,11 @@ _ACK = b"$JS.ACK."
 
 class Connection(Client):
     """nats-py's client, hardened: overrides how headers are read and messages are made."""
+
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        if self.options.get("tls") and not self._server_info.get("tls_required"):
+            raise NatsError("the server offers no TLS")
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         return read_headers(bytes(headers)) if headers else None
@@ -70,6 +81,21 @@ def read_headers(block: bytes) -> dict[str, str]:
 def addresses(url: str) -> list[str]:
     """The servers of NATS_URL, which may name several with commas between."""
     return [one.strip() for one in url.split(",") if one.strip()]
+
+
+def tls(url: str, ca: Path) -> dict[str, Any]:
+    """How a connection makes sure whom it talks to: by the site's own authority, wherever it leaves this machine."""
+    if all(_here(one) for one in addresses(url)):
+        return {}
+    return {"tls": ssl.create_default_context(cafile=str(ca))}
+
+
+def _here(address: str) -> bool:
+    found = urlsplit(address if "//" in address else f"nats://{address}")
+    host = found.hostname or ""
+    with contextlib.suppress(ValueError):
+        return found.scheme != "tls" and ipaddress.ip_address(host).is_loopback
+    return found.scheme != "tls" and host == "localhost"
 
 
 def pings() -> dict[str, Any]:

@@ -9,6 +9,7 @@ need; the API under the prefix `JSC.API`.
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -47,6 +48,10 @@ _ANSWER_TIME = "5m"
 
 class PartyRefused(ValueError):  # noqa: N818 - house style: a refusal has a name of its own
     """The codes of the assessment, offices and units cannot all be told apart, or are not codes."""
+
+
+class ClusterOpen(RuntimeError):  # noqa: N818 - as above
+    """A server that others can reach would talk to whoever comes: nothing is configured beside it."""
 
 
 class KeyUnsafe(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
@@ -186,6 +191,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     """
     check_codes(assessment, offices, units)
     _private_folder(data / "keys")
+    refuse_open(data)
     _refuse_lost(data, [*offices, *units, *SERVICES, PROVISIONER, SYSTEM])
     public = {name: _public_key(data, name) for name in (*offices, *units, *SERVICES, PROVISIONER, SYSTEM)}
     store = data.absolute() / "jetstream"
@@ -195,6 +201,99 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
     settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
     return _write_checked(data / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
+
+
+def configure_nodes(data: Path, nodes: Sequence[str]) -> list[Path]:
+    """Write a configuration for each node of a cluster beside nats.conf, let the server check it, return the paths.
+
+    Raises ClusterOpen without the certificates, of which everything that listens beyond loopback has need.
+    """
+    tls = tls_folder(data)
+    if missing := [name for name in ("ca.crt", "tls.crt", "tls.key") if not (tls / name).is_file()]:
+        listed = ", ".join(missing)
+        raise ClusterOpen(
+            f"集群必须使用TLS，{tls}中缺少{listed}。 / A cluster has TLS, or whoever reaches it is a member: {listed}"
+            f" missing in {tls}. infra/nats/certificates.sh makes them."
+        )
+    secret = key_file(data, "routes")
+    if not secret.exists():
+        _write_private(secret, secrets.token_hex(32).encode())
+    key = secret.read_text("ascii").strip()
+    _private_folder(data / "jetstream")  # where a container puts the node's own volume
+    shared = resources.files("infra").joinpath("nats/node.conf").read_text("utf-8")
+    known = {
+        "WUXING_CERTIFICATE": str(tls / "tls.crt"),
+        "WUXING_CERTIFICATE_KEY": str(tls / "tls.key"),
+        "WUXING_CA": str(tls / "ca.crt"),
+        "WUXING_ROUTE_KEY": key,
+        "WUXING_ROUTES": [f"nats://wuxing:{key}@{node}:6222" for node in nodes],
+        "server_name": "",
+        "listen": "0.0.0.0:4222",
+    }
+    made = []
+    for node in nodes:
+        lines = (f"{name}: {json.dumps(value or node, ensure_ascii=False)}" for name, value in known.items())
+        made.append(_write_checked(data / f"{node}.conf", "\n".join(["include nats.conf", *lines, shared])))
+    return made
+
+
+def refuse_open(data: Path) -> None:
+    """Raise ClusterOpen where a configuration beside nats.conf is open to whoever reaches it.
+
+    Beyond loopback there is TLS, and routes show a certificate and a password.
+    """
+    for path in sorted(data.glob("*.conf")):
+        text = re.sub(r"(?m)(^|\s)(#|//).*$", r"\1", path.read_text("utf-8", errors="replace"))
+        faults = [fault for fault, open_ in _openings(text) if open_]
+        if faults and path.name != "nats.conf":
+            listed = "; ".join(faults)
+            raise ClusterOpen(
+                f"{path}未受保护：{listed}。 / {path} is open: {listed}. `wuxing configure --node NAME …` writes one"
+                " that is not; or move the file away."
+            )
+
+
+def _openings(text: str) -> Iterable[tuple[str, bool]]:
+    """What stands open in a server's configuration, in words, each with whether it does."""
+    outer, blocks = _blocks(text)
+    listens = re.findall(r"(?m)\b(listen|http|monitor_port|http_port|host)\s*[:= ]\s*(\S+)", outer)
+    beyond = {name for name, place in listens if not _loopback(place.strip("\"',"))}
+    yield "no tls where it listens beyond loopback", "listen" in beyond and "tls" not in blocks
+    yield "monitoring beyond loopback, which knows no rights", bool(beyond & {"http", "monitor_port", "http_port"})
+    for kind in ("cluster", "gateway", "leafnodes"):
+        if kind in blocks:
+            _, inner = _blocks(blocks[kind])
+            tls = inner.get("tls", "")
+            yield f"{kind} without authorization", not re.search(r"\bpassword\b", inner.get("authorization", ""))
+            yield (
+                f"{kind} without tls that verifies",
+                not ("ca_file" in tls and re.search(r"verify\s*[:=]\s*(true|yes|on)", tls)),
+            )
+
+
+def _blocks(text: str) -> tuple[str, dict[str, str]]:
+    """What stands outside of all blocks, and the blocks by name."""
+    outer, found, depth, name, start = [], {}, 0, "", 0
+    for one in re.finditer(r"(\w+)?\s*[:=]?\s*\{|\}", text):
+        if one[0] != "}":
+            if depth == 0:
+                outer.append(text[start : one.start()])
+                name, start = one[1] or "", one.end()
+            depth += 1
+        else:
+            depth -= 1
+            if depth == 0:
+                found[name], start = text[start : one.start()], one.end()
+    return "".join([*outer, text[start:]]), found
+
+
+def _loopback(place: str) -> bool:
+    return place.startswith(("127.", "localhost", "[::1]"))
+
+
+def tls_folder(data: Path) -> Path:
+    """Where certificates lie: ca.crt for everybody, tls.crt and tls.key for who listens beyond loopback."""
+    return data.absolute() / "tls"
 
 
 def accounts(  # noqa: PLR0913, PLR0917 - the plain values of the rulebook
@@ -341,6 +440,7 @@ def _files(folder: Path) -> Iterable[Path]:
 
 def _write_checked(path: Path, text: str) -> Path:
     draft = path.with_suffix(".conf.new")
+    draft.touch(mode=0o600)  # a node's has the password of the routes
     draft.write_text(text, encoding="utf-8")
     checked = subprocess.run([find_binary(), "-t", "-c", draft], capture_output=True, text=True, check=False)
     if checked.returncode:

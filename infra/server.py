@@ -23,6 +23,9 @@ LOOPBACK = "127.0.0.1"
 PATIENCE = 60.0
 """Seconds that a server may take to recover its store before it counts as unusable."""
 
+ASKED_WITHIN = 5.0
+"""Seconds in which a server that is well says so."""
+
 _POLL = 0.005
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -158,8 +161,9 @@ class EmbeddedServer:
         store = json.dumps(str(self.data / "jetstream"), ensure_ascii=False)
         if f"WUXING_STORE: {store}\n" not in (self.data / "nats.conf").read_text("utf-8"):
             raise ServerUnusable(
-                f"{self.data}/nats.conf 指向另一文件夹的存储，请重新运行 wuxing configure。 / {self.data}/nats.conf names"
-                " the store of another folder, whose lock is not this one's: run wuxing configure here first.",
+                f"{self.data}/nats.conf 指向另一文件夹的存储，请重新运行 wuxing configure。 / "
+                f"{self.data}/nats.conf names the store of another folder, whose lock is not this one's: run wuxing"
+                " configure here first.",
             )
         self.claim()
         assert self._lock
@@ -269,7 +273,7 @@ def _refuse_taken(port: int) -> None:
 
 def _healthy(monitoring: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{monitoring}/healthz", timeout=5) as answer:  # noqa: S310 - our own loopback address
+        with urllib.request.urlopen(f"{monitoring}/healthz", timeout=ASKED_WITHIN) as answer:  # noqa: S310 - our own loopback address
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -179,6 +179,7 @@ def known(error: Exception) -> bool:
         "NoLeader",
         "PartyRefused",
         "KeyUnsafe",
+        "ClusterOpen",
         "HistoryChanged",
         "HistoryWentBack",
         "PlaceUnreadable",
@@ -194,10 +195,8 @@ def known(error: Exception) -> bool:
 
 def told(error: Exception, lang: Literal["zh", "en"]) -> str | None:
     """What an error says to who runs the command; null where it is a fault of ours."""
-    if known(error):
-        return str(error)
     if type(error).__module__.partition(".")[0] != "nats":
-        return None
+        return str(error) if known(error) else None
     said = str(error) or type(error).__name__
     if lang == "zh":
         return f"消息服务器未能完成请求：{said}。请确认其已运行，并已建立流（wuxing provision）。"

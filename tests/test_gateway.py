@@ -30,7 +30,7 @@ from schemas.refusals import Reason
 from schemas.year import given
 from services.gateway import desk as desks
 from services.gateway import keys
-from services.gateway.app import BATCH_EVENTS, create_app
+from services.gateway.app import BATCH_EVENTS, create_app, serve
 from services.gateway.desk import Desk
 from services.ingest import app as ingest
 from services.ingest import place as places
@@ -630,6 +630,14 @@ def test_the_command_ends_with_0_when_it_is_told_to(site: Site) -> None:
             assert process.poll() is None, process.communicate()
         process.send_signal(told)
         assert (process.wait(60), b"Traceback" in process.communicate()[1]) == (0, False)
+
+
+def test_beyond_this_machine_the_command_has_a_certificate_or_does_not_listen(tmp_path: Any) -> None:
+    configure(tmp_path, ASSESSMENT, OFFICES, UNITS)
+    settings = read({"WUXING_DATA": os.fspath(tmp_path), "WUXING_ASSESSMENT": ASSESSMENT})
+    for host in ("0.0.0.0", "192.0.2.1", "::", "example.org"):
+        with pytest.raises(Stop, match="beyond this machine"):
+            asyncio.run(serve(settings, host, 0, structlog.get_logger()))
 
 
 def free_port() -> int:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.client import BrokerUnreachable, connected, embedded, publish_batch
 from infra.client import Message as Appended
-from infra.client import connected, publish_batch
-from infra.rights import PROVISIONER, configure
+from infra.rights import PROVISIONER, ClusterOpen, configure, configure_nodes
 from infra.server import EmbeddedServer, ServerUnusable, find_binary
 from infra.streams import KINDS, provision, stream
 from services.cli import COMMANDS
@@ -136,7 +135,7 @@ def test_compose_runs_commands_that_exist_with_variables_that_are_read() -> None
         assert {one.partition(":")[0] for one in service.get("volumes", []) if one[0] != "."} <= {*compose["volumes"]}
         assert {*service.get("depends_on", {})} <= {*services}
         if name in NODES:
-            assert f"nats-server -c /tmp/{name}.conf" in service["command"][-1]
+            assert service["command"][-3:] == ["nats-server", "-c", f"/data/{name}.conf"]
     assert services["n1"]["build"]["dockerfile"] == "infra/Dockerfile"
     assert (INFRA / "Dockerfile").is_file()
 
@@ -164,39 +163,93 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
+def certified(folder: Path) -> None:
+    """The certificates of the site, as the script makes them."""
+    subprocess.run([INFRA / "nats/certificates.sh", folder / "tls", *NODES], check=True, capture_output=True)
+
+
 def written(folder: Path, *, here: bool = False) -> list[Path]:
-    """The three nodes' files beside the site's nats.conf; `here` puts all of them on this machine."""
+    """The three nodes' files as they are configured; `here` puts all of them on this machine, each with its store."""
+    certified(folder)
     configure(folder, "y", ["ducha", "chuangjian"], ["U1"])
+    made = configure_nodes(folder, NODES)
+    if not here:
+        return made
     ports = free_ports(6)
     routes = dict(zip(NODES, ports[:3], strict=True))
-    made = []
-    for number, node in enumerate(NODES):
-        home = folder / node
+    moved = []
+    for number, path in enumerate(made):
+        home = folder / path.stem
         home.mkdir()
-        shutil.copy(folder / "nats.conf", home)
-        for name in (f"{node}.conf", "common.conf"):
-            text = (INFRA / "nats/cluster" / name).read_text("utf-8")
-            if here:
-                text = text.replace("0.0.0.0:4222", f"127.0.0.1:{ports[3 + number]}").replace("8222", "-1")
-                text = text.replace("0.0.0.0:6222", f"127.0.0.1:{routes[node]}").replace("/data/", f"{home}/")
-                text = re.sub(r"nats://(n\d):6222", lambda found: f"nats://127.0.0.1:{routes[found[1]]}", text)
+        for name in ("nats.conf", path.name):
+            text = (folder / name).read_text("utf-8").replace(f"{folder}/jetstream", f"{home}/jetstream")
+            text = text.replace("0.0.0.0:4222", f"127.0.0.1:{ports[3 + number]}").replace("8222", "-1")
+            text = text.replace("0.0.0.0:6222", f"127.0.0.1:{routes[path.stem]}")
+            text = re.sub(r"@(n\d):6222", lambda found: f"@127.0.0.1:{routes[found[1]]}", text)
             (home / name).write_text(text, "utf-8")
-        made.append(home / f"{node}.conf")
-    return made
+        moved.append(home / path.name)
+    return moved
 
 
 def test_the_server_takes_each_node_s_file(tmp_path: Path) -> None:
-    for path in written(tmp_path):
-        found = subprocess.run([find_binary(), "-t", "-c", path], capture_output=True, text=True, check=False)
-        assert (found.returncode, "is valid" in found.stderr) == (0, True), found.stderr
+    assert [path.name for path in written(tmp_path)] == [f"{node}.conf" for node in NODES]
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("n?.conf")} == {0o600}
+    configure(tmp_path, "y", ["ducha", "chuangjian"], ["U1"])  # what it wrote itself is not open
 
 
-def test_the_nodes_store_as_carefully_as_one_server_does() -> None:
-    one, cluster = ((INFRA / "nats" / name).read_text() for name in ("server.conf", "cluster/common.conf"))
-    for text in (one, cluster):
-        block = text[text.index("jetstream {") :]
-        assert re.search(r"sync_interval: always\b", block)
-        assert re.search(r"strict: true\b", block)
+OPEN = {
+    "routes without anything": 'cluster { name: x, listen: "0.0.0.0:6222" }',
+    "routes without a password": "cluster { tls { ca_file: a, verify: true } }",
+    "routes without tls": "cluster { authorization { user: a, password: b } }",
+    "routes with tls that asks for nothing": "cluster { authorization { password: b }\n tls { cert_file: a } }",
+    "routes with tls in a comment": "cluster {\n authorization { user: a, password: b }\n"
+    " # tls { ca_file: a, verify: true }\n}",
+    "clients without tls": "listen: 0.0.0.0:4222",
+    "clients on a name": 'listen = "n1:4222"',
+    "monitoring for all": "http: 0.0.0.0:8222",
+    "a leaf": "leafnodes { listen: 0.0.0.0:7422 }",
+}
+
+
+@pytest.mark.parametrize("text", OPEN.values(), ids=OPEN)
+def test_a_server_that_is_open_beyond_loopback_is_refused_by_configure(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.conf").write_text(f"include nats.conf\n{text}\n")
+    with pytest.raises(ClusterOpen, match=r"mine\.conf is open: "):
+        configure(tmp_path, "y", ["ducha", "chuangjian"], ["U1"])
+    assert not (tmp_path / "nats.conf").exists()
+
+
+def test_a_cluster_without_certificates_is_refused(tmp_path: Path) -> None:
+    configure(tmp_path, "y", ["ducha", "chuangjian"], ["U1"])
+    with pytest.raises(ClusterOpen, match=r"ca\.crt, tls\.crt, tls\.key missing"):
+        configure_nodes(tmp_path, NODES)
+
+
+def test_beyond_this_machine_a_server_shows_a_certificate_of_the_site_s_authority(tmp_path: Path) -> None:
+    """No authority: refused before anything is said. A server without TLS, or of another authority: not talked to."""
+
+    async def reach(url: str) -> None:
+        async with connected(url, "ducha", tmp_path, hear=lambda _: None):
+            pass
+
+    async def steps() -> None:
+        async with embedded(tmp_path, "y", ["ducha", "chuangjian"], ["U1"]) as server:
+            with pytest.raises(BrokerUnreachable, match="must show a certificate"):
+                await reach("nats://192.0.2.1:4222")
+            certified(tmp_path)
+            with pytest.raises(BrokerUnreachable, match="offers no TLS"):
+                await reach(server.url.replace("nats:", "tls:"))
+            await reach(server.url)
+
+    asyncio.run(asyncio.wait_for(steps(), 60))
+
+
+def test_the_store_of_a_node_is_as_careful_as_one_server_s() -> None:
+    text = (INFRA / "nats/server.conf").read_text()
+    block = text[text.index("jetstream {") :]
+    assert re.search(r"sync_interval: always\b", block)
+    assert re.search(r"strict: true\b", block)
+    assert "jetstream {" not in (INFRA / "nats/node.conf").read_text()
 
 
 @pytest.fixture
@@ -208,9 +261,9 @@ def cluster(tmp_path: Path) -> Iterator[list[str]]:
             server = subprocess.Popen([find_binary(), "-c", path, "-l", path.with_suffix(".log")])
             stack.callback(server.wait)
             stack.callback(server.kill)
-            listen = re.search(r"^listen: (\S+)", (path.parent / "common.conf").read_text(), re.MULTILINE)
+            listen = re.search(r'^listen: "(\S+)"', path.read_text(), re.MULTILINE)
             assert listen
-            urls.append(f"nats://{listen[1]}")
+            urls.append(f"tls://{listen[1]}")
         yield urls
 
 

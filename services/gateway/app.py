@@ -20,7 +20,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from infra.client import BrokerUnreachable
-from infra.rights import KeyUnsafe, key_file
+from infra.rights import KeyUnsafe, key_file, tls_folder
 from schemas.events import OPENED_SIZE_MAX, SIZE_MAX
 from schemas.receipts import Receipt
 from schemas.refusals import Reason, message
@@ -251,6 +251,21 @@ def _bug(_: _Request, error: Exception) -> Response[Any]:
     return _response(problem("our_fault"))
 
 
+def _certificate(settings: Settings, host: str) -> dict[str, Any]:
+    """What a listener beyond loopback must have: keys travel on it. Raises Stop where there is none."""
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return {}
+    files = [tls_folder(settings.data) / name for name in ("tls.crt", "tls.key")]
+    if missing := [str(path) for path in files if not path.is_file()]:
+        listed = ", ".join(missing)
+        raise Stop(
+            Exit.FAILED,
+            f"{host} is beyond this machine, and keys travel there: put a certificate to {listed}, or use a proxy.",
+            f"{host}不限于本机，密钥会在网络上传输：请提供证书{listed}，或在其前设置TLS代理。",
+        )
+    return {"ssl_certfile": files[0], "ssl_keyfile": files[1]}
+
+
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -272,7 +287,7 @@ async def serve(settings: Settings, host: str, port: int, log: structlog.typing.
     Keys(file(settings.data)).check()
     config = uvicorn.Config(
         create_app(settings, year), host, port, log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=5, timeout_keep_alive=15, lifespan="on",
+        timeout_graceful_shutdown=5, timeout_keep_alive=15, lifespan="on", **_certificate(settings, host),
     )  # fmt: skip
     try:
         listening = config.bind_socket()
@@ -280,7 +295,7 @@ async def serve(settings: Settings, host: str, port: int, log: structlog.typing.
         raise Stop(
             Exit.FAILED, f"{host}:{port} cannot be used: choose another --port.", f"{host}:{port}不可用，请换--port。"
         ) from None
-    log.info("gateway.started", url=f"http://{host}:{port}/docs")
+    log.info("gateway.started", url=f"http{'s' if config.ssl_certfile else ''}://{host}:{port}/docs")
     with listening:
         await _Server(config).serve([listening])
 
@@ -293,7 +308,7 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "e
     Parameters
     ----------
     host
-        The address to listen on; beyond loopback put a proxy with TLS before it, for keys travel in the clear.
+        The address to listen on; beyond loopback with tls/tls.crt and tls/tls.key of WUXING_DATA, for keys travel.
     port
         The port to listen on.
     lang

@@ -1,10 +1,12 @@
 """Sets a site up that has its own nats-server: keys and configuration before it starts, streams and durables after."""
 
 import asyncio
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from infra.client import connected
-from infra.rights import COLLECTOR, PROVISIONER, Connections, configure
+from infra.rights import COLLECTOR, PROVISIONER, Connections, configure, configure_nodes
 from infra.streams import provision as make_streams
 from schemas.year import given
 from services.process.ending import Exit
@@ -23,13 +25,19 @@ def connections(settings: Settings) -> Connections:
     return Connections(settings.limits.office_connections, settings.limits.unit_connections)
 
 
-def configure_broker(*, lang: Literal["zh", "en"] | None = None) -> int:
+def configure_broker(
+    *,
+    node: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - read only
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
     """Make the missing keys and write nats.conf into WUXING_DATA for this year's parties; safe to repeat.
 
-    Example: WUXING_DATA=/var/lib/wuxing wuxing configure
+    Example: WUXING_DATA=/var/lib/wuxing wuxing configure --node n1 --node n2 --node n3
 
     Parameters
     ----------
+    node
+        A node of a cluster, by the name that the others reach it by: its NAME.conf is written too. TLS is needed.
     lang
         Language of texts: zh or en; the locale's without it.
     """
@@ -39,6 +47,8 @@ def configure_broker(*, lang: Literal["zh", "en"] | None = None) -> int:
     settings.data.mkdir(parents=True, exist_ok=True)
     limits = connections(settings)
     print(configure(settings.data, settings.assessment, offices, units, collector=collector, limits=limits))
+    for path in configure_nodes(settings.data, node) if node else []:
+        print(path)
     return Exit.DONE
 
 
