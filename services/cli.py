@@ -133,9 +133,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; every way it can end is an exit code, none a traceback."""
-    chosen = next((value for name, value in pairwise(arguments) if name == "--lang"), None)
-    lang = language(chosen)
+    words = [word for one in arguments for word in (one.split("=", 1) if one.startswith("--lang=") else [one])]
+    lang: Literal["zh", "en"] = "en"
     try:
+        lang = language(next((value for name, value in pairwise(words) if name == "--lang"), None))
         result: Any = application(overview=arguments in ([], ["--help"], ["-h"]))(arguments)
     except Stop as stop:
         print(stop.text[lang], file=sys.stderr)

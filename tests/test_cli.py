@@ -156,11 +156,37 @@ def test_the_table_is_for_readers_and_shows_a_digest_only_when_asked() -> None:
     assert "10.3529" in plain.decode()
 
 
-@pytest.mark.parametrize("lang", ["zh", "en"])
-def test_messages_come_in_both_languages(lang: str) -> None:
-    said = command("score", "absent.jsonl", "--lang", lang)[2]
-    assert ("无法读取" in said) is (lang == "zh")
-    assert ("cannot be read" in said) is (lang == "en")
+@pytest.mark.parametrize(
+    ("options", "variable", "lang"),
+    [
+        (("--lang", "zh"), "en", "zh"), (("--lang=zh",), "en", "zh"), (("--lang=en",), "zh", "en"), ((), "zh", "zh"),
+        ((), "en", "en"), ((), "", "zh"),
+    ],
+)  # fmt: skip
+def test_messages_come_in_the_language_of_the_option_the_variable_or_the_locale(
+    options: tuple[str, ...], variable: str, lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    monkeypatch.setenv("WUXING_LANG", variable)
+    said = command("score", "absent.jsonl", *options)[2]
+    assert ("无法读取" in said, "cannot be read" in said) == (lang == "zh", lang == "en")
+
+
+def test_a_language_that_there_is_not_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WUXING_LANG", "fr")
+    said = "WUXING_LANG: expected zh or en, found 'fr'\n"
+    assert command("score", "absent.jsonl") == (2, b"", said)
+
+
+@pytest.mark.parametrize(("variable", "form"), [("console", "console"), ("json", "json"), ("", "json")])
+def test_logs_have_the_form_that_is_asked_for_where_there_is_no_terminal(variable: str, form: str) -> None:
+    code = "from services.process import log, settings; log.configure(settings.read(), 'x').info('thing.done', n=1)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "WUXING_LOG": variable}, cwd=HERE.parent, check=True,
+        stderr=subprocess.PIPE,
+    ).stderr  # fmt: skip
+    assert (b'"event": "thing.done"' in said, b"thing.done " in said) == (form == "json", form == "console")
+    assert b"\x1b" not in said
 
 
 NAMES = ["score", *COMMANDS]

@@ -2,6 +2,7 @@
 
 import locale
 import os
+import sys
 from pathlib import Path
 from typing import Literal, cast
 
@@ -19,7 +20,6 @@ class Settings(msgspec.Struct, frozen=True):
     assessment: str
     rulebook: Path | None
     roster: Path | None
-    lang: Language
     log: Literal["console", "json"]
     rank_seconds: int
     keep: int
@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True):
 def read(environment: dict[str, str] | None = None) -> Settings:
     """Settings of `WUXING_*` and `NATS_URL`; a bad variable is wrong use, and its name is said."""
     env = dict(os.environ if environment is None else environment)
-    log = env.get("WUXING_LOG", "console")
+    log = env.get("WUXING_LOG") or ("console" if sys.stderr.isatty() else "json")
     if log not in ("console", "json"):
         raise _wrong("WUXING_LOG", "console or json", "console或json", log)
     return Settings(
@@ -42,7 +42,6 @@ def read(environment: dict[str, str] | None = None) -> Settings:
         assessment=env.get("WUXING_ASSESSMENT", "wenzhou-2013"),
         rulebook=_path(env.get("WUXING_RULEBOOK")),
         roster=_path(env.get("WUXING_ROSTER")),
-        lang=language(env.get("WUXING_LANG")),
         log=cast("Literal['console', 'json']", log),
         rank_seconds=_whole("WUXING_RANK_SECONDS", env.get("WUXING_RANK_SECONDS", "5")),
         keep=_whole("WUXING_KEEP", env.get("WUXING_KEEP", "20")),
@@ -50,8 +49,11 @@ def read(environment: dict[str, str] | None = None) -> Settings:
 
 
 def language(chosen: str | None = None) -> Language:
-    """The language of user-facing texts: the one chosen, else that of the locale."""
-    text = chosen or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    """The language of user-facing texts: the one chosen, else that of `WUXING_LANG`, else that of the locale."""
+    said = os.environ.get("WUXING_LANG")
+    if said not in (None, "", "zh", "en"):
+        raise _wrong("WUXING_LANG", "zh or en", "zh或en", said)
+    text = chosen or said or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
     text = text or locale.getlocale()[0] or ""
     return "zh" if text.lower().startswith(("zh", "chinese")) else "en"
 
