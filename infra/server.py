@@ -155,8 +155,7 @@ class EmbeddedServer:
             raise ServerUnusable(f"服务器已在运行：{self.url}。 / The server runs already: {self.url}.")
         if not (self.data / "nats.conf").is_file():
             raise ServerUnusable(
-                f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}:"
-                " make it with infra.rights.configure.",
+                f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}: make it with infra.rights.configure.",
             )
         store = json.dumps(str(self.data / "jetstream"), ensure_ascii=False)
         if f"WUXING_STORE: {store}\n" not in (self.data / "nats.conf").read_text("utf-8"):

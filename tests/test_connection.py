@@ -17,7 +17,7 @@ from infra import connection
 from infra.client import broker, connected, embedded, jetstream
 from infra.connection import PING_SECONDS, PINGS
 from services import cli, stack
-from services.audit.checkpoint import LogRewritten
+from services.proof.checkpoint import LogRewritten
 from tests.test_infra import INFRA, free_ports
 
 A = "year-2013"

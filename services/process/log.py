@@ -1,4 +1,4 @@
-"""Structured logs to stderr: for people on a terminal, as JSON for machines; an event is a fact, `noun.verb`."""
+"""Structured logs to stderr: for people, or as JSON for machines; an event is a fact, `noun.verb`."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ def configure(settings: Settings, service: str) -> structlog.typing.FilteringBou
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False)
             if settings.log == "json"
-            else structlog.dev.ConsoleRenderer(),
+            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr.below if isinstance(sys.stderr, Shown) else sys.stderr),
