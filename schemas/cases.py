@@ -48,6 +48,13 @@ class Fault:
     expected: str
     found: str
 
+    def say(self, lang: str) -> str:
+        """The fault as a sentence, in Chinese ("zh") or English."""
+        under = f" [{self.readings}]" if self.readings else ""
+        if lang == "zh":
+            return f"{self.case}{under}：{self.about}：案例写的是“{self.expected}”，算出来是“{self.found}”"
+        return f"{self.case}{under}: {self.about}: the case says {self.expected!r}, it comes to {self.found!r}"
+
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     """A case as the file has it."""
