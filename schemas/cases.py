@@ -399,7 +399,7 @@ class _Writer:
         if change in ("joined", "moved"):
             data |= self.kind(more[0])
         if change == "joined":
-            data |= {"name": "新单位", **_attributes(list(more[1:]))}
+            data |= {"name": "新单位", "attributes": {}, **_attributes(list(more[1:]))}
         if change == "renamed":
             data["name"] = more[0]
         return "unit.changed", {**data, "reason": "机构调整"}
