@@ -48,6 +48,13 @@ class Fault:
     expected: str
     found: str
 
+    def say(self, lang: str) -> str:
+        """The fault as a sentence, in Chinese ("zh") or English."""
+        under = f" [{self.readings}]" if self.readings else ""
+        if lang == "zh":
+            return f"{self.case}{under}：{self.about}：案例写的是“{self.expected}”，算出来是“{self.found}”"
+        return f"{self.case}{under}: {self.about}: the case says {self.expected!r}, it comes to {self.found!r}"
+
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     """A case as the file has it."""
@@ -392,7 +399,7 @@ class _Writer:
         if change in ("joined", "moved"):
             data |= self.kind(more[0])
         if change == "joined":
-            data |= {"name": "新单位", **_attributes(list(more[1:]))}
+            data |= {"name": "新单位", "attributes": {}, **_attributes(list(more[1:]))}
         if change == "renamed":
             data["name"] = more[0]
         return "unit.changed", {**data, "reason": "机构调整"}

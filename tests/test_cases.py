@@ -155,6 +155,12 @@ def faults(tmp_path: Path, said: dict[str, str]) -> list[str]:
     return [fault.found for fault in cases.check(year, {"": RESULT}, {3: "closed"})]
 
 
+def test_a_fault_says_the_case_the_readings_and_both_sides() -> None:
+    fault = cases.Fault("满分", "ties=average", "U1 final", "9", "8")
+    assert fault.say("zh") == "满分 [ties=average]：U1 final：案例写的是“9”，算出来是“8”"
+    assert fault.say("en") == "满分 [ties=average]: U1 final: the case says '9', it comes to '8'"
+
+
 def test_a_case_that_says_what_came_has_no_fault(tmp_path: Path) -> None:
     assert faults(tmp_path, RIGHT) == []
 
