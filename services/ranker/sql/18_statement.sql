@@ -48,10 +48,11 @@ LEFT JOIN moment AS d ON d.seq = a.decided_by;
 -- What can be appealed (申诉): a standing entry, rating or veto, and until when an appeal against it is in time. One row an
 -- event; the time is null where no days are in force.
 CREATE VIEW appealable AS
-SELECT e.seq, coalesce(e.recorded_at, TRY_CAST(e.occurred AS TIMESTAMP)) + to_days(r.value::INTEGER) AS appeal_until
-FROM judged_event AS e
+SELECT j.seq, coalesce(e.recorded_at, TRY_CAST(e.occurred AS TIMESTAMP)) + to_days(r.value::INTEGER) AS appeal_until
+FROM judged_event AS j
+JOIN ledger_event AS e ON e.seq = j.seq
 LEFT JOIN reading_in_force AS r ON r.name = 'appeal_days'
-WHERE e.stands AND e.type IN ('deduction.recorded.v1', 'bonus.recorded.v1', 'rating.recorded.v1', 'veto.recorded.v1');
+WHERE j.stands AND j.type IN ('deduction.recorded.v1', 'bonus.recorded.v1', 'rating.recorded.v1', 'veto.recorded.v1');
 
 -- What a decision on appeal may set (language 10): 0 to what an entry claims, the own range of a rating's value; `best` is
 -- what serves the unit most. One row an entry or rating.
