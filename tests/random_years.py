@@ -478,6 +478,8 @@ class YearDraw:
             data[key][self.rng.randrange(len(data[key]))] = self.one(ODD)
         elif kind == 4 and "item" in data:
             data["item"] = self.one([*self.items, "I999"])
+        elif kind == 5 and "ground" in data:
+            data["ground"] = self.one(["d0", "b0", "d1", "nothing"])
         else:
             data[key] = self.one(ODD)
         if "signature" in event:
@@ -507,7 +509,7 @@ class YearDraw:
             line.replace(inside, inside + '"n": NaN, '),
             line.replace(inside, inside + '"s": "\\ud800", '),
             *(line.replace(inside, f'"x": {nested}, {inside}') for nested in deep),
-            line.replace(inside, f'"x": "{"y" * (66000 if self.chance(20) else 600)}", {inside}'),
+            line.replace(inside, f'"x": "{"y" * (66000 if self.chance(40) else 600)}", {inside}'),
         ]
         self.lines.append(b"\xff" if self.chance(5) else self.one(spoilt).encode())
 
