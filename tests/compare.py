@@ -136,10 +136,11 @@ def differences(expected: Any, found: Any, path: str = "$") -> Iterator[str]:
     """Every difference, by its path, with what the oracle (expected) and the product (found) say."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in sorted(expected.keys() | found.keys(), key=lambda key: (key == "digest", key)):
+            here = path + (key if key.startswith("[") else f".{key}")
             if key not in expected or key not in found:
-                yield f"{path}.{key}: only the {'oracle' if key in expected else 'product'} has it"
+                yield f"{here}: only the {'oracle' if key in expected else 'product'} has it"
             else:
-                yield from differences(expected[key], found[key], f"{path}.{key}")
+                yield from differences(expected[key], found[key], here)
     elif (
         isinstance(expected, list)
         and isinstance(found, list)
