@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Json = dict[str, Any]
-WUXING = Path(sys.executable).parent / "wuxing"
+Run = Callable[[list[str]], tuple[int, bytes, str]]  # of a command line: exit code, stdout, stderr
 FREE = ("why", "message")  # not contract
 
 
@@ -84,9 +85,14 @@ def arguments(year: RandomYear, folder: Path) -> list[str]:
     return [*found, "--format", "json", "--lang", "en"]
 
 
-def outside(words: list[str]) -> tuple[int, bytes, str]:
-    done = subprocess.run([str(WUXING), *words], capture_output=True, check=False)
-    return done.returncode, done.stdout, done.stderr.decode(errors="replace")
+def outside(command: str) -> Run:
+    """The command as a process of its own."""
+
+    def run(words: list[str]) -> tuple[int, bytes, str]:
+        done = subprocess.run([command, *words], capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr.decode(errors="replace")
+
+    return run
 
 
 def inside(words: list[str]) -> tuple[int, bytes, str]:
@@ -130,10 +136,11 @@ def differences(expected: Any, found: Any, path: str = "$") -> Iterator[str]:
     """Every difference, by its path, with what the oracle (expected) and the product (found) say."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in sorted(expected.keys() | found.keys(), key=lambda key: (key == "digest", key)):
+            here = path + (key if key.startswith("[") else f".{key}")
             if key not in expected or key not in found:
-                yield f"{path}.{key}: only the {'oracle' if key in expected else 'product'} has it"
+                yield f"{here}: only the {'oracle' if key in expected else 'product'} has it"
             else:
-                yield from differences(expected[key], found[key], f"{path}.{key}")
+                yield from differences(expected[key], found[key], here)
     elif (
         isinstance(expected, list)
         and isinstance(found, list)
@@ -151,21 +158,23 @@ def differences(expected: Any, found: Any, path: str = "$") -> Iterator[str]:
 def shape(difference: str) -> str:
     """A difference without its numbers, by which two are one of a kind."""
     path = difference.partition(": ")[0]
+    if path == "$exit":
+        path = difference.splitlines()[-1]
     return re.sub(r"\[[^\]]*\]|\b[IP][0-9]+\b", "[]", path)
 
 
 class Comparison:
     """One way of running the product."""
 
-    def __init__(self, run: Any, *, refused_only: bool = False) -> None:
-        self.run, self.refused_only = run, refused_only
+    def __init__(self, run: Run) -> None:
+        self.run = run
 
     def first(self, year: RandomYear) -> str | None:
         """The first difference of a year, or None."""
         with tempfile.TemporaryDirectory() as folder:
             code, out, talk = self.run(arguments(year, Path(folder)))
         if code != 0:
-            return f"$exit: oracle 0, product {code}: {talk.strip()[:600]}"
+            return f"$exit: oracle 0, product {code}: {talk.strip()[-600:]}"
         return next(differences(year.expected(), bare(json.loads(out))), None)
 
     def smaller(self, year: RandomYear, kind: str) -> RandomYear:
@@ -198,13 +207,15 @@ def keep(year: RandomYear, seed: int, folder: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0:100", help="FROM:TO, as a slice")
-    parser.add_argument("--subprocess", action="store_true", help="start the command for each year")
+    parser.add_argument(
+        "--wuxing", help="start this command for each year, and not the one of this checkout in-process"
+    )
     parser.add_argument("--stop", type=int, default=1, help="stop after so many kinds of differences")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "wuxing-compare")
     parser.add_argument("--whole", action="store_true", help="do not make the file small")
     given = parser.parse_args()
     low, high = (int(part) for part in given.seeds.split(":"))
-    comparison, kinds, differing = Comparison(outside if given.subprocess else inside), set(), 0
+    comparison, kinds, differing = Comparison(outside(given.wuxing) if given.wuxing else inside), set(), 0
     for seed in range(low, high):
         year = draw_year(Random(seed))
         difference = comparison.first(year)

@@ -36,6 +36,7 @@ class BookDraw:
 
     def __init__(self, rng: Random, name: str) -> None:
         self.rng, self.count, self.measures = rng, 0, 0
+        self.narrowed = 0  # whether what is over the place is for some units only
         self.book: Json = {
             "language": "2", "id": name, "name": "合成细则", "document": "合成",
             "final": {}, "category": [], "group": [],
@@ -186,7 +187,9 @@ class BookDraw:
     def slot(self, above: str, points: Fraction, weight: Fraction, level: int, *, under_rescale: bool) -> None:
         """One place of the tree: one node for all units, or another one for each category or group."""
         groups = [row["code"] for row in self.book["group"]]
-        if len(self.categories) > 1 and self.chance(20):
+        if self.narrowed:
+            split: list[Json] = [{}]
+        elif len(self.categories) > 1 and self.chance(20):
             cut = self.rng.randint(1, len(self.categories) - 1)
             split = [{"categories": self.categories[:cut]}, {"categories": self.categories[cut:]}]
         elif len(groups) > 1 and self.chance(20):
@@ -194,8 +197,10 @@ class BookDraw:
         else:
             split = [{}]
         for applies in split:
-            if level < 3 and self.chance(20) and not applies:
+            if level < 4 and self.chance(22):
+                self.narrowed += bool(applies)
                 self.part(above, points, weight, level + 1, applies, under_rescale=under_rescale)
+                self.narrowed -= bool(applies)
             else:
                 self.item(above, points, weight, applies, under_rescale=under_rescale)
 

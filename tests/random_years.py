@@ -407,9 +407,10 @@ class YearDraw:
         names = [row["code"] for row in self.book.get("stage", [])]
         self.of_collector("stage.reached", stage=self.one([*names, *names, "finalised"]))
 
-    def opening(self) -> None:
+    def opening(self, roster: list[Json] | None = None) -> None:
         """The whole year inside an event; keys where signatures are required."""
-        data: Json = {"assessment": self.one(["made-up", "year_2013"]), "rulebook": self.book, "roster": self.roster}
+        roster = roster or self.roster
+        data: Json = {"assessment": self.one(["made-up", "year_2013"]), "rulebook": self.book, "roster": roster}
         if self.chance(40):
             data["synthetic"] = self.chance(80)
         if self.signing or self.chance(30):
@@ -478,6 +479,8 @@ class YearDraw:
             data[key][self.rng.randrange(len(data[key]))] = self.one(ODD)
         elif kind == 4 and "item" in data:
             data["item"] = self.one([*self.items, "I999"])
+        elif kind == 5 and "ground" in data:
+            data["ground"] = self.one(["d0", "b0", "d1", "nothing"])
         else:
             data[key] = self.one(ODD)
         if "signature" in event:
@@ -507,7 +510,7 @@ class YearDraw:
             line.replace(inside, inside + '"n": NaN, '),
             line.replace(inside, inside + '"s": "\\ud800", '),
             *(line.replace(inside, f'"x": {nested}, {inside}') for nested in deep),
-            line.replace(inside, f'"x": "{"y" * (66000 if self.chance(20) else 600)}", {inside}'),
+            line.replace(inside, f'"x": "{"y" * (66000 if self.chance(40) else 600)}", {inside}'),
         ]
         self.lines.append(b"\xff" if self.chance(5) else self.one(spoilt).encode())
 
@@ -548,6 +551,8 @@ class YearDraw:
                 self.lines += [b"", b"{}"]
             self.signing = required or self.chance(30)
             self.opening()
+        elif self.chance(8):
+            self.opening(self.roster[:-1] or self.roster)  # the options win over it
         acts = (
             [self.entry] * 12 + [self.rate] * 18 + [self.exempt] * 2 + [self.close] * 2 + [self.fact] * 2
             + [self.veto] * 2
@@ -561,6 +566,8 @@ class YearDraw:
             self.opening()
         if self.chance(35):
             self.finish()
+            if self.chance(40):
+                self.revoke()
             for _ in range(self.rng.choice([0, 4, 12])):
                 self.one(acts)()
         options = {name: self.one(values) for name, values in self.readings.items() if self.chance(25)}
