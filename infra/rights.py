@@ -193,7 +193,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     _private_folder(data / "keys")
     refuse_open(data)
     _refuse_lost(data, [*offices, *units, *SERVICES, PROVISIONER, SYSTEM])
-    public = {name: _public_key(data, name) for name in (*offices, *units, *SERVICES, PROVISIONER, SYSTEM)}
+    public = public_keys(data, (*offices, *units, *SERVICES, PROVISIONER, SYSTEM))
     store = data.absolute() / "jetstream"
     head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(data, store), "system_account": "SYS"}
     head["max_connections"] = limits.together(len(offices), len(units))
@@ -392,6 +392,11 @@ def _refuse_lost(data: Path, names: Sequence[str]) -> None:
 def _private_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
+
+
+def public_keys(data: Path, names: Sequence[str]) -> dict[str, str]:
+    """The public keys of parties, whose seeds are made where there are none."""
+    return {name: _public_key(data, name) for name in names}
 
 
 def _public_key(data: Path, name: str) -> str:

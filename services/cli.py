@@ -17,6 +17,10 @@ from services.process.settings import language
 #: Where each command lives, and what it does; imported only when it is called.
 COMMANDS = {
     "demo": ("services.site.stack:demo", "Run a whole synthetic year through a real broker. 演示：完整的合成年度"),
+    "open": (
+        "services.site.opening:open_year",
+        "Open a year: keys, rights, streams, opening. 开启考核年度",
+    ),
     "up": ("services.site.stack:up", "Run an embedded broker and all services. 启动全部服务"),
     "ingest": ("services.site.stack:ingest", "Check what parties publish, append it to the ledger. 收件"),
     "scorer": ("services.site.stack:scorer", "Fold the ledger into DuckDB. 计分"),

@@ -24,11 +24,12 @@ from infra.rights import KeyUnsafe, key_file, tls_folder
 from schemas.events import OPENED_SIZE_MAX, SIZE_MAX
 from schemas.receipts import Receipt
 from schemas.refusals import Reason, message
-from schemas.year import Year, given
+from schemas.year import Year
 from services.gateway import openapi
 from services.gateway.desk import Answer, Busy, Desk, Pending, Problem, TooMany, closed, problem, said
 from services.gateway.keys import Keys, file
 from services.ingest.check import Checker
+from services.ingest.opening import expected
 from services.process import log as logs
 from services.process import metrics, tracing
 from services.process.ending import Exit, Stop
@@ -281,7 +282,7 @@ class _Server(uvicorn.Server):
 
 async def serve(settings: Settings, host: str, port: int, log: structlog.typing.FilteringBoundLogger) -> None:
     """Serve until told to stop; raises Stop or BrokerUnreachable where it cannot begin."""
-    year = given(settings.assessment, settings.rulebook, settings.roster)
+    year = expected(settings)
     if not (seed := key_file(settings.data, "gateway")).is_file():
         raise BrokerUnreachable(f"没有 gateway 的密钥：{seed}。 / No key for gateway: expected {seed}.")
     Keys(file(settings.data)).check()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra.rights import KeyUnsafe
-from schemas.year import given
+from services.ingest.opening import expected
 from services.process.ending import Exit, Stop
 from services.process.settings import language, read
 
@@ -103,7 +103,7 @@ def gateway_key(office: str, *, lang: Literal["zh", "en"] | None = None) -> int:
         Language of texts: zh or en; the locale's without it.
     """
     settings = read()
-    offices = [one.code for one in given(settings.assessment, settings.rulebook, settings.roster).rulebook.office]
+    offices = [one.code for one in expected(settings).rulebook.office]
     if office not in offices:
         listed = ", ".join(offices)
         raise Stop(

@@ -1,10 +1,13 @@
 """The year of a ledger: what its first event opened, and what changed in it since (docs/spec/wire.md, "Opening")."""
 
+from pathlib import Path
+
 from schemas.roster import RosterError
 from schemas.roster import plain as plain_roster
 from schemas.rulebook import plain
 from schemas.soundness import RulebookError
 from schemas.year import Year, given
+from services.ingest.check import opened
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings
 
@@ -34,3 +37,49 @@ def agree(settings: Settings, year: Year) -> None:
             " away, or open another assessment.",
             f"{names}：与账本{year.assessment}开启时的内容不同。以账本为准：请去掉该环境变量，或另开一个考核。",
         )
+
+
+def kept(settings: Settings) -> Path:
+    """Where the opening event lies that `wuxing open` made for the data folder: the folder's one assessment."""
+    return settings.data / "opening.json"
+
+
+def year_of_folder(settings: Settings) -> Year | None:
+    """The year that the data folder was opened for; null where it was not. The ledger alone decides what counts.
+
+    Raises Stop where the folder is another assessment's.
+    """
+    try:
+        raw = kept(settings).read_bytes()
+    except FileNotFoundError:
+        return None
+    year = Year(*opened(raw))
+    if year.assessment != settings.assessment:
+        raise Stop(
+            Exit.USE,
+            f"{settings.data} is the data folder of {year.assessment}, not of {settings.assessment}: a folder holds one"
+            " assessment. Set WUXING_ASSESSMENT, or another WUXING_DATA.",
+            f"{settings.data}是{year.assessment}的数据文件夹，不是{settings.assessment}的：一个文件夹只放一个考核。"
+            "请设置WUXING_ASSESSMENT，或另设WUXING_DATA。",
+        )
+    return year
+
+
+def expected(settings: Settings) -> Year:
+    """The same; raises Stop, which says how a year is opened, where the folder has none and no file is named."""
+    if year := year_of_folder(settings):
+        agree(settings, year)
+        return year
+    if settings.rulebook is None:
+        raise Stop(
+            Exit.FAILED,
+            f"No year is open in {settings.data}. Open one: wuxing open {settings.assessment} --rulebook RULEBOOK.toml"
+            " --roster ROSTER.csv",
+            f"{settings.data}中没有已开启的考核。请先开启：wuxing open {settings.assessment} --rulebook RULEBOOK.toml"
+            " --roster ROSTER.csv",
+        )
+    try:
+        return given(settings.assessment, settings.rulebook, settings.roster)
+    except (RulebookError, RosterError) as error:
+        names = "WUXING_RULEBOOK, WUXING_ROSTER"
+        raise Stop(Exit.USE, f"{names}: {error.say('en')}", f"{names}：{error.say('zh')}") from None

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +23,9 @@ from schemas.refusals import Language, Reason, Refusal, conflict, message
 from schemas.year import Year, given
 from services.command import tables
 from services.command.progress import Bar
+from services.ingest import signatures
 from services.ingest.check import Checker, opened
+from services.ingest.opening import year_of_folder
 from services.office import answer, sheet
 from services.office import dry_run as trials
 from services.office.earlier import Earlier, Found, revocation
@@ -127,9 +131,11 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     newest = latest(known.snapshots)
     with point.snapshot(newest) if newest else contextlib.nullcontext() as found:
         con = found if found and point.meta(found).get("assessment") == known.assessment else None
-        year = point.year(con) if con else given(known.assessment, known.rulebook, known.roster)
+        year = (
+            point.year(con) if con else year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
+        )
         year, judged = _judged(known, year, file, office, chosen, begun=con is not None, encoding=encoding)
-        _compare(con, judged, chosen, replace=replace, as_new=as_new)
+        _compare(con, judged, chosen, partial(signed, known, year), replace=replace, as_new=as_new)
         good = [one for row in judged for one in row.sends]
         changes: list[trials.Change] | None = None
         if dry_run:
@@ -148,6 +154,11 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     return _outcome(lines, wait, chosen)
 
 
+def _expected(known: Settings) -> Year:
+    """The year that the data folder was opened for, else of the files given or shipped."""
+    return year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
+
+
 def _judged(  # noqa: PLR0913 - what a row is judged by
     known: Settings,
     year: Year,
@@ -160,21 +171,27 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
 ) -> tuple[Year, list[Judged]]:
     """Every row with its event or refusal; an opening in a file for an empty ledger sets the year of what follows."""
     _check_party(year, office)
-    checker, judged = Checker(year.rulebook, year.roster, lang), []
-    for number, name, raw, cells in _raws(file, office, year, lang, encoding):
+    checker, judged = Checker(year.rulebook, year.roster, lang, keys=year.keys), []
+    for number, name, raw, cells in _raws(known, file, office, year, lang, encoding):
         found = raw if isinstance(raw, Refusal) else _checked(known, checker, raw, office)
         line = b"" if isinstance(raw, Refusal) else raw
         if isinstance(found, Event) and not begun:
             begun = True
             if found.type == OPENED:
                 year = Year(*opened(line))
-                checker = Checker(year.rulebook, year.roster, lang)
+                checker = Checker(year.rulebook, year.roster, lang, keys=year.keys)
         judged.append(Judged(number, name, line, found, cells))
     return year, judged
 
 
-def _compare(
-    con: duckdb.DuckDBPyConnection | None, judged: Sequence[Judged], lang: Language, *, replace: bool, as_new: bool
+def _compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
+    con: duckdb.DuckDBPyConnection | None,
+    judged: Sequence[Judged],
+    lang: Language,
+    sign: Callable[[str, bytes], bytes],
+    *,
+    replace: bool,
+    as_new: bool,
 ) -> None:
     """Lay each row beside what the ledger holds of its source: it is new, there already, or a correction."""
     events = [one.found for one in judged if isinstance(one.found, Event)]
@@ -186,8 +203,8 @@ def _compare(
         if one.earlier is None or one.earlier.how != "correction":
             continue
         if replace and one.earlier.id is not None:
-            made = revocation(one.found, one.earlier.id, TEXT["replaced"][lang].format(id=one.found.id))
-            one.first, one.earlier = made, None
+            taken, raw = revocation(one.found, one.earlier.id, TEXT["replaced"][lang].format(id=one.found.id))
+            one.first, one.earlier = (taken, sign(subjects.party_of(taken.source) or "", raw)), None
         elif as_new:
             one.earlier = None
     _warn(judged, first, lang)
@@ -215,8 +232,8 @@ def _check_party(year: Year, office: str | None) -> None:
         )
 
 
-def _raws(
-    file: Path, office: str | None, year: Year, lang: Language, encoding: str | None
+def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
+    known: Settings, file: Path, office: str | None, year: Year, lang: Language, encoding: str | None
 ) -> Iterator[tuple[int, str | None, bytes | Refusal, dict[str, str]]]:
     """Number, sheet, event (or why it is none) and cells' addresses of every row; in a .jsonl every line counts."""
     try:
@@ -243,10 +260,19 @@ def _raws(
         if row.hidden:
             print(TEXT["hidden_row"][lang].format(row=row.number, sheet=row.sheet), file=sys.stderr)
         cells = {sheet.PATHS.get(column, ""): cell.address for column, cell in row.cells.items()}
-        yield row.number, row.sheet, sheet.event(row, office, names, units, lang), cells
+        made = sheet.event(row, office, names, units, lang)
+        yield row.number, row.sheet, made if isinstance(made, Refusal) else signed(known, year, office, made), cells
     for one in left:
         key = "hidden_sheet" if one.column is None else "left_alone"
         print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column), file=sys.stderr)
+
+
+def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
+    """An event with its party's signature where the rulebook asks for one and the key lies here."""
+    key = key_file(known.data, party)
+    if year.rulebook.signatures != "required" or not key.is_file():
+        return raw
+    return signatures.signed(json.loads(raw), key.read_bytes())
 
 
 def _is_lines(file: Path, head: bytes) -> bool:

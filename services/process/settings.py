@@ -49,10 +49,11 @@ def read(environment: dict[str, str] | None = None) -> Settings:
     log = env.get("WUXING_LOG") or ("console" if sys.stderr.isatty() else "json")
     if log not in ("console", "json"):
         raise _wrong("WUXING_LOG", "console or json", "console或json", log)
+    data = Path(env.get("WUXING_DATA", "data"))
     return Settings(
         nats_url=env.get("NATS_URL", "nats://127.0.0.1:4222"),
-        data=Path(env.get("WUXING_DATA", "data")),
-        assessment=env.get("WUXING_ASSESSMENT", "wenzhou-2013"),
+        data=data,
+        assessment=env.get("WUXING_ASSESSMENT") or _opened(data) or "wenzhou-2013",
         rulebook=_path(env.get("WUXING_RULEBOOK")),
         roster=_path(env.get("WUXING_ROSTER")),
         log=cast("Literal['console', 'json']", log),
@@ -60,6 +61,22 @@ def read(environment: dict[str, str] | None = None) -> Settings:
         keep=_whole("WUXING_KEEP", env.get("WUXING_KEEP", "20")),
         limits=_limits(env.get("WUXING_LIMITS", "")),
     )
+
+
+class _Data(msgspec.Struct):
+    assessment: str
+
+
+class _Opening(msgspec.Struct):
+    data: _Data
+
+
+def _opened(data: Path) -> str | None:
+    """The assessment that the data folder was opened for."""
+    try:
+        return msgspec.json.decode((data / "opening.json").read_bytes(), type=_Opening).data.assessment
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def _limits(text: str) -> Limits:

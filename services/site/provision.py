@@ -8,14 +8,14 @@ from cyclopts import Parameter
 from infra.client import connected
 from infra.rights import COLLECTOR, PROVISIONER, Connections, configure, configure_nodes
 from infra.streams import provision as make_streams
-from schemas.year import given
+from services.ingest.opening import expected
 from services.process.ending import Exit
 from services.process.settings import Settings, read
 
 
 def parties(settings: Settings) -> tuple[list[str], list[str], str]:
     """The codes of the offices and units of the year, and of the office that collects."""
-    year = given(settings.assessment, settings.rulebook, settings.roster)
+    year = expected(settings)
     offices = [office.code for office in year.rulebook.office]
     return offices, [unit.unit for unit in year.roster], year.rulebook.roles.collector or COLLECTOR
 

@@ -32,6 +32,7 @@ from schemas.refusals import Language
 from schemas.year import Year, given
 from services.command import tables
 from services.ingest import place as places
+from services.ingest.opening import expected, kept
 from services.process import log as logs
 from services.process import metrics, settings, tracing
 from services.process.ending import Exit, Stop
@@ -154,7 +155,7 @@ def up(*, port: int = 4222, keep: int | None = None, lang: Literal["zh", "en"] |
 
 
 async def _up(known: Settings, port: int, lang: Language) -> None:
-    year = given(known.assessment, known.rulebook, known.roster)
+    year = expected(known)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -181,30 +182,41 @@ async def _stack(
     async with embedded(
         known.data, year.assessment, offices, units, collector=collector, port=port, limits=limits
     ) as server:
-        environment = {
-            **os.environ,
-            "NATS_URL": server.url,
-            "WUXING_DATA": str(known.data),
-            GUARDED: "1",
-            "WUXING_ASSESSMENT": year.assessment,
-            "WUXING_RANK_SECONDS": str(known.rank_seconds),
-            "WUXING_KEEP": str(known.keep),
-        }
-        first = metrics.port()
-        ports = {name: str(first + n) for n, name in enumerate(services)} if first else {}
-        keepers = [
-            asyncio.create_task(
-                _keep(name, environment | ({"WUXING_METRICS_PORT": ports[name]} if ports else {}), quiet)
-            )
-            for name in services
-        ]
-        keepers.append(asyncio.create_task(keep_server(server)))
+        keeper = asyncio.create_task(keep_server(server))
         try:
-            yield server.url
+            async with keep_services(known, server.url, services, quiet=quiet):
+                yield server.url
         finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def keep_services(
+    known: Settings, url: str, services: tuple[str, ...], *, quiet: Path | None = None
+) -> AsyncIterator[None]:
+    """Services as children against a broker, kept running, with what they say in the folder `quiet`."""
+    environment = {
+        **os.environ,
+        "NATS_URL": url,
+        "WUXING_DATA": str(known.data),
+        GUARDED: "1",
+        "WUXING_ASSESSMENT": known.assessment,
+        "WUXING_RANK_SECONDS": str(known.rank_seconds),
+        "WUXING_KEEP": str(known.keep),
+    }
+    first = metrics.port()
+    ports = {name: str(first + n) for n, name in enumerate(services)} if first else {}
+    keepers = [
+        asyncio.create_task(_keep(name, environment | ({"WUXING_METRICS_PORT": ports[name]} if ports else {}), quiet))
+        for name in services
+    ]
+    try:
+        yield
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
 
 
 async def keep_server(server: EmbeddedServer) -> None:
@@ -336,6 +348,7 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
     logs_folder = known.data / "logs"
     logs_folder.mkdir(parents=True, exist_ok=True)
     lines = list(synthetic.year(year.rulebook, year.roster, year.assessment, events=events))
+    kept(known).write_bytes(lines[0][1])
     services = (*SERVICES, "console") if serve else SERVICES
     async with _stack(known, year, services=services, quiet=logs_folder) as url:
         with Progress(

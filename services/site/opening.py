@@ -1,0 +1,197 @@
+"""Opens a year: folder, keys, rights and streams of one assessment, and the event with which its ledger begins."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import uuid
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from infra.client import connected, embedded, read_stream
+from infra.rights import configure, key_file, public_keys
+from schemas import roster as rosters
+from schemas import rulebook as rulebooks
+from schemas import subjects
+from schemas.events import OPENED
+from schemas.refusals import Language
+from schemas.roster import RosterError, Unit
+from schemas.rulebook import Rulebook, en, zh
+from schemas.soundness import RulebookError
+from services.ingest import signatures
+from services.ingest.check import Checker, Refusal
+from services.ingest.opening import kept
+from services.office.send import Letter, send
+from services.process import settings as configuration
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings
+from services.scorer import rehearsal
+from services.site.provision import connections
+from services.site.stack import keep_services
+
+CHINA = timezone(timedelta(hours=8))
+PATIENCE = 30.0
+
+
+def open_year(  # noqa: PLR0913 - what a year is, and how it is asked
+    assessment: str,
+    *,
+    rulebook: Path,
+    roster: Path,
+    synthetic: bool = False,
+    yes: bool = False,
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Open a year: check it, make folder, keys, rights and streams, and publish the event that fixes it for ever.
+
+    Example: WUXING_DATA=year-2014 wuxing open city-2014 --rulebook rulebook.toml --roster roster.csv
+
+    Parameters
+    ----------
+    assessment
+        The code of this year's assessment; it stands in every subject and file.
+    rulebook
+        The rulebook.toml of the year; it is computed on made-up years before anything is made.
+    roster
+        The units: a CSV or workbook with the columns unit, name, category, group, and attributes.
+    synthetic
+        The units are made up, and every output says so.
+    yes
+        Do not ask before the year is fixed.
+    lang
+        Language of texts: zh or en; the locale's without it.
+    """
+    chosen = configuration.language(lang)
+    known = configuration.read({**os.environ, "WUXING_ASSESSMENT": assessment})
+    book, units = _checked(rulebook, roster)
+    _refuse_another(known)
+    print(_told(known, book, units, chosen, synthetic=synthetic), file=sys.stderr)
+    if not yes and not _agreed(chosen):
+        return Exit.NO
+    asyncio.run(_open(known, book, units, synthetic=synthetic))
+    print(json.dumps({"assessment": assessment, "sequence": 1, "data": str(known.data.absolute())}))
+    return Exit.DONE
+
+
+def _checked(rulebook: Path, roster: Path) -> tuple[Rulebook, tuple[Unit, ...]]:
+    """The rulebook and the roster, sound; raises Stop with everything that is wrong with them."""
+    try:
+        book = rehearsal.load(rulebook)
+        return book, rosters.load(roster, book)
+    except (RulebookError, RosterError) as error:
+        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
+
+
+def _refuse_another(known: Settings) -> None:
+    """A folder holds one assessment, which is opened once."""
+    if not subjects.CODE.fullmatch(known.assessment):
+        raise Stop(
+            Exit.USE,
+            f"Not a code (letters, digits, _ and -, up to 64): {known.assessment!r}",
+            f"不是代码（字母、数字、_和-，至多64个）：{known.assessment!r}",
+        )
+    if kept(known).exists():
+        raise Stop(
+            Exit.FAILED,
+            f"{known.data} is in use: a data folder holds one assessment, which is opened once."
+            " Set another WUXING_DATA.",
+            f"{known.data}已在使用：一个数据文件夹只放一个考核，且只开启一次。请另设WUXING_DATA。",
+        )
+
+
+def _told(known: Settings, book: Rulebook, units: tuple[Unit, ...], lang: Language, *, synthetic: bool) -> str:
+    """What will be fixed for ever, in words."""
+    counted = Counter(unit.category for unit in units)
+    kinds = ", ".join(f"{category} {number}" for category, number in sorted(counted.items()))
+    offices = ", ".join(office.code for office in book.office)
+    made_up = {True: ("; they are made up", "，系虚构"), False: ("", "")}[synthetic]
+    if lang == "zh":
+        return (
+            f"开启后不可更改：\n  考核代码 {known.assessment}\n"
+            f"  考核细则 {book.id}（{zh(book.name)}），项目{len(book.item)}个\n"
+            f"  单位 {len(units)}个：{kinds}{made_up[1]}\n  责任单位 {offices}\n"
+            f"  组织单位 {book.roles.collector}\n  签名 {book.signatures}\n  数据 {known.data.absolute()}"
+        )
+    return (
+        f"This is fixed for ever once the year is open:\n  assessment  {known.assessment}\n"
+        f"  rulebook    {book.id} ({en(book.name)}), {len(book.item)} items\n"
+        f"  units       {len(units)}: {kinds}{made_up[0]}\n  offices     {offices}\n"
+        f"  collector   {book.roles.collector}\n  signatures  {book.signatures}\n  data        {known.data.absolute()}"
+    )
+
+
+def _agreed(lang: Language) -> bool:
+    """Ask on the terminal; without one `--yes` must say it."""
+    if not sys.stdin.isatty():
+        raise Stop(Exit.USE, "Nobody to ask: say --yes to open the year.", "无法询问：请加--yes以开启。")
+    print("确认开启？输入 yes：" if lang == "zh" else "Open it? Type yes: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"yes", "y", "是"}
+
+
+async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, synthetic: bool) -> None:
+    """Make everything, and let ingest append the opening; begun again after a fault, it goes on where it stood."""
+    offices, codes = [office.code for office in book.office], [unit.unit for unit in units]
+    collector, limits = book.roles.collector, connections(known)
+    (known.data / "logs").mkdir(parents=True, exist_ok=True)
+    configure(known.data, known.assessment, offices, codes, collector=collector, limits=limits)
+    raw = _drafted(known, book, units, synthetic=synthetic)
+    checked = Checker(None, (), assessment=known.assessment, accept=rehearsal.accept).check(raw)
+    if isinstance(checked, Refusal):
+        raise Stop(Exit.USE, checked.message, checked.message)
+    async with embedded(known.data, known.assessment, offices, codes, collector=collector, limits=limits) as server:
+        here = msgspec.structs.replace(known, nats_url=server.url)
+        async with keep_services(here, server.url, ("ingest",), quiet=known.data / "logs"):
+            subject = subjects.intake(known.assessment, collector, OPENED, subjects.ASSESSMENT)
+            letter = Letter(collector, False, OPENED, subject, checked.source, checked.id, raw)
+            await send(here, [letter], patience=PATIENCE)
+        async with connected(server.url, "audit", known.data) as client:
+            first = [entry.data async for entry in read_stream(client, "LEDGER", known.assessment, 1, 1)]
+    if first != [raw]:
+        raise Stop(
+            Exit.FAILED,
+            f"The opening is not in the ledger: see {known.data / 'logs'}, and run this again.",
+            f"开启事件未入账：见{known.data / 'logs'}，然后重新运行。",
+        )
+    _draft(known).rename(kept(known))
+
+
+def _draft(known: Settings) -> Path:
+    """The opening before the ledger has it."""
+    return kept(known).with_suffix(".draft")
+
+
+def _drafted(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, synthetic: bool) -> bytes:
+    """The bytes of the opening: those of an attempt before, where it was the same, else new ones."""
+    made = _event(known, book, units, synthetic=synthetic)
+    with contextlib.suppress(FileNotFoundError):
+        before: dict[str, Any] = json.loads(_draft(known).read_bytes())
+        if before["data"] == made["data"]:
+            made = {key: value for key, value in before.items() if key != "signature"}
+    raw = signatures.signed(made, key_file(known.data, book.roles.collector).read_bytes())
+    _draft(known).write_bytes(raw)
+    return raw
+
+
+def _event(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, synthetic: bool) -> dict[str, Any]:
+    """The opening, with the public keys of all parties."""
+    parties = [*(office.code for office in book.office), *(unit.unit for unit in units)]
+    data: dict[str, Any] = {
+        "assessment": known.assessment,
+        "rulebook": rulebooks.plain(book),
+        "roster": rosters.plain(units),
+        "keys": public_keys(known.data, parties),
+    }
+    return {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": subjects.OFFICES + book.roles.collector,
+        "type": OPENED,
+        "subject": subjects.ASSESSMENT,
+        "time": datetime.now(CHINA).isoformat(timespec="seconds"),
+        "data": data | ({"synthetic": True} if synthetic else {}),
+    }
