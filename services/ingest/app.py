@@ -364,7 +364,7 @@ async def _read_year(ingest: Ingest) -> None:
     if ingest.checker.rulebook is None:
         return
     collector = ingest.checker.rulebook.roles.collector
-    kept = subjects.ledger(ingest.assessment, collector, "*")
+    kept = f"ledger.{ingest.assessment}.{collector}.*"
     async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, 1, ingest.ledger_last, subject=kept):
         found = ingest.checker.check(entry.data)
         if isinstance(found, Event) and found.type in CHANGES:

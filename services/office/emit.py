@@ -26,7 +26,7 @@ from services.command.progress import Bar
 from services.ingest import signatures
 from services.ingest.check import Checker, opened
 from services.ingest.opening import year_of_folder
-from services.office import answer, sheet
+from services.office import answer, sheet, workbook
 from services.office import dry_run as trials
 from services.office.earlier import Earlier, Found, revocation
 from services.office.send import Letter, send
@@ -277,7 +277,7 @@ def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
 
 def _is_lines(file: Path, head: bytes) -> bool:
     """Whether a file holds JSON lines: never with a workbook's bytes; then its name says, then its first character."""
-    if sheet.is_workbook(head):
+    if workbook.is_workbook(head):
         return False
     named = {".jsonl": True, ".ndjson": True, ".csv": False}.get(file.suffix.lower())
     return head.lstrip().startswith(b"{") if named is None else named

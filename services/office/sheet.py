@@ -68,7 +68,7 @@ TITLES = {
 #: Titles that people give the same columns.
 ALIASES = {
     "单位代码": "unit", "单位名称": "unit", "考核对象": "unit", "考核项目": "item", "项目代码": "item",
-    "扣分情形": "ground", "加分情形": "ground",
+    "类型": "type", "事件": "type", "扣分情形": "ground", "加分情形": "ground",
     "扣分": "points", "加分": "points", "分数": "value", "评定值": "value", "事由": "reason",
     "原因": "reason", "时间": "time", "日期": "time",
 }  # fmt: skip
