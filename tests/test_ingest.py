@@ -18,7 +18,7 @@ from infra.rights import PROVISIONER
 from infra.server import EmbeddedServer
 from infra.streams import declared_streams, stream
 from schemas.receipts import Receipt
-from services import metrics
+from services import metrics, stack, tables
 from services.ingest import app, limits
 from services.ingest import place as places
 from services.settings import Limits, read
@@ -322,6 +322,19 @@ def test_what_does_not_follow_on_waits_until_the_stream_itself_was_read(tmp_path
         assert [json.loads(raw)["id"] for raw in await desk.ledger()] == ["a", "b", "c"]
 
     story(tmp_path, steps)
+
+
+def test_status_says_what_was_lost_and_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def steps(desk: Desk) -> None:
+        places.write(desk.at, places.Place(passed_over=3, lost=[(4, 6)]))
+        known = read({"NATS_URL": desk.server.url, "WUXING_DATA": str(tmp_path), "WUXING_ASSESSMENT": A})
+        async with connected(desk.server.url, "audit", tmp_path) as client:
+            found = await stack.facts(client, known)
+        assert (found["passed_over"], found["lost"]) == (3, [(4, 6)])
+        tables.facts(found, "zh")
+
+    story(tmp_path, steps)
+    assert "收件丢失的序号" in capsys.readouterr().out
 
 
 # Readiness

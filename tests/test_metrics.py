@@ -160,6 +160,8 @@ def test_a_message_s_parent_is_its_header_or_its_event_s_attribute() -> None:
     assert tracing.parent(b"{}") is None
     assert tracing.parent(b'{"traceparent": "x"}', {"traceparent": "junk"}) is None
     assert tracing.carried({"traceparent": PARENT, "x": "y"}) == {"traceparent": PARENT}
+    for junk in ("", "x", "a" * 65_000, PARENT.upper(), f"{PARENT} ", f"{PARENT}\n", PARENT[:-1]):
+        assert tracing.carried({"traceparent": junk}) == {}
     assert tracing.carried({}) == {}
 
 
