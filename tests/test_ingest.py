@@ -89,6 +89,12 @@ class Desk:
             return [entry async for entry in read_stream(client, "INTAKE", A)]
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broker is as far as it will ever be."""
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.01)
+
+
 def story(tmp_path: Path, steps: Callable[[Desk], Coroutine[Any, Any, None]]) -> None:
     async def told() -> None:
         async with (
@@ -353,4 +359,11 @@ def test_a_service_whose_stream_has_what_it_does_not_take_is_not_ready(monkeypat
         metrics.waits("ingest", first)
         assert (metrics.readiness()["ingest"] is None) is ready, at
     now = 161
+    assert "could not be looked at for 31 seconds" in (metrics.readiness()["ingest"] or "")
+    for at, first, ready in ((170, 7, True), (259, 7, True), (261, 7, False), (262, 8, True)):
+        now = at
+        metrics.waits("ingest", None)
+        metrics.waits("ingest", first, metrics.LEAVE_SECONDS)  # it was taken, and does not leave
+        assert (metrics.readiness()["ingest"] is None) is ready, at
+    now = 293
     assert "could not be looked at for 31 seconds" in (metrics.readiness()["ingest"] or "")
