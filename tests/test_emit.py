@@ -206,6 +206,24 @@ def test_one_file_of_many_parties_goes_out_in_its_order_each_with_its_own_key(of
     assert [one["sequence"] for one in lines] == list(range(len(stored) - 2, len(stored) + 1))
 
 
+def test_junk_among_the_receipts_is_nobody_s_answer(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An office hears receipts live, a unit by its durable; a thief of a service's key writes before each of them."""
+    tell = ingest.Ingest._tell
+
+    async def junk_first(self: ingest.Ingest, judged: Any) -> None:
+        for one in judged:
+            for body in (b"", b"x", b"\xff\xfe", b"[]", b'{"source":1}'):
+                await self.client.request(f"receipt.{ASSESSMENT}.{one.party}", body, 10)
+        await tell(self, judged)
+
+    monkeypatch.setattr(ingest.Ingest, "_tell", junk_first)
+    appeal = event("appeal-junk", source="/units/U001", type="appeal.filed.v1")
+    appeal["data"] = {"target": {"source": "/offices/ducha", "id": "among junk"}, "statement": "已按期反馈"}
+    with services(office.site, settles=False):
+        code, lines = office.emit("junk.jsonl", [event("among junk"), appeal])
+    assert (code, [one["outcome"] for one in lines]) == (0, ["accepted", "accepted"])
+
+
 def test_rows_of_others_are_refused_by_name_with_the_office_and_without_a_key(office: Office) -> None:
     before = office.intake()
     code, lines = office.emit("year.jsonl", [event("x"), event("y", source="/offices/renda")], "--office", "kaoji")

@@ -277,8 +277,8 @@ def test_a_question_for_a_cut_that_is_none_costs_the_next_one_nothing(tmp_path: 
 
         async def ask() -> dict[str, Any]:
             async with connected(works.server.url, "ranker", works.data) as ranker:
-                for body in (b"", b"x", b"\xff\xfe", b"-1e400", b"9" * 400, b'"0"', b"null", b"[0]"):
-                    for headers in (None, {"content-type": "application/x"}, {"Status": "503"}):
+                for body in (b"", b"x", b"\xff\xfe", b"-1e400", b"9" * 400, b'"0"', b"null", b"[0]", b"[" * 5000):
+                    for headers in (None, {"content-type": "text/plain"}, {"Status": "503"}, {"reply_to": "x"}):
                         await ranker.publish(f"cut.{ASSESSMENT}", body, headers=headers, reply=ranker.new_inbox())
                 answer = await ranker.request(f"cut.{ASSESSMENT}", b"0", 30)
                 found: dict[str, Any] = json.loads(answer.data)

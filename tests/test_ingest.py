@@ -23,6 +23,7 @@ from services.ingest import app, limits
 from services.ingest import place as places
 from services.process import metrics
 from services.process.settings import Limits, read
+from services.site import stack
 from tests.faults.works import OFFICES, good
 
 A = "wenzhou-2013"
@@ -87,6 +88,12 @@ class Desk:
     async def held(self) -> list[Entry]:
         async with connected(self.server.url, "ingest", self.data) as client:
             return [entry async for entry in read_stream(client, "INTAKE", A)]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broker is as far as it will ever be."""
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.01)
 
 
 def story(tmp_path: Path, steps: Callable[[Desk], Coroutine[Any, Any, None]]) -> None:
@@ -324,6 +331,19 @@ def test_what_does_not_follow_on_waits_until_the_stream_itself_was_read(tmp_path
     story(tmp_path, steps)
 
 
+def test_status_says_what_was_lost_and_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def steps(desk: Desk) -> None:
+        places.write(desk.at, places.Place(passed_over=3, lost=[(4, 6)]))
+        known = read({"NATS_URL": desk.server.url, "WUXING_DATA": str(tmp_path), "WUXING_ASSESSMENT": A})
+        async with connected(desk.server.url, "audit", tmp_path) as client:
+            found = await stack.facts(client, known)
+        assert (found["passed_over"], found["lost"]) == (3, [(4, 6)])
+        tables.facts(found, "zh")
+
+    story(tmp_path, steps)
+    assert "收件丢失的序号" in capsys.readouterr().out
+
+
 # Readiness
 
 
@@ -340,4 +360,11 @@ def test_a_service_whose_stream_has_what_it_does_not_take_is_not_ready(monkeypat
         metrics.waits("ingest", first)
         assert (metrics.readiness()["ingest"] is None) is ready, at
     now = 161
+    assert "could not be looked at for 31 seconds" in (metrics.readiness()["ingest"] or "")
+    for at, first, ready in ((170, 7, True), (259, 7, True), (261, 7, False), (262, 8, True)):
+        now = at
+        metrics.waits("ingest", None)
+        metrics.waits("ingest", first, metrics.LEAVE_SECONDS)  # it was taken, and does not leave
+        assert (metrics.readiness()["ingest"] is None) is ready, at
+    now = 293
     assert "could not be looked at for 31 seconds" in (metrics.readiness()["ingest"] or "")

@@ -136,6 +136,8 @@ def test_the_ledger_s_end_is_looked_at_while_the_scorer_waits(nats_site: Site) -
                 while value("wuxing_ledger_sequence") == 10**9:
                     await js.account_info()
             assert value("wuxing_ledger_sequence") == last
+            waiting = metrics._waits["scorer", metrics.STALL_SECONDS][0]  # noqa: SLF001 - what /readyz goes by
+            assert waiting == (value("wuxing_fold_sequence") + 1 if last > value("wuxing_fold_sequence") else None)
 
     asyncio.run(story())
 
@@ -160,6 +162,8 @@ def test_a_message_s_parent_is_its_header_or_its_event_s_attribute() -> None:
     assert tracing.parent(b"{}") is None
     assert tracing.parent(b'{"traceparent": "x"}', {"traceparent": "junk"}) is None
     assert tracing.carried({"traceparent": PARENT, "x": "y"}) == {"traceparent": PARENT}
+    for junk in ("", "x", "a" * 65_000, PARENT.upper(), f"{PARENT} ", f"{PARENT}\n", PARENT[:-1]):
+        assert tracing.carried({"traceparent": junk}) == {}
     assert tracing.carried({}) == {}
 
 

@@ -171,6 +171,8 @@ def facts(found: dict[str, Any], lang: Language) -> None:
         "snapshot": "快照",
         "snapshot_age_seconds": "快照已有秒数",
         "digest": "摘要",
+        "passed_over": "跳过的无效内容",
+        "lost": "收件丢失的序号",
     }
     table = Table(box=box.SIMPLE, show_header=False)
     for key, value in found.items():

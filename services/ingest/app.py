@@ -7,7 +7,7 @@ streams (see `place`): so a kill at any point appends nothing twice, and a strea
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js.api import StreamState
 
 from infra.client import (
     BATCH,
@@ -47,6 +48,8 @@ from services.proof.merkle import leaf_hash
 INTAKE_SEQUENCE = "Wuxing-Intake-Sequence"
 #: Seconds to wait for an answer about changes, and until it is asked again.
 CHANGES_WITHIN, CHANGES_AGAIN = 5.0, 0.1
+SURE_LOOKS, LOOK_SECONDS = 20, 0.5
+"""Looks before a stream that is shorter than it was counts as such: brokers in a cluster come up one after another."""
 NOBODY = "_"
 """The token that stands for one that is no code: no party, unit or type is called so."""
 
@@ -327,8 +330,8 @@ async def start(
     assessment = settings.assessment
     info = await jetstream(client).stream_info(stream("LEDGER", assessment))
     check_ledger(info, assessment)
-    intake = await jetstream(client).stream_info(stream("INTAKE", assessment))
     held = places.read(at)
+    intake = await _intake(client, assessment, held.intake if held else 0)
     ingest = Ingest(client, assessment, settings, log, at, settings.limits, accept, ledger_last=info.state.last_seq)
     if held:
         await _same_history(ingest, held)
@@ -337,13 +340,13 @@ async def start(
         log.warning("place.missing", file=str(at))
     await _read_year(ingest)
     # What INTAKE still holds may have been appended, as the last of the ledger.
-    waiting = range(max(1, intake.state.first_seq), intake.state.last_seq + 1)
+    waiting = range(max(1, intake.first_seq), intake.last_seq + 1)
     if not held:
         ingest.place.ledger = max(0, ingest.ledger_last - len(waiting))
         ingest.place.sha256 = next(iter(await _ledger_at(ingest, ingest.place.ledger)), "")
-    async for entry in read_stream(client, "LEDGER", assessment, ingest.place.ledger + 1):
+    async for entry in _tail(ingest):
         came_from = _intake_of(entry)
-        if came_from is None or not ingest.place.intake < came_from <= intake.state.last_seq:
+        if came_from is None or not ingest.place.intake < came_from <= intake.last_seq:
             ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake that was not yet taken")
         else:
             ingest.appended[came_from] = entry.sequence, _sha256(entry.data)
@@ -373,6 +376,32 @@ async def _read_year(ingest: Ingest) -> None:
                 ingest.checker.apply(found)
 
 
+async def _intake(client: Client, assessment: str, least: int) -> StreamState:
+    """The state of INTAKE; a new leader may not have come up to `least` yet, and is asked again before that counts."""
+    for _ in range(SURE_LOOKS):
+        state = (await jetstream(client).stream_info(stream("INTAKE", assessment))).state
+        if state.last_seq >= least:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    return state
+
+
+async def _tail(ingest: Ingest) -> AsyncIterator[Entry]:
+    """The ledger after the place, to its very end: a replica that lags is asked again."""
+    following = ingest.place.ledger + 1
+    for _ in range(SURE_LOOKS):
+        async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, following):
+            following = entry.sequence + 1
+            yield entry
+        if following > ingest.ledger_last:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+    raise HistoryWentBack(
+        f"账本只能读至序号{following - 1}，应至{ingest.ledger_last}。 / The ledger can be read up to {following - 1} only,"
+        f" and should end at {ingest.ledger_last}: a store is damaged, or its brokers have not met yet. Start ingest again."
+    )
+
+
 async def _ledger_at(ingest: Ingest, sequence: int) -> list[str]:
     """The SHA-256 of the ledger's payload at a sequence, none where there is none."""
     read = read_stream(ingest.client, "LEDGER", ingest.assessment, sequence, sequence)
@@ -381,8 +410,13 @@ async def _ledger_at(ingest: Ingest, sequence: int) -> list[str]:
 
 async def _same_history(ingest: Ingest, held: Place) -> None:
     """Raise HistoryWentBack unless the ledger still has what was appended last, where it was."""
-    if not held.ledger or await _ledger_at(ingest, held.ledger) == [held.sha256]:
-        return
+    for _ in range(SURE_LOOKS):
+        found = await _ledger_at(ingest, held.ledger) if held.ledger else [held.sha256]
+        if found == [held.sha256]:
+            return
+        if found or ingest.ledger_last < held.ledger:
+            break
+        await asyncio.sleep(LOOK_SECONDS)  # a replica lags
     raise HistoryWentBack(
         f"账本止于序号{ingest.ledger_last}，而收件处已写至{held.ledger}，或该处内容已不同。 / The ledger ends at"
         f" {ingest.ledger_last}, and ingest had appended {held.ledger}, or that is another event now: its store was"
@@ -423,16 +457,22 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, ac
                 await _catch_up(ingest, ingest.intake_next, entries[-1].sequence)
             return await ingest.take(entries)
 
+        shorter = 0
+
         async def heal() -> None:
+            nonlocal shorter
             try:
                 intake = (await jetstream(client).stream_info(stream("INTAKE", settings.assessment))).state
             except (NatsError, TimeoutError):
                 log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
                 return
-            metrics.waits("ingest", intake.first_seq if intake.messages else None)
-            if intake.last_seq < ingest.place.intake:
+            shorter = shorter + 1 if intake.last_seq < ingest.place.intake else 0
+            if shorter == SURE_LOOKS:  # seconds: a new leader comes up to its streams sooner
                 ingest.went_back(max(1, intake.first_seq))
-            if intake.messages and intake.last_seq >= ingest.intake_next:
+            untaken = bool(intake.messages) and intake.last_seq >= ingest.intake_next
+            metrics.waits("ingest", max(intake.first_seq, ingest.intake_next) if untaken else None)
+            metrics.waits("ingest", intake.first_seq if intake.messages else None, metrics.LEAVE_SECONDS)
+            if untaken:
                 await _catch_up(ingest, ingest.intake_next, intake.last_seq)
 
         nats = broker(settings.nats_url, "ingest", settings.data)

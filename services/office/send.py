@@ -182,7 +182,15 @@ class _Box:
         return box
 
     async def _live(self, message: Msg) -> None:
-        self._desk.hear(msgspec.json.decode(message.data, type=Receipt))
+        self._hear(message.data)
+
+    def _hear(self, data: bytes) -> bool:
+        """Take a receipt; what is none, somebody wrote who has a service's key, and it is nobody's answer."""
+        try:
+            receipt = msgspec.json.decode(data, type=Receipt)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return False
+        return self._desk.hear(receipt)
 
     async def _read(self, assessment: str) -> None:
         """Pass over what the durable holds, and read on in the background."""
@@ -194,7 +202,7 @@ class _Box:
             while True:
                 with contextlib.suppress(NatsError, TimeoutError):
                     for message in await durable.fetch(_FETCH, timeout=1):
-                        mine = self._desk.hear(msgspec.json.decode(message.data, type=Receipt))
+                        mine = self._hear(message.data)
                         await message.ack() if mine else self._others.append(message)
 
         self._reading = asyncio.create_task(on())

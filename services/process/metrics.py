@@ -35,6 +35,8 @@ ROUND_WITHIN = 180.0
 WATCH_EVERY = 5.0
 STALL_SECONDS = 30.0
 """What waits for a service in its own stream for longer, without any of it being taken, makes it not ready."""
+LEAVE_SECONDS = 90.0
+"""What was taken leaves INTAKE when it is acknowledged, after a redelivery at the latest."""
 clock = time.monotonic
 
 REGISTRY = CollectorRegistry()
@@ -61,8 +63,8 @@ _ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh.", ["
 
 #: Service -> why it is not ready, null when it is. Only services of this process are in it.
 _checks: dict[str, Callable[[], str | None]] = {}
-#: Service -> where what waits for it begins, since when that is so, and when it was looked at last.
-_waits: dict[str, tuple[int | None, float, float]] = {}
+#: Service and patience -> where what waits for it begins, since when that is so, and when it was looked at last.
+_waits: dict[tuple[str, float], tuple[int | None, float, float]] = {}
 
 
 # What services tell --------------------------------------------------------------------------------------------------
@@ -99,11 +101,14 @@ def ledger(sequence: int) -> None:
     _behind_by()
 
 
-def waits(service: str, first: int | None) -> None:
-    """What waits for a service in its own stream begins with this message; null where nothing waits."""
+def waits(service: str, first: int | None, within: float = STALL_SECONDS) -> None:
+    """What waits for a service in its own stream begins with this message; null where nothing waits.
+
+    Where it is the same message for longer than `within` seconds, the service is not ready.
+    """
     now = clock()
-    before, since, _ = _waits.get(service, (None, now, now))
-    _waits[service] = first, since if before == first else now, now
+    before, since, _ = _waits.get((service, within), (None, now, now))
+    _waits[service, within] = first, since if before == first else now, now
 
 
 def passed_over(kind: str, sequence: int, why: str) -> None:
@@ -192,11 +197,12 @@ def _silent() -> str | None:
 
 
 def _stalled(service: str) -> str | None:
-    first, since, looked = _waits.get(service, (None, clock(), clock()))
-    if (silent := clock() - looked) > STALL_SECONDS:
-        return f"its stream could not be looked at for {silent:.0f} seconds"
-    if first is not None and (held := clock() - since) > STALL_SECONDS:
-        return f"message {first} of its stream waits for {held:.0f} seconds"
+    now = clock()
+    for (name, within), (first, since, looked) in _waits.items():
+        if name == service and now - looked > STALL_SECONDS:
+            return f"its stream could not be looked at for {now - looked:.0f} seconds"
+        if name == service and first is not None and now - since > within:
+            return f"message {first} of its stream waits for {now - since:.0f} seconds"
     return None
 
 
