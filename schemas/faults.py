@@ -112,8 +112,8 @@ def _filled(texts: tuple[str, str], gaps: tuple[Any, ...], lang: Language) -> st
 TABLES = {
     "final": ("the final", "总分"), "category": ("category", "类别"), "group": ("group", "分组"),
     "attribute": ("attribute", "属性"), "office": ("office", "单位"), "roles": ("roles", "职责"),
-    "period": ("period", "周期"), "part": ("part", "部分"), "item": ("item", "项目"), "scheme": ("scheme", "评定"),
-    "veto": ("veto", "一票否决"), "stage": ("stage", "阶段"), "reading": ("reading", "理解"),
+    "period": ("period", "周期"), "part": ("part", "部分"), "item": ("item", "项目"), "scheme": ("scheme", "等次方案"),
+    "veto": ("veto", "一票否决"), "stage": ("stage", "阶段"), "reading": ("reading", "读法"),
     "parameter": ("parameter", "参数"), "excused": ("excused clause", "免列条款"), "ground": ("ground", "情形"),
     "node": ("node", "节点"), "range": ("range", "取值范围"), "measure": ("measure", "指标"),
     "raters": ("raters", "评分组"), "formula": ("term", "算式项"), "method": ("method", "计分方法"),
@@ -164,12 +164,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     "found_table": ("a table", "一个表"),
     "found_list": ("a list of {0}", "{0}项的列表"),
     "found_null": ("null", "null"),
-    "under": (" where reading {0} is {1}", "（理解{0}取{1}时）"),
+    "under": (" where reading {0} is {1}", "（读法{0}取{1}时）"),
     "by_default": ("", ""),
     "nothing": ("nothing", "空缺"),
     "open": ("without bound", "不限"),
     "group_of": ("group of category {0}", "类别{0}的分组"),
-    "of_reading": ("{1}, a value of reading {0}", "理解{0}的取值{1}"),
+    "of_reading": ("{1}, a value of reading {0}", "读法{0}的取值{1}"),
     "none": ("none", "无"),
     "and_more": ("{0} and {1} more", "{0}等（另有{1}个）"),
     "every_unit": ("every unit", "所有单位"),
@@ -180,7 +180,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "group": ("group", "分组（[[group]]）"),
     "part": ("part", "部分（[[part]]）"),
     "order_key": ("key of places (final, a part, an item, an attribute)", "名次依据（final、部分、项目、属性）"),
-    "reading": ("reading", "理解（[[reading]]）"),
+    "reading": ("reading", "读法（[[reading]]）"),
     "ground": ("ground of this item", "本项目的情形"),
     "attribute": ("attribute", "属性（[[attribute]]）"),
     "period": ("period, nor case", "周期（[[period]]），也不是case"),
@@ -194,7 +194,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "node_or_attribute": ("attribute, part or item", "属性、部分或项目"),
     "rated_item": ("item of ratings", "评分项目"),
     "measure": ("measure of that item (value where it has a range)", "该项目的指标（有range时为value）"),
-    "scheme": ("scheme", "评定（[[scheme]]）"),
+    "scheme": ("scheme", "等次方案（[[scheme]]）"),
     "grade": ("grade", "等次"),
     "node": ("part or item", "部分或项目"),
     "entries": ("entries", "加减分"),
@@ -215,7 +215,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "one_of": ("found {0}; allowed: {1}", "写的是{0}；可用：{1}"),
     "no_reading_here": (
         'found "{0}", but no reading may stand here; it may at: {1}',
-        '写的是"{0}"，但此处不能由理解决定；可由理解决定的有：{1}',
+        '写的是"{0}"，但此处不能由读法决定；可由读法决定的有：{1}',
     ),
     # codes and what they name
     "twice": ("{0} is there twice; each needs a code of its own", "{0}重复；每个须有自己的代码"),
@@ -232,7 +232,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{0} reads as a number in a formula; a measure or attribute needs a letter in its code",
         "{0}在算式里会被当成数；指标和属性的代码须含字母",
     ),
-    "parameter_name": ("{0} is a parameter; a reading needs another name", "{0}是参数名；理解须另取名称"),
+    "parameter_name": ("{0} is a parameter; a reading needs another name", "{0}是参数名；读法须另取名称"),
     "unknown": ("{0} is no {1}; declared: {2}", "{0}不是{1}；已有：{2}"),
     "applies_to_none": (
         "names neither categories nor groups; name at least one of them",
@@ -241,9 +241,9 @@ MESSAGES: dict[str, tuple[str, str]] = {
     # readings
     "unused_reading": (
         "no key has the value {0}; every reading decides at least one",
-        "没有任何键取{0}；每个理解至少决定一处",
+        "没有任何键取{0}；每个读法至少决定一处",
     ),
-    "one_value": ("has one value, {0}; a reading has two or more", "只有一个取值{0}；理解须有两个以上取值"),
+    "one_value": ("has one value, {0}; a reading has two or more", "只有一个取值{0}；读法须有两个以上取值"),
     # numbers
     "below": ("found {0}, which is on the wrong side of {1} = {2}", "写的是{0}，越过了{1} = {2}"),
     "not_above": ("found {0}; it must be more than {1} = {2}", "写的是{0}；须大于{1} = {2}"),
@@ -423,6 +423,15 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "requires_run": (
         "{0} has runs; a measure can be required only of an item without",
         "{0}有runs；只能对没有runs的项目要求指标",
+    ),
+    # the regulation's text
+    "text_twice": (
+        "line {0}: the clause {1} is there twice; each has one anchor",
+        "第{0}行：条款{1}重复；每条只有一处",
+    ),
+    "text_loose": (
+        "line {0}: stands under no clause; begin with a line {1}and its name",
+        "第{0}行：不在任何条款之下；请先写一行“{1}条款名”",
     ),
     # made-up years
     "made_up_ground": (
