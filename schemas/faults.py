@@ -66,6 +66,18 @@ class RulebookError(Exception):
         return "\n".join(described(self.faults, self.file, self.text, lang))
 
 
+class RosterError(Exception):
+    """A roster that cannot be used; says every fault, each with its line or row, in either language."""
+
+    def __init__(self, said: dict[Language, str]) -> None:
+        super().__init__(said["en"])
+        self.said = said
+
+    def say(self, lang: Language) -> str:
+        """Every fault with its place, a line each."""
+        return self.said[lang]
+
+
 def described(faults: list[Fault], file: str | None, text: str | None, lang: Language) -> list[str]:
     """Each fault with the file and the line where its table begins, or its path in an object."""
     begins = lines(text) if text is not None and faults else {}
@@ -452,6 +464,16 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "made_up_refused": ("the made-up event {0} is refused: {1}", "虚构事件{0}被拒收：{1}"),
     "made_up_breaks": ("the made-up year does not compute: {0}", "虚构年度无法计算：{0}"),
+    # warnings
+    "warn_words": ("the number {0} does not occur in its words {1}", "数{0}在所引原文{1}中没有"),
+    "warn_source": (
+        '{0}: has neither words nor source = "assumption"; say where the number comes from',
+        '{0}：既没有words，也没有source = "assumption"；请写明数从哪里来',
+    ),
+    "warn_base": (
+        'pools {0} are several, and shares are of all units listed; is quota_of = "eligible" meant?',
+        '评选分几处（{0}），名额却按全部在册单位计算；是否应为quota_of = "eligible"？',
+    ),
     # rosters
     "roster_empty": ("is empty; expected a list of units", "是空的；应为单位的列表"),
     "roster_object": (

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from schemas.faults import RosterError, RulebookError
 from services.outcome import Exit, Stop
 from services.settings import language
 
@@ -42,6 +43,16 @@ COMMANDS = {
 }
 
 
+#: The commands of `wuxing rulebook`.
+RULEBOOK = {
+    "check": ("services.rulebook.commands:check", "Check a rulebook, print its rules as sentences. 检查细则"),
+    "new": ("services.rulebook.commands:new", "Write a small rulebook to begin from. 起步样本"),
+    "show": ("services.rulebook.commands:show", "Show a rulebook beside the regulation's text. 对照原文"),
+    "test": ("services.rulebook.commands:run_cases", "Compute the cases beside a rulebook. 核对案例"),
+    "diff": ("services.rulebook.commands:diff", "Say how two rulebooks differ. 比较两部细则"),
+}
+
+
 def application(*, overview: bool) -> App:
     """The command line. The overview lists each command by its words here, so that nothing is imported for it."""
     app = App(
@@ -58,6 +69,10 @@ def application(*, overview: bool) -> App:
     for name, (place, words) in COMMANDS.items():
         app.command(place, name=name, help=words if overview else None)
     app.command(score)
+    rulebook = App(name="rulebook", help="Turn a regulation into a rulebook: check, new, show, test, diff. 考核细则")
+    for name, (place, words) in RULEBOOK.items():
+        rulebook.command(place, name=name, help=words if overview else None)
+    app.command(rulebook)
     return app
 
 
@@ -135,10 +150,12 @@ def run(arguments: list[str]) -> int:
     chosen = next((value for name, value in pairwise(arguments) if name == "--lang"), None)
     lang = language(chosen)
     try:
-        result: Any = application(overview=arguments in ([], ["--help"], ["-h"]))(arguments)
-    except Stop as stop:
-        print(stop.text[lang], file=sys.stderr)
-        return stop.code
+        result: Any = application(overview=arguments in ([], ["--help"], ["-h"], ["rulebook"], ["rulebook", "--help"]))(
+            arguments
+        )
+    except (Stop, RulebookError, RosterError) as end:
+        print(end.text[lang] if isinstance(end, Stop) else end.say(lang), file=sys.stderr)
+        return end.code if isinstance(end, Stop) else Exit.USE
     except CycloptsError as error:
         print(f"{error}\n{'用法' if lang == 'zh' else 'Usage'}: wuxing --help", file=sys.stderr)
         return Exit.USE
@@ -159,8 +176,6 @@ def run(arguments: list[str]) -> int:
 def known(error: Exception) -> bool:
     """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a key."""
     names = {
-        "RulebookError",
-        "RosterError",
         "ServerUnusable",
         "BrokerUnreachable",
         "StreamDiffers",
