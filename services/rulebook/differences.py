@@ -1,7 +1,7 @@
 """How two rulebooks differ: in words, and on one ledger in places and grades."""
 
+import io
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -16,15 +16,14 @@ from schemas.rulebook import Rulebook, en, zh
 from services import rules
 from services.outcome import Exit, Stop
 from services.ranker.results import units
-from services.rulebook.sentences import sentences
+from services.rulebook.sentences import Sentence, sentences
 from services.scorer import file, rehearsal
 from services.year import Year
 
 
 def words(one: Rulebook, other: Rulebook, lang: Language) -> str:
     """Every sentence that one has and the other has not, or has in other words, in the order of the second."""
-    before = {said.key: said.text for said in sentences(one, lang)}
-    after = {said.key: said.text for said in sentences(other, lang)}
+    before, after = ({said.key: _within(said) for said in sentences(book, lang)} for book in (one, other))
     gone, came, now = ("− ", "+ ", "→ ")
     lines = [f"{gone}{text}" for key, text in before.items() if key not in after]
     for key, text in after.items():
@@ -35,6 +34,12 @@ def words(one: Rulebook, other: Rulebook, lang: Language) -> str:
     if not lines:
         lines = ["两部细则没有差别。" if lang == "zh" else "The two rulebooks say the same."]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _within(said: Sentence) -> str:
+    """A sentence with the code of the item or scheme that it belongs to."""
+    _, *names = said.key.split(" ")
+    return f"{names[0]} · {said.text}" if len(names) > 1 else said.text
 
 
 def moved(one: Rulebook, other: Rulebook, ledger: Path, roster: Path | None, lang: Language) -> str:
@@ -50,18 +55,10 @@ def moved(one: Rulebook, other: Rulebook, ledger: Path, roster: Path | None, lan
             moved_ += 1
             table.add_row(unit, *cells)
     summary = f"共{len(after)}个单位，{moved_}个有变动。" if lang == "zh" else f"{moved_} of {len(after)} units move."
-    out = Console(width=160, highlight=False, force_terminal=False, record=True, file=open_nowhere())
+    out = io.StringIO()
     if moved_:
-        out.print(table)
-    out.print(summary)
-    return out.export_text()
-
-
-def open_nowhere() -> Any:
-    """A file that keeps nothing: the console only records."""
-    import io
-
-    return io.StringIO()
+        Console(width=160, highlight=False, file=out).print(table)
+    return f"{out.getvalue()}{summary}\n"
 
 
 def _folded(book: Rulebook, ledger: Path, roster: Path | None) -> dict[str, UnitResult]:
