@@ -28,7 +28,7 @@ DEDUCTIONS = [
     ("duchayuan", "2.4", '"ground":"problem_minor"', "查访"),
     ("duchayuan", "2.4", '"ground":"problem_serious"', "查访"),
 ]
-#: Office, item, what else the item has, and the full value in hundredths; a component that is 0 or 1 has none.
+#: Office, item, what else the item has, and the full value in hundredths; a measure that is 0 or 1 has none.
 RATINGS = [
     ("gongwei", "1.5", "", 10000),
     ("gongwei", "2.1", "", 500),
@@ -36,12 +36,12 @@ RATINGS = [
     ("gongwei", "2.2", ',"group":"clients"', 10000),
     ("tongji", "2.3", "", 10000),
     ("wenda", "3.1", "", 1000),
-    ("wenda", "3.2", ',"component":"exchange"', 0),
-    ("wenda", "3.2", ',"component":"internal"', 0),
-    ("wenda", "3.2", ',"component":"usage"', 100),
-    ("shenguan", "3.3", ',"component":"accuracy"', 100),
-    ("shenguan", "3.3", ',"component":"completeness"', 100),
-    ("shenguan", "3.3", ',"component":"timeliness"', 100),
+    ("wenda", "3.2", ',"measure":"exchange"', 0),
+    ("wenda", "3.2", ',"measure":"internal"', 0),
+    ("wenda", "3.2", ',"measure":"usage"', 100),
+    ("shenguan", "3.3", ',"measure":"accuracy"', 100),
+    ("shenguan", "3.3", ',"measure":"completeness"', 100),
+    ("shenguan", "3.3", ',"measure":"timeliness"', 100),
     ("xuanchuan", "4.1", ',"case":"创新实例1"', 2000),
     ("xuanchuan", "4.1", ',"case":"创新实例2"', 2000),
     ("jiwei", "5.1", "", 10000),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schemas.faults import RulebookError
+from schemas.faults import Fault, Place, RulebookError, quoted
 from schemas.rulebook import SHIPPED
 
 #: A line that begins with it names the clause of the lines that follow; the sign is not in the regulation.
@@ -16,19 +16,25 @@ def clauses(path: Path = TEXT) -> dict[str, str]:
     A clause has its own lines only, not those of the clauses under it. Raises RulebookError with the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulebookError(str(path), f"cannot be read: {error}") from None
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise _refused(path, "unreadable", error.strerror or str(error)) from None
+    except UnicodeDecodeError as error:
+        raise _refused(path, "not_utf8", str(error.start)) from None
     blocks: dict[str, list[str]] = {}
     block: list[str] | None = None
     for n, line in enumerate(lines, 1):
         name = line.removeprefix(ANCHOR).strip()
         if line.startswith(ANCHOR):
             if name in blocks:
-                raise RulebookError(f"{path}, line {n}", f"clause {name} is there twice; give each its own anchor")
+                raise _refused(path, "text_twice", str(n), quoted(name))
             block = blocks.setdefault(name, [])
         elif line.strip() and block is None:
-            raise RulebookError(f"{path}, line {n}", f"stands under no clause; begin with a line {ANCHOR}and its name")
+            raise _refused(path, "text_loose", str(n), ANCHOR)
         elif line.strip() and block is not None:
             block.append(line.strip())
     return {name: "\n".join(block) for name, block in blocks.items()}
+
+
+def _refused(path: Path, said: str, *gaps: str) -> RulebookError:
+    return RulebookError([Fault(Place(), None, said, gaps)], str(path))

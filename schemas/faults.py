@@ -66,6 +66,18 @@ class RulebookError(Exception):
         return "\n".join(described(self.faults, self.file, self.text, lang))
 
 
+class RosterError(Exception):
+    """A roster that cannot be used; says every fault, each with its line or row, in either language."""
+
+    def __init__(self, said: dict[Language, str]) -> None:
+        super().__init__(said["en"])
+        self.said = said
+
+    def say(self, lang: Language) -> str:
+        """Every fault with its place, a line each."""
+        return self.said[lang]
+
+
 def described(faults: list[Fault], file: str | None, text: str | None, lang: Language) -> list[str]:
     """Each fault with the file and the line where its table begins, or its path in an object."""
     begins = lines(text) if text is not None and faults else {}
@@ -112,8 +124,8 @@ def _filled(texts: tuple[str, str], gaps: tuple[Any, ...], lang: Language) -> st
 TABLES = {
     "final": ("the final", "总分"), "category": ("category", "类别"), "group": ("group", "分组"),
     "attribute": ("attribute", "属性"), "office": ("office", "单位"), "roles": ("roles", "职责"),
-    "period": ("period", "周期"), "part": ("part", "部分"), "item": ("item", "项目"), "scheme": ("scheme", "评定"),
-    "veto": ("veto", "一票否决"), "stage": ("stage", "阶段"), "reading": ("reading", "理解"),
+    "period": ("period", "周期"), "part": ("part", "部分"), "item": ("item", "项目"), "scheme": ("scheme", "等次方案"),
+    "veto": ("veto", "一票否决"), "stage": ("stage", "阶段"), "reading": ("reading", "读法"),
     "parameter": ("parameter", "参数"), "excused": ("excused clause", "免列条款"), "ground": ("ground", "情形"),
     "node": ("node", "节点"), "range": ("range", "取值范围"), "measure": ("measure", "指标"),
     "raters": ("raters", "评分组"), "formula": ("term", "算式项"), "method": ("method", "计分方法"),
@@ -164,12 +176,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     "found_table": ("a table", "一个表"),
     "found_list": ("a list of {0}", "{0}项的列表"),
     "found_null": ("null", "null"),
-    "under": (" where reading {0} is {1}", "（理解{0}取{1}时）"),
+    "under": (" where reading {0} is {1}", "（读法{0}取{1}时）"),
     "by_default": ("", ""),
     "nothing": ("nothing", "空缺"),
     "open": ("without bound", "不限"),
     "group_of": ("group of category {0}", "类别{0}的分组"),
-    "of_reading": ("{1}, a value of reading {0}", "理解{0}的取值{1}"),
+    "of_reading": ("{1}, a value of reading {0}", "读法{0}的取值{1}"),
     "none": ("none", "无"),
     "and_more": ("{0} and {1} more", "{0}等（另有{1}个）"),
     "every_unit": ("every unit", "所有单位"),
@@ -180,7 +192,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "group": ("group", "分组（[[group]]）"),
     "part": ("part", "部分（[[part]]）"),
     "order_key": ("key of places (final, a part, an item, an attribute)", "名次依据（final、部分、项目、属性）"),
-    "reading": ("reading", "理解（[[reading]]）"),
+    "reading": ("reading", "读法（[[reading]]）"),
     "ground": ("ground of this item", "本项目的情形"),
     "attribute": ("attribute", "属性（[[attribute]]）"),
     "period": ("period, nor case", "周期（[[period]]），也不是case"),
@@ -194,7 +206,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "node_or_attribute": ("attribute, part or item", "属性、部分或项目"),
     "rated_item": ("item of ratings", "评分项目"),
     "measure": ("measure of that item (value where it has a range)", "该项目的指标（有range时为value）"),
-    "scheme": ("scheme", "评定（[[scheme]]）"),
+    "scheme": ("scheme", "等次方案（[[scheme]]）"),
     "grade": ("grade", "等次"),
     "node": ("part or item", "部分或项目"),
     "entries": ("entries", "加减分"),
@@ -215,7 +227,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "one_of": ("found {0}; allowed: {1}", "写的是{0}；可用：{1}"),
     "no_reading_here": (
         'found "{0}", but no reading may stand here; it may at: {1}',
-        '写的是"{0}"，但此处不能由理解决定；可由理解决定的有：{1}',
+        '写的是"{0}"，但此处不能由读法决定；可由读法决定的有：{1}',
     ),
     # codes and what they name
     "twice": ("{0} is there twice; each needs a code of its own", "{0}重复；每个须有自己的代码"),
@@ -232,7 +244,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{0} reads as a number in a formula; a measure or attribute needs a letter in its code",
         "{0}在算式里会被当成数；指标和属性的代码须含字母",
     ),
-    "parameter_name": ("{0} is a parameter; a reading needs another name", "{0}是参数名；理解须另取名称"),
+    "parameter_name": ("{0} is a parameter; a reading needs another name", "{0}是参数名；读法须另取名称"),
     "unknown": ("{0} is no {1}; declared: {2}", "{0}不是{1}；已有：{2}"),
     "applies_to_none": (
         "names neither categories nor groups; name at least one of them",
@@ -241,9 +253,9 @@ MESSAGES: dict[str, tuple[str, str]] = {
     # readings
     "unused_reading": (
         "no key has the value {0}; every reading decides at least one",
-        "没有任何键取{0}；每个理解至少决定一处",
+        "没有任何键取{0}；每个读法至少决定一处",
     ),
-    "one_value": ("has one value, {0}; a reading has two or more", "只有一个取值{0}；理解须有两个以上取值"),
+    "one_value": ("has one value, {0}; a reading has two or more", "只有一个取值{0}；读法须有两个以上取值"),
     # numbers
     "below": ("found {0}, which is on the wrong side of {1} = {2}", "写的是{0}，越过了{1} = {2}"),
     "not_above": ("found {0}; it must be more than {1} = {2}", "写的是{0}；须大于{1} = {2}"),
@@ -424,6 +436,15 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "{0} has runs; a measure can be required only of an item without",
         "{0}有runs；只能对没有runs的项目要求指标",
     ),
+    # the regulation's text
+    "text_twice": (
+        "line {0}: the clause {1} is there twice; each has one anchor",
+        "第{0}行：条款{1}重复；每条只有一处",
+    ),
+    "text_loose": (
+        "line {0}: stands under no clause; begin with a line {1}and its name",
+        "第{0}行：不在任何条款之下；请先写一行“{1}条款名”",
+    ),
     # made-up years
     "made_up_ground": (
         "counts 0 on a unit of which nothing else is known{0}; every ground must count more",
@@ -443,6 +464,16 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "made_up_refused": ("the made-up event {0} is refused: {1}", "虚构事件{0}被拒收：{1}"),
     "made_up_breaks": ("the made-up year does not compute: {0}", "虚构年度无法计算：{0}"),
+    # warnings
+    "warn_words": ("the number {0} does not occur in its words {1}", "数{0}在所引原文{1}中没有"),
+    "warn_source": (
+        '{0}: has neither words nor source = "assumption"; say where the number comes from',
+        '{0}：既没有words，也没有source = "assumption"；请写明数从哪里来',
+    ),
+    "warn_base": (
+        'pools {0} are several, and shares are of all units listed; is quota_of = "eligible" meant?',
+        '评选分几处（{0}），名额却按全部在册单位计算；是否应为quota_of = "eligible"？',
+    ),
     # rosters
     "roster_empty": ("is empty; expected a list of units", "是空的；应为单位的列表"),
     "roster_object": (

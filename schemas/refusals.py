@@ -164,7 +164,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "open": ("assessment.opened.v1 first", "先有assessment.opened.v1"),
     "signature": ("the signature of {0} over this event", "{0}对此事件的签名"),
     "key": ("a key of {0} in force", "{0}现行有效的密钥"),
-    "applies": ("an item that applies to category {0}, group {1}", "适用于类别{0}、分组{1}的项目"),
+    "applies": ("an item that is for its category and group", "适用于其类别和分组的项目"),
     "no_appeals": ("no appeals: the rulebook gives nobody to decide them", "不发申诉：考核细则未指定申诉裁决单位"),
     "no_approvals": ("no approvals: no ground needs one", "不发审批：没有须经审批的情形"),
     "time": (

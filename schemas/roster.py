@@ -13,7 +13,7 @@ import msgspec
 from python_calamine import CalamineWorkbook
 
 from schemas import rulebook
-from schemas.faults import listed, quoted, say
+from schemas.faults import RosterError, listed, quoted, say
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED, Attribute, Rulebook, en, number, zh
 from schemas.shape import nearest
@@ -47,18 +47,6 @@ class RosterFault(NamedTuple):
     key: str | None
     unknown: bool
     words: str
-
-
-class RosterError(Exception):
-    """A roster that cannot be used; says every fault, each with its line or row, in either language."""
-
-    def __init__(self, said: dict[Language, str]) -> None:
-        super().__init__(said["en"])
-        self.said = said
-
-    def say(self, lang: Language) -> str:
-        """Every fault with its place, a line each."""
-        return self.said[lang]
 
 
 # A roster as a list of objects ----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The year that events are checked and scored by: the opening event's, an option's, or the shipped pair."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +23,16 @@ class Year:
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
-def given(assessment: str | None, rulebook_file: Path | None, roster_file: Path | None) -> Year:
+def given(
+    assessment: str | None,
+    rulebook_file: Path | None,
+    roster_file: Path | None,
+    load: Callable[[Path], Rulebook] = soundness.load,
+) -> Year:
     """The year of files given, else the shipped ones; without a code of its own it has its rulebook's.
 
-    The rosters that ship are made up. Raises RulebookError or RosterError.
+    `load` reads a rulebook of the user's. The rosters that ship are made up. Raises RulebookError or RosterError.
     """
-    book = soundness.load(rulebook_file or SHIPPED / "rulebook.toml")
+    book = load(rulebook_file) if rulebook_file else soundness.load(SHIPPED / "rulebook.toml")
     listed = (roster_file or SHIPPED / "roster.csv").resolve()
     return Year(assessment or book.id, book, roster.load(listed, book), SHIPPED.resolve().parent in listed.parents)

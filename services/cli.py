@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from schemas.faults import RosterError, RulebookError
 from services.process import plain
 from services.process.ending import Exit, Stop
 from services.process.settings import language
@@ -52,6 +53,16 @@ COMMANDS = {
 }
 
 
+#: The commands of `wuxing rulebook`.
+RULEBOOK = {
+    "check": ("services.rulebook.commands:check", "Check a rulebook, print its rules as sentences. 检查细则"),
+    "new": ("services.rulebook.commands:new", "Write a small rulebook to begin from. 起步样本"),
+    "show": ("services.rulebook.commands:show", "Show a rulebook beside the regulation's text. 对照原文"),
+    "test": ("services.rulebook.commands:run_cases", "Compute the cases beside a rulebook. 核对案例"),
+    "diff": ("services.rulebook.commands:diff", "Say how two rulebooks differ. 比较两部细则"),
+}
+
+
 def application(*, overview: bool) -> App:
     """The command line. The overview lists each command by its words here, so that nothing is imported for it."""
     app = App(
@@ -68,6 +79,10 @@ def application(*, overview: bool) -> App:
     for name, (place, words) in COMMANDS.items():
         app.command(place, name=name, help=words if overview else None)
     app.command(score)
+    rulebook = App(name="rulebook", help="Turn a regulation into a rulebook: check, new, show, test, diff. 考核细则")
+    for name, (place, words) in RULEBOOK.items():
+        rulebook.command(place, name=name, help=words if overview else None)
+    app.command(rulebook)
     return app
 
 
@@ -151,10 +166,12 @@ def _run(arguments: list[str]) -> int:
     lang: Literal["zh", "en"] = "en"
     try:
         lang = language(next((value for name, value in pairwise(words) if name == "--lang"), None))
-        result: Any = application(overview=arguments in ([], ["--help"], ["-h"]))(arguments)
-    except Stop as stop:
-        print(stop.text[lang], file=sys.stderr)
-        return stop.code
+        result: Any = application(overview=arguments in ([], ["--help"], ["-h"], ["rulebook"], ["rulebook", "--help"]))(
+            arguments
+        )
+    except (Stop, RulebookError, RosterError) as end:
+        print(end.text[lang] if isinstance(end, Stop) else end.say(lang), file=sys.stderr)
+        return end.code if isinstance(end, Stop) else Exit.USE
     except CycloptsError as error:
         print(f"{error}\n{'用法' if lang == 'zh' else 'Usage'}: wuxing --help", file=sys.stderr)
         return Exit.USE
@@ -175,8 +192,6 @@ def _run(arguments: list[str]) -> int:
 def known(error: Exception) -> bool:
     """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a key."""
     names = {
-        "RulebookError",
-        "RosterError",
         "ServerUnusable",
         "BrokerUnreachable",
         "StreamDiffers",

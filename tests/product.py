@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from schemas import roster, rulebook, soundness
-from schemas.roster import Unit
 from schemas.year import Year
 from services import cli
 from services.scorer import file, rules
@@ -26,28 +25,37 @@ if TYPE_CHECKING:
     import duckdb
 
     from services.scorer.file import Folded
+    from tests.random_years import RandomYear
 
 Json = dict[str, Any]
-Roster = list[dict[str, str]]
+Roster = list[dict[str, Any]]
 
 BOOK_FILE = rulebook.SHIPPED / "rulebook.toml"
 BOOK = soundness.load(BOOK_FILE)
 BOOK_JSON: Json = tomllib.loads(BOOK_FILE.read_text(encoding="utf-8"))
-SHIPPED: Roster = [msgspec.to_builtins(unit) for unit in roster.shipped()]
+SHIPPED: Roster = [msgspec.to_builtins(unit) for unit in roster.load(rulebook.SHIPPED / "roster.csv", BOOK)]
 
 
 def year(units: Roster) -> Year:
     """The shipped rulebook with a roster."""
-    return Year("wenzhou-2013", BOOK, tuple(Unit(u["unit"], u["name"], u["category"], u["group"]) for u in units))
+    return Year(BOOK.id, BOOK, roster.read(units))
 
 
 @contextmanager
-def folded(data: bytes, units: Roster, *, limit: int | None = None, until: str | None = None) -> Iterator[Folded]:
-    """The bytes folded in memory."""
+def folded(
+    data: bytes, given: Roster | RandomYear, *, limit: int | None = None, until: str | None = None
+) -> Iterator[Folded]:
+    """The bytes folded in memory: by the shipped rulebook and a roster, or as a random year has it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
         path.write_bytes(data)
-        found = file.fold(path, year(units), limit=limit, until=until)
+        if isinstance(given, list):
+            found = file.fold(path, year(given), limit=limit, until=until)
+        else:
+            book = soundness.read(given.rulebook)
+            its_own = Year(book.id, book, roster.read(given.roster))
+            over = () if given.opened else ("rulebook", "roster")
+            found = file.fold(path, its_own, over=over, limit=limit, until=until)
         yield found
         found.con.close()
 

@@ -33,6 +33,7 @@ ROOMS = (
     "services.ingest",
     "services.scorer",
     "services.snapshot",
+    "services.rulebook",
     "services.ranker",
     "services.reports",
     "services.audit",

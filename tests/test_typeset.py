@@ -12,7 +12,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from services.process.ending import Exit
-from services.reports import typeset
+from services.command import typeset
 from tests.product import command
 from tests.test_oracle import Pages
 from tests.test_statement import GROUP
@@ -90,7 +90,7 @@ def test_a_font_of_the_system_changes_no_byte(tmp_path: Path) -> None:
     template = tmp_path / "page.typ"
     template.write_bytes(typeset.PROBE)
     code = (
-        "import pathlib, sys; from services.reports import typeset;"
+        "import pathlib, sys; from services.command import typeset;"
         f"sys.stdout.buffer.write(typeset.pdf(pathlib.Path({str(template)!r}), {{'text': '中🧾'}}))"
     )
     made = [

@@ -871,16 +871,18 @@ class Checker:
         inside.attributes = frozenset(one.code for one in rulebook.attribute) if rulebook else None
         shapes = _Shapes(rulebook, inside, self._party) if rulebook else None
         self._offices = shapes.offices if shapes else frozenset()
-        self._units: dict[str, Place] = {unit.unit: (unit.category, unit.group) for unit in roster}
+        #: Of each category and group, by number, the items that do not apply to its units.
+        self._barred: list[frozenset[str]] = []
+        self._places: dict[Place, int] = {}
+        self._units = {unit.unit: self._place(unit.category, unit.group) for unit in roster}
         self._kinds = {name: _kind(name, shapes.of(name) if shapes else _bookless(name, inside)) for name in TYPES}
-        self._plain = _plain_decoder(rulebook) if rulebook else None
+        self._plain = _plain_decoder(rulebook) if rulebook and rulebook.signatures != "required" else None
         self._keys = dict(keys or {})
         self._signed = rulebook is not None and rulebook.signatures == "required"
         items = rulebook.item if rulebook else ()
         self._holders: dict[str, list[list[str]]] = {item.code: [[office] for office in item.offices] for item in items}
         self._owners = {code: _offices(last for *_, last in places) for code, places in self._holders.items()}
         self._heirs: set[tuple[str, str]] = set()
-        self._applies: dict[tuple[str, Place], bool] = {}
         self._passed: dict[tuple[Any, ...], tuple[int, int, Shape]] = {}
         self.kinds: list[Event] = []
         """The first event of each kind that has passed, by the kind's number."""
@@ -892,7 +894,17 @@ class Checker:
         elif change.type == "item.transferred.v1":
             self._transfer(change.item or "", change.from_office or "", change.to_office or "")
         elif change.category is not None:
-            self._units[change.subject] = (change.category, change.unit_group or "")
+            self._units[change.subject] = self._place(change.category, change.unit_group or "")
+
+    def _place(self, category: str, group: str) -> int:
+        """The number of a category and group; those to which the same items apply have one."""
+        found_ = self._places.get((category, group))
+        if found_ is None:
+            barred = _not_of(self.rulebook, category, group)
+            if barred not in self._barred:
+                self._barred.append(barred)
+            found_ = self._places[category, group] = self._barred.index(barred)
+        return found_
 
     def _transfer(self, item: str, holder: str, heir: str) -> None:
         """An office's place of an item goes to another, which may revoke what any holder of that place recorded."""
@@ -919,10 +931,11 @@ class Checker:
 
         A repeated key or an attribute that the decoder skips leaves quotes that are not accounted for.
         """
-        if _BACKSLASH in raw or len(raw) > SIZE_MAX or self._signed or self._plain is None:
+        plain = self._plain
+        if plain is None or _BACKSLASH in raw or len(raw) > SIZE_MAX:
             return None
         try:
-            line = self._plain(raw)
+            line = plain(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         d = line.data
@@ -1023,9 +1036,8 @@ class Checker:
         data: dict[str, Any] = wire.data
         if shape.fault is not None and shape.fault[0] is Reason.UNKNOWN_ITEM:
             return _wrong(kind, shape.fault, data)
-        if shape.item is not None and not kind.year and not self._applicable(shape.item, self._units[wire.subject]):
-            expected = ("applies", *self._units[wire.subject])
-            return Fault(Reason.NOT_APPLICABLE, "data.item", expected, found(shape.item))
+        if not kind.year and shape.item is not None and shape.item in self._barred[self._units[wire.subject]]:
+            return Fault(Reason.NOT_APPLICABLE, "data.item", ("applies",), found(shape.item))
         if shape.fault is not None:
             return _wrong(kind, shape.fault, data)
         return None if shape.limit is None else _within(shape, shape.limit, data[shape.limit.name])
@@ -1035,13 +1047,6 @@ class Checker:
         if value.__class__ is str and (value in self._units or subjects.OFFICES + value in self._offices):
             return None
         return _bad(path, ("office_or_unit",), value)
-
-    def _applicable(self, code: str, place: Place) -> bool:
-        """Whether an item, and all parts above it, are for units of a category and group."""
-        found_ = self._applies.get((code, place))
-        if found_ is None:
-            found_ = self._applies[code, place] = _applicable(self.rulebook, code, *place)
-        return found_
 
     def _authority(
         self, kind: Kind, shape: Shape, wire: Wire, topic: subjects.Intake | None, *, known: bool
@@ -1087,15 +1092,15 @@ class Checker:
         return Fault(Reason.NOT_SIGNED, "signature", ("signature", party), found(wire.signature))
 
 
-def _applicable(book: Rulebook | None, code: str, category: str, group: str) -> bool:
-    assert book is not None
-    parts = {part.code: part for part in book.part}
-    node: Any = book.items[code]
-    while node is not None:
-        if node.applies is not None and not _among(node.applies, category, group):
-            return False
-        node = parts.get(node.inside or "")
-    return True
+def _not_of(book: Rulebook | None, category: str, group: str) -> frozenset[str]:
+    """The items that do not apply, or that are under a part which does not apply, to a category and group."""
+    parts = {part.code: part for part in book.part} if book else {}
+
+    def applies(node: Any) -> bool:
+        own = node.applies is None or _among(node.applies, category, group)
+        return own and (node.inside is None or applies(parts[node.inside]))
+
+    return frozenset(item.code for item in (book.item if book else ()) if not applies(item))
 
 
 def _among(applies: Applies, category: str, group: str) -> bool:

@@ -19,10 +19,10 @@ from schemas.events import Event
 from schemas.refusals import Language
 from services.command import tables
 from services.command.progress import Bar
+from services.command.typeset import clean
 from services.process.ending import Exit
 from services.process.settings import language
 from services.reports.diff import graded
-from services.reports.typeset import clean
 from services.scorer import rules, store
 from services.snapshot import point
 from services.snapshot.moves import Standing, side

@@ -14,11 +14,11 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
+from services.command import typeset
 from services.command.tables import four
+from services.command.typeset import clean
 from services.process.ending import Exit, Stop
 from services.process.plain import Screen
-from services.reports import typeset
-from services.reports.typeset import clean
 from services.reports.workings import text
 
 if TYPE_CHECKING:

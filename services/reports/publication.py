@@ -24,13 +24,12 @@ from xlsxwriter.worksheet import Worksheet
 
 from schemas.refusals import Language
 from schemas.rulebook import en, zh
-from services.command import tables
+from services.command import tables, typeset
 from services.command.tables import four
+from services.command.typeset import clean
 from services.process.ending import Exit, Stop
 from services.process.plain import inert
 from services.process.settings import language
-from services.reports import typeset
-from services.reports.typeset import clean
 from services.scorer import rules
 from services.snapshot import point
 

@@ -18,6 +18,7 @@ from schemas.year import given
 from services.command import tables
 from services.command.progress import Bar
 from services.process.ending import Exit, Stop
+from services.rulebook import rehearsal
 from services.scorer import file, rules
 from services.scorer.file import Folded
 from services.snapshot import make as snapshots
@@ -49,7 +50,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
             f"--assessment：应为1至64个字母、数字、_或-，实为{assessment!r}",
         )
     try:
-        year = given(assessment, rulebook, roster)
+        year = given(assessment, rulebook, roster, rehearsal.load)
     except (RulebookError, RosterError) as error:
         raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
     over = [name for name, option in options.items() if option is not None] + ["synthetic"] * (roster is not None)
@@ -70,6 +71,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
                 source,
                 year,
                 over=over,
+                accept=rehearsal.accept,
                 target=made,
                 limit=upto,
                 until=until,
@@ -92,7 +94,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
             ) from None
         rules.set_options(folded.con, _options(readings, folded.year.rulebook))
         refused = [one for one in folded.refused if (one.line or 0) <= cut]
-        _warn(source, folded, lang)
+        _warn(source, folded, form, lang)
         said_no = strict and bool(refused or _conflicts(folded, cut))
         try:
             if form == "table":
@@ -113,13 +115,13 @@ def _source(path: Path, folder: Path) -> Path:
     return kept
 
 
-def _warn(source: Path, folded: Folded, lang: Language) -> None:
+def _warn(source: Path, folded: Folded, form: str, lang: Language) -> None:
     """Say on stderr what a reader of the numbers must know and the contract's object does not say."""
     with source.open("rb") as file:
         marked = file.read(3) == b"\xef\xbb\xbf"
     if marked:
         print(_MARKED[lang == "zh"], file=sys.stderr)
-    if folded.year.synthetic:
+    if folded.year.synthetic and form == "json":  # the tables say so themselves
         print(tables.words("synthetic", lang), file=sys.stderr)
 
 

@@ -64,7 +64,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     had occurred by then is folded, by the rulebook and roster of the whole file. Raises OSError when the file cannot be
     read.
     """
-    file = _File(path, _stamp(path), limit or 2**62, frozenset() if keep_raw else UNSEEN)
+    file = _File(path, _stamp(path), 2**62 if limit is None else limit, frozenset() if keep_raw else UNSEEN)
     head = _head(file, Checker(given.rulebook, given.roster, accept=accept, began=False))
     year = given
     if head.event is not None and head.event.type == OPENED:
@@ -200,6 +200,7 @@ class _Chunk:
 
 #: What a line that changes what follows has in it, spelled out or with escapes.
 _SUSPECT = re.compile(rb"changed|transferred|\\u00[2-7]")
+_CLUES = (b".changed.v1", b".transferred.v1", b"\\")
 
 
 def _chunks(file: _File, head: _Head) -> Iterator[_Chunk]:
@@ -220,7 +221,7 @@ def _chunks(file: _File, head: _Head) -> Iterator[_Chunk]:
 def _pieces(data: bytes) -> Iterator[tuple[bytes, bool]]:
     """Cut lines after each that may change what follows."""
     start = end = 0
-    for match in _SUSPECT.finditer(data):
+    for match in _SUSPECT.finditer(data) if any(clue in data for clue in _CLUES) else ():
         if match.start() < end:
             continue
         end = (data.find(b"\n", match.end()) + 1) or len(data)
@@ -299,29 +300,25 @@ class _Rule:
         """Check the lines of a chunk: the events as a table, the refusals, the number of lines."""
         checker, without = self.after(changes), {"recorded_at", *chunk.file.without}
         tables: list[pa.Table] = []
+        others: list[tuple[int, Event]] = []
         refused: list[Refusal] = []
         lines = _lines(chunk)
         gc.disable()  # nothing here is cyclic, and a collection walks all of the chunk
         for start, end in pairwise([*range(0, len(lines), SLICE), len(lines)]):
             found = list(map(checker.known, lines[start:end]))
             known = [n for n, one in enumerate(found, start) if one is not None]
-            others: list[int] = []
-            events: list[Event] = []
             for n in (n for n, one in enumerate(found, start) if one is None):
                 checked = checker.full(lines[n])
                 if isinstance(checked, Event):
-                    others.append(n)
-                    events.append(checked)
+                    others.append((n, checked))
                 else:
                     refused.append(msgspec.structs.replace(checked, line=chunk.line + n))
-            (numbers, raws), (other_numbers, other_raws) = (
-                ([chunk.line + n for n in those], [lines[n] for n in those]) for those in (known, others)
-            )
+            numbers, raws = [chunk.line + n for n in known], [lines[n] for n in known]
             passed = [one for one in found if one is not None]
-            tables += [
-                store.known_table(numbers, passed, raws, checker.kinds, without),
-                store.table(other_numbers, [None] * len(others), events, other_raws, without),
-            ]
+            tables.append(store.known_table(numbers, passed, raws, checker.kinds, without))
+        numbers, raws = [chunk.line + n for n, _ in others], [lines[n] for n, _ in others]
+        events = [event for _, event in others]
+        tables.append(store.table(numbers, [None] * len(events), events, raws, without))
         gc.enable()
         return pa.concat_tables(tables).combine_chunks(), refused, len(lines)
 

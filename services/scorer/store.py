@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Collection, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def table(
     """
     given = {"seq": sequences, "recorded_at": recorded, "raw": raws}
     arrays = [
-        pa.nulls(len(events), kind)
+        _nulls(len(events), kind)
         if name in without
         else pa.array(given[name] if name in given else list(map(_FIELDS[name], events)), kind)
         for name, kind in COLUMNS.items()
@@ -91,6 +91,9 @@ def table(
 _OF_KIND = ("source", "type", "item", "ground", "node", "rater_group", "measure", "period")
 _OF_LINE = {"id": "id", "unit": "subject", "time": "time"}
 _OF_DATA = {name: name for name in ("matter", "points", "rater", "value", "reason")} | {"case_name": "case"}
+
+_GIVEN = frozenset({*_OF_KIND, *_OF_LINE, *_OF_DATA, "seq", "raw", "occurred"})
+_nulls = lru_cache(256)(pa.nulls)
 
 
 def known_table(
@@ -107,15 +110,15 @@ def known_table(
     given = {"seq": sequences, "raw": raws, "occurred": [occurred for _, _, occurred in known]}
 
     def column(name: str, kind: pa.DataType) -> pa.Array:
-        if name in without:
-            return pa.nulls(len(known), kind)
+        if name in without or name not in _GIVEN:
+            return _nulls(len(known), kind)
         if name in _OF_KIND:
             return pa.array([_FIELDS[name](one) for one in kinds], kind).take(of_kind)
         if name in _OF_LINE:
             return pa.array(list(map(attrgetter(_OF_LINE[name]), lines)), kind)
         if name in _OF_DATA:
             return pa.array(list(map(attrgetter(_OF_DATA[name]), data)), kind)
-        return pa.array(given[name], kind) if name in given else pa.nulls(len(known), kind)
+        return pa.array(given[name], kind)
 
     return pa.Table.from_arrays([column(*one) for one in COLUMNS.items()], names=list(COLUMNS))
 

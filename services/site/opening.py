@@ -30,7 +30,7 @@ from services.office.send import Letter, send
 from services.process import settings as configuration
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings
-from services.scorer import rehearsal
+from services.rulebook import rehearsal
 from services.site.provision import connections
 from services.site.stack import keep_services
 

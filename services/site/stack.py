@@ -62,7 +62,7 @@ def ingest() -> int:
     Example: NATS_URL=nats://127.0.0.1:4222 WUXING_DATA=data wuxing ingest
     """
     from services.ingest.app import run
-    from services.scorer.rehearsal import accept
+    from services.rulebook.rehearsal import accept
 
     return _service("ingest", partial(run, accept=accept))
 

@@ -1,0 +1,1 @@
+"""Rulebooks for those who write them: check, new, show, test and diff."""

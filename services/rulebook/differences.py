@@ -1,0 +1,92 @@
+"""How two rulebooks differ: in words, and on one ledger in places and grades."""
+
+import io
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from schemas import roster as rosters
+from schemas.faults import RulebookError
+from schemas.refusals import Language
+from schemas.results import UnitResult
+from schemas.roster import RosterError
+from schemas.rulebook import Rulebook, en, zh
+from schemas.year import Year
+from services.process.ending import Exit, Stop
+from services.rulebook import rehearsal
+from services.rulebook.sentences import Sentence, sentences
+from services.scorer import file, rules
+from services.snapshot.results import units
+
+
+def words(one: Rulebook, other: Rulebook, lang: Language) -> str:
+    """Every sentence that one has and the other has not, or has in other words, in the order of the second."""
+    before, after = ({said.key: _within(said) for said in sentences(book, lang)} for book in (one, other))
+    gone, came, now = ("− ", "+ ", "→ ")
+    lines = [f"{gone}{text}" for key, text in before.items() if key not in after]
+    for key, text in after.items():
+        if key not in before:
+            lines.append(f"{came}{text}")
+        elif before[key] != text:
+            lines += [f"{gone}{before[key]}", f"{now}{text}"]
+    if not lines:
+        lines = ["两部细则没有差别。" if lang == "zh" else "The two rulebooks say the same."]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _within(said: Sentence) -> str:
+    """A sentence with the code of the item or scheme that it belongs to."""
+    _, *names = said.key.split(" ")
+    return f"{names[0]} · {said.text}" if len(names) > 1 else said.text
+
+
+def moved(one: Rulebook, other: Rulebook, ledger: Path, roster: Path | None, lang: Language) -> str:
+    """A table of the units whose final, place or grades differ under the two rulebooks."""
+    before, after = (_folded(book, ledger, roster) for book in (one, other))
+    heads = ("单位", "最后得分", "名次", "等次") if lang == "zh" else ("Unit", "Final", "Place", "Grades")
+    table = Table(*heads, box=box.SIMPLE_HEAD)
+    moved_ = 0
+    for unit in sorted({*before, *after}):
+        cells = [_shown(before.get(unit), after.get(unit), what, book, lang)
+                 for what, book in (("final", other), ("place", other), ("grades", other))]  # fmt: skip
+        if any(" → " in cell for cell in cells):
+            moved_ += 1
+            table.add_row(unit, *cells)
+    summary = f"共{len(after)}个单位，{moved_}个有变动。" if lang == "zh" else f"{moved_} of {len(after)} units move."
+    out = io.StringIO()
+    if moved_:
+        Console(width=160, highlight=False, file=out).print(table)
+    return f"{out.getvalue()}{summary}\n"
+
+
+def _folded(book: Rulebook, ledger: Path, roster: Path | None) -> dict[str, UnitResult]:
+    """The units of a ledger under a rulebook, whatever it opens with."""
+    try:
+        listed = rosters.load(roster, book) if roster else ()
+        given = Year(book.id, book, listed)
+        over = ["rulebook", "roster"] if roster else ["rulebook"]
+        folded = file.fold(ledger, given, over=over, accept=rehearsal.accept)
+    except (RosterError, RulebookError) as error:
+        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
+    except OSError as error:
+        raise Stop(
+            Exit.FAILED, f"{ledger}: cannot be read: {error.strerror}", f"{ledger}：无法读取：{error.strerror}"
+        ) from None
+    with folded.con as con, rules.compute(con, as_of=folded.lines):
+        return {unit.unit: unit for unit in units(con)}
+
+
+def _shown(before: UnitResult | None, after: UnitResult | None, what: str, book: Rulebook, lang: Language) -> str:
+    """One cell: what it was and what it is, once where that is the same."""
+    cells = [_cell(unit, what, book, lang) for unit in (before, after)]
+    return cells[0] if cells[0] == cells[1] else " → ".join(cells)
+
+
+def _cell(unit: UnitResult | None, what: str, book: Rulebook, lang: Language) -> str:
+    value = getattr(unit, what, None)
+    if what != "grades":
+        return "—" if value is None else str(value)
+    names = {g.code: zh(g.name) if lang == "zh" else en(g.name) for scheme in book.scheme for g in scheme.grade}
+    return " ".join(names.get(grade, grade) for grade in (value or {}).values() if grade) or "—"
