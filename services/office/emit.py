@@ -20,6 +20,7 @@ from schemas.receipts import Receipt
 from schemas.refusals import Language, Reason, Refusal, message
 from schemas.year import Year, given
 from services.command import tables
+from services.command.options import Lang
 from services.command.progress import Bar
 from services.ingest.check import Checker, opened
 from services.office import dry_run as trials
@@ -64,7 +65,7 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     dry_run: bool = False,
     format: Literal["json", "table"] = "json",  # noqa: A002 - the word of `wuxing score`
     wait: float = 30,
-    lang: Literal["zh", "en"] | None = None,
+    lang: Lang = None,
 ) -> int:
     """Publish a file's rows that pass the checks of ingest; a receipt or refusal a row. Run it again: nothing doubles.
 
@@ -82,8 +83,6 @@ def emit(  # noqa: PLR0913 - each is an option of the command
         JSON, one object a line, or tables to read.
     wait
         Seconds of silence after which a receipt is no longer waited for.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     known, chosen = read(), language(lang)
     newest = latest(known.snapshots)

@@ -4,9 +4,10 @@ What `emit` reads of it: on every sheet the rows under the header of column name
 names for people, stand above it. A line that holds its kind alone is blank, so an untouched workbook sends nothing.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import xlsxwriter
 from xlsxwriter.format import Format
@@ -18,7 +19,9 @@ from schemas import subjects
 from schemas.refusals import Language
 from schemas.rulebook import Component, Ground, Group, Item, Name, Node, Office, Rulebook
 from schemas.year import Year, given
+from services.command.options import Lang
 from services.process.ending import Exit, Stop
+from services.process.files import replacing
 from services.process.settings import Settings, language, read
 from services.snapshot import point
 from services.snapshot.make import latest
@@ -151,7 +154,7 @@ GUIDE = (
 )
 
 
-def template(office: str, file: Path | None = None, *, lang: Literal["zh", "en"] | None = None) -> int:
+def template(office: str, file: Path | None = None, *, lang: Lang = None) -> int:
     """Write an office's workbook: a sheet a kind of event it may send, its codes as drop-downs, clauses as notes.
 
     Example: wuxing template ducha deductions.xlsx --lang zh
@@ -162,8 +165,6 @@ def template(office: str, file: Path | None = None, *, lang: Literal["zh", "en"]
         The office's code, as in the rulebook.
     file
         Where to write it; OFFICE.xlsx without it.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     chosen, year = language(lang), _year(read())
     found = next((one for one in year.rulebook.office if one.code == office), None)
@@ -175,12 +176,8 @@ def template(office: str, file: Path | None = None, *, lang: Literal["zh", "en"]
             f"考核细则中没有责任单位{office!r}，应为：{listed}。",
         )
     path = file or Path(f"{office}.xlsx")
-    try:
-        write(path, year, found, chosen)
-    except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{path}: cannot be written: {error.strerror}", f"{path}：无法写入：{error.strerror}"
-        ) from None
+    with replacing(path) as draft:
+        draft.write_bytes(workbook(path.name, year, found, chosen))
     print(path)
     return Exit.DONE
 
@@ -219,17 +216,19 @@ def _has(column: str, form: Form, items: Sequence[Item]) -> bool:
     return column in form.columns and needs.get(column, True)
 
 
-def write(path: Path, year: Year, office: Office, lang: Language) -> None:
-    """Write the workbook; raises OSError."""
-    with xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
-        _Template(book, year, office, lang, path).write()
+def workbook(name: str, year: Year, office: Office, lang: Language) -> bytes:
+    """The workbook of an office, which speaks of itself by its file's name."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+        _Template(book, year, office, lang, name).write()
+    return out.getvalue()
 
 
 class _Template:
     """A workbook while it is written."""
 
-    def __init__(self, book: Workbook, year: Year, office: Office, lang: Language, path: Path) -> None:
-        self.book, self.year, self.office, self.path = book, year, office, path
+    def __init__(self, book: Workbook, year: Year, office: Office, lang: Language, name: str) -> None:
+        self.book, self.year, self.office, self.name = book, year, office, name
         self.zh = lang == "zh"
         self.forms = list(forms(year.rulebook, office.code))
         base = {"font_name": "宋体", "valign": "vcenter"}
@@ -358,7 +357,7 @@ class _Template:
         sheet.set_column(1, 1, 70, self.wrap)
         sheet.set_column(2, 2, 34)
         sheet.write_string(0, 0, f"{self.named(self.office.name)} · {self.named(self.year.rulebook.name)}", self.title)
-        lines = [text[self.zh].format(file=self.path.name, office=self.office.code) for text in GUIDE]
+        lines = [text[self.zh].format(file=self.name, office=self.office.code) for text in GUIDE]
         for n, line in enumerate(filter(None, (self.notice(), *lines)), 1):
             sheet.write_string(n, 0, line)
         row = 8

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from services.command.tables import four
-from services.process.ending import Exit, Stop
+from services.process.files import replacing
 from services.reports import typeset
 from services.reports.typeset import clean
 from services.reports.workings import text
@@ -113,12 +113,8 @@ def write(page: bytes, output: Path | None) -> None:
         sys.stdout.buffer.write(page)
         sys.stdout.buffer.flush()
         return
-    try:
-        output.write_bytes(page)
-    except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{output}: cannot be written: {error.strerror}", f"{output}：无法写入：{error.strerror}"
-        ) from None
+    with replacing(output) as draft:
+        draft.write_bytes(page)
 
 
 def heading(found: Statement, lang: Language) -> list[str]:

@@ -7,6 +7,7 @@ from infra.client import connected
 from infra.rights import COLLECTOR, PROVISIONER, configure
 from infra.streams import provision as make_streams
 from schemas.year import given
+from services.command.options import Lang
 from services.process.ending import Exit
 from services.process.settings import Settings, read
 
@@ -18,15 +19,10 @@ def parties(settings: Settings) -> tuple[list[str], list[str], str]:
     return offices, [unit.unit for unit in year.roster], year.rulebook.roles.collector.office or COLLECTOR
 
 
-def configure_broker(*, lang: Literal["zh", "en"] | None = None) -> int:
+def configure_broker(*, lang: Lang = None) -> int:
     """Make the missing keys and write nats.conf into WUXING_DATA for this year's parties; safe to repeat.
 
     Example: WUXING_DATA=/var/lib/wuxing wuxing configure
-
-    Parameters
-    ----------
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     del lang  # prints a path
     settings = read()
@@ -36,7 +32,7 @@ def configure_broker(*, lang: Literal["zh", "en"] | None = None) -> int:
     return Exit.DONE
 
 
-def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Literal["zh", "en"] | None = None) -> int:
+def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Lang = None) -> int:
     """Make the streams and durables that are missing on NATS_URL, waiting for it; refuse what is otherwise.
 
     Example: NATS_URL=nats://127.0.0.1:4222 wuxing provision --replicas 3
@@ -45,8 +41,6 @@ def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Literal["zh", "en"] | Non
     ----------
     replicas
         Copies of each stream, on as many servers: 3 wherever there are three.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     del lang  # prints nothing
     settings = read()
