@@ -189,6 +189,12 @@ def test_logs_have_the_form_that_is_asked_for_where_there_is_no_terminal(variabl
     assert b"\x1b" not in said
 
 
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "x.xlsx"
+    said = f"{path}: cannot be written: No such file or directory\n"
+    assert command("template", "ducha", path, "--lang", "en") == (3, b"", said)
+
+
 NAMES = ["score", *COMMANDS]
 
 

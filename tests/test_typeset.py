@@ -74,21 +74,22 @@ def test_a_statement_and_a_publication_are_printed_whatever_somebody_sent(tmp_pa
 
 
 def test_a_font_of_the_system_changes_no_byte(tmp_path: Path) -> None:
-    """Here the system has a face of the very name, and it has what ours lacks."""
+    """Here the system has a face of the very name, in a style that ours lacks, with a glyph that ours lacks."""
     font, glyphs = FontBuilder(1000), [".notdef", "receipt"]
     font.setupGlyphOrder(glyphs)
     font.setupCharacterMap({ord("🧾"): "receipt", ord("中"): "receipt"})
     font.setupGlyf({name: TTGlyphPen(None).glyph() for name in glyphs})
     font.setupHorizontalMetrics(dict.fromkeys(glyphs, (1000, 0)))
     font.setupHorizontalHeader(ascent=800, descent=-200)
-    font.setupNameTable({"familyName": "Noto Sans SC", "styleName": "Regular", "psName": "NotoSansSC-Regular"})
-    font.setupOS2(usWeightClass=400)
+    font.setupNameTable({"familyName": "Noto Sans SC", "styleName": "Italic", "psName": "NotoSansSC-Italic"})
+    font.setupOS2(fsSelection=1)
     font.setupPost()
     for folder in (tmp_path / "bare", tmp_path / "home", tmp_path / "home" / ".fonts"):
         folder.mkdir()
     font.save(tmp_path / "home" / ".fonts" / "NotoSansSC.ttf")
     template = tmp_path / "page.typ"
-    template.write_bytes(typeset.PROBE)
+    dated = b'#set document(date: datetime(year: 2013, month: 1, day: 1))\n#set text(style: "italic")\n'
+    template.write_bytes(dated + typeset.PROBE)
     code = (
         "import pathlib, sys; from services.command import typeset;"
         f"sys.stdout.buffer.write(typeset.pdf(pathlib.Path({str(template)!r}), {{'text': '中🧾'}}))"

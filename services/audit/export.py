@@ -8,10 +8,9 @@ digests stay; only a .parquet keeps those bytes. A sequence of a snapshot that w
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -21,9 +20,11 @@ from nats.errors import Error as NatsError
 from infra.client import connected, jetstream, read_stream
 from infra.streams import stream
 from schemas.refusals import Language
+from services.command.options import Lang
 from services.command.progress import Bar
 from services.process import settings
 from services.process.ending import Exit, Stop
+from services.process.files import replacing
 from services.process.settings import Settings, language
 from services.snapshot import point
 
@@ -50,7 +51,7 @@ Take = Callable[[Sequence[Stored]], None]
 Progress = Callable[[int, int], None]
 
 
-def export(file: Path, *, snapshot: Path | None = None, lang: Literal["zh", "en"] | None = None) -> int:
+def export(file: Path, *, snapshot: Path | None = None, lang: Lang = None) -> int:
     """Write the ledger to a file: raw events, one a line in sequence, or a .parquet with recorded times.
 
     Example: wuxing export ledger.jsonl
@@ -61,14 +62,12 @@ def export(file: Path, *, snapshot: Path | None = None, lang: Literal["zh", "en"
         FILE.jsonl or FILE.parquet; it appears when it is whole, or not at all.
     snapshot
         Take the events of this snapshot instead of the broker's ledger.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
     if file.suffix not in (".jsonl", ".parquet"):
         raise Stop(Exit.USE, f"{file}: expected FILE.jsonl or FILE.parquet", f"{file}：应为.jsonl或.parquet文件")
     known = settings.read()
-    with Bar(chosen, "exporting", "导出") as bar, _replacing(file) as draft:
+    with Bar(chosen, "exporting", "导出") as bar, replacing(file) as draft:
         writer = Parquet(draft) if file.suffix == ".parquet" else Lines(draft)
         if snapshot:
             with point.snapshot(snapshot) as con:
@@ -193,24 +192,6 @@ def _check_next(done: int, sequence: int) -> None:
             f"the ledger has a hole: after sequence {done} comes {sequence}; find out who changed the stream",
             f"账本不连续：序号{done}之后为{sequence}；请查明谁改动了账本",
         )
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A draft beside a file that takes its place when it is whole."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield draft
-        draft.replace(path)
-    except OSError as error:
-        if isinstance(error, TimeoutError):
-            raise
-        raise Stop(
-            Exit.FAILED, f"{path}: cannot be written: {error.strerror}", f"{path}：无法写入：{error.strerror}"
-        ) from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def _say(writer: Lines | Parquet, file: Path, lang: Language) -> None:

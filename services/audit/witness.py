@@ -4,17 +4,17 @@ A witness remembers, beside its key, the log's key and the checkpoint that it co
 two histories (c2sp.org/tlog-witness).
 """
 
-import os
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from schemas.refusals import Language
+from services.command.options import Lang
 from services.process import settings
 from services.process.ending import Exit, Stop
+from services.process.files import replacing
 from services.process.settings import language
 from services.proof import checkpoint, merkle, note
 from services.proof.checkpoint import Leaves
@@ -37,7 +37,7 @@ def witness(  # noqa: PLR0913 - each is an option of the command
     previous: Path | None = None,
     log: str | None = None,
     snapshot: Path | None = None,
-    lang: Literal["zh", "en"] | None = None,
+    lang: Lang = None,
 ) -> int:
     """Cosign a checkpoint: prints the note with the cosignature added, once the log is known to have only grown.
 
@@ -57,8 +57,6 @@ def witness(  # noqa: PLR0913 - each is an option of the command
         The log's verifier key; the one seen first, or the snapshot's own, without it.
     snapshot
         The snapshot that holds the events, for the consistency proof; the one published last without it.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
     path = key or settings.read().data / "keys" / "witness.key"
@@ -113,12 +111,8 @@ def _seen(path: Path) -> Seen | None:
 
 
 def _remember(path: Path, seen: Seen) -> None:
-    draft = path.with_name(f"{path.name}.seen.new")
-    with draft.open("wb") as file:
-        file.write(msgspec.json.encode(seen))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path.with_name(f"{path.name}.seen"))
+    with replacing(path.with_name(f"{path.name}.seen")) as draft:
+        draft.write_bytes(msgspec.json.encode(seen))
 
 
 def _signer(path: Path, name: str | None) -> Signer:

@@ -22,6 +22,7 @@ from schemas.receipts import Receipt
 from schemas.refusals import Language, Reason, Refusal, conflict, message
 from schemas.year import Year, given
 from services.command import tables
+from services.command.options import Lang
 from services.command.progress import Bar
 from services.ingest import signatures
 from services.ingest.check import Checker, opened
@@ -95,7 +96,7 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     encoding: Literal["utf-8", "gb18030"] | None = None,
     format: Literal["json", "table"] = "json",  # noqa: A002 - the word of `wuxing score`
     wait: float = 30,
-    lang: Literal["zh", "en"] | None = None,
+    lang: Lang = None,
 ) -> int:
     """Publish a file's rows that pass the checks of ingest; a receipt or refusal a row. Run it again: nothing doubles.
 
@@ -124,8 +125,6 @@ def emit(  # noqa: PLR0913 - each is an option of the command
         JSON, one object a line, or tables to read.
     wait
         Seconds of silence after which a receipt is no longer waited for.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     known, chosen = read(), language(lang)
     newest = latest(known.snapshots)

@@ -4,9 +4,10 @@ What `emit` reads of it: on every sheet the rows under the header of column name
 names for people, stand above it. A line that holds its kind alone is blank, so an untouched workbook sends nothing.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import xlsxwriter
 from xlsxwriter.format import Format
@@ -24,8 +25,10 @@ from schemas.refusals import Language
 from schemas.roster import Unit
 from schemas.rulebook import PARAMETERS, Bilingual, Item, Name, Office, Rulebook, Table, en, zh
 from schemas.year import Year, given
+from services.command.options import Lang
 from services.office.sheet import CHANGES, KINDS, OUTCOMES, TITLES
 from services.process.ending import Exit, Stop
+from services.process.files import replacing
 from services.process.settings import Settings, language, read
 from services.snapshot import point
 from services.snapshot.make import latest
@@ -166,7 +169,7 @@ GUIDE = (
 )
 
 
-def template(party: str, file: Path | None = None, *, lang: Literal["zh", "en"] | None = None) -> int:
+def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
     """Write a party's workbook: a sheet a kind of event it may send, its codes as drop-downs, clauses as notes.
 
     Example: wuxing template ducha deductions.xlsx --lang zh
@@ -177,8 +180,6 @@ def template(party: str, file: Path | None = None, *, lang: Literal["zh", "en"] 
         The code of an office of the rulebook, or of a unit, which may appeal.
     file
         Where to write it; PARTY.xlsx without it.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     chosen, year = language(lang), _year(read())
     name = next((one.name for one in (*year.rulebook.office, *year.roster) if _code(one) == party), None)
@@ -190,12 +191,8 @@ def template(party: str, file: Path | None = None, *, lang: Literal["zh", "en"] 
             f"没有责任单位或考核对象{party!r}；责任单位：{listed}。",
         )
     path = file or Path(f"{party}.xlsx")
-    try:
-        write(path, year, (party, name), chosen)
-    except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{path}: cannot be written: {error.strerror}", f"{path}：无法写入：{error.strerror}"
-        ) from None
+    with replacing(path) as draft:
+        draft.write_bytes(workbook(path.name, year, (party, name), chosen))
     print(path)
     return Exit.DONE
 
@@ -282,17 +279,19 @@ def codes(book: Rulebook, item: Item, kind: str) -> dict[str, list[tuple[str, Na
     }
 
 
-def write(path: Path, year: Year, party: tuple[str, Name], lang: Language) -> None:
-    """Write the workbook of a party, given by its code and name; raises OSError."""
-    with xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
-        _Template(book, path, year, party, lang).write()
+def workbook(file: str, year: Year, party: tuple[str, Name], lang: Language) -> bytes:
+    """The workbook of a party, given by its code and name, which speaks of itself by its file's name."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+        _Template(book, file, year, party, lang).write()
+    return out.getvalue()
 
 
 class _Template:
     """A workbook while it is written."""
 
-    def __init__(self, book: Workbook, path: Path, year: Year, party: tuple[str, Name], lang: Language) -> None:
-        self.book, self.year, self.path = book, year, path
+    def __init__(self, book: Workbook, file: str, year: Year, party: tuple[str, Name], lang: Language) -> None:
+        self.book, self.year, self.file = book, year, file
         self.zh = lang == "zh"
         self.party, self.title_of = party[0], self.named(party[1])
         self.forms = list(forms(year.rulebook, self.party))
@@ -482,7 +481,7 @@ class _Template:
         sheet.set_column(1, 1, 70, self.wrap)
         sheet.set_column(2, 2, 34)
         sheet.write_string(0, 0, f"{self.title_of} · {self.named(self.year.rulebook.name)}", self.title)
-        lines = [text[self.zh].format(file=self.path.name, office=self.party) for text in GUIDE]
+        lines = [text[self.zh].format(file=self.file, office=self.party) for text in GUIDE]
         for n, line in enumerate(filter(None, (self.notice(), *lines)), 1):
             sheet.write_string(n, 0, line)
         row = 8

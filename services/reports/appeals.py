@@ -6,7 +6,6 @@ Deadlines come from the rulebook's parameters in force and are reported; the fol
 import sys
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -18,10 +17,10 @@ from rich.text import Text
 from schemas.events import Event
 from schemas.refusals import Language
 from services.command import tables
+from services.command.options import LATEST, At
 from services.command.progress import Bar
 from services.command.typeset import clean
 from services.process.ending import Exit
-from services.process.settings import language
 from services.reports.diff import graded
 from services.scorer import rules, store
 from services.snapshot import point
@@ -112,14 +111,11 @@ class Appeals(msgspec.Struct, frozen=True):
     facts_until: str | None = None
 
 
-def appeals(  # noqa: PLR0913 - each is an option of the command
+def appeals(
     *,
-    snapshot: Path | None = None,
+    at: At = LATEST,
     unit: str | None = None,
-    as_of: str | None = None,
-    facts_until: str | None = None,
     format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
-    lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """List appeals open and decided: for whom, due when, late or not, and what each outcome would move.
 
@@ -127,21 +123,13 @@ def appeals(  # noqa: PLR0913 - each is an option of the command
 
     Parameters
     ----------
-    snapshot
-        A published snapshot; without it the latest one.
     unit
         The appeals of one unit only.
-    as_of
-        A sequence of the ledger, or a time.
-    facts_until
-        Only what had occurred by this time.
     format
         Tables to read, or the whole as JSON.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
-    chosen = language(lang)
-    with point.snapshot(snapshot) as con, point.at(con, as_of, facts_until) as (ledger, cut):
+    chosen = at.language
+    with point.ledger(at) as (ledger, cut):
         with rules.compute(ledger, as_of=cut):
             found = [one for one in listed(ledger) if unit in (None, one.unit)]
             now = ledger.execute(_NOW).fetchall()[0][0]

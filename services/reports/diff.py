@@ -14,6 +14,7 @@ from rich.table import Table
 
 from schemas.refusals import Language
 from services.command import tables
+from services.command.options import FactsUntil, Lang
 from services.command.words import word
 from services.process.ending import Exit, Stop
 from services.process.settings import language
@@ -25,9 +26,9 @@ def diff(
     before: str,
     after: str,
     *,
-    facts_until: str | None = None,
+    facts_until: FactsUntil = None,
     format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
-    lang: Literal["zh", "en"] | None = None,
+    lang: Lang = None,
 ) -> int:
     """Show what moved between two snapshots, or between two points of one, and the events that moved it.
 
@@ -40,12 +41,8 @@ def diff(
         @final is the last final, @final-1 the one before it.
     after
         Likewise.
-    facts_until
-        Only what had occurred by this time, at both points.
     format
         Tables to read, or JSON.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
     (first, synthetic, _), (second, also, names) = (_side(text, facts_until, chosen) for text in (before, after))

@@ -7,24 +7,21 @@ from typing import Literal
 import msgspec
 
 from schemas.refusals import Language
+from services.command.options import LATEST, At
 from services.process.ending import Exit, Stop
-from services.process.settings import language
 from services.reports import paper
 from services.reports.statement import Statement, statement
 from services.scorer import rules
 from services.snapshot import point
 
 
-def explain(  # noqa: PLR0913 - each is an option of the contract
+def explain(
     unit: str,
     *,
-    snapshot: Path | None = None,
+    at: At = LATEST,
     item: str | None = None,
-    as_of: str | None = None,
-    facts_until: str | None = None,
     format: Literal["table", "json", "md", "pdf"] = "table",  # noqa: A002 - the contract's word
     output: Path | None = None,
-    lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """Show the statement of one unit: every line with clause, event and running balance, re-addable by hand.
 
@@ -34,35 +31,22 @@ def explain(  # noqa: PLR0913 - each is an option of the contract
     ----------
     unit
         The unit's code.
-    snapshot
-        A published snapshot; without it the latest one.
     item
         One item only, such as 1.1 or Y.1.
-    as_of
-        A sequence of the ledger, or a time: the state as it was recorded then.
-    facts_until
-        Only what had occurred by this time.
     format
         A table, the whole as JSON, Markdown, or a PDF to print and sign.
     output
         The file to write instead of stdout.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
-    chosen = language(lang)
     if format == "pdf" and output is None and sys.stdout.isatty():
         raise Stop(
             Exit.USE,
             "a PDF is not for a terminal: name a file with --output",
             "PDF不能输出到终端：请用--output指定文件",
         )
-    with (
-        point.snapshot(snapshot) as con,
-        point.at(con, as_of, facts_until) as (ledger, cut),
-        rules.compute(ledger, as_of=cut),
-    ):
-        found = statement(ledger, unit, chosen, item)
-    paper.write(_page(found, format, chosen, to_file=output is not None), output)
+    with point.ledger(at) as (ledger, cut), rules.compute(ledger, as_of=cut):
+        found = statement(ledger, unit, at.language, item)
+    paper.write(_page(found, format, at.language, to_file=output is not None), output)
     return Exit.DONE
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from services.command import typeset
 from services.command.tables import four
 from services.command.typeset import clean
-from services.process.ending import Exit, Stop
+from services.process.files import replacing
 from services.process.plain import Screen
 from services.reports.workings import text
 
@@ -106,12 +106,8 @@ def write(page: bytes, output: Path | None) -> None:
         sys.stdout.buffer.write(page)
         sys.stdout.buffer.flush()
         return
-    try:
-        output.write_bytes(page)
-    except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{output}: cannot be written: {error.strerror}", f"{output}：无法写入：{error.strerror}"
-        ) from None
+    with replacing(output) as draft:
+        draft.write_bytes(page)
 
 
 def heading(found: Statement, lang: Language) -> list[str]:

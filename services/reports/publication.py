@@ -7,7 +7,6 @@ there a text that begins like a formula gets an apostrophe before it.
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -25,9 +24,11 @@ from xlsxwriter.worksheet import Worksheet
 from schemas.refusals import Language
 from schemas.rulebook import en, zh
 from services.command import tables, typeset
+from services.command.options import Lang, SnapshotFile
 from services.command.tables import four
 from services.command.typeset import clean
 from services.process.ending import Exit, Stop
+from services.process.files import replacing
 from services.process.plain import inert
 from services.process.settings import language
 from services.scorer import rules
@@ -153,9 +154,9 @@ class Publication(NamedTuple):
 def publish_tables(
     out: Path,
     *,
-    snapshot: Path | None = None,
+    snapshot: SnapshotFile = None,
     format: Form | None = None,  # noqa: A002 - the contract's word
-    lang: Literal["zh", "en"] | None = None,
+    lang: Lang = None,
 ) -> int:
     """Write the publication tables of a snapshot: rankings by category, grades of schemes, provisional or final.
 
@@ -165,12 +166,8 @@ def publish_tables(
     ----------
     out
         The file to write.
-    snapshot
-        The snapshot to publish; the one published last without it.
     format
         xlsx, pdf, csv (UTF-8 with BOM) or parquet; that of the file's name without it.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     form = format or out.suffix.lower().lstrip(".")
     if form not in get_args(Form):
@@ -183,23 +180,10 @@ def publish_tables(
     with point.snapshot(snapshot) as con:
         found = read(con, language(lang))
     content = {"xlsx": xlsx, "pdf": pdf, "csv": comma_separated, "parquet": parquet}[form](found)
-    _write(out, content)
+    with replacing(out) as draft:
+        draft.write_bytes(content)
     print(out)
     return Exit.DONE
-
-
-def _write(out: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        draft.rename(out)
-    except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{out}: cannot be written: {error.strerror}", f"{out}：无法写入：{error.strerror}"
-        ) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read(con: duckdb.DuckDBPyConnection, lang: Language) -> Publication:

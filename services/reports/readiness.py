@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -11,8 +10,8 @@ from rich.text import Text
 
 from schemas.refusals import Language
 from services.command import tables
+from services.command.options import LATEST, At
 from services.process.ending import Exit
-from services.process.settings import language
 from services.reports import appeals
 from services.scorer import rules
 from services.snapshot import point
@@ -109,11 +108,8 @@ class Readiness(msgspec.Struct, frozen=True):
 
 def readiness(
     *,
-    snapshot: Path | None = None,
-    as_of: str | None = None,
-    facts_until: str | None = None,
+    at: At = LATEST,
     format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
-    lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """Show what stands in the way of final, and whose it is; exit 1 while anything does.
 
@@ -121,23 +117,11 @@ def readiness(
 
     Parameters
     ----------
-    snapshot
-        A published snapshot; without it the latest one.
-    as_of
-        A sequence of the ledger, or a time.
-    facts_until
-        Only what had occurred by this time.
     format
         A list to read, or the whole as JSON.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
-    chosen = language(lang)
-    with (
-        point.snapshot(snapshot) as con,
-        point.at(con, as_of, facts_until) as (ledger, cut),
-        rules.compute(ledger, as_of=cut),
-    ):
+    chosen = at.language
+    with point.ledger(at) as (ledger, cut), rules.compute(ledger, as_of=cut):
         found, names = obstacles(ledger, cut, chosen, point.meta(ledger)), tables.grades(ledger, chosen)
         reached = tables.state(ledger, found.assessment_state, chosen)
     if format == "json":

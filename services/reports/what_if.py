@@ -25,9 +25,9 @@ from schemas.soundness import RulebookError
 from schemas.soundness import load as load_rulebook
 from schemas.year import Year
 from services.command import tables
+from services.command.options import LATEST, At
 from services.ingest.check import Checker
 from services.process.ending import Exit, Stop
-from services.process.settings import language
 from services.reports.diff import show, standing_cells
 from services.reports.smallest import Found, search, words
 from services.scorer import rules, store
@@ -78,7 +78,7 @@ class Changed:
 
 def what_if(  # noqa: PLR0913 - each is an option of the contract
     *,
-    snapshot: Path | None = None,
+    at: At = LATEST,
     drop: Many = [],  # noqa: B006 - read only
     add: Path | None = None,
     revise: Many = [],  # noqa: B006 - as above
@@ -87,10 +87,7 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
     unit: str | None = None,
     smallest: bool = False,
     at_most: int = 20_000,
-    as_of: str | None = None,
-    facts_until: str | None = None,
     format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
-    lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """Drop, add or revise events, change readings or the rulebook: show every place and grade that moves.
 
@@ -98,8 +95,6 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
 
     Parameters
     ----------
-    snapshot
-        The snapshot to change a copy of; the one published last without it.
     drop
         The sequence of an event to leave out; may be given more than once.
     add
@@ -116,18 +111,12 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
         Find the smallest set of the unit's own deductions whose removal would change a grade of it.
     at_most
         With --smallest: the most combinations to reckon.
-    as_of
-        Change the year as it stood at a sequence or a time, instead of the end.
-    facts_until
-        Only what had occurred by this time.
     format
         Tables to read, or JSON.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
-    chosen = language(lang)
-    with point.snapshot(snapshot) as con:
-        base, cut, year = _base(con, as_of, facts_until)
+    chosen = at.language
+    with point.snapshot(at.snapshot) as con:
+        base, cut, year = _base(con, at.as_of, at.facts_until)
         if smallest or unit:
             if not (smallest and unit) or drop or add or revise or reading or rulebook:
                 raise Stop(
@@ -364,11 +353,8 @@ class Readings(msgspec.Struct, frozen=True):
 
 def readings(
     *,
-    snapshot: Path | None = None,
-    as_of: str | None = None,
-    facts_until: str | None = None,
+    at: At = LATEST,
     format: Literal["json", "table"] = "table",  # noqa: A002 - the contract's word
-    lang: Literal["zh", "en"] | None = None,
 ) -> int:
     """Switch every reading to each other value, and show which units' places and grades depend on it.
 
@@ -376,20 +362,12 @@ def readings(
 
     Parameters
     ----------
-    snapshot
-        The snapshot; the one published last without it.
-    as_of
-        The year as it stood at a sequence or a time.
-    facts_until
-        Only what had occurred by this time.
     format
         A table to read, or JSON with both standings of each unit.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
-    chosen = language(lang)
-    with point.snapshot(snapshot) as con:
-        base, cut, year = _base(con, as_of, facts_until)
+    chosen = at.language
+    with point.snapshot(at.snapshot) as con:
+        base, cut, year = _base(con, at.as_of, at.facts_until)
         found = Readings(cut, year.synthetic, dependences(base, cut, year.rulebook))
         names = tables.grades(con, chosen)
     if format == "json":

@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -23,6 +23,7 @@ from schemas.refusals import Language
 from schemas.roster import RosterError, Unit
 from schemas.rulebook import Rulebook, en, zh
 from schemas.soundness import RulebookError
+from services.command.options import Lang
 from services.ingest import signatures
 from services.ingest.check import Checker, Refusal
 from services.ingest.opening import kept
@@ -45,7 +46,7 @@ def open_year(  # noqa: PLR0913 - what a year is, and how it is asked
     roster: Path,
     synthetic: bool = False,
     yes: bool = False,
-    lang: Literal["zh", "en"] | None = None,
+    lang: Lang = None,
 ) -> int:
     """Open a year: check it, make folder, keys, rights and streams, and publish the event that fixes it for ever.
 
@@ -63,8 +64,6 @@ def open_year(  # noqa: PLR0913 - what a year is, and how it is asked
         The units are made up, and every output says so.
     yes
         Do not ask before the year is fixed.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     chosen = configuration.language(lang)
     known = configuration.read({**os.environ, "WUXING_ASSESSMENT": assessment})

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from infra.client import connected
 from infra.rights import COLLECTOR, PROVISIONER, Connections, configure, configure_nodes
 from infra.streams import provision as make_streams
+from services.command.options import Lang
 from services.ingest.opening import expected
 from services.process.ending import Exit
 from services.process.settings import Settings, read
@@ -28,7 +29,7 @@ def connections(settings: Settings) -> Connections:
 def configure_broker(
     *,
     node: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - read only
-    lang: Literal["zh", "en"] | None = None,
+    lang: Lang = None,
 ) -> int:
     """Make the missing keys and write nats.conf into WUXING_DATA for this year's parties; safe to repeat.
 
@@ -38,8 +39,6 @@ def configure_broker(
     ----------
     node
         A node of a cluster, by the name that the others reach it by: its NAME.conf is written too. TLS is needed.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     del lang  # prints a path
     settings = read()
@@ -52,7 +51,7 @@ def configure_broker(
     return Exit.DONE
 
 
-def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Literal["zh", "en"] | None = None) -> int:
+def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Lang = None) -> int:
     """Make the streams and durables that are missing on NATS_URL, waiting for it; refuse what is otherwise.
 
     Example: NATS_URL=nats://127.0.0.1:4222 wuxing provision --replicas 3
@@ -61,8 +60,6 @@ def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Literal["zh", "en"] | Non
     ----------
     replicas
         Copies of each stream, on as many servers: 3 wherever there are three.
-    lang
-        Language of texts: zh or en; the locale's without it.
     """
     del lang  # prints nothing
     settings = read()

@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from services.process.files import replacing
 from services.snapshot.moves import difference, finals, side
 
 
@@ -16,6 +17,5 @@ def publish(con: duckdb.DuckDBPyConnection, folder: Path, assessment: str, *, sy
         if not path.exists():
             found = difference(side(con, last), side(con, new), synthetic=synthetic)
             folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(".new")
-            draft.write_bytes(msgspec.json.encode(found) + b"\n")
-            draft.replace(path)
+            with replacing(path) as draft:
+                draft.write_bytes(msgspec.json.encode(found) + b"\n")

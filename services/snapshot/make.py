@@ -15,6 +15,7 @@ from schemas import roster as rosters
 from schemas.results import Results, canonical
 from schemas.rulebook import plain
 from schemas.year import Year
+from services.process.files import replacing
 from services.proof import checkpoint
 from services.proof.checkpoint import Earlier
 from services.proof.note import Signer
@@ -135,10 +136,6 @@ def _compare(con: duckdb.DuckDBPyConnection) -> None:
 
 def publish_as(made: Path, target: Path) -> None:
     """Put a finished file at a name of the user's choice, across file systems too, whole or not at all."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with replacing(target) as draft:
         shutil.copyfile(made, draft)
         draft.chmod(0o444)
-        draft.rename(target)
-    finally:
-        draft.unlink(missing_ok=True)

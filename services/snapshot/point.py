@@ -14,6 +14,7 @@ from schemas import soundness
 from schemas.events import OPENED, instant
 from schemas.refusals import Language
 from schemas.year import Year
+from services.command.options import At
 from services.ingest.check import opened
 from services.process import settings
 from services.process.ending import Exit, Stop
@@ -185,6 +186,13 @@ def at(
         copy(con, facts, "meta")
         facts.execute("INSERT INTO meta VALUES ('facts_until', ?)", [until])
         yield facts, cut
+
+
+@contextmanager
+def ledger(asked: At) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
+    """The snapshot and point that a command is asked for: the ledger to ask, and the sequence up to which to ask it."""
+    with snapshot(asked.snapshot) as con, at(con, asked.as_of, asked.facts_until) as found:
+        yield found
 
 
 @contextmanager
