@@ -60,7 +60,7 @@ def test_every_event_of_this_file_is_accepted_and_read() -> None:
     for raw in events():
         assert isinstance(checker.check(raw), Event)
         assert read(raw)["specversion"] == "1.0"
-    assert read(b'{"a": 1e400, "b": [-0, 12]}') == {"a": "1e400", "b": ["-0", "12"]}
+    assert read(b'{"a": 1e400, "b": [-0, 12]}') == {"a": "1e400", "b": [0, 12]}
     for bad in (b"[]", b"\xff", b"{"):
         with pytest.raises(ValueError, match=r".+"):
             read(bad)
@@ -91,7 +91,9 @@ def test_it_is_shown_in_every_form_and_commands_no_terminal(folder: Path, form: 
         assert not [letter for letter in HARM if not letter.isprintable() and letter in shown]
 
 
-@pytest.mark.parametrize("page", ["/", "/unit/U001", "/audit", "/event/3", "/event/1", "/event/6", "/progress", "/?as_of=5"])
+@pytest.mark.parametrize(
+    "page", ["/", "/unit/U001", "/audit", "/event/3", "/event/1", "/event/6", "/progress", "/?as_of=5"]
+)
 def test_it_is_shown_on_every_page(folder: Path, page: str) -> None:
     with TestClient(create_app(folder / "s.duckdb")) as client:
         assert client.get(page).status_code == 200
