@@ -19,9 +19,9 @@ from infra.server import EmbeddedServer
 from infra.streams import declared_streams, stream
 from schemas.receipts import Receipt
 from schemas.year import given
+from services.command import tables
 from services.ingest import app, limits
 from services.ingest import place as places
-from services.command import tables
 from services.process import metrics
 from services.process.settings import Limits, read
 from services.site import stack

@@ -4,8 +4,10 @@ import base64
 import copy
 import csv
 import json
+import struct
 import subprocess
 import sys
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -186,7 +188,9 @@ EXAMPLE = (
     "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
-CHECKPOINT = note.Checkpoint("example.org/wuxing", 8, bytes.fromhex(ROOTS[8]), b"\7" * 32, "0" * 64, "f" * 64)
+CHECKPOINT = note.Checkpoint(
+    "example.org/wuxing", 8, bytes.fromhex(ROOTS[8]), b"\7" * 32, b"\5" * 32, "0" * 64, "f" * 64, "e" * 64, "0.1.0"
+)
 
 
 @pytest.fixture
@@ -355,13 +359,33 @@ def event(kind, subject, source, name, /, **data):
     return json.dumps({**body, "time": "2013-05-06T09:30:00+08:00", "data": data}, ensure_ascii=False).encode()
 
 
+#: Columns of what is published here: those that the verifier reads, by table.
+UNIT = ("unit", "category", "group", "daily", "year_end", "final", "place", "award")
+COLUMNS = {
+    "published_unit": ["unit", "category", "unit_group", *UNIT[3:]],
+    "published_item": ["unit", "item", "points", "state"],
+    "published_award": ["award", "quota", "units"],
+    "published_value": ["unit", "item", "value"],
+    "published_event": ["seq", "unit"],
+}
+
+
+def hashed(text):
+    return sha256(text.encode()).hexdigest()
+
+
+def netstrings(row):
+    return ",".join("-" if cell is None else f"{len(cell.encode())}:{cell}" for cell in row)
+
+
 class Publisher:
     """A log with its key: makes checkpoints at any size, and the bundle of one unit."""
 
     def __init__(self, key, raws, *, roster=ROSTER, sequences=None, results=None, readings=READINGS, book=BOOK):
         self.key, self.raws, self.roster, self.results, self.readings = key, list(raws), roster, results, readings
         self.sequences, self.book = sequences or range(1, len(self.raws) + 1), book
-        self.leaves = [merkle.leaf_hash(raw) for raw in self.raws]
+        pairs = zip(self.sequences, self.raws, strict=True)
+        self.leaves = [sha256(b"\0" + struct.pack(">QQ", n, 0) + raw).digest() for n, raw in pairs]
         self.bodies = [json.loads(raw, parse_int=str) for raw in self.raws]
         self.subjects = [body["subject"] for body in self.bodies]
         self.units = note.unit_commitments(zip(self.subjects, self.leaves, strict=True), [*roster, "assessment"])
@@ -370,12 +394,66 @@ class Publisher:
     def checkpoint(self, size=None):
         n = len(self.raws) if size is None else size
         top = merkle.root(self.leaves[:n])
-        digests = digest_of(self.results) if self.results else "0" * 64, digest(self.book)
-        return note.sign(note.Checkpoint("example.org/wuxing", n, top, self.units.root, *digests).text(), self.key)
+        digests = digest_of(self.scored), digest(self.book), digest(list(self.roster.values()))
+        tops = top, self.units.root, self.shown()
+        return note.sign(note.Checkpoint("example.org/wuxing", n, *tops, *digests, "0.1.0").text(), self.key)
+
+    @cached_property
+    def scored(self):
+        """The results given, else those of the oracle."""
+        return self.results or oracle.score(b"\n".join(self.raws), roster=list(self.roster.values()))
+
+    @cached_property
+    def tables(self):
+        """What is published, as rows of texts by table, a unit's code or the year's before each."""
+        found = self.scored
+        units = [(row["unit"], [row[key] for key in UNIT]) for row in found["units"]]
+        items = [
+            (row["unit"], [row["unit"], code, each["points"], each["state"]])
+            for row in found["units"] for code, each in row["items"].items()
+        ]  # fmt: skip
+        awards = [
+            ("assessment", [each["award"], f"{each['quota']}", f"[{', '.join(each['units'])}]"])
+            for each in found["awards"]
+        ]
+        values = [(row["unit"], [row["unit"], code, row["value"]]) for code, rows in self.cross.items() for row in rows]
+        lines = [(line["unit"], [f"{line['seq']}", line["unit"]]) for line in [*found["deductions"], *found["events"]]]
+        places = [(unit, [None if cell is None else f"{cell}" for cell in row]) for unit, row in units]
+        return {"published_unit": places, "published_item": items, "published_award": awards,
+                "published_value": values, "published_event": lines}  # fmt: skip
+
+    @cached_property
+    def cross(self):
+        return {code: self.values(code) for code in ("1.5", "5.1")}
+
+    def halves(self, unit):
+        """The digests of what all may see of a unit and of what it alone may."""
+        return [
+            hashed("\n".join(
+                f"{table} {hashed(chr(10).join(sorted(map(netstrings, (row for code, row in self.tables[table] if code == unit)))))}"
+                for table in sorted(COLUMNS) if ("seq" in COLUMNS[table]) == own
+            )) for own in (False, True)
+        ]  # fmt: skip
+
+    def shown(self):
+        codes = sorted({*self.roster, "assessment"})
+        return merkle.root([merkle.leaf_hash("\n".join([code, *self.halves(code)]).encode()) for code in codes])
+
+    def published(self, unit):
+        def of(own, whose):
+            return {
+                table: [row for code, row in rows if whose in (None, code)]
+                for table, rows in self.tables.items() if ("seq" in COLUMNS[table]) == own
+            }  # fmt: skip
+
+        return {
+            "columns": COLUMNS, "own": of(True, unit), "year": of(True, "assessment"), "all": of(False, None),
+            "private": {code: self.halves(code)[1] for code in self.roster if code != unit},
+        }  # fmt: skip
 
     def entry(self, at):
         raw, proof = base64.b64encode(self.raws[at]).decode(), [node.hex() for node in self.tree.inclusion(at)]
-        return {"sequence": self.sequences[at], "index": at, "raw": raw, "proof": proof}
+        return {"sequence": self.sequences[at], "recorded": 0, "index": at, "raw": raw, "proof": proof}
 
     def entries(self, code):
         return [self.entry(at) for at, subject in enumerate(self.subjects) if subject == code]
@@ -406,7 +484,7 @@ class Publisher:
     def bundle(self, unit="U042", stated=STATED, **changes):
         parts = {"unit": self.commitment(unit), "assessment": self.commitment("assessment")}
         return {
-            "version": "wuxing-bundle-1",
+            "version": "wuxing-bundle-2",
             "checkpoint": self.checkpoint(),
             "keys": [str(self.key.verifier)],
             "consistency": [],
@@ -420,8 +498,7 @@ class Publisher:
             "commitments": {"units": len(self.units.sorted), **parts},
             "rulebook": self.book,
             "readings": self.readings,
-            "cross_unit": {code: self.values(code) for code in ("1.5", "5.1")} if "cross_unit" not in changes else {},
-            "results": self.results,
+            "published": self.published(unit),
             "stated": copy.deepcopy(stated),
             **changes,
         }
@@ -455,7 +532,8 @@ def test_the_worked_example_s_unit_verifies_to_its_final(publisher, tmp_path):
     code, said = run(tmp_path, publisher.bundle(), "--lang", "en")
     assert (code, said.splitlines()[-1]) == (0, "ok   points: final comes to 10.35290000")
     assert "ok   points: 5.1 comes to 18.200000 scored" in said
-    assert "note word?: cross_unit 5.1 (105): the publisher's word, not proved" in said
+    assert "ok   agrees: cross_unit 5.1 (105): agrees with what is signed" in said
+    assert "ok   placed: place 1, by the finals of" in said
     code, said = run(tmp_path, publisher.bundle())
     assert (code, "通过 points: final 得 10.35290000" in said) == (0, True)
 
@@ -463,7 +541,7 @@ def test_the_worked_example_s_unit_verifies_to_its_final(publisher, tmp_path):
 def test_the_verifier_is_one_short_file_that_imports_only_python():
     lines = Path(standalone.__file__).read_text(encoding="utf-8").splitlines()
     imports = {line.split()[1].partition(".")[0] for line in lines if line.startswith(("import ", "from "))}
-    assert len(lines) < 500
+    assert len(lines) < 600
     assert imports - {"__future__"} <= set(sys.stdlib_module_names)
 
 
@@ -477,10 +555,10 @@ def test_one_changed_byte_is_named(publisher):
 def test_an_event_left_out_is_named(publisher):
     bundle = publisher.bundle()
     del bundle["events"][2]
-    assert found(bundle) == ("event_left_out", "U042", 35, 34, "?")
+    assert found(bundle) == ("event_left_out", "U042", 35, 34, [3])
     bundle = publisher.bundle()
     del bundle["year_events"][-1]
-    assert found(bundle) == ("event_left_out", "assessment", 18, 17, "?")
+    assert found(bundle) == ("event_left_out", "assessment", 18, 17, [261])
 
 
 def test_two_swapped_events_are_named_however_they_are_swapped(publisher):
@@ -549,8 +627,8 @@ def scored(data, roster):
     year = oracle.Year(book.ledger, {})
     compared = {code: year.ranked_values(code) for code in ("1.5", "3.1", "5.1")}
     shown = {code: {unit: oracle.show(each, 6) for unit, each in values.items()} for code, values in compared.items()}
-    cross = {code: publisher.rows(values) for code, values in shown.items()}
-    return publisher, {"void_sequences": void, "cross_unit": cross}
+    publisher.cross = {code: publisher.rows(values) for code, values in shown.items()}
+    return publisher, {"void_sequences": void}
 
 
 def stated_of(results, unit):
@@ -565,7 +643,6 @@ def test_in_any_year_a_unit_s_bundle_comes_to_what_the_oracle_says(year, data):
     for unit in data.draw(st.lists(st.sampled_from(sorted(publisher.roster)), min_size=1, max_size=3, unique=True)):
         bundle = publisher.bundle(unit, stated_of(publisher.results, unit), **parts)
         assert found(bundle) is None
-        assert found({**bundle, "results": None}) is None
         if len(bundle["events"]) > 1:
             assert found({**bundle, "events": bundle["events"][:-1]})[0] == "event_left_out"
 
@@ -582,8 +659,8 @@ def test_with_the_whole_results_the_event_left_out_and_the_forged_row_are_named(
     del bundle["events"][2]
     assert found(bundle) == ("event_left_out", "U042", 35, 34, [3])
     bundle = worked()
-    bundle["results"]["units"][41]["final"] = "11.00000000"
-    assert found(bundle)[:2] == ("result_forged", "digest")
+    bundle["published"]["all"]["published_unit"][41][5] = "11.00000000"
+    assert found(bundle) == ("published",)
     bundle = worked()
     bundle["stated"]["final"] = "11.00000000"
     assert found(bundle)[:2] == ("result_forged", "final")
@@ -592,11 +669,29 @@ def test_with_the_whole_results_the_event_left_out_and_the_forged_row_are_named(
 @pytest.mark.parametrize("unit", ["U042", "U001", "U105"])
 def test_the_values_of_other_units_are_held_against_the_signed_results(unit):
     bundle = worked()
-    row = next(row for row in bundle["cross_unit"]["5.1"] if row["unit"] == unit)
-    row["value"] = "99.5"
-    assert found(bundle)[:2] == ("cross_unit", "5.1")
-    bundle["cross_unit"]["5.1"].remove(row)
-    assert found(bundle)[:2] == ("cross_unit", "5.1")
+    rows = bundle["published"]["all"]["published_value"]
+    row = next(row for row in rows if row[:2] == [unit, "5.1"])
+    row[2] = "99.5"
+    assert found(bundle) == ("published",)
+    rows.remove(row)
+    assert found(bundle) == ("published",)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "name"),
+    [
+        ("place", "1", "place"),
+        ("final", "10.35290001", "result_forged"),
+        ("award", "first", "award"),
+        ("category", "A", "roster"),
+    ],
+)
+def test_a_place_or_award_that_does_not_follow_is_named_though_it_is_signed(column, value, name):
+    publisher, parts = scored((EXAMPLE_DIR / "events.jsonl").read_bytes(), list(ROSTER.values()))
+    rows = dict(publisher.tables["published_unit"])
+    row = rows["U042" if column in ("final", "category") else "U105"]
+    row[COLUMNS["published_unit"].index(column)] = value
+    assert found(publisher.bundle(**parts))[0] == name
 
 
 def test_what_the_checkpoint_does_not_say_is_named(publisher, signer, witness):
@@ -632,11 +727,10 @@ def test_what_assessment_opened_says_of_rulebook_and_roster_must_agree(signer):
     publisher = Publisher(signer, [opened, *LINES])
     assert found(publisher.bundle()) is None
     moved = {**ROSTER["U042"], "group": "B9"}
-    cross = {code: publisher.values(code) for code in ("1.5", "5.1")}
-    assert found(publisher.bundle(roster=moved, cross_unit=cross)) == ("roster", "U042")
+    assert found(publisher.bundle(roster=moved)) == ("roster", "U042")
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"version": "wuxing-bundle-1"}', "\udcff", "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"version": "wuxing-bundle-2"}', "\udcff", "[" * 100_000])
 def test_what_is_no_bundle_exits_2_without_a_traceback(text, tmp_path):
     (tmp_path / "bundle.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     command = [sys.executable, "-I", standalone.__file__, "bundle.json", "--lang", "en"]

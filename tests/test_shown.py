@@ -60,7 +60,7 @@ def test_every_event_of_this_file_is_accepted_and_read() -> None:
     for raw in events():
         assert isinstance(checker.check(raw), Event)
         assert read(raw)["specversion"] == "1.0"
-    assert read(b'{"a": 1e400, "b": [-0, 12]}') == {"a": "1e400", "b": ["-0", "12"]}
+    assert read(b'{"a": 1e400, "b": [-0, 12]}') == {"a": "1e400", "b": [0, 12]}
     for bad in (b"[]", b"\xff", b"{"):
         with pytest.raises(ValueError, match=r".+"):
             read(bad)

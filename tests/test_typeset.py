@@ -11,8 +11,8 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
-from services.process.ending import Exit
 from services.command import typeset
+from services.process.ending import Exit
 from tests.product import command
 from tests.test_oracle import Pages
 from tests.test_statement import GROUP

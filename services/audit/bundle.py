@@ -19,20 +19,18 @@ import duckdb
 import msgspec
 from cyclopts import Parameter
 
-from schemas.refusals import Language
 from schemas.subjects import ASSESSMENT
 from services.audit import standalone
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import checkpoint, merkle, note
+from services.proof import checkpoint, merkle, note, shown
 from services.proof.note import NoteError
 from services.scorer import rules
 from services.snapshot import point
+from services.snapshot.make import PUBLISHED
 from services.snapshot.results import computed
 
-VERSION = "wuxing-bundle-1"
-#: Up to so many events a bundle carries the whole results, which prove what other units' values come to.
-RESULTS_MAX = 50_000
+VERSION = "wuxing-bundle-2"
 ROW = ("unit", "category", "group")
 VERIFY, README = "verify.py", "README.txt"
 Many = Annotated[list[str], Parameter(negative=())]
@@ -46,7 +44,6 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     snapshot: Path | None = None,
     checkpoint: Files = [],  # noqa: B006 - read only
     witness: Many = [],  # noqa: B006 - as above
-    results: bool | None = None,
     sign: Path | None = None,
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
@@ -67,8 +64,6 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
         text brings its cosignatures. May be given more than once.
     witness
         The verifier key of a witness whose cosignature the note bears; may be given more than once.
-    results
-        Carry the whole published results, which prove the values of other units; without it up to 50,000 events.
     sign
         A key file, made at first use: signs the checkpoint of a snapshot that nobody signed, as `score` writes them.
     lang
@@ -78,7 +73,7 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     if out.suffix not in (".json", ".zip"):
         raise Stop(Exit.USE, f"{out}: expected OUT.json or OUT.zip", f"{out}：应为.json或.zip文件")
     with point.snapshot(snapshot) as con:
-        made = Maker(con).make(unit, results=results, sign=sign, older=checkpoint, witnesses=witness, lang=chosen)
+        made = Maker(con).make(unit, sign=sign, older=checkpoint, witnesses=witness)
     _check(made)
     _write(made, out)
     zh = f"{unit}的证据包：{len(made['events'])}个事件，{out}；核对方法见README.txt"
@@ -100,7 +95,7 @@ class Maker:
         }
         self.units = self.leaves.units(self.roster)
         self.rulebook, self.note = checkpoint.held(con, "rulebook_json"), checkpoint.held(con) or ""
-        self._results: tuple[dict[str, Any], dict[str, list[dict[str, str]]]] | None = None
+        self._results: dict[str, Any] | None = None
         self._check()
 
     def _check(self) -> None:
@@ -119,9 +114,9 @@ class Maker:
                 f"快照按未经通过的读法计算，无从证明：{text}",
             )
 
-    def make(  # noqa: PLR0913 - as the command's options
-        self, unit: str, *, results: bool | None = None, sign: Path | None = None, older: list[Path] | None = None,
-        witnesses: list[str] | None = None, lang: Language = "zh",
+    def make(
+        self, unit: str, *, sign: Path | None = None, older: list[Path] | None = None,
+        witnesses: list[str] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """The bundle of a unit as the standalone verifier's docstring defines it."""
         if unit not in self.roster:
@@ -130,8 +125,7 @@ class Maker:
         notes = [checkpoint.read(path) for path in older or []]
         for other in notes:
             signed = checkpoint.merged(signed, other) if checkpoint.body(other) == checkpoint.body(signed) else signed
-        whole, rows = self.computed(lang)
-        carried = self.tree.size <= RESULTS_MAX if results is None else results
+        whole = self.computed()
         row = next(row for row in whole["units"] if row["unit"] == unit)
         return {
             "version": VERSION, "synthetic": self.meta.get("synthetic") == "true", "unit": unit,
@@ -145,8 +139,8 @@ class Maker:
                 "units": len(self.units.sorted), "unit": self._commitment(unit),
                 ASSESSMENT: self._commitment(ASSESSMENT),
             },
-            "rulebook": json.loads(self.rulebook or "{}"), "readings": whole["readings"], "cross_unit": rows,
-            "results": whole if carried else None,
+            "rulebook": json.loads(self.rulebook or "{}"), "readings": whole["readings"],
+            "published": self._published(unit),
             "stated": {key: row[key] for key in ("items", "daily", "year_end", "final")},
         }  # fmt: skip
 
@@ -163,29 +157,43 @@ class Maker:
         signer = checkpoint.key(sign, checkpoint.parsed(self.note, "checkpoint").origin)
         return note.sign(self.note, signer), [str(signer.verifier)]
 
-    def computed(self, lang: Language) -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
-        """The whole results, and by item the values of the units that it compares; computed once."""
+    def computed(self) -> dict[str, Any]:
+        """The whole results; computed once."""
         if self._results is None:
             names = self.meta["assessment"], self.meta["rulebook"]
             with rules.compute(self.con):
                 found = computed(
-                    self.con, assessment=names[0], rulebook=names[1], as_of=point.last(self.con), refused=[], lang=lang
+                    self.con, assessment=names[0], rulebook=names[1], as_of=point.last(self.con), refused=[], lang="en"
                 )
-                rows: dict[str, list[dict[str, str]]] = {item: [] for (item,) in self.con.execute(_COMPARED).fetchall()}
-                for item, unit, value in self.con.execute(_VALUES).fetchall():
-                    rows[item].append({**self.roster[unit], "value": value})
-            self._results = msgspec.to_builtins(found), rows
+            self._results = msgspec.to_builtins(found)
         return self._results
+
+    def _published(self, unit: str) -> dict[str, Any]:
+        """What the checkpoint commits to of what is published: all that all may see, and of words the unit's and the year's."""
+        found = shown.columns(self.con, list(PUBLISHED))
+        own = shown.digests(self.con, found, private=True)
+        public = [one for one, names in found.items() if "seq" not in names]
+        words = [one for one in found if one not in public]
+
+        def of(tables: list[str], code: str | None) -> dict[str, list[list[str | None]]]:
+            return {one: shown.rows(self.con, one, found[one], code) for one in tables}
+
+        others = {*self.roster, *own} - {unit, ASSESSMENT}
+        return {
+            "columns": found, "own": of(words, unit), "year": of(words, ASSESSMENT), "all": of(public, None),
+            "private": {code: shown.joined(own.get(code, {}), found, private=True) for code in sorted(others)},
+        }  # fmt: skip
 
     def _entries(self, where: str, *values: str) -> list[dict[str, Any]]:
         """Events in ledger order, each with its proof that it is in the log."""
-        sql = f"SELECT seq, raw FROM event WHERE {where} ORDER BY seq"
-        return [self._entry(seq, raw) for seq, raw in self.con.execute(sql, values).fetchall()]
+        sql = f"SELECT seq, epoch_us(recorded_at), raw FROM event WHERE {where} ORDER BY seq"
+        return [self._entry(*row) for row in self.con.execute(sql, values).fetchall()]
 
-    def _entry(self, seq: int, raw: bytes) -> dict[str, Any]:
+    def _entry(self, seq: int, recorded: int | None, raw: bytes) -> dict[str, Any]:
         at = bisect_left(self.leaves.sequences, seq)
         proof = [one.hex() for one in self.tree.inclusion(at)]
-        return {"sequence": seq, "index": at, "raw": base64.b64encode(raw).decode(), "proof": proof}
+        sent = base64.b64encode(raw).decode()
+        return {"sequence": seq, "recorded": recorded or 0, "index": at, "raw": sent, "proof": proof}
 
     def _commitment(self, code: str) -> dict[str, Any]:
         one, at, proof = self.units.of(code)
@@ -210,11 +218,6 @@ _HELD = f"""seq IN (
   GROUP BY source, id
 ) AND unit NOT IN (?, '{ASSESSMENT}')"""
 _VOID = "SELECT seq FROM event WHERE stage = 'finalised' AND admission = 'void' ORDER BY seq"
-_COMPARED = """
-SELECT f.item FROM item_full f LEFT JOIN rule_in_force o ON o.item = f.item AND o.rule = 'order'
-WHERE f.method IN ('bands', 'rank_step') OR o.value = 'ranked' ORDER BY f.item
-"""
-_VALUES = "SELECT item, unit, value::VARCHAR FROM contender ORDER BY item, unit"
 
 
 def _check(made: dict[str, Any]) -> None:

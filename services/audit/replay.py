@@ -4,6 +4,7 @@ Event by event (raw bytes, every column, what admission judged), rule by rule, r
 the ledger's own fold, the snapshot recomputed from its events, and what it published must be the same.
 """
 
+import asyncio
 import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import Parameter
 
+from infra.client import connected, jetstream, last_entry
+from infra.streams import stream
 from schemas.events import OPENED, Event
+from schemas.receipts import Ranking
 from schemas.refusals import Language
 from schemas.year import Year, given
 from services.audit.export import BATCH, SCHEMA, Stored, of_broker, one_line
@@ -27,10 +31,10 @@ from services.ingest.check import Checker, opened
 from services.process import settings
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import merkle
+from services.proof import checkpoint
 from services.scorer import rules, store
-from services.snapshot import point
-from services.snapshot.make import PUBLISHED
+from services.snapshot import held, point
+from services.snapshot.make import PUBLISHED, latest
 from services.snapshot.results import computed
 
 #: The columns that name a row of each published table.
@@ -41,13 +45,14 @@ KEYS = {
     "published_deduction": ("seq",),
     "published_event": ("seq",),
     "published_reading": ("name",),
+    "published_value": ("unit", "item"),
 }
 
 
 class Difference(msgspec.Struct, frozen=True):
     """The first thing that differs: what it is, where, what the ledger gives, what the snapshot holds."""
 
-    kind: Literal["event", "rules", "result", "view", "root", "digest"]
+    kind: Literal["file", "event", "rules", "result", "object", "root", "digest"]
     where: str
     column: str
     ledger: str | None
@@ -55,7 +60,11 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """The outcome: equal, or the first difference; `digest` is the replayed one, `recomputed` the snapshot's own."""
+    """The outcome: equal, or the first difference; `digest` is the replayed one, `recomputed` the snapshot's own.
+
+    `sha256` is that of the file where it was compared with the published one, `goes_on` the ledger's last sequence where
+    it has grown since, `untimed` that the ledger read has no recorded times, so that the snapshot's were taken.
+    """
 
     equal: bool
     source: str
@@ -66,6 +75,9 @@ class Replay(msgspec.Struct, frozen=True):
     recomputed: str | None = None
     published: str | None = None
     difference: Difference | None = None
+    sha256: str | None = None
+    goes_on: int | None = None
+    untimed: bool = False
 
 
 @dataclass
@@ -109,8 +121,33 @@ def replay(
         ledger = fold(_read(source, cut, bar.step), cut, spaced=source is not None and source.suffix == ".jsonl")
         name = str(source) if source else settings.read().nats_url
         found = compare(ledger, con, cut, name)
+        if source is None:
+            found = _against_published(found, snapshot or latest(settings.read().snapshots), point.last(con))
     _show(found, format, chosen)
     return Exit.DONE if found.equal else Exit.NO
+
+
+def _against_published(found: Replay, path: Path | None, last: int) -> Replay:
+    """Add what the broker says: whether the file is the one that was published, and how far the ledger goes by now."""
+    ranking, end = asyncio.run(_asked(settings.read()))
+    if end > last:
+        found = msgspec.structs.replace(found, goes_on=end)
+    if ranking is None or path is None or ranking.snapshot != path.resolve().name:
+        return found
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest == ranking.sha256:
+        return msgspec.structs.replace(found, sha256=digest)
+    other = Difference("file", path.name, "SHA-256", ranking.sha256, digest)
+    return msgspec.structs.replace(found, equal=False, difference=found.difference or other)
+
+
+async def _asked(known: settings.Settings) -> tuple[Ranking | None, int]:
+    """What the ranker published last, and the last sequence of the ledger."""
+    async with connected(known.nats_url, "audit", known.data) as client:
+        info = await jetstream(client).stream_info(stream("LEDGER", known.assessment))
+        entry = await last_entry(client, "RANKING", known.assessment)
+    return (msgspec.json.decode(entry.data, type=Ranking) if entry else None), info.state.last_seq
 
 
 Batches = Iterator[Sequence[Stored]]
@@ -194,7 +231,8 @@ def fold(batches: Iterable[Sequence[Stored]], upto: int, *, spaced: bool = False
 def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: str) -> Replay:
     """Hold a snapshot against the ledger at a cut; the first difference ends it."""
     count = ledger.con.execute("SELECT count(*) FROM event").fetchall()[0][0]
-    outcome = Replay(False, source, cut, count, ledger.refused)
+    untimed = bool(count) and _unrecorded(ledger, "recorded_at") and _timed(con)
+    outcome = Replay(False, source, cut, count, ledger.refused, untimed=untimed)
     whole = cut == point.last(con)
     said = point.meta(con)
     if not count and not con.execute("SELECT 1 FROM event WHERE seq <= ? LIMIT 1", [cut]).fetchall():
@@ -214,7 +252,7 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
         replayed, first = read(ledger.con).digest, _results(ledger, con) if whole else None
     with rules.compute(con, as_of=cut):
         digests = replayed, read(con).digest
-    first = first or (_installed(con) if whole else None) or _digests(digests, said, whole=whole)
+    first = first or _objects(con) or _digests(digests, said, whole=whole)
     return msgspec.structs.replace(
         outcome,
         equal=first is None,
@@ -266,11 +304,14 @@ def _rules(ledger: Ledger, con: duckdb.DuckDBPyConnection) -> Difference | None:
     return Difference("rules", name, "", ledger.year.rulebook.id, point.meta(con).get("rulebook")) if name else None
 
 
+def _timed(con: duckdb.DuckDBPyConnection) -> bool:
+    return bool(con.execute("SELECT 1 FROM event WHERE recorded_at IS NOT NULL LIMIT 1").fetchall())
+
+
 def _root(ledger: Ledger, con: duckdb.DuckDBPyConnection, said: dict[str, str]) -> Difference | None:
-    """The Merkle root over the raw events; of a .jsonl with spaced line feeds the snapshot's bytes were compared."""
-    source = con if ledger.spaced else ledger.con
-    raws = source.execute("SELECT raw FROM event ORDER BY seq").fetchall()
-    root = merkle.root([merkle.leaf_hash(raw) for (raw,) in raws]).hex()
+    """The Merkle root over the events; where the ledger read lacks times or line feeds the snapshot's were compared."""
+    source = con if ledger.spaced or _unrecorded(ledger, "recorded_at") else ledger.con
+    root = checkpoint.leaves(source).root().hex()
     return None if root == said.get("root") else Difference("root", "meta", "root", root, said.get("root"))
 
 
@@ -308,17 +349,11 @@ def _row(con: duckdb.DuckDBPyConnection, table: str, view: str, held: list[str])
     return Difference("result", name, columns[n], str(pair[0][0][n]), str(pair[1][0][n]))
 
 
-def _installed(con: duckdb.DuckDBPyConnection) -> Difference | None:
-    """The views that lie in the snapshot, run as any DuckDB client would: they give what was published."""
-    for table, view in PUBLISHED.items():
-        both = f"(FROM installed EXCEPT ALL FROM {table}) UNION ALL (FROM {table} EXCEPT ALL FROM installed) LIMIT 1"
-        try:
-            con.execute(f"CREATE OR REPLACE TEMP TABLE installed AS FROM {view}")
-            rows = con.execute(both).fetchall()
-        except duckdb.Error as error:
-            return Difference("view", view, "", None, str(error).splitlines()[0])
-        if rows:
-            return Difference("view", view, "", f"{table} as published", str(rows[0])[:200])
+def _objects(con: duckdb.DuckDBPyConnection) -> Difference | None:
+    """The tables, views and macros that lie in the snapshot, for any DuckDB client, are this program's."""
+    names = {"other": "another text", "missing": None, "foreign": "not this program's"}
+    for kind, name, how in held.differing(con):
+        return Difference("object", f"{kind} {name}", "", None if how == "foreign" else "as made", names[how])
     return None
 
 
@@ -349,21 +384,39 @@ def _words(found: Replay, lang: Language) -> str:
             f"equal: {found.events} events of {found.source} up to sequence {found.as_of} give what the snapshot holds,"
             " event by event and result by result. "
         )
-        return f"{zh if lang == 'zh' else en}digest {found.digest or '-'}"
+        return f"{zh if lang == 'zh' else en}digest {found.digest or '-'}{_beyond(found, lang)}"
     en_kind, zh_kind = _KINDS[one.kind]
     absent = "无" if lang == "zh" else "nothing"
     ours, theirs = (absent if value is None else value for value in (one.ledger, one.snapshot))
     where = one.where + (f" ({one.column})" if one.column else "")
     if lang == "zh":
-        return f"不一致，首个差异：{zh_kind} {where}：账本得{ours}，快照为{theirs}"
-    return f"different, first at {en_kind} {where}: the ledger gives {ours}, the snapshot holds {theirs}"
+        return f"不一致，首个差异：{zh_kind} {where}：账本得{ours}，快照为{theirs}{_beyond(found, lang)}"
+    return (
+        f"different, first at {en_kind} {where}: the ledger gives {ours}, the snapshot holds {theirs}"
+        f"{_beyond(found, lang)}"
+    )
+
+
+def _beyond(found: Replay, lang: Language) -> str:
+    """What else there is to know: how far the ledger goes by now, what was compared of the file, what was not."""
+    said = [
+        (found.goes_on, f"; the ledger goes on to sequence {found.goes_on}", f"；账本现已延续至序号{found.goes_on}"),
+        (found.sha256, "; the file is the one published, by SHA-256", "；文件的SHA-256与公布的相同"),
+        (
+            found.untimed,
+            "; recorded times are not in the file and were not compared",
+            "；所读文件没有入账时间，未作比较",
+        ),
+    ]
+    return "".join(zh if lang == "zh" else en for there, en, zh in said if there)
 
 
 _KINDS = {
     "event": ("event", "事件"),
     "rules": ("rulebook table", "细则表"),
     "result": ("result", "结果"),
-    "view": ("view", "视图"),
+    "object": ("object of the file,", "文件中的对象"),
+    "file": ("file", "文件"),
     "root": ("Merkle root", "默克尔根"),
     "digest": ("digest", "摘要"),
 }

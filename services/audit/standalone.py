@@ -3,9 +3,10 @@
 It decides whether these events, all of them and in this order, are in the log that the publisher signed, and whether
 the unit's points follow from them by the rulebook. It shares no code with the publisher's. Exit 0: all holds; 1: the
 first failure is named (SAYS lists them); 2: the bundle or a key cannot be read. BUNDLE.json is one object; hashes are
-hex, an `entry` is {"sequence", "index" (leaf, from 0), "raw" (base64, as sent), "proof": [hash]}, a `row` has ROW:
-  version       "wuxing-bundle-1"; `unit`: the unit's code; `roster`: its row; `readings`: {name: value in force}, all
-  checkpoint    the signed note: origin, size, root, and the lines `units`, `results`, `rulebook`; `size`: its size
+hex, an `entry` is {"sequence", "recorded" (µs since 1970 UTC, 0 in a file), "index" (leaf, from 0), "raw" (base64, as
+sent), "proof": [hash]}; a leaf is over sequence and recorded, 8 bytes each, and the bytes:
+  version       "wuxing-bundle-2"; `unit`: the unit's code; `roster`: its row; `readings`: {name: value in force}, all
+  checkpoint    the signed note: origin, size, root, the lines `units`, `shown`, `results`, `rulebook` …; `size`: its size
   keys          verifier keys name+id+key, of the log (type 1) and of witnesses (type 4); --key replaces them
   consistency   [{"checkpoint": an earlier note, "proof": [hash]}], may be empty
   events        every entry whose subject is the unit, in ledger order; `year_events`: whose subject is `assessment`
@@ -14,8 +15,9 @@ hex, an `entry` is {"sequence", "index" (leaf, from 0), "raw" (base64, as sent),
   commitments   {"units": number of codes, "unit" and "assessment": {"count", "hash", "index", "proof"}}: the leaf is
                 code, count and hash joined by newlines, hash the SHA-256 of the list's leaf hashes in order
   rulebook      as in the log; the line `rulebook` is the SHA-256 of its JSON, keys sorted, no white space
-  cross_unit    {item: [row with "value"]}: the units with a standing value and no exemption, where units are compared
-  results       the whole published results, or null; the line `results` is their digest, and they check `cross_unit`
+  published     what is published, as the line `shown` commits to it: {"columns": {table: names}, "own": {table: rows}
+                of the unit's own words, "year": the same of the year, "all": {table: rows} that all may see, "private":
+                {code: digest} of the other units' own}; of a table without `unit` the rows are the year's
   stated        {"items": {item: {"points", "state"}}, "daily", "year_end", "final"}
 """
 
@@ -50,6 +52,10 @@ SAYS = {  # first the failures; a name with ? is for the reader to judge
     "points": ("{} 得 {} {}", "{} comes to {} {}"),
     "signed": ("{} 个事件，由 {} 签名", "{} events, signed by {}"),
     "cross_unit": ("{}：{} 的数据与日志或公布结果不符", "{}: the value of {} does not fit log or results"),
+    "published": ("公布的内容不是签名所承诺的", "what is published is not what is signed"),
+    "place": ("{} 的名次应为 {}，公布为 {}", "the place of {}: found {}, published {}"),
+    "award": ("{}：{} 的获奖与名次或名额不符", "{}: the award of {} does not fit places or quota"),
+    "placed": ("名次 {}，由同类{}个单位的得分算出", "place {}, by the finals of {} units of the category"),
     "result_forged": ("{} 公布为 {}，算得 {}", "{}: stated {}, found {}"),
     "key?": ("公钥取自本包，请与公示的核对：{}", "the keys are the bundle's own; compare with those published: {}"),
     "continues": ("延续了 {} 个事件时的检查点", "continues the checkpoint of {} events"),
@@ -134,8 +140,9 @@ def open_note(note: str, keys: list[str]) -> dict[str, Any]:
         who.get(kind if kind == 4 or name == origin else 0, []).append(signer if kind == 1 else f"{signer} @{time}")
     _need(who[1], "signature", origin)
     log: dict[str, Any] = dict(each.split(" ", 1) for each in lines[1:])
-    root, units = (base64.b64decode(each, validate=True) for each in (lines[0], log["units"]))
-    return {**log, "origin": origin, "size": int(size), "root": root, "units": units, "who": who[1] + who[4]}
+    root, units, shown = (base64.b64decode(each, validate=True) for each in (lines[0], log["units"], log["shown"]))
+    tops = {"root": root, "units": units, "shown": shown}
+    return {**log, **tops, "origin": origin, "size": int(size), "who": who[1] + who[4]}
 
 
 def top(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
@@ -173,7 +180,9 @@ class Event:
 
     def __init__(self, entry: dict[str, Any]) -> None:
         self.raw = base64.b64decode(entry["raw"], validate=True)
-        self.sequence, self.index, self.leaf = int(entry["sequence"]), int(entry["index"]), _sha(b"\0", self.raw)
+        self.sequence, self.index, recorded = (int(entry[key]) for key in ("sequence", "index", "recorded"))
+        self.head = b"\0" + self.sequence.to_bytes(8, "big") + recorded.to_bytes(8, "big", signed=True)
+        self.leaf = _sha(self.head, self.raw)
         self.proof, self.admitted, self.revoked = list(map(bytes.fromhex, entry["proof"])), False, False
         self.appeal: Event | None = None  # of a deduction or rating: the appeal against it that was not withdrawn
         self.decision: Event | None = None  # of an appeal: the decision that stands
@@ -199,7 +208,7 @@ class Unit:
     """One unit's bundle: first the log, then which events stand, then what they come to by the rulebook."""
 
     def __init__(self, bundle: dict[str, Any], keys: list[str], older: list[str]) -> None:
-        _need(bundle["version"] == "wuxing-bundle-1", "version", bundle["version"], "wuxing-bundle-1")
+        _need(bundle["version"] == "wuxing-bundle-2", "version", bundle["version"], "wuxing-bundle-2")
         self.bundle, self.keys, self.older = bundle, keys or bundle["keys"], older
         self.code, self.roster, self.void = bundle["unit"], bundle["roster"], set(bundle["void_sequences"])
         self.book, self.readings = bundle["rulebook"], bundle["readings"]
@@ -222,7 +231,8 @@ class Unit:
             first = held.setdefault((event.source, event.id), event) is event
             event.admitted = first and event.subject in (self.code, "assessment") and self.admit(event, held)
         yield from self.check_rules()
-        yield from self.check_results() if self.bundle["results"] else (("word?", "stated"),)
+        yield from self.check_published()
+        yield from self.check_places()
         yield from self.check_units()
         yield from self.check_stated()
 
@@ -250,8 +260,8 @@ class Unit:
         self.check_included(events)
         for a, b in ((events[n - 1], events[n]) for n in range(1, len(events))):
             _need(a.index < b.index and a.sequence < b.sequence, "events_swapped", a.sequence, b.sequence)
-        results = self.bundle["results"] or {"deductions": [], "events": []}
-        lines = {line["seq"] for line in results["deductions"] + results["events"] if line["unit"] == code}
+        tables = self.bundle["published"]["own" if code == self.code else "year"]
+        lines = {int(line["seq"]) for table in tables for line in self._lines(table, tables[table])}
         lost = sorted(lines - {event.sequence for event in events}) or "?"
         _need(len(events) >= stated["count"], "event_left_out", code, stated["count"], len(events), lost)
         same = _sha(*(event.leaf for event in events)).hex() == stated["hash"]
@@ -261,8 +271,10 @@ class Unit:
     def check_included(self, events: list[Event]) -> None:
         """Check each event's inclusion proof, or find whose place it was given; read it once its bytes are proved."""
         for event in events:
-            places = [(event, event.proof), *((other, p) for other in events for p in (event.proof, other.proof))]
-            fits = (n for n, p in places if top(event.leaf, n.index, self.log["size"], p) == self.log["root"])
+            own, size, root = (event.index, event.proof), self.log["size"], self.log["root"]
+            places = [(event, *own)]
+            places += [(n, at, p) for n in events for at in (n.index, own[0]) for p in (own[1], n.proof)]
+            fits = (n for n, at, p in places if top(_sha(n.head, event.raw), at, size, p) == root)
             other = next(fits, None)
             _need(other, "event_changed", event.sequence)
             _need(other is event, "events_swapped", event.sequence, other and other.sequence)
@@ -386,7 +398,7 @@ class Unit:
     def _compared(self, item: dict[str, Any], row: Any) -> Fraction:
         """Return the points that a unit's place among the units of its pool gives."""
         keys = ROW[1:] if item["method"] == "rank_step" else ROW[1:2] if self._rule(item, "pool") == "category" else ()
-        rows, value = self.bundle["cross_unit"][item["code"]], Fraction(row["value"])
+        rows, value = self.valued(item["code"]), Fraction(row["value"])
         pool = [Fraction(other["value"]) for other in rows if all(other[key] == row[key] for key in keys)]
         above = sum(other > value for other in pool)
         if item["method"] == "bands":
@@ -440,33 +452,101 @@ class Unit:
             _need(stated[name] == total, "result_forged", name, stated[name], total)
             yield "points", name, total, ""
 
-    def check_units(self) -> Iterator[tuple[Any, ...]]:
-        """Check the values of all units, where units are compared, against this unit's own and the signed results."""
-        units = {row["unit"]: row for row in self.bundle["results"]["units"]} if self.bundle["results"] else {}
-        for code in sorted(self.compares):
-            item, rows = self.items[code], self.bundle["cross_unit"][code]
-            values = [] if self._standing("item.exempted", code) else list(self.rated(item).values())
-            own = [([self.roster[key] for key in ROW], value) for value in values]
-            mine = [([row[key] for key in ROW], Fraction(row["value"])) for row in rows if row["unit"] == self.code]
-            _need(mine == own, "cross_unit", code, self.code)
-            items = {name: row["items"][code] for name, row in units.items()}
-            valued = sorted(name for name, each in items.items() if each["points"] and each["state"] != "exempt")
-            _need(not units or valued == sorted(row["unit"] for row in rows), "cross_unit", code, "*")
-            for row, other in ((row, units[row["unit"]]) for row in rows if units):
-                came = _text(_half_up(self._compared(item, row)))
-                fits = all(other[key] == row[key] for key in ROW) and came == items[row["unit"]]["points"]
-                _need(fits, "cross_unit", code, row["unit"])
-            yield "agrees" if units else "word?", f"cross_unit {code} ({len(rows)})"
+    def _lines(self, table: str, rows: list[list[Any]]) -> list[dict[str, Any]]:
+        return [dict(zip(self.bundle["published"]["columns"][table], row)) for row in rows]
 
-    def check_results(self) -> Iterator[tuple[Any, ...]]:
-        """Check the whole results, where they are carried, against their signed digest and what is stated."""
-        body = {k: v for k, v in self.bundle["results"].items() if k not in ("digest", "as_of", "refused")}
-        said = {n: [{k: v for k, v in x.items() if k != "why"} for x in body[n]] for n in ("deductions", "events")}
-        found, row = _digest({**body, **said}), _one(body["units"], self.code, "unit")
-        _need(found == self.log["results"], "result_forged", "digest", found, self.log["results"])
-        for key, expected in {**self.bundle["stated"], **{key: self.roster[key] for key in ROW}}.items():
-            _need(row[key] == expected, "result_forged", key, row[key], expected)
-        yield "agrees", "results"
+    def valued(self, code: str) -> list[dict[str, Any]]:
+        """Return the units with a standing value of an item, where units are compared, with category and group."""
+        tables = self.bundle["published"]["all"]
+        units = {row["unit"]: row for row in self._lines("published_unit", tables["published_unit"])}
+        found = []
+        for row in self._lines("published_value", tables["published_value"]):
+            if row["item"] == code:
+                unit = units[row["unit"]]
+                found.append({"unit": row["unit"], "category": unit["category"], "group": unit["unit_group"], **row})
+        return found
+
+    def check_units(self) -> Iterator[tuple[Any, ...]]:
+        """Check the values of all units, where units are compared, against this unit's own and the published points."""
+        points = {(row["unit"], row["item"]): row for row in self._all("published_item")}
+        for code in sorted(self.compares):
+            item, rows = self.items[code], self.valued(code)
+            values = [] if self._standing("item.exempted", code) else list(self.rated(item).values())
+            mine = [Fraction(row["value"]) for row in rows if row["unit"] == self.code]
+            _need(mine == values, "cross_unit", code, self.code)
+            valued = sorted(
+                unit
+                for (unit, name), row in points.items()
+                if name == code and row["state"] != "exempt" and row["points"]
+            )
+            _need(valued == sorted(row["unit"] for row in rows), "cross_unit", code, "*")
+            for row in rows:
+                came = _text(_half_up(self._compared(item, row)))
+                _need(came == points[row["unit"], code]["points"], "cross_unit", code, row["unit"])
+            yield "agrees", f"cross_unit {code} ({len(rows)})"
+
+    def _all(self, table: str) -> list[dict[str, Any]]:
+        return self._lines(table, self.bundle["published"]["all"][table])
+
+    def check_published(self) -> Iterator[tuple[Any, ...]]:
+        """Check that what is published of all, and of this unit alone, is what is signed; and what is stated is that."""
+        published, nothing = self.bundle["published"], _sha().hex()
+        columns = published["columns"]
+        rows: dict[tuple[str, str], list[str]] = {}
+        groups = ((published["all"], ""), (published["own"], self.code), (published["year"], "assessment"))
+        for table, row, whose in ((t, r, code) for tables, code in groups for t in tables for r in tables[t]):
+            unit = dict(zip(columns[table], row)).get("unit", "assessment")
+            _need(whose in ("", unit) and ("seq" in columns[table]) == bool(whose), "published")
+            texts = ("-" if each is None else f"{len(each.encode())}:{each}" for each in row)
+            rows.setdefault((unit, table), []).append(",".join(texts))
+        digest = {key: _sha("\n".join(sorted(lines)).encode()).hex() for key, lines in rows.items()}
+        leaves = []
+        for code in sorted({*published["private"], *(unit for unit, _ in rows), self.code, "assessment"}):
+            of = [
+                "\n".join(
+                    f"{t} {digest.get((code, t), nothing)}" for t in sorted(columns) if ("seq" in columns[t]) == own
+                )
+                for own in (False, True)
+            ]
+            halves = [_sha(each.encode()).hex() for each in of]
+            if code in published["private"]:
+                _need(code not in (self.code, "assessment"), "published")
+                halves[1] = published["private"][code]
+            leaves.append(_sha(b"\0", "\n".join([code, *halves]).encode()))
+        while len(leaves) > 1:
+            pairs = [leaves[n : n + 2] for n in range(0, len(leaves), 2)]
+            leaves = [_sha(b"\1", *pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        _need(leaves[0] == self.log["shown"], "published")
+        yield "agrees", "published"
+
+    def check_places(self) -> Iterator[tuple[Any, ...]]:
+        """Check what is stated against the unit's published row, and every place and award against the finals."""
+        units, stated = {row["unit"]: row for row in self._all("published_unit")}, self.bundle["stated"]
+        row = units[self.code]
+        for key in (each for each in stated if each in row):
+            _need(row[key] == stated[key], "result_forged", key, stated[key], row[key])
+        items = {each["item"]: each for each in self._all("published_item") if each["unit"] == self.code}
+        for code, item in stated["items"].items():
+            same = all(items[code][key] == item[key] for key in ("points", "state"))
+            _need(same, "result_forged", code, item["points"], items[code]["points"])
+        _need(
+            [row["category"], row["unit_group"]] == [self.roster["category"], self.roster["group"]], "roster", self.code
+        )
+        pool = [each for each in units.values() if each["category"] == row["category"]]
+        for each in pool:
+            place = 1 + sum(Fraction(other["final"]) > Fraction(each["final"]) for other in pool)
+            _need(str(place) == each["place"], "place", each["unit"], place, each["place"])
+        yield "placed", row["place"], len(pool)
+        won: dict[str, str] = {}
+        for award in self._all("published_award"):
+            winners = [code for code in award["units"].strip("[]").replace("'", "").split(", ") if code]
+            finals = [Fraction(units[code]["final"]) for code in winners]
+            fits = finals == sorted(finals, reverse=True) and len(winners) <= int(award["quota"])
+            _need(fits and not {*winners} & {*won}, "award", award["award"], ", ".join(winners))
+            won.update(dict.fromkeys(winners, award["award"]))
+        for each in units.values():
+            _need(each["award"] == won.get(each["unit"]), "award", each["award"], each["unit"])
+        yield "agrees", "award {}".format(row["award"] or "-")
 
 
 def main() -> int:

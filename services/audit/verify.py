@@ -8,13 +8,12 @@ Of a bundle: the checks of the standalone verifier.
 import io
 import json
 import sys
-import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from hashlib import sha256
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -26,24 +25,22 @@ from cyclopts import Parameter
 from schemas import rulebook, year
 from schemas.events import OPENED, Event
 from schemas.refusals import Language
-from schemas.results import canonical
-from schemas.roster import Unit
-from schemas.soundness import RulebookError
 from schemas.year import Year
 from services.audit import standalone
 from services.audit.replay import KEYS
 from services.ingest.check import Checker, opened
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import checkpoint, note
+from services.proof import checkpoint, merkle, note
 from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
 from services.scorer import rules, store
-from services.snapshot import point
-from services.snapshot.make import PUBLISHED, VERSION
-from services.snapshot.results import computed
+from services.snapshot import held, point
+from services.snapshot.make import PUBLISHED, complete
 
 SHOWN = 20
+#: What a stranger's file may come to in the engine that reads it.
+MEMORY = "2GB"
 Mark = Literal["ok", "note", "fail"]
 Many = Annotated[list[str], Parameter(negative=())]
 Files = Annotated[list[Path], Parameter(negative=())]
@@ -57,8 +54,20 @@ SAYS = {
     "key": ("公钥取自本文件，请与公示的核对：{}", "the key is the file's own; compare with the one published: {}"),
     "witness": ("由 {} 于 {}（POSIX秒）见证", "cosigned by {} at {} (POSIX seconds)"),
     "no_witness": ("没有 {} 的见证签名", "not cosigned by {}"),
+    "unsigned_though_key": ("给出了公钥，而检查点没有签名", "a key was given, and nobody signed the checkpoint"),
+    "object": ("{} {} {}", "{} {}: {}"),
+    "objects": ("全部 {} 个表、视图、宏及其他对象均为本程序所建", "all {} tables, views, macros and others are this program's"),
+    "unread": ("因缺少或更换了表，其余未核对", "tables are missing or others: nothing else was checked"),
+    "unreadable": ("其中的行无法按本程序读取：{}", "its rows are not such as this program writes: {}"),
+    "bounds": ("{}", "{}"),
+    "not_latest": ("公布的检查点已有 {} 个事件，本快照只到 {} 个：不是最新", "{} events are published, here {}: an older snapshot in its place"),
+    "note": ("检查点的 {} 为 {}，算得 {}", "the checkpoint's {} is stated as {}, recomputed {}"),
+    "table": ("{} {}：{} 为 {}，应为 {}", "{} {}, {}: stated {}, found {}"),
+    "gap": ("序号 {} 既无事件也无拒收记录", "sequence {} is neither an event nor refused"),
+    "refused": ("{} 行拒收记录取自发布方，未经证明", "{} lines of refusals are the publisher's word, not proved"),
+    "facts_until": ("只含截至 {} 已发生的事实", "holds only what had occurred by {}"),
     "log": ("{} 个事件与检查点的根相符", "{} events, their root is the checkpoint's"),
-    "event_changed": ("序号 {} 的事件已被更改", "the event of sequence {} was changed"),
+    "event_changed": ("序号 {} 的内容或入账时间已被更改", "sequence {}: its bytes or its recorded time were changed"),
     "event_left_out": ("缺少序号 {} 的事件", "the event of sequence {} was left out"),
     "event_added": ("序号 {} 的事件不在日志中", "the event of sequence {} is not in the log"),
     "events_swapped": ("序号 {} 与 {} 的事件被对调", "the events of sequences {} and {} were swapped"),
@@ -69,7 +78,7 @@ SAYS = {
     "commitment": ("各单位事件清单的承诺应为 {}，算得 {}", "the units' commitment is stated as {}, found {}"),
     "units": ("{} 份事件清单与承诺相符", "the lists of {} units and of the year are those committed to"),
     "rulebook": ("考核细则应为 {}，算得 {}", "the rulebook is stated as {}, found {}"),
-    "rules": ("规则表 {} 与考核细则或名单不符", "table {} is not what rulebook and roster come to"),
+    "rules": ("规则表 {} 的 {}：{} 为 {}，应为 {}", "rules, {} {}: {} stated {}, the rulebook and roster come to {}"),
     "other_rules": ("所用{}不是开考事件所载的", "scored by another {} than the year was opened with"),
     "options": ("读法由选项指定：{}", "readings were put over the adopted ones: {}"),
     "not_admissible": ("序号 {} 的事件通不过检查：{}", "the event of sequence {} does not pass the checks: {}"),
@@ -81,7 +90,6 @@ SAYS = {
     "digest": ("结果摘要与检查点相符：{}", "the digest of the results is the checkpoint's: {}"),
     "meta": ("meta 的 {} 为 {}，应为 {}", "meta, {}: stated {}, found {}"),
     "not_recomputed": ("日志不符，结果未重算", "the log does not hold, so the results were not recomputed"),
-    "views": ("文件自带的视图与本程序的不同：{}", "the file's own views are not this program's: {}"),
     "more": ("另有 {} 处 {}", "and {} more of {}"),
     "synthetic": ("合成数据：单位均为虚构", "synthetic data: the units are made up"),
 }  # fmt: skip
@@ -162,6 +170,8 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     try:
         says = standalone.SAYS if kind == "bundle" else SAYS
         found = list(_few(of_bundle(file, given) if kind == "bundle" else of_snapshot(file, given)))
+    except held.Unopened as error:
+        raise Stop(Exit.FAILED, f"{file}: {error.text['en']}", f"{file}：{error.text['zh']}") from None
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise Stop(Exit.FAILED, f"{file}: cannot be read: {reason}", f"{file}：无法读取：{reason}") from None
@@ -253,24 +263,72 @@ def _bundle_bytes(file: Path) -> bytes:
 
 def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
     """Every check of a snapshot, in order: what holds, what is to be judged, what does not hold."""
-    with point.snapshot(file) as con:
-        snapshot = Snapshot(con, given)
-        yield from snapshot.check_signature()
-        sound = True
-        for one in (*snapshot.check_log(), *snapshot.check_older()):
-            sound = sound and one.mark != "fail"
-            yield one
-        yield from snapshot.check_units()
-        year_found = yield from snapshot.check_rules()
-        if not year_found:
+    con = held.opened(file, memory_limit=MEMORY)
+    try:
+        differing = held.differing(con)
+        yield from _objects(differing)
+        if any(one.kind in ("table", "column") and one.how != "foreign" for one in differing):
+            yield remark("unread")
             return
-        refold = Refold(con, year_found, snapshot.signed)
         try:
-            yield from refold.check_events()
-            yield from refold.check_results() if sound else [remark("not_recomputed")]
-        finally:
-            refold.fresh.close()
-        yield from [remark("synthetic")] if year_found.synthetic else []
+            held.check_bounds(con, file)
+        except held.Unopened as error:
+            yield fail("bounds", error.text["en"])
+            return
+        try:
+            yield from _contents(con, given)
+            yield from _newest(file, con)
+        except (duckdb.OutOfMemoryException, MemoryError):
+            yield fail("bounds", MEMORY)
+        except Exception as error:  # noqa: BLE001 - a stranger's file; whatever its rows break, they are not ours
+            yield fail("unreadable", f"{type(error).__name__}: {error}"[:300])
+    finally:
+        con.close()
+
+
+def _objects(differing: list[held.Differing]) -> Iterator[Finding]:
+    """What of a file's catalogue is not this program's; the columns of a table that is named are not named again."""
+    tables = {one.name for one in differing if one.kind in ("table", "view")}
+    for one in differing:
+        if not (one.kind in ("column", "type") and any(one.name.startswith(name) for name in tables)):
+            yield fail("object", one.kind, one.name, one.how)
+    if not differing:
+        yield ok("objects", len(held.expected()))
+
+
+def _newest(file: Path, con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """A snapshot that stands as the newest is as long as the checkpoint published beside it."""
+    beside = file.parent / checkpoint.NAME
+    if file.is_symlink() and beside.is_file():
+        size = con.execute("SELECT count(*) FROM event").fetchall()[0][0]
+        try:
+            published = checkpoint.parsed(checkpoint.read(beside), beside).size
+        except NoteError as error:
+            yield fail("signature", error)
+            return
+        if size < published:
+            yield fail("not_latest", published, size)
+
+
+def _contents(con: duckdb.DuckDBPyConnection, given: Given) -> Iterator[Finding]:
+    """What stands in the tables: the log, who signed it, and everything else recomputed from it."""
+    snapshot = Snapshot(con, given)
+    yield from snapshot.check_signature()
+    sound = True
+    for one in (*snapshot.check_log(), *snapshot.check_older()):
+        sound = sound and one.mark != "fail"
+        yield one
+    yield from snapshot.check_units()
+    found = yield from snapshot.check_rules()
+    if not found:
+        return
+    refold = Refold(snapshot, found)
+    try:
+        yield from refold.check_events()
+        yield from refold.check_tables() if sound else [remark("not_recomputed")]
+    finally:
+        refold.fresh.close()
+    yield from [remark("synthetic")] if found.synthetic else []
 
 
 class Snapshot:
@@ -278,6 +336,7 @@ class Snapshot:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, given: Given) -> None:
         self.con, self.given, self.meta = con, given, point.meta(con)
+        self.is_signed = "\n\n" in (checkpoint.held(con) or "")
         self.note = checkpoint.held(con)
         self.signed = self._parsed()
         self.leaves = checkpoint.leaves(con)
@@ -300,13 +359,16 @@ class Snapshot:
     def check_signature(self) -> Iterator[Finding]:
         """Who signed, and who cosigned: in the file or in a note over the same text that the reader holds."""
         if self.note is None or self.signed is None:
-            yield fail("signature", "not a checkpoint") if self.note else remark("no_checkpoint")
+            yield fail("signature", "not a checkpoint") if self.note else fail("no_checkpoint")
             return
         expected = checkpoint.origin(self.meta.get("assessment", ""))
         if self.signed.origin != expected:
             yield fail("origin", self.signed.origin, expected)
-        if "\n\n" not in self.note and not self.given.keys and "log_key" not in self.meta:
-            yield remark("unsigned")
+        if "\n\n" not in self.note:
+            if self.given.keys or "log_key" in self.meta or self.given.witnesses:
+                yield fail("unsigned_though_key")
+            else:
+                yield remark("unsigned")
             return
         try:
             who = _signers(self.note, self.keys, self.signed.origin)
@@ -327,7 +389,7 @@ class Snapshot:
             except NoteError as error:
                 yield fail("signature", error)
                 continue
-            yield from [ok("witness", name, each.time) for each in signatures] or [remark("no_witness", name)]
+            yield from [ok("witness", name, each.time) for each in signatures] or [fail("no_witness", name)]
 
     def check_log(self) -> Iterator[Finding]:
         """The root over the raw bytes; where it is another, what was done to the log."""
@@ -342,12 +404,17 @@ class Snapshot:
 
     def _differences(self, signed: Checkpoint) -> Iterator[Finding]:
         """Name what was done by the leaf hashes of the file, else by the events that its results speak of."""
-        found = list(changes(self._stored(), self.leaves)) or list(self._unspoken(signed))
+        found = list(changes(self._stored(), self.leaves, self._moved)) or list(self._unspoken(signed))
         yield from found or [fail("log_rewritten", signed.size)]
 
+    def _moved(self, of: int, at: int) -> set[bytes]:
+        """The leaf hashes that an event would have in the place of another, with its own recorded time or the other's."""
+        sql = "SELECT seq, epoch_us(recorded_at), raw FROM event WHERE seq IN (?, ?)"
+        rows = {seq: (recorded, raw) for seq, recorded, raw in self.con.execute(sql, [of, at]).fetchall()}
+        return {merkle.event_leaf(at, recorded, rows[of][1]) for recorded, _ in rows.values()}
+
     def _stored(self) -> Leaves:
-        tables = self.con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'leaf'").fetchall()
-        rows = self.con.execute("SELECT seq, hash FROM leaf ORDER BY seq").fetchall() if tables else []
+        rows = self.con.execute("SELECT seq, hash FROM leaf ORDER BY seq").fetchall()
         return Leaves([seq for seq, _ in rows], [], [bytes(leaf) for _, leaf in rows]) if rows else self.leaves
 
     def _unspoken(self, signed: Checkpoint) -> Iterator[Finding]:
@@ -363,7 +430,7 @@ class Snapshot:
         """The log continues every checkpoint that the reader holds."""
         for text in self.given.older:
             try:
-                if "\n\n" in (self.note or ""):
+                if self.is_signed:
                     _signers(text, self.keys, self.signed.origin if self.signed else "")
                 old = checkpoint.parsed(text, "checkpoint")
             except NoteError as error:
@@ -387,28 +454,25 @@ class Snapshot:
         yield ok("units", len(codes)) if same else fail("commitment", self.signed.units.hex(), found.hex())
 
     def check_rules(self) -> Any:
-        """The rulebook is the one signed, its tables are what it comes to; returns the year, null when it has none."""
+        """The rulebook and roster are those signed, and those that the year was opened with; returns the year."""
         text = checkpoint.held(self.con, "rulebook_json")
         try:
-            book = json.loads(text) if text is not None else {}
-            read = rulebook.read(book) if text is not None else point.year(self.con).rulebook
-        except (ValueError, RecursionError, RulebookError) as error:
-            yield fail("rulebook", self.meta.get("rulebook"), str(error)[:200])
+            book = json.loads(text or "")
+            read, found = rulebook.read(book), point.year(self.con)
+        except Exception as error:  # noqa: BLE001 - a stranger's bytes; whatever they break, they are no rulebook
+            yield fail("rulebook", self.meta.get("rulebook"), f"{type(error).__name__}: {error}"[:200])
             return None
-        digest = checkpoint.rulebook_digest(book)
-        if self.signed and self.signed.rulebook != digest:
+        if read != found.rulebook:
+            yield fail("rulebook", "rulebook_json", "meta.rulebook_json")
+        if self.signed and self.signed.rulebook != (digest := checkpoint.digest(book)):
             yield fail("rulebook", self.signed.rulebook, digest)
-        units = self.con.execute("SELECT unit, name, category, unit_group FROM roster ORDER BY rowid").fetchall()
-        found = Year(self.meta.get("assessment", ""), read, tuple(Unit(*row) for row in units))
-        if name := point.unequal_rules(self.con, found):
-            yield fail("rules", name)
         yield from self._opening(found)
         return found
 
     def _opening(self, found: Year) -> Iterator[Finding]:
         """What the year was opened with; a file may be scored by other rules, what is published may not."""
         first = self.con.execute("SELECT type, raw FROM event ORDER BY seq LIMIT 1").fetchall()
-        judge = fail if self.note and "\n\n" in self.note else remark
+        judge = fail if self.is_signed else remark
         if first and first[0][0] == OPENED and not (unread := _unread(first[0][1])):
             assessment, book, roster = opened(first[0][1])
             yield from [judge("other_rules", "rulebook")] if book != found.rulebook else []
@@ -445,34 +509,24 @@ def _signers(text: str, keys: list[Verifier], origin: str) -> list[str]:
     return who
 
 
-def changes(stored: Leaves, found: Leaves) -> Iterator[Finding]:
+def changes(stored: Leaves, found: Leaves, moved: Callable[[int, int], set[bytes]]) -> Iterator[Finding]:
     """What was done to a log, from the leaves that it had to those that it has.
 
-    An event that sent the same bytes twice is two leaves: the first of equal leaves is the first here too.
+    `moved` gives the leaf hashes that the event of one sequence would have at another.
     """
-    before, after = _counted(stored), _counted(found)
-    lost = {leaf: seq for leaf, seq in before.items() if leaf not in after}
-    new = {seq for leaf, seq in after.items() if leaf not in before}
-    left_out = sorted({*lost.values()} - new)
-    yield from (fail("event_changed", seq) for seq in sorted({*lost.values()} & new))
-    last = max((seq for leaf, seq in before.items() if leaf in after or seq in new), default=0)
-    yield from (fail("event_left_out", seq) for seq in left_out if seq < last)
-    if any(seq > last for seq in left_out):
+    before, after = (dict(zip(one.sequences, one.hashes, strict=True)) for one in (stored, found))
+    changed = [seq for seq, leaf in before.items() if after.get(seq, leaf) != leaf]
+    swapped = [
+        (a, b) for a, b in combinations(changed[:SHOWN], 2) if before[a] in moved(b, a) and before[b] in moved(a, b)
+    ]
+    yield from (fail("events_swapped", *pair) for pair in swapped)
+    exchanged = {seq for pair in swapped for seq in pair}
+    yield from (fail("event_changed", seq) for seq in changed if seq not in exchanged)
+    last, lost = max((seq for seq in before if seq in after), default=0), sorted({*before} - {*after})
+    yield from (fail("event_left_out", seq) for seq in lost if seq < last)
+    if any(seq > last for seq in lost):
         yield fail("log_truncated", stored.size, found.size)
-    yield from (fail("event_added", seq) for seq in sorted(new - {*lost.values()}))
-    orders = [[leaf for leaf in one if leaf in other] for one, other in ((before, after), (after, before))]
-    swapped = {tuple(sorted((before[a], before[b]))) for a, b in zip(*orders, strict=True) if a != b}
-    yield from (fail("events_swapped", *pair) for pair in sorted(swapped))
-
-
-def _counted(leaves: Leaves) -> dict[tuple[bytes, int], int]:
-    """Sequence by leaf hash and its number among equal ones, in ledger order."""
-    seen: Counter[bytes] = Counter()
-    found = {}
-    for leaf, seq in zip(leaves.hashes, leaves.sequences, strict=True):
-        found[leaf, seen[leaf]] = seq
-        seen[leaf] += 1
-    return found
+    yield from (fail("event_added", seq) for seq in sorted({*after} - {*before}))
 
 
 # -- Recomputing ----------------------------------------------------------------------------------------------------
@@ -481,31 +535,21 @@ def _counted(leaves: Leaves) -> dict[tuple[bytes, int], int]:
 class Refold:
     """A snapshot's ledger folded again in memory by this program's rules, from the raw bytes alone."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, found: Year, signed: Checkpoint | None) -> None:
-        self.con, self.year, self.signed, self.meta = con, found, signed, point.meta(con)
+    def __init__(self, snapshot: Snapshot, found: Year) -> None:
+        self.held, self.con, self.year, self.meta = snapshot, snapshot.con, found, snapshot.meta
         self.fresh = store.fresh()
         rules.load_rulebook(self.fresh, found.rulebook, found.roster)
 
     def check_events(self) -> Iterator[Finding]:
         """Check every raw event as intake does, judge it as the scorer does, and compare with what the file says."""
         refused = yield from self._read()
-        held = self.con.cursor().sql("SELECT * EXCLUDE (raw, recorded_at) FROM event").to_arrow_table()
-        self.fresh.register("held", held)
-        names = [name for name in rules.EVENT_COLUMNS if name not in ("seq", "raw", "recorded_at")]
-        differs = " ".join(f"WHEN h.{n}::VARCHAR IS DISTINCT FROM e.{n}::VARCHAR THEN '{n}'" for n in names)
-        rows = self.fresh.execute(
-            f"SELECT seq, CASE {differs} END AS name FROM event e JOIN held h USING (seq) WHERE name IS NOT NULL"
-            " ORDER BY seq"
-        ).fetchall()
-        for seq, name in rows[:SHOWN]:
-            sql = f"SELECT h.{name}::VARCHAR, e.{name}::VARCHAR FROM event e JOIN held h USING (seq) WHERE seq = ?"
-            pair = self.fresh.execute(sql, [seq]).fetchall()[0]
-            yield fail("admission" if name in rules.JUDGED_COLUMNS else "event_misread", seq, name, *pair)
-        self.fresh.unregister("held")
-        if len(rows) > SHOWN:
-            yield remark("more", len(rows) - SHOWN, "event_misread / admission")
-        if not rows and not refused:
-            yield ok("admitted", held.num_rows)
+        wrong = False
+        for one in self._differing("event"):
+            wrong = True
+            yield one
+        count = self.fresh.execute("SELECT count(*) FROM event").fetchall()[0][0]
+        if not wrong and not refused:
+            yield ok("admitted", count)
 
     def _read(self) -> Any:
         """Read the raw events into the fresh ledger; returns the number of those that do not pass the checks."""
@@ -529,105 +573,113 @@ class Refold:
             parts.append(store.table(sequences, times, events, raws))
         if parts:
             store.append(self.fresh, pa.concat_tables(parts))
-        point.copy(self.con, self.fresh, "reading_option")  # after the fold: an option voids and grants nothing
+        point.copy(self.con, self.fresh, "reading_option", "refused")  # an option voids and grants nothing
         return refused
 
-    def check_results(self) -> Iterator[Finding]:
-        """Recompute every published row and the digest, and compare."""
-        sequence = int(self.meta["sequence"]) if self.meta.get("sequence", "").isdigit() else 0
-        with rules.compute(self.fresh):
-            for table, view in PUBLISHED.items():
-                yield from self._table(table, view)
-            found = computed(
-                self.fresh,
-                assessment=self.year.assessment,
-                rulebook=self.year.rulebook.id,
-                as_of=sequence,
-                refused=[],
-                lang="en",
-            )
-        stated = self.signed.results if self.signed else self.meta.get("digest")
-        if stated == found.digest:
+    def check_tables(self) -> Iterator[Finding]:
+        """Make the whole snapshot again from the raw events, and compare every table that there is, row by row."""
+        stated = self.meta.get("sequence", "")
+        sequence = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 19 else 0
+        yield from self._sequences(sequence)
+        found = complete(self.fresh, self.year, sequence)
+        for table in sorted(name for (name,) in self.fresh.execute(_TABLES).fetchall() if name not in _APART):
+            wrong = False
+            for one in self._differing(table):
+                wrong = True
+                yield one
+            if not wrong and table in PUBLISHED:
+                rows = self.fresh.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+                yield ok("results", table, rows)
+        yield from self._meta()
+        yield from self._note()
+        if self.meta.get("digest") == found.digest:
             yield ok("digest", found.digest)
-        else:
-            yield fail("result_forged", "checkpoint", "results", "digest", stated, found.digest)
-        yield from self._meta(found.digest, found.assessment_state, sequence)
-        yield from self._rulebook()
-        yield from self._views()
 
-    def _meta(self, digest: str, state: str, sequence: int) -> Iterator[Finding]:
-        """What the file says of itself."""
-        last = self.con.execute("SELECT coalesce(max(seq), 0) FROM event").fetchall()[0][0]
-        facts = {
-            "digest": digest,
-            "state": state,
-            "rulebook": self.year.rulebook.id,
-            "synthetic": str(self.year.synthetic).lower(),
-            "sequence": str(max(sequence, last)),
-        }
-        for key, value in facts.items():
-            if self.meta.get(key) != value:
-                yield fail("meta", key, self.meta.get(key), value)
+    def _sequences(self, sequence: int) -> Iterator[Finding]:
+        """The sequence stated is the last one; a signed ledger has no hole but what was refused, and names that."""
+        last, count, lines = self.con.execute(
+            "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0),"
+            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused)"
+        ).fetchall()[0]
+        if sequence < last or (self.held.is_signed and sequence != last and count):
+            yield fail("meta", "sequence", self.meta.get("sequence"), last)
+        twice = self.con.execute(
+            "SELECT line FROM refused GROUP BY line HAVING count(*) > 1 OR line IS NULL OR line < 1"
+            " UNION SELECT line FROM refused JOIN event ON seq = line LIMIT 1"
+        ).fetchall()
+        yield from (fail("table", "refused", line, "line", "again", "-") for (line,) in twice)
+        yield from [remark("refused", lines)] if lines else []
 
-    def _rulebook(self) -> Iterator[Finding]:
-        """The rulebook that `meta` keeps for those who read the file is the one that was checked above."""
-        stated = self.meta.get("rulebook_json")
-        found = canonical(rulebook.plain(self.year.rulebook)).decode()
-        if stated not in (None, found):
-            yield fail("rulebook", *(sha256(text.encode()).hexdigest() for text in (str(stated), found)))
+    def _meta(self) -> Iterator[Finding]:
+        """What the file says of itself: every key, once, and no other."""
+        rows = self.con.execute("SELECT key, value FROM meta ORDER BY ALL").fetchall()
+        mine = dict(self.fresh.execute("SELECT key, value FROM meta").fetchall())
+        if self.held.is_signed:
+            mine["log_key"] = self.meta.get("log_key")
+            own = [one for one in self.held.keys if self.held.signed and one.name == self.held.signed.origin]
+            if mine["log_key"] not in map(str, own):
+                yield fail("meta", "log_key", mine["log_key"], ", ".join(map(str, own)))
+        elif "facts_until" in self.meta:
+            mine["facts_until"] = self.meta["facts_until"]
+            yield remark("facts_until", self.meta["facts_until"])
+        for key in sorted({*mine, *(str(key) for key, _ in rows)}):
+            stated = [value for name, value in rows if name == key]
+            if stated != [mine.get(key)]:
+                told = None if not stated else stated[0] if len(stated) == 1 else stated
+                yield fail("meta", key, told, mine.get(key))
 
-    def _table(self, table: str, view: str) -> Iterator[Finding]:
-        """Compare a published table with its view, row by row; words may differ between versions of the program."""
-        columns = [column[0] for column in self.fresh.execute(f"FROM {view} LIMIT 0").description or ()]
-        self.fresh.fetchall()
-        if self.meta.get("version") != VERSION:
-            columns = [name for name in columns if not name.startswith("why_")]
-        try:
-            held = self.con.cursor().sql(f"SELECT {_texts(columns)} FROM main.{table}").to_arrow_table()
-        except (duckdb.CatalogException, duckdb.BinderException) as error:
-            yield fail("result_forged", table, "", "", str(error).splitlines()[0], ", ".join(columns))
-            return
-        self.fresh.register("held", held)
-        self.fresh.execute(f"CREATE OR REPLACE TEMP TABLE ours AS SELECT {_texts(columns)} FROM {view}")
-        keys = ", ".join(KEYS[table])
-        both = "(FROM ours EXCEPT ALL FROM held) UNION ALL (FROM held EXCEPT ALL FROM ours)"
-        rows = self.fresh.execute(f"SELECT DISTINCT {keys} FROM ({both}) ORDER BY {keys}").fetchall()
-        for row in rows[:SHOWN]:
-            yield from self._row(table, columns, row)
-        yield from [remark("more", len(rows) - SHOWN, table)] if len(rows) > SHOWN else []
-        yield from [] if rows else [ok("results", table, held.num_rows)]
-        self.fresh.unregister("held")
-        self.fresh.execute("DROP TABLE temp.ours")
-
-    def _row(self, table: str, columns: list[str], row: tuple[Any, ...]) -> Iterator[Finding]:
-        """Every column of one row that is not as recomputed, or that the row is there too often or not at all."""
-        where = " AND ".join(f"{key} IS NOT DISTINCT FROM ?" for key in KEYS[table])
-        held, ours = (self.fresh.execute(f"FROM {one} WHERE {where}", row).fetchall() for one in ("held", "ours"))
-        name = " ".join(map(str, row))
-        if len(held) != 1 or len(ours) != 1:
-            yield fail("result_forged", table, name, "rows", len(held), len(ours))
-            return
-        for column, stated, found in zip(columns, held[0], ours[0], strict=True):
+    def _note(self) -> Iterator[Finding]:
+        """The checkpoint says what the results rest on, as recomputed."""
+        notes = self.con.execute("FROM checkpoint").fetchall()
+        if len(notes) != 1:
+            yield fail("table", "checkpoint", "note", "rows", len(notes), 1)
+        mine = checkpoint.parsed(checkpoint.held(self.fresh) or "", "recomputed")
+        signed = self.held.signed
+        for name in ("root", "units", "shown", "results", "rulebook", "roster", "version") if signed else ():
+            stated, found = (getattr(one, name) for one in (signed, mine))
             if stated != found:
-                yield fail("result_forged", table, name, column, stated, found)
+                yield fail("note", name, *(one.hex() if isinstance(one, bytes) else one for one in (stated, found)))
 
-    def _views(self) -> Iterator[Finding]:
-        """The views that lie in the file, for those who query it, are this program's."""
-        mine, theirs = _installed(), dict(self.con.execute(_VIEWS).fetchall())
-        if names := sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)):
-            yield remark("views", ", ".join(names))
+    def _differing(self, table: str) -> Iterator[Finding]:
+        """Every row, by its key, and every column of it that is not as recomputed."""
+        fresh = self.fresh
+        columns = [row[0] for row in fresh.execute(f"DESCRIBE FROM {table}").fetchall()]
+        fresh.register("stated", self.con.cursor().sql(f"FROM {held.NAME}.main.{table}").to_arrow_table())
+        try:
+            both = f"(FROM {table} EXCEPT ALL FROM stated) UNION ALL (FROM stated EXCEPT ALL FROM {table})"
+            keys = KEYS.get(table) or (columns[0],)
+            names = ", ".join(map(held.quoted, keys))
+            rows = fresh.execute(f"SELECT DISTINCT {names} FROM ({both}) ORDER BY ALL").fetchall()
+            for row in rows[:SHOWN]:
+                yield from self._row(table, columns, keys, row)
+            yield from [remark("more", len(rows) - SHOWN, table)] if len(rows) > SHOWN else []
+        finally:
+            fresh.unregister("stated")
+
+    def _row(self, table: str, columns: list[str], keys: Sequence[str], row: tuple[Any, ...]) -> Iterator[Finding]:
+        where = " AND ".join(f"{held.quoted(key)} IS NOT DISTINCT FROM ?" for key in keys)
+        texts = _texts(columns)
+        stated, mine = (
+            self.fresh.execute(f"SELECT {texts} FROM {one} WHERE {where}", row).fetchall() for one in ("stated", table)
+        )
+        name = " ".join(map(str, row))
+        kind = _NAMED.get(table, "result_forged" if table in PUBLISHED else "table")
+        if len(stated) != 1 or len(mine) != 1:
+            yield from (
+                [] if table == "event" and not mine else [fail(kind, table, name, "rows", len(stated), len(mine))]
+            )
+            return
+        for column, one, other in zip(columns, stated[0], mine[0], strict=True):
+            if one != other and table == "event":
+                yield fail("admission" if column in rules.JUDGED_COLUMNS else "event_misread", name, column, one, other)
+            elif one != other:
+                yield fail(kind, table, name, column, one, other)
 
 
-_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND NOT temporary"
-
-
-@cache
-def _installed() -> dict[str, str]:
-    """The views of this program by name, as a file gives their text back."""
-    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
-        path = Path(folder) / "views.duckdb"
-        with store.fresh(path) as made:
-            return dict(made.execute(_VIEWS).fetchall())
+_TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
+#: Tables that are compared in a way of their own, and what a difference of some others is called.
+_APART = ("event", "meta", "checkpoint", "refused")
+_NAMED = {"event": "event_misread"} | {name: "rules" for name in rules.TABLES if name != "refused"}
 
 
 def _texts(columns: list[str]) -> str:
@@ -665,8 +717,29 @@ def _show(outcome: Verification, form: str, lang: Language) -> None:
         return
     for line in outcome.checks:
         print(f"{_MARKS[line.mark][lang == 'en']} {line.name}: {line.text}")
+    print(f"{outcome.file}{'：' if lang == 'zh' else ': '}{_proved(outcome, lang)}")
+
+
+def _proved(outcome: Verification, lang: Language) -> str:
+    """What was proved, in a sentence: by whose word, and what rests on the publisher's alone."""
+    en, names = lang == "en", {line.name for line in outcome.checks}
     failed = sum(line.mark == "fail" for line in outcome.checks)
-    if lang == "en":
-        print(f"{outcome.file}: everything holds" if outcome.holds else f"{outcome.file}: {failed} findings")
+    if failed:
+        return f"{failed} findings: it is not to be relied on" if en else f"{failed}处不符，不可采信"
+    signer = next((line.values[-1] for line in outcome.checks if line.name == "signed"), None)
+    if signer is None:
+        whose = "nobody signed it: it agrees with itself, no more" if en else "无人签名：只能说明文件前后一致"
+    elif names & {"key", "key?"}:
+        whose = f"by its own word signed by {signer}" if en else f"自称由{signer}签名"
     else:
-        print(f"{outcome.file}：全部相符" if outcome.holds else f"{outcome.file}：{failed}处不符")
+        whose = f"signed by the key given, {signer}" if en else f"由所给公钥签名：{signer}"
+    what = (
+        ("every event read and judged again, every table recomputed" if en else "每个事件重新判定，每张表重算相符")
+        if outcome.kind == "snapshot"
+        else ("the unit's events are in the log, all of them" if en else "本单位事件齐全、均在日志中")
+    )
+    open_ = sorted(
+        {line.name for line in outcome.checks if line.mark == "note"} - {"synthetic", "key", "key?", "unsigned"}
+    )
+    rest = (f"; see the notes: {', '.join(open_)}" if en else f"；另见：{'、'.join(open_)}") if open_ else ""
+    return f"everything holds: {what}; {whose}{rest}" if en else f"全部相符：{what}；{whose}{rest}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from schemas import rulebook
@@ -22,7 +23,7 @@ from schemas.results import canonical
 from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
 from schemas.year import Year
-from services.proof import merkle, note
+from services.proof import merkle, note, shown
 from services.proof.note import Checkpoint, NoteError, Signer
 
 BATCH = 10_000
@@ -64,14 +65,12 @@ class Earlier:
 
 
 def leaves(con: duckdb.DuckDBPyConnection) -> Leaves:
-    """Hash the raw bytes of every event."""
-    found, head = Leaves([], [], []), sha256(b"\0")
-    rows = con.execute("SELECT seq, unit, raw FROM event ORDER BY seq")
+    """Hash sequence, recorded time and raw bytes of every event."""
+    found = Leaves([], [], [])
+    rows = con.execute("SELECT seq, unit, epoch_us(recorded_at), raw FROM event ORDER BY seq")
     while batch := rows.fetchmany(BATCH):
-        for sequence, unit, raw in batch:
-            leaf = head.copy()
-            leaf.update(raw)
-            found.hashes.append(leaf.digest())
+        for sequence, unit, recorded, raw in batch:
+            found.hashes.append(merkle.event_leaf(sequence, recorded, raw))
             found.sequences.append(sequence)
             found.subjects.append(unit)
     return found
@@ -89,28 +88,37 @@ def document(con: duckdb.DuckDBPyConnection, book: Rulebook) -> dict[str, Any]:
     return found if row and rulebook.read(found) == book else rulebook.plain(book)
 
 
-def rulebook_digest(book: dict[str, Any]) -> str:
-    """SHA-256 of a rulebook's JSON: keys sorted, no white space, no escapes but those that JSON demands."""
-    return sha256(canonical(book)).hexdigest()
+def digest(value: Any) -> str:
+    """SHA-256 of a rulebook's or roster's JSON in the form of RFC 8785."""
+    return sha256(canonical(value)).hexdigest()
 
 
-def commit(
-    con: duckdb.DuckDBPyConnection, year: Year, results: str, signer: Signer | None, earlier: Sequence[Earlier]
+def commit(  # noqa: PLR0913, PLR0917 - what a checkpoint names
+    con: duckdb.DuckDBPyConnection,
+    year: Year,
+    results: str,
+    published: Sequence[str],
+    version: str,
+    signer: Signer | None,
+    earlier: Sequence[Earlier],
 ) -> Checkpoint:
-    """Write the checkpoint of a file of events and its results' digest into it, signed where there is a key.
+    """Write the checkpoint of a file of events and what was published of it into it, signed where there is a key.
 
     Raises LogRewritten unless the log is a continuation of everything published before.
     """
-    found, book = leaves(con), document(con, year.rulebook)
+    found, book, codes = leaves(con), document(con, year.rulebook), [unit.unit for unit in year.roster]
     for one in earlier:
         check_grown(found, one)
     made = Checkpoint(
         origin(year.assessment),
         found.size,
         found.root(),
-        found.units(unit.unit for unit in year.roster).root,
+        found.units(codes).root,
+        shown.root(con, published, codes),
         results,
-        rulebook_digest(book),
+        digest(book),
+        digest(msgspec.to_builtins(year.roster)),
+        version,
     )
     text = note.sign(made.text(), signer) if signer else made.text()
     con.execute("CREATE OR REPLACE TABLE checkpoint AS SELECT ?::VARCHAR AS note", [text])

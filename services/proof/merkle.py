@@ -1,4 +1,4 @@
-"""The Merkle tree over raw event bytes in ledger order (RFC 6962 section 2.1, RFC 9162 section 2.1).
+"""The Merkle tree over the events of a log in ledger order (RFC 6962 section 2.1, RFC 9162 section 2.1).
 
 Leaves are given as leaf hashes, 32 bytes each. An odd node at the end of a level is carried up as it is, which gives
 the same tree as the RFC's split at the largest power of two.
@@ -13,8 +13,13 @@ EMPTY_ROOT = sha256(b"").digest()
 
 
 def leaf_hash(raw: bytes) -> bytes:
-    """Hash of one leaf, the event exactly as sent: SHA-256(0x00 || raw)."""
+    """Hash of one leaf: SHA-256(0x00 || raw)."""
     return sha256(b"\0" + raw).digest()
+
+
+def event_leaf(sequence: int, recorded: int | None, raw: bytes) -> bytes:
+    """Leaf hash of an event: its sequence and recorded time (µs since 1970 UTC, 0 in a file), 8 bytes each, its bytes."""
+    return leaf_hash(sequence.to_bytes(8, "big") + (recorded or 0).to_bytes(8, "big", signed=True) + raw)
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

@@ -4,10 +4,13 @@ Formats: c2sp.org/signed-note, c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignatu
 
     <origin>
     <number of events>
-    <base64 root of the Merkle tree over the raw events>
+    <base64 root of the Merkle tree over the events: sequence, recorded time and bytes>
     units <base64 root of the tree over the units' commitments>
+    shown <base64 root of the tree over what is published of each unit>
     results <hex SHA-256 of the results, the contract's digest>
-    rulebook <hex SHA-256 of the rulebook's JSON form, keys sorted, no white space>
+    rulebook <hex SHA-256 of the rulebook's JSON form (RFC 8785)>
+    roster <hex SHA-256 of the roster's, a list of objects in its order>
+    version <that of the code that made the results>
 """
 
 import base64
@@ -230,21 +233,27 @@ def verify(note: str, verifiers: Collection[Verifier]) -> tuple[str, list[Signat
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a log's note says: origin, number of events, root, and the three extension lines."""
+    """What a log's note says: origin, number of events, root, and the extension lines."""
 
     origin: str
     size: int
     root: bytes
     units: bytes
+    shown: bytes
     results: str
     rulebook: str
+    roster: str
+    version: str
 
     def text(self) -> str:
         """Return the note's text."""
-        root, units = (base64.b64encode(top).decode() for top in (self.root, self.units))
+        root, units, shown = (base64.b64encode(top).decode() for top in (self.root, self.units, self.shown))
         if "\n" in self.origin or not self.origin:
             raise NoteError(f"origin {self.origin!r}: expected one line")
-        return f"{self.origin}\n{self.size}\n{root}\nunits {units}\nresults {self.results}\nrulebook {self.rulebook}\n"
+        return (
+            f"{self.origin}\n{self.size}\n{root}\nunits {units}\nshown {shown}\nresults {self.results}\n"
+            f"rulebook {self.rulebook}\nroster {self.roster}\nversion {self.version}\n"
+        )
 
     @classmethod
     def parse(cls, text: str) -> "Checkpoint":
@@ -254,11 +263,12 @@ class Checkpoint:
         lines = dict(line.partition(" ")[::2] for line in rest)
         if "" in head or not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(lines) != len(rest):
             raise NoteError(f"not a checkpoint: origin {origin!r}, size {size!r}, extension lines {sorted(lines)}")
-        tops = [_base64(top, "checkpoint") for top in (root, lines.get("units", ""))]
-        digests = [lines.get(name, "") for name in ("results", "rulebook")]
+        tops = [_base64(top, "checkpoint") for top in (root, lines.get("units", ""), lines.get("shown", ""))]
+        digests = [lines.get(name, "") for name in ("results", "rulebook", "roster")]
         if any(len(top) != merkle.SIZE for top in tops) or not all(map(DIGEST.fullmatch, digests)):
-            raise NoteError("not an assessment's checkpoint: expected a root, and the lines units, results, rulebook")
-        return cls(origin, int(size), tops[0], tops[1], digests[0], digests[1])
+            wanted = "a root, and the lines units, shown, results, rulebook, roster, version"
+            raise NoteError(f"not an assessment's checkpoint: expected {wanted}")
+        return cls(origin, int(size), *tops, *digests, lines.get("version", ""))
 
 
 @dataclass(frozen=True)

@@ -123,9 +123,9 @@ def objects(con: duckdb.DuckDBPyConnection) -> set[Object]:
         ).fetchall()
         for row in rows:
             facts = dict(zip(columns, row, strict=True))
-            names = [facts[key] for key in ("schema_name", "table_name", name) if facts.get(key)]
+            names = [facts[key] for key in dict.fromkeys(("schema_name", "table_name", name)) if facts.get(key)]
             kind = function.removeprefix("duckdb_")
-            found.add(Object(_KINDS.get(kind, kind), ".".join(dict.fromkeys(map(str, names))), _told(facts)))
+            found.add(Object(_KINDS.get(kind, kind), ".".join(map(str, names)), _told(facts)))
     return found
 
 
@@ -178,6 +178,34 @@ def expected() -> frozenset[Object]:
             complete(con, year, 0)
         with opened(path) as con:
             return frozenset(objects(con))
+
+
+#: How much more than its own bytes a file may come to: texts of an honest one do not pack better, and each event has
+#: 32 bytes of hash that do not pack at all.
+EXPANSION, EVENT_BYTES, FREE = 64, 16, 64 * 1024**2
+
+
+def check_bounds(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise Unopened for a file whose tables come to more than an honest file of its size could hold."""
+    size = path.stat().st_size
+    for table in tables(con):
+        name = f"{NAME}.main.{quoted(table)}"
+        rows = con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+        most = size // EVENT_BYTES if table in ("event", "leaf") else size
+        texts = [
+            f"octet_length({'encode' * (kind == 'VARCHAR')}({quoted(column)}))"
+            for column, kind, *_ in con.execute(f"DESCRIBE FROM {name}").fetchall()
+            if kind in ("VARCHAR", "BLOB")
+        ]
+        total = 0
+        if rows <= most and texts:
+            summed = " + ".join(f"coalesce(sum({one}), 0)" for one in texts)
+            total = con.execute(f"SELECT {summed} FROM {name}").fetchall()[0][0]
+        if rows > most or total > EXPANSION * size + FREE:
+            raise Unopened(
+                f"table {table[:64]} holds {rows} rows of {total} bytes, more than a snapshot of {size} bytes can: not read",
+                f"表{table[:64]}有{rows}行{total}字节，远超{size}字节的快照所能容纳：不予读取",
+            )
 
 
 class Differing(NamedTuple):

@@ -32,6 +32,7 @@ PUBLISHED = {
     "published_entry": "entry_trail",
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
+    "published_value": "contender",
 }
 VERSION = version("wuxing")
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.
@@ -58,12 +59,13 @@ def complete(
     """
     with rules.compute(con):
         _compare(con)
+        con.execute("DROP TABLE IF EXISTS main.unit_item")  # the scorer's own, and the same by now
         for table, view in PUBLISHED.items():
             con.execute(f"CREATE TABLE main.{table} AS FROM {view}")
         found = computed(
             con, assessment=year.assessment, rulebook=year.rulebook.id, as_of=sequence, refused=[], lang="en"
         )
-    made = checkpoint.commit(con, year, found.digest, signer, earlier)
+    made = checkpoint.commit(con, year, found.digest, list(PUBLISHED), VERSION, signer, earlier)
     con.execute("CREATE OR REPLACE TABLE meta (key VARCHAR, value VARCHAR)")
     facts = {
         "assessment": year.assessment,
