@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import Parameter
 
-from schemas.events import OPENED, Event
-from schemas.refusals import Language
+from schemas.events import CHANGES, OPENED, Event
+from schemas.refusals import Language, Refusal
 from schemas.year import Year, given
 from services.audit.export import BATCH, SCHEMA, Stored, of_broker, one_line
 from services.command.progress import Bar
@@ -27,9 +27,10 @@ from services.ingest.check import Checker, opened
 from services.process import settings
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import merkle
+from services.proof import checkpoint
 from services.scorer import rules, store
 from services.snapshot import point
+from services.snapshot.held import differing
 from services.snapshot.make import PUBLISHED
 from services.snapshot.results import computed
 
@@ -37,8 +38,10 @@ from services.snapshot.results import computed
 KEYS = {
     "published_unit": ("unit",),
     "published_item": ("unit", "item"),
-    "published_award": ("award", "scope"),
-    "published_deduction": ("seq",),
+    "published_part": ("unit", "part"),
+    "published_grade": ("scheme", "pool", "grade"),
+    "published_unit_grade": ("unit", "scheme"),
+    "published_entry": ("seq",),
     "published_event": ("seq",),
     "published_reading": ("name",),
 }
@@ -47,7 +50,7 @@ KEYS = {
 class Difference(msgspec.Struct, frozen=True):
     """The first thing that differs: what it is, where, what the ledger gives, what the snapshot holds."""
 
-    kind: Literal["event", "rules", "result", "view", "root", "digest"]
+    kind: Literal["event", "rules", "result", "object", "root", "digest"]
     where: str
     column: str
     ledger: str | None
@@ -160,35 +163,58 @@ def _parquet(path: Path) -> Batches:
 def fold(batches: Iterable[Sequence[Stored]], upto: int, *, spaced: bool = False) -> Ledger:
     """Check and fold a ledger as intake and scorer do; its first event may open the year with its own rules."""
     known = settings.read()
-    year = given(known.assessment, known.rulebook, known.roster)
-    checker, begun, refused = Checker(year.rulebook, year.roster), False, 0
-    parts: list[pa.Table] = []
-    for batch in batches:
+    folding = Refolding(given(known.assessment, known.rulebook, known.roster), opens=True)
+    refused = sum(len(folding.take(batch)) for batch in batches)
+    con = folding.con
+    assert not con.execute("SELECT 1 FROM event WHERE seq > ? LIMIT 1", [upto]).fetchall(), "read up to the cut"
+    return Ledger(con, folding.year, refused, spaced)
+
+
+class Refolding:
+    """A ledger checked and judged anew in memory; what changes units, offices or keys takes effect on what follows.
+
+    Where it `opens`, its first event may open the year with its own rules; else the year given is the one.
+    """
+
+    def __init__(self, year: Year, *, opens: bool) -> None:
+        self.con, self.year, self._opens, self._begun = store.fresh(), year, opens, False
+        self._checker = Checker(year.rulebook, year.roster, keys=year.keys, began=False)
+        rules.load_rulebook(self.con, year.rulebook, year.roster)
+
+    def take(self, batch: Iterable[Stored]) -> list[tuple[int, Refusal]]:
+        """Fold what passes the checks, in order; returns what does not, by sequence."""
+        refused: list[tuple[int, Refusal]] = []
         rows: list[tuple[Stored, Event]] = []
         for entry in batch:
-            event = checker.check(entry.raw)
-            if not isinstance(event, Event):
-                refused += 1
+            event = self._checker.check(entry.raw)
+            if isinstance(event, Refusal):
+                refused.append((entry.sequence, event))
                 continue
-            if not begun and event.type == OPENED:
-                year = Year(*opened(entry.raw))
-                checker = Checker(year.rulebook, year.roster)
-            begun = True
+            if not self._begun:
+                self._begin(entry.raw, event)
             rows.append((entry, event))
-        parts.append(
-            store.table(
-                [entry.sequence for entry, _ in rows],
-                [entry.recorded_at for entry, _ in rows],
-                [event for _, event in rows],
-                [entry.raw for entry, _ in rows],
-            )
-        )
-    con = store.fresh()
-    rules.load_rulebook(con, year.rulebook, year.roster)
-    if parts:
-        store.append(con, pa.concat_tables(parts))
-    assert not con.execute("SELECT 1 FROM event WHERE seq > ? LIMIT 1", [upto]).fetchall(), "read up to the cut"
-    return Ledger(con, year, refused, spaced)
+            if event.type in CHANGES:
+                self._admit(rows)
+                rows = []
+                if self.con.execute(_ADMITTED, [entry.sequence]).fetchall():
+                    self._checker.apply(event)
+        self._admit(rows)
+        return refused
+
+    def _begin(self, raw: bytes, first: Event) -> None:
+        if self._opens and first.type == OPENED:
+            self.year = Year(*opened(raw))
+            rules.load_rulebook(self.con, self.year.rulebook, self.year.roster)
+        self._checker = Checker(self.year.rulebook, self.year.roster, keys=self.year.keys)
+        self._begun = True
+
+    def _admit(self, rows: Sequence[tuple[Stored, Event]]) -> None:
+        if rows:
+            sequences, times, raws = zip(*(entry for entry, _ in rows), strict=True)
+            store.append(self.con, store.table(sequences, times, [event for _, event in rows], raws))
+
+
+_ADMITTED = "SELECT 1 FROM event WHERE seq = ? AND admission = 'admitted'"
 
 
 def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: str) -> Replay:
@@ -236,8 +262,8 @@ def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Differe
     names = [name for name in rules.EVENT_COLUMNS if name not in ("seq", "raw") and not _unrecorded(ledger, name)]
     differs = ", ".join(f"CASE WHEN l.{name} IS DISTINCT FROM s.{name} THEN '{name}' END" for name in ("raw", *names))
     row = fresh.execute(
-        f"SELECT seq, coalesce({differs}) AS name, l, s FROM event l FULL JOIN held s USING (seq)"
-        " WHERE name IS NOT NULL ORDER BY seq LIMIT 1"
+        f"SELECT seq, coalesce({differs}) AS which, l, s FROM event l FULL JOIN held s USING (seq)"
+        " WHERE which IS NOT NULL ORDER BY seq LIMIT 1"
     ).fetchall()
     fresh.unregister("held")
     if not row:
@@ -267,10 +293,9 @@ def _rules(ledger: Ledger, con: duckdb.DuckDBPyConnection) -> Difference | None:
 
 
 def _root(ledger: Ledger, con: duckdb.DuckDBPyConnection, said: dict[str, str]) -> Difference | None:
-    """The Merkle root over the raw events; of a .jsonl with spaced line feeds the snapshot's bytes were compared."""
-    source = con if ledger.spaced else ledger.con
-    raws = source.execute("SELECT raw FROM event ORDER BY seq").fetchall()
-    root = merkle.root([merkle.leaf_hash(raw) for (raw,) in raws]).hex()
+    """The log's root; without recorded times or the bytes as sent it is that of the snapshot's events."""
+    unrecorded = ledger.spaced or _unrecorded(ledger, "recorded_at")
+    root = checkpoint.leaves(con if unrecorded else ledger.con).root().hex()
     return None if root == said.get("root") else Difference("root", "meta", "root", root, said.get("root"))
 
 
@@ -309,17 +334,9 @@ def _row(con: duckdb.DuckDBPyConnection, table: str, view: str, held: list[str])
 
 
 def _installed(con: duckdb.DuckDBPyConnection) -> Difference | None:
-    """The views that lie in the snapshot, run as any DuckDB client would: they give what was published."""
-    for table, view in PUBLISHED.items():
-        both = f"(FROM installed EXCEPT ALL FROM {table}) UNION ALL (FROM {table} EXCEPT ALL FROM installed) LIMIT 1"
-        try:
-            con.execute(f"CREATE OR REPLACE TEMP TABLE installed AS FROM {view}")
-            rows = con.execute(both).fetchall()
-        except duckdb.Error as error:
-            return Difference("view", view, "", None, str(error).splitlines()[0])
-        if rows:
-            return Difference("view", view, "", f"{table} as published", str(rows[0])[:200])
-    return None
+    """What lies in the snapshot for any DuckDB client, views and macros too: all this program's, and nothing else."""
+    one = next(iter(differing(con)), None)
+    return Difference("object", f"{one.kind} {one.name}", "", None, one.how) if one else None
 
 
 def _digests(computed: Sequence[str], said: dict[str, str], *, whole: bool) -> Difference | None:
@@ -363,7 +380,7 @@ _KINDS = {
     "event": ("event", "事件"),
     "rules": ("rulebook table", "细则表"),
     "result": ("result", "结果"),
-    "view": ("view", "视图"),
+    "object": ("object of the file", "文件中的对象"),
     "root": ("Merkle root", "默克尔根"),
     "digest": ("digest", "摘要"),
 }

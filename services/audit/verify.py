@@ -8,12 +8,11 @@ Of a bundle: the checks of the standalone verifier.
 import io
 import json
 import sys
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,24 +22,26 @@ import msgspec
 import pyarrow as pa
 from cyclopts import Parameter
 
-from schemas import rulebook, year
-from schemas.events import OPENED, Event
+from schemas import roster as rosters
+from schemas import rulebook, soundness
+from schemas.events import OPENED
 from schemas.refusals import Language
 from schemas.results import canonical
-from schemas.roster import Unit
 from schemas.soundness import RulebookError
 from schemas.year import Year
 from services.audit import standalone
-from services.audit.replay import KEYS
-from services.ingest.check import Checker, opened
+from services.audit.export import Stored
+from services.audit.replay import KEYS, Refolding
+from services.ingest.check import opened
 from services.process.ending import Exit, Stop
 from services.process.settings import language
 from services.proof import checkpoint, note
 from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
-from services.scorer import rules, store
+from services.scorer import rules
 from services.snapshot import point
-from services.snapshot.make import PUBLISHED, VERSION
+from services.snapshot.held import NAME, differing
+from services.snapshot.make import PUBLISHED
 from services.snapshot.results import computed
 
 SHOWN = 20
@@ -69,6 +70,7 @@ SAYS = {
     "commitment": ("各单位事件清单的承诺应为 {}，算得 {}", "the units' commitment is stated as {}, found {}"),
     "units": ("{} 份事件清单与承诺相符", "the lists of {} units and of the year are those committed to"),
     "rulebook": ("考核细则应为 {}，算得 {}", "the rulebook is stated as {}, found {}"),
+    "roster": ("名单应为 {}，算得 {}", "the roster is stated as {}, found {}"),
     "rules": ("规则表 {} 与考核细则或名单不符", "table {} is not what rulebook and roster come to"),
     "other_rules": ("所用{}不是开考事件所载的", "scored by another {} than the year was opened with"),
     "options": ("读法由选项指定：{}", "readings were put over the adopted ones: {}"),
@@ -81,7 +83,11 @@ SAYS = {
     "digest": ("结果摘要与检查点相符：{}", "the digest of the results is the checkpoint's: {}"),
     "meta": ("meta 的 {} 为 {}，应为 {}", "meta, {}: stated {}, found {}"),
     "not_recomputed": ("日志不符，结果未重算", "the log does not hold, so the results were not recomputed"),
-    "views": ("文件自带的视图与本程序的不同：{}", "the file's own views are not this program's: {}"),
+    "object": ("文件中的 {} {}：{}", "{} {} of the file: {}"),
+    "objects": ("文件中没有别的对象，视图与宏均为本程序的", "nothing else lies in the file; views and macros are ours"),
+    "rows": ("表 {} 应有 {} 行，实有 {} 行", "table {}: expected {} rows, found {}"),
+    "leaf": ("序号 {} 的叶与事件不符", "the leaf of sequence {} is not its event's"),
+    "refused": ("{} 行被拒的记录取自文件，未经证明", "{} refused lines are the file's word, not proved"),
     "more": ("另有 {} 处 {}", "and {} more of {}"),
     "synthetic": ("合成数据：单位均为虚构", "synthetic data: the units are made up"),
 }  # fmt: skip
@@ -256,6 +262,7 @@ def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
     with point.snapshot(file) as con:
         snapshot = Snapshot(con, given)
         yield from snapshot.check_signature()
+        yield from snapshot.check_objects()
         sound = True
         for one in (*snapshot.check_log(), *snapshot.check_older()):
             sound = sound and one.mark != "fail"
@@ -300,7 +307,7 @@ class Snapshot:
     def check_signature(self) -> Iterator[Finding]:
         """Who signed, and who cosigned: in the file or in a note over the same text that the reader holds."""
         if self.note is None or self.signed is None:
-            yield fail("signature", "not a checkpoint") if self.note else remark("no_checkpoint")
+            yield fail("signature", "not a checkpoint") if self.note else fail("no_checkpoint")
             return
         expected = checkpoint.origin(self.meta.get("assessment", ""))
         if self.signed.origin != expected:
@@ -329,8 +336,20 @@ class Snapshot:
                 continue
             yield from [ok("witness", name, each.time) for each in signatures] or [remark("no_witness", name)]
 
+    def check_objects(self) -> Iterator[Finding]:
+        """Nothing lies in the file but what this program puts there, and of what there is one of, one."""
+        found = differing(self.con)
+        yield from (fail("object", *one) for one in found)
+        for table in ("checkpoint", "rulebook_json", "roster_json"):
+            count = _count(self.con, table)
+            yield from [fail("rows", table, 1, count)] if count != 1 else []
+        if (rows := _count(self.con, "meta")) != len(self.meta):
+            yield fail("rows", "meta", len(self.meta), rows)
+        yield from [] if found else [ok("objects")]
+        yield from [remark("refused", count)] if (count := _count(self.con, "refused")) else []
+
     def check_log(self) -> Iterator[Finding]:
-        """The root over the raw bytes; where it is another, what was done to the log."""
+        """The root over the events; where it is another, what was done to the log."""
         root, size = self.leaves.root(), self.leaves.size
         stated = self.meta.get("root")
         if self.signed and (self.signed.size, self.signed.root) != (size, root):
@@ -339,6 +358,8 @@ class Snapshot:
             yield fail("meta", "root", stated, root.hex())
         else:
             yield ok("log", size)
+            pairs = zip(self._stored().hashes, self.leaves.hashes, self.leaves.sequences, strict=False)
+            yield from (fail("leaf", seq) for stored_leaf, found, seq in pairs if stored_leaf != found)
 
     def _differences(self, signed: Checkpoint) -> Iterator[Finding]:
         """Name what was done by the leaf hashes of the file, else by the events that its results speak of."""
@@ -352,7 +373,7 @@ class Snapshot:
 
     def _unspoken(self, signed: Checkpoint) -> Iterator[Finding]:
         """Events that the published results speak of and that the log lacks."""
-        sql = "SELECT seq FROM published_deduction UNION SELECT seq FROM published_event"
+        sql = "SELECT seq FROM published_entry UNION SELECT seq FROM published_event"
         spoken = {seq for (seq,) in self.con.execute(sql).fetchall()}
         lost, last = sorted(spoken - {*self.leaves.sequences}), max(self.leaves.sequences, default=0)
         yield from (fail("event_left_out", seq) for seq in lost if seq < last)
@@ -391,15 +412,21 @@ class Snapshot:
         text = checkpoint.held(self.con, "rulebook_json")
         try:
             book = json.loads(text) if text is not None else {}
-            read = rulebook.read(book) if text is not None else point.year(self.con).rulebook
+            read = soundness.read(book) if text is not None else point.year(self.con).rulebook
         except (ValueError, RecursionError, RulebookError) as error:
             yield fail("rulebook", self.meta.get("rulebook"), str(error)[:200])
             return None
-        digest = checkpoint.rulebook_digest(book)
+        digest = checkpoint.document_digest(book)
         if self.signed and self.signed.rulebook != digest:
             yield fail("rulebook", self.signed.rulebook, digest)
-        units = self.con.execute("SELECT unit, name, category, unit_group FROM roster ORDER BY rowid").fetchall()
-        found = Year(self.meta.get("assessment", ""), read, tuple(Unit(*row) for row in units))
+        rows, keys = _json(checkpoint.held(self.con, "roster_json")), _json(self.meta.get("keys"))
+        if (fault := next(rosters.faults(rows, read), None)) or not isinstance(keys, dict):
+            yield fail("roster", self.signed and self.signed.roster, fault.words if fault else "keys")
+            return None
+        if self.signed and self.signed.roster != (digest := checkpoint.document_digest(rows)):
+            yield fail("roster", self.signed.roster, digest)
+        synthetic = self.meta.get("synthetic") == "true"
+        found = Year(self.meta.get("assessment", ""), read, rosters.read(rows), synthetic, keys)
         if name := point.unequal_rules(self.con, found):
             yield fail("rules", name)
         yield from self._opening(found)
@@ -410,11 +437,14 @@ class Snapshot:
         first = self.con.execute("SELECT type, raw FROM event ORDER BY seq LIMIT 1").fetchall()
         judge = fail if self.note and "\n\n" in self.note else remark
         if first and first[0][0] == OPENED and not (unread := _unread(first[0][1])):
-            assessment, book, roster = opened(first[0][1])
-            yield from [judge("other_rules", "rulebook")] if book != found.rulebook else []
-            yield from [judge("other_rules", "roster")] if {*roster} != {*found.roster} else []
-            if assessment != found.assessment:
-                yield fail("meta", "assessment", found.assessment, assessment)
+            year = opened(first[0][1])
+            yield from [judge("other_rules", "rulebook")] if year.rulebook != found.rulebook else []
+            yield from [judge("other_rules", "roster")] if year.roster != found.roster else []
+            yield from [judge("other_rules", "keys")] if year.keys != found.keys else []
+            if year.synthetic != found.synthetic:
+                yield judge("meta", "synthetic", found.synthetic, year.synthetic)
+            if year.assessment != found.assessment:
+                yield judge("meta", "assessment", found.assessment, year.assessment)
         elif first and first[0][0] == OPENED:
             yield fail("not_admissible", "1", unread)
         options = self.con.execute("SELECT name, value FROM reading_option ORDER BY name").fetchall()
@@ -483,8 +513,8 @@ class Refold:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, found: Year, signed: Checkpoint | None) -> None:
         self.con, self.year, self.signed, self.meta = con, found, signed, point.meta(con)
-        self.fresh = store.fresh()
-        rules.load_rulebook(self.fresh, found.rulebook, found.roster)
+        self.folding = Refolding(found, opens=False)
+        self.fresh = self.folding.con
 
     def check_events(self) -> Iterator[Finding]:
         """Check every raw event as intake does, judge it as the scorer does, and compare with what the file says."""
@@ -494,7 +524,7 @@ class Refold:
         names = [name for name in rules.EVENT_COLUMNS if name not in ("seq", "raw", "recorded_at")]
         differs = " ".join(f"WHEN h.{n}::VARCHAR IS DISTINCT FROM e.{n}::VARCHAR THEN '{n}'" for n in names)
         rows = self.fresh.execute(
-            f"SELECT seq, CASE {differs} END AS name FROM event e JOIN held h USING (seq) WHERE name IS NOT NULL"
+            f"SELECT seq, CASE {differs} END AS which FROM event e JOIN held h USING (seq) WHERE which IS NOT NULL"
             " ORDER BY seq"
         ).fetchall()
         for seq, name in rows[:SHOWN]:
@@ -508,27 +538,13 @@ class Refold:
             yield ok("admitted", held.num_rows)
 
     def _read(self) -> Any:
-        """Read the raw events into the fresh ledger; returns the number of those that do not pass the checks."""
-        checker, refused = Checker(self.year.rulebook, self.year.roster), 0
-        rows, parts, first = self.con.cursor(), [], True
+        """Fold the raw events anew; returns the number of those that do not pass the checks."""
+        rows, refused = self.con.cursor(), 0
         rows.execute("SELECT seq, epoch_us(recorded_at), raw FROM event ORDER BY seq")
         while batch := rows.fetchmany(checkpoint.BATCH):
-            good: list[tuple[int, int | None, Event, bytes]] = []
-            for seq, recorded, raw in batch:
-                event = checker.check(raw)
-                if first and not isinstance(event, Event):  # an opening is checked by the rules before it
-                    shipped = year.given(self.year.assessment, None, None)
-                    event = Checker(shipped.rulebook, shipped.roster).check(raw)
-                first = False
-                if isinstance(event, Event):
-                    good.append((seq, recorded, event, raw))
-                else:
-                    refused += 1
-                    yield fail("not_admissible", seq, event.reason)
-            sequences, times, events, raws = zip(*good, strict=True) if good else ((), (), (), ())
-            parts.append(store.table(sequences, times, events, raws))
-        if parts:
-            store.append(self.fresh, pa.concat_tables(parts))
+            for seq, why in self.folding.take(Stored(*row) for row in batch):
+                refused += 1
+                yield fail("not_admissible", seq, why.reason)
         point.copy(self.con, self.fresh, "reading_option")  # after the fold: an option voids and grants nothing
         return refused
 
@@ -553,7 +569,6 @@ class Refold:
             yield fail("result_forged", "checkpoint", "results", "digest", stated, found.digest)
         yield from self._meta(found.digest, found.assessment_state, sequence)
         yield from self._rulebook()
-        yield from self._views()
 
     def _meta(self, digest: str, state: str, sequence: int) -> Iterator[Finding]:
         """What the file says of itself."""
@@ -565,23 +580,26 @@ class Refold:
             "synthetic": str(self.year.synthetic).lower(),
             "sequence": str(max(sequence, last)),
         }
+        if self.signed:
+            facts["version"] = self.signed.version
         for key, value in facts.items():
             if self.meta.get(key) != value:
                 yield fail("meta", key, self.meta.get(key), value)
+        for key in sorted(self.meta.keys() - _STATED):
+            yield fail("meta", key, self.meta[key], None)
 
     def _rulebook(self) -> Iterator[Finding]:
-        """The rulebook that `meta` keeps for those who read the file is the one that was checked above."""
-        stated = self.meta.get("rulebook_json")
-        found = canonical(rulebook.plain(self.year.rulebook)).decode()
-        if stated not in (None, found):
-            yield fail("rulebook", *(sha256(text.encode()).hexdigest() for text in (str(stated), found)))
+        """Rulebook and roster that `meta` keeps for those who read the file are those that were checked above."""
+        known = {"rulebook": rulebook.plain(self.year.rulebook), "roster": rosters.plain(self.year.roster)}
+        for name, made_of in known.items():
+            stated, found = self.meta.get(f"{name}_json"), canonical(made_of).decode()
+            if stated != found:
+                yield fail(name, *(sha256(text.encode()).hexdigest() for text in (str(stated), found)))
 
     def _table(self, table: str, view: str) -> Iterator[Finding]:
-        """Compare a published table with its view, row by row; words may differ between versions of the program."""
+        """Compare a published table with its view, row by row."""
         columns = [column[0] for column in self.fresh.execute(f"FROM {view} LIMIT 0").description or ()]
         self.fresh.fetchall()
-        if self.meta.get("version") != VERSION:
-            columns = [name for name in columns if not name.startswith("why_")]
         try:
             held = self.con.cursor().sql(f"SELECT {_texts(columns)} FROM main.{table}").to_arrow_table()
         except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -611,23 +629,26 @@ class Refold:
             if stated != found:
                 yield fail("result_forged", table, name, column, stated, found)
 
-    def _views(self) -> Iterator[Finding]:
-        """The views that lie in the file, for those who query it, are this program's."""
-        mine, theirs = _installed(), dict(self.con.execute(_VIEWS).fetchall())
-        if names := sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)):
-            yield remark("views", ", ".join(names))
+
+#: All that a snapshot says of itself; `facts_until` only where nobody signed.
+_STATED = {
+    "assessment", "rulebook", "sequence", "digest", "root", "state", "version", "schema", "synthetic", "rulebook_json",
+    "roster_json", "keys", "log_key", "facts_until",
+}  # fmt: skip
 
 
-_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND NOT temporary"
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Rows of a table; of one that is not there, none."""
+    there = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall()
+    return int(con.execute(f"SELECT count(*) FROM {NAME}.main.{table}").fetchall()[0][0]) if there else 0
 
 
-@cache
-def _installed() -> dict[str, str]:
-    """The views of this program by name, as a file gives their text back."""
-    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
-        path = Path(folder) / "views.duckdb"
-        with store.fresh(path) as made:
-            return dict(made.execute(_VIEWS).fetchall())
+def _json(text: str | None) -> Any:
+    """The value of a text that may be anything; null where it is none."""
+    try:
+        return json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
 
 
 def _texts(columns: list[str]) -> str:

@@ -1,24 +1,27 @@
 """The checkpoint of a snapshot: what it commits to, who signs it, and whether the log only grew since the last one.
 
-A snapshot carries it in three tables: `checkpoint` with the note (the text alone where nobody signs, as `score` leaves
-it), `leaf` with the hash of every event, so that an event that was changed can be named, and `rulebook_json` with the
-rulebook as the digest is of.
+A snapshot carries it in four tables: `checkpoint` with the note (the text alone where nobody signs, as `score` leaves
+it), `leaf` with the hash of every event, so that an event that was changed can be named, and `rulebook_json` and
+`roster_json` with the two as their digests are of.
 """
 
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from schemas import rulebook
+from schemas import roster as rosters
+from schemas import rulebook, soundness
 from schemas.events import OPENED
 from schemas.raw import read as read_raw
 from schemas.results import canonical
+from schemas.roster import Unit
 from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
 from schemas.year import Year
@@ -26,6 +29,8 @@ from services.proof import merkle, note
 from services.proof.note import Checkpoint, NoteError, Signer
 
 BATCH = 10_000
+#: The code's version, on which a checkpoint says that its results rest.
+VERSION = version("wuxing")
 NAME, KEY_NAME = "checkpoint.txt", "log.vkey"
 
 
@@ -64,17 +69,20 @@ class Earlier:
 
 
 def leaves(con: duckdb.DuckDBPyConnection) -> Leaves:
-    """Hash the raw bytes of every event."""
-    found, head = Leaves([], [], []), sha256(b"\0")
-    rows = con.execute("SELECT seq, unit, raw FROM event ORDER BY seq")
+    """Hash every event with its place in the ledger."""
+    found = Leaves([], [], [])
+    rows = con.execute("SELECT seq, epoch_us(recorded_at), unit, raw FROM event ORDER BY seq")
     while batch := rows.fetchmany(BATCH):
-        for sequence, unit, raw in batch:
-            leaf = head.copy()
-            leaf.update(raw)
-            found.hashes.append(leaf.digest())
+        for sequence, recorded, unit, raw in batch:
+            found.hashes.append(merkle.leaf_hash(entry(sequence, recorded, raw)))
             found.sequences.append(sequence)
             found.subjects.append(unit)
     return found
+
+
+def entry(sequence: int, recorded: int | None, raw: bytes) -> bytes:
+    """What a leaf is the hash of: sequence, recorded time (microseconds since 1970 UTC; 0 where none is), payload."""
+    return b"".join((number % 2**64).to_bytes(8, "big") for number in (sequence, recorded or 0)) + raw
 
 
 def origin(assessment: str) -> str:
@@ -86,12 +94,19 @@ def document(con: duckdb.DuckDBPyConnection, book: Rulebook) -> dict[str, Any]:
     """The rulebook as a JSON object: as it stands in the event that opened the year, else the one given."""
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
     found: dict[str, Any] = read_raw(row[0])["data"]["rulebook"] if row else {}
-    return found if row and rulebook.read(found) == book else rulebook.plain(book)
+    return found if row and soundness.read(found) == book else rulebook.plain(book)
 
 
-def rulebook_digest(book: dict[str, Any]) -> str:
-    """SHA-256 of a rulebook's JSON: keys sorted, no white space, no escapes but those that JSON demands."""
-    return sha256(canonical(book)).hexdigest()
+def listed(con: duckdb.DuckDBPyConnection, units: Sequence[Unit]) -> list[Any]:
+    """The roster as a JSON list: as it stands in the event that opened the year, else the one given."""
+    row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
+    found: list[Any] = read_raw(row[0])["data"]["roster"] if row else []
+    return found if row and rosters.read(found) == tuple(units) else rosters.plain(units)
+
+
+def document_digest(document: Any) -> str:
+    """SHA-256 of a rulebook's or a roster's JSON: keys sorted, no white space, only the escapes that JSON demands."""
+    return sha256(canonical(document)).hexdigest()
 
 
 def commit(
@@ -101,7 +116,7 @@ def commit(
 
     Raises LogRewritten unless the log is a continuation of everything published before.
     """
-    found, book = leaves(con), document(con, year.rulebook)
+    found, book, roster = leaves(con), document(con, year.rulebook), listed(con, year.roster)
     for one in earlier:
         check_grown(found, one)
     made = Checkpoint(
@@ -110,11 +125,14 @@ def commit(
         found.root(),
         found.units(unit.unit for unit in year.roster).root,
         results,
-        rulebook_digest(book),
+        document_digest(book),
+        document_digest(roster),
+        VERSION,
     )
     text = note.sign(made.text(), signer) if signer else made.text()
     con.execute("CREATE OR REPLACE TABLE checkpoint AS SELECT ?::VARCHAR AS note", [text])
-    con.execute("CREATE OR REPLACE TABLE rulebook_json AS SELECT ?::VARCHAR AS json", [canonical(book).decode()])
+    for name, made_of in (("rulebook_json", book), ("roster_json", roster)):
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT ?::VARCHAR AS json", [canonical(made_of).decode()])
     table = pa.table({"seq": pa.array(found.sequences, pa.int64()), "hash": pa.array(found.hashes, pa.binary())})
     con.register("hashed", table)
     con.execute("CREATE OR REPLACE TABLE leaf AS FROM hashed ORDER BY seq")
@@ -205,7 +223,7 @@ def parsed(text: str, where: Path | str) -> Checkpoint:
 
 
 def held(con: duckdb.DuckDBPyConnection, table: str = "checkpoint") -> str | None:
-    """The one text of a snapshot's table `checkpoint` or `rulebook_json`; null in a file without it."""
+    """The one text of a snapshot's table `checkpoint`, `rulebook_json` or `roster_json`; null in a file without it."""
     if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
         return None
     row = con.execute(f"FROM {table}").fetchone()

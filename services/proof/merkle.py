@@ -1,4 +1,4 @@
-"""The Merkle tree over raw event bytes in ledger order (RFC 6962 section 2.1, RFC 9162 section 2.1).
+"""The Merkle tree over the entries of a ledger in its order (RFC 6962 section 2.1, RFC 9162 section 2.1).
 
 Leaves are given as leaf hashes, 32 bytes each. An odd node at the end of a level is carried up as it is, which gives
 the same tree as the RFC's split at the largest power of two.
@@ -13,7 +13,7 @@ EMPTY_ROOT = sha256(b"").digest()
 
 
 def leaf_hash(raw: bytes) -> bytes:
-    """Hash of one leaf, the event exactly as sent: SHA-256(0x00 || raw)."""
+    """Hash of one leaf: SHA-256(0x00 || raw); what a log's leaf holds is `checkpoint.entry`."""
     return sha256(b"\0" + raw).digest()
 
 

@@ -4,10 +4,12 @@ Formats: c2sp.org/signed-note, c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignatu
 
     <origin>
     <number of events>
-    <base64 root of the Merkle tree over the raw events>
+    <base64 root of the Merkle tree over the events, each with its sequence and recorded time>
     units <base64 root of the tree over the units' commitments>
     results <hex SHA-256 of the results, the contract's digest>
     rulebook <hex SHA-256 of the rulebook's JSON form, keys sorted, no white space>
+    roster <hex SHA-256 of the roster's JSON form, likewise>
+    version <the version of the code that made the results>
 """
 
 import base64
@@ -230,7 +232,7 @@ def verify(note: str, verifiers: Collection[Verifier]) -> tuple[str, list[Signat
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a log's note says: origin, number of events, root, and the three extension lines."""
+    """What a log's note says: origin, number of events, root, and the five extension lines."""
 
     origin: str
     size: int
@@ -238,13 +240,18 @@ class Checkpoint:
     units: bytes
     results: str
     rulebook: str
+    roster: str
+    version: str
 
     def text(self) -> str:
         """Return the note's text."""
         root, units = (base64.b64encode(top).decode() for top in (self.root, self.units))
         if "\n" in self.origin or not self.origin:
             raise NoteError(f"origin {self.origin!r}: expected one line")
-        return f"{self.origin}\n{self.size}\n{root}\nunits {units}\nresults {self.results}\nrulebook {self.rulebook}\n"
+        return (
+            f"{self.origin}\n{self.size}\n{root}\nunits {units}\nresults {self.results}\nrulebook {self.rulebook}\n"
+            f"roster {self.roster}\nversion {self.version}\n"
+        )
 
     @classmethod
     def parse(cls, text: str) -> "Checkpoint":
@@ -255,10 +262,14 @@ class Checkpoint:
         if "" in head or not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(lines) != len(rest):
             raise NoteError(f"not a checkpoint: origin {origin!r}, size {size!r}, extension lines {sorted(lines)}")
         tops = [_base64(top, "checkpoint") for top in (root, lines.get("units", ""))]
-        digests = [lines.get(name, "") for name in ("results", "rulebook")]
-        if any(len(top) != merkle.SIZE for top in tops) or not all(map(DIGEST.fullmatch, digests)):
-            raise NoteError("not an assessment's checkpoint: expected a root, and the lines units, results, rulebook")
-        return cls(origin, int(size), tops[0], tops[1], digests[0], digests[1])
+        digests = [lines.get(name, "") for name in ("results", "rulebook", "roster")]
+        sound = all(map(DIGEST.fullmatch, digests)) and lines.get("version")
+        if any(len(top) != merkle.SIZE for top in tops) or not sound:
+            raise NoteError(
+                "not an assessment's checkpoint: expected a root, and the lines units, results, rulebook, roster and"
+                " version"
+            )
+        return cls(origin, int(size), tops[0], tops[1], *digests, lines["version"])
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     had occurred by then is folded, by the rulebook and roster of the whole file. Raises OSError when the file cannot be
     read.
     """
-    file = _File(path, _stamp(path), limit or 2**62, frozenset() if keep_raw else UNSEEN)
+    file = _File(path, _stamp(path), 2**62 if limit is None else limit, frozenset() if keep_raw else UNSEEN)
     head = _head(file, Checker(given.rulebook, given.roster, accept=accept, began=False))
     year = given
     if head.event is not None and head.event.type == OPENED:

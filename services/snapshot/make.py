@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -16,7 +15,7 @@ from schemas.results import Results, canonical
 from schemas.rulebook import plain
 from schemas.year import Year
 from services.proof import checkpoint
-from services.proof.checkpoint import Earlier
+from services.proof.checkpoint import VERSION, Earlier
 from services.proof.note import Signer
 from services.scorer import rules
 from services.snapshot.results import computed
@@ -32,7 +31,6 @@ PUBLISHED = {
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
 }
-VERSION = version("wuxing")
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.
 SCHEMA = hashlib.sha256(
     repr((rules.EVENT_COLUMNS, rules.TABLES, [(one.name, one.body) for one in rules.definitions()])).encode()
@@ -57,6 +55,7 @@ def complete(
     """
     with rules.compute(con):
         _compare(con)
+        con.execute("DROP TABLE IF EXISTS unit_item")  # the scorer's own: `published_item` is what a reader is given
         for table, view in PUBLISHED.items():
             con.execute(f"CREATE TABLE main.{table} AS FROM {view}")
         found = computed(
