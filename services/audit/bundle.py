@@ -169,7 +169,7 @@ class Maker:
         return self._results
 
     def _published(self, unit: str) -> dict[str, Any]:
-        """What the checkpoint commits to of what is published: all that all may see, and of words the unit's and the year's."""
+        """What the checkpoint commits to of what is published: what all may see, and words of the unit and the year."""
         found = shown.columns(self.con, list(PUBLISHED))
         own = shown.digests(self.con, found, private=True)
         public = [one for one, names in found.items() if "seq" not in names]

@@ -21,9 +21,9 @@ from cyclopts import Parameter
 
 from infra.client import connected, jetstream, last_entry
 from infra.streams import stream
-from schemas.events import OPENED, Event
+from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Ranking
-from schemas.refusals import Language
+from schemas.refusals import Language, Refusal
 from schemas.year import Year, given
 from services.audit.export import BATCH, SCHEMA, Stored, of_broker, one_line
 from services.command.progress import Bar
@@ -41,8 +41,10 @@ from services.snapshot.results import computed
 KEYS = {
     "published_unit": ("unit",),
     "published_item": ("unit", "item"),
-    "published_award": ("award", "scope"),
-    "published_deduction": ("seq",),
+    "published_part": ("unit", "part"),
+    "published_grade": ("scheme", "pool", "grade"),
+    "published_unit_grade": ("unit", "scheme"),
+    "published_entry": ("seq",),
     "published_event": ("seq",),
     "published_reading": ("name",),
     "published_value": ("unit", "item"),
@@ -62,8 +64,8 @@ class Difference(msgspec.Struct, frozen=True):
 class Replay(msgspec.Struct, frozen=True):
     """The outcome: equal, or the first difference; `digest` is the replayed one, `recomputed` the snapshot's own.
 
-    `sha256` is that of the file where it was compared with the published one, `goes_on` the ledger's last sequence where
-    it has grown since, `untimed` that the ledger read has no recorded times, so that the snapshot's were taken.
+    `sha256` is that of the file where it was compared with the published one, `goes_on` the ledger's last sequence
+    where it has grown since, `untimed` that the ledger read has no recorded times, so that the snapshot's were taken.
     """
 
     equal: bool
@@ -197,35 +199,58 @@ def _parquet(path: Path) -> Batches:
 def fold(batches: Iterable[Sequence[Stored]], upto: int, *, spaced: bool = False) -> Ledger:
     """Check and fold a ledger as intake and scorer do; its first event may open the year with its own rules."""
     known = settings.read()
-    year = given(known.assessment, known.rulebook, known.roster)
-    checker, begun, refused = Checker(year.rulebook, year.roster), False, 0
-    parts: list[pa.Table] = []
-    for batch in batches:
+    folding = Refolding(given(known.assessment, known.rulebook, known.roster), opens=True)
+    refused = sum(len(folding.take(batch)) for batch in batches)
+    con = folding.con
+    assert not con.execute("SELECT 1 FROM event WHERE seq > ? LIMIT 1", [upto]).fetchall(), "read up to the cut"
+    return Ledger(con, folding.year, refused, spaced)
+
+
+class Refolding:
+    """A ledger checked and judged anew in memory; what changes units, offices or keys takes effect on what follows.
+
+    Where it `opens`, its first event may open the year with its own rules; else the year given is the one.
+    """
+
+    def __init__(self, year: Year, *, opens: bool) -> None:
+        self.con, self.year, self._opens, self._begun = store.fresh(), year, opens, False
+        self._checker = Checker(year.rulebook, year.roster, keys=year.keys, began=False)
+        rules.load_rulebook(self.con, year.rulebook, year.roster)
+
+    def take(self, batch: Iterable[Stored]) -> list[tuple[int, Refusal]]:
+        """Fold what passes the checks, in order; returns what does not, by sequence."""
+        refused: list[tuple[int, Refusal]] = []
         rows: list[tuple[Stored, Event]] = []
         for entry in batch:
-            event = checker.check(entry.raw)
-            if not isinstance(event, Event):
-                refused += 1
+            event = self._checker.check(entry.raw)
+            if isinstance(event, Refusal):
+                refused.append((entry.sequence, event))
                 continue
-            if not begun and event.type == OPENED:
-                year = Year(*opened(entry.raw))
-                checker = Checker(year.rulebook, year.roster)
-            begun = True
+            if not self._begun:
+                self._begin(entry.raw, event)
             rows.append((entry, event))
-        parts.append(
-            store.table(
-                [entry.sequence for entry, _ in rows],
-                [entry.recorded_at for entry, _ in rows],
-                [event for _, event in rows],
-                [entry.raw for entry, _ in rows],
-            )
-        )
-    con = store.fresh()
-    rules.load_rulebook(con, year.rulebook, year.roster)
-    if parts:
-        store.append(con, pa.concat_tables(parts))
-    assert not con.execute("SELECT 1 FROM event WHERE seq > ? LIMIT 1", [upto]).fetchall(), "read up to the cut"
-    return Ledger(con, year, refused, spaced)
+            if event.type in CHANGES:
+                self._admit(rows)
+                rows = []
+                if self.con.execute(_ADMITTED, [entry.sequence]).fetchall():
+                    self._checker.apply(event)
+        self._admit(rows)
+        return refused
+
+    def _begin(self, raw: bytes, first: Event) -> None:
+        if self._opens and first.type == OPENED:
+            self.year = Year(*opened(raw))
+            rules.load_rulebook(self.con, self.year.rulebook, self.year.roster)
+        self._checker = Checker(self.year.rulebook, self.year.roster, keys=self.year.keys)
+        self._begun = True
+
+    def _admit(self, rows: Sequence[tuple[Stored, Event]]) -> None:
+        if rows:
+            sequences, times, raws = zip(*(entry for entry, _ in rows), strict=True)
+            store.append(self.con, store.table(sequences, times, [event for _, event in rows], raws))
+
+
+_ADMITTED = "SELECT 1 FROM event WHERE seq = ? AND admission = 'admitted'"
 
 
 def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: str) -> Replay:
@@ -274,8 +299,8 @@ def _events(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int) -> Differe
     names = [name for name in rules.EVENT_COLUMNS if name not in ("seq", "raw") and not _unrecorded(ledger, name)]
     differs = ", ".join(f"CASE WHEN l.{name} IS DISTINCT FROM s.{name} THEN '{name}' END" for name in ("raw", *names))
     row = fresh.execute(
-        f"SELECT seq, coalesce({differs}) AS name, l, s FROM event l FULL JOIN held s USING (seq)"
-        " WHERE name IS NOT NULL ORDER BY seq LIMIT 1"
+        f"SELECT seq, coalesce({differs}) AS which, l, s FROM event l FULL JOIN held s USING (seq)"
+        " WHERE which IS NOT NULL ORDER BY seq LIMIT 1"
     ).fetchall()
     fresh.unregister("held")
     if not row:

@@ -6,7 +6,7 @@ first failure is named (SAYS lists them); 2: the bundle or a key cannot be read.
 hex, an `entry` is {"sequence", "recorded" (µs since 1970 UTC, 0 in a file), "index" (leaf, from 0), "raw" (base64, as
 sent), "proof": [hash]}; a leaf is over sequence and recorded, 8 bytes each, and the bytes:
   version       "wuxing-bundle-2"; `unit`: the unit's code; `roster`: its row; `readings`: {name: value in force}, all
-  checkpoint    the signed note: origin, size, root, the lines `units`, `shown`, `results`, `rulebook` …; `size`: its size
+  checkpoint    the signed note: origin, size, root, the lines `units`, `shown`, `results`, …; `size`: its size
   keys          verifier keys name+id+key, of the log (type 1) and of witnesses (type 4); --key replaces them
   consistency   [{"checkpoint": an earlier note, "proof": [hash]}], may be empty
   events        every entry whose subject is the unit, in ledger order; `year_events`: whose subject is `assessment`
@@ -453,7 +453,7 @@ class Unit:
             yield "points", name, total, ""
 
     def _lines(self, table: str, rows: list[list[Any]]) -> list[dict[str, Any]]:
-        return [dict(zip(self.bundle["published"]["columns"][table], row)) for row in rows]
+        return [dict(zip(self.bundle["published"]["columns"][table], row, strict=False)) for row in rows]
 
     def valued(self, code: str) -> list[dict[str, Any]]:
         """Return the units with a standing value of an item, where units are compared, with category and group."""
@@ -489,13 +489,13 @@ class Unit:
         return self._lines(table, self.bundle["published"]["all"][table])
 
     def check_published(self) -> Iterator[tuple[Any, ...]]:
-        """Check that what is published of all, and of this unit alone, is what is signed; and what is stated is that."""
+        """Check that what is published of all, and of this unit alone, is what is signed, and what is stated that."""
         published, nothing = self.bundle["published"], _sha().hex()
         columns = published["columns"]
         rows: dict[tuple[str, str], list[str]] = {}
         groups = ((published["all"], ""), (published["own"], self.code), (published["year"], "assessment"))
         for table, row, whose in ((t, r, code) for tables, code in groups for t in tables for r in tables[t]):
-            unit = dict(zip(columns[table], row)).get("unit", "assessment")
+            unit = dict(zip(columns[table], row, strict=False)).get("unit", "assessment")
             _need(whose in ("", unit) and ("seq" in columns[table]) == bool(whose), "published")
             texts = ("-" if each is None else f"{len(each.encode())}:{each}" for each in row)
             rows.setdefault((unit, table), []).append(",".join(texts))

@@ -22,19 +22,22 @@ import msgspec
 import pyarrow as pa
 from cyclopts import Parameter
 
-from schemas import rulebook, year
-from schemas.events import OPENED, Event
+from schemas import roster as rosters
+from schemas import soundness
+from schemas.events import OPENED
 from schemas.refusals import Language
+from schemas.soundness import RulebookError
 from schemas.year import Year
 from services.audit import standalone
-from services.audit.replay import KEYS
-from services.ingest.check import Checker, opened
+from services.audit.export import Stored
+from services.audit.replay import KEYS, Refolding
+from services.ingest.check import opened
 from services.process.ending import Exit, Stop
 from services.process.settings import language
 from services.proof import checkpoint, merkle, note
 from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
-from services.scorer import rules, store
+from services.scorer import rules
 from services.snapshot import held, point
 from services.snapshot.make import PUBLISHED, complete
 
@@ -56,11 +59,14 @@ SAYS = {
     "no_witness": ("没有 {} 的见证签名", "not cosigned by {}"),
     "unsigned_though_key": ("给出了公钥，而检查点没有签名", "a key was given, and nobody signed the checkpoint"),
     "object": ("{} {} {}", "{} {}: {}"),
-    "objects": ("全部 {} 个表、视图、宏及其他对象均为本程序所建", "all {} tables, views, macros and others are this program's"),
+    "objects": ("全部 {} 个表、视图、宏及其他对象均为本程序所建", "all {} tables, views, macros and others are ours"),
     "unread": ("因缺少或更换了表，其余未核对", "tables are missing or others: nothing else was checked"),
     "unreadable": ("其中的行无法按本程序读取：{}", "its rows are not such as this program writes: {}"),
     "bounds": ("{}", "{}"),
-    "not_latest": ("公布的检查点已有 {} 个事件，本快照只到 {} 个：不是最新", "{} events are published, here {}: an older snapshot in its place"),
+    "not_latest": (
+        "公布的检查点已有 {} 个事件，本快照只到 {} 个：不是最新",
+        "{} events are published, here {}: an older snapshot in its place",
+    ),
     "note": ("检查点的 {} 为 {}，算得 {}", "the checkpoint's {} is stated as {}, recomputed {}"),
     "table": ("{} {}：{} 为 {}，应为 {}", "{} {}, {}: stated {}, found {}"),
     "gap": ("序号 {} 既无事件也无拒收记录", "sequence {} is neither an event nor refused"),
@@ -79,6 +85,7 @@ SAYS = {
     "units": ("{} 份事件清单与承诺相符", "the lists of {} units and of the year are those committed to"),
     "rulebook": ("考核细则应为 {}，算得 {}", "the rulebook is stated as {}, found {}"),
     "rules": ("规则表 {} 的 {}：{} 为 {}，应为 {}", "rules, {} {}: {} stated {}, the rulebook and roster come to {}"),
+    "roster": ("名单应为 {}，算得 {}", "the roster is stated as {}, found {}"),
     "other_rules": ("所用{}不是开考事件所载的", "scored by another {} than the year was opened with"),
     "options": ("读法由选项指定：{}", "readings were put over the adopted ones: {}"),
     "not_admissible": ("序号 {} 的事件通不过检查：{}", "the event of sequence {} does not pass the checks: {}"),
@@ -392,7 +399,7 @@ class Snapshot:
             yield from [ok("witness", name, each.time) for each in signatures] or [fail("no_witness", name)]
 
     def check_log(self) -> Iterator[Finding]:
-        """The root over the raw bytes; where it is another, what was done to the log."""
+        """The root over the events; where it is another, what was done to the log."""
         root, size = self.leaves.root(), self.leaves.size
         stated = self.meta.get("root")
         if self.signed and (self.signed.size, self.signed.root) != (size, root):
@@ -401,6 +408,8 @@ class Snapshot:
             yield fail("meta", "root", stated, root.hex())
         else:
             yield ok("log", size)
+            pairs = zip(self._stored().hashes, self.leaves.hashes, self.leaves.sequences, strict=False)
+            yield from (fail("leaf", seq) for stored_leaf, found, seq in pairs if stored_leaf != found)
 
     def _differences(self, signed: Checkpoint) -> Iterator[Finding]:
         """Name what was done by the leaf hashes of the file, else by the events that its results speak of."""
@@ -408,7 +417,7 @@ class Snapshot:
         yield from found or [fail("log_rewritten", signed.size)]
 
     def _moved(self, of: int, at: int) -> set[bytes]:
-        """The leaf hashes that an event would have in the place of another, with its own recorded time or the other's."""
+        """The leaf hashes that an event would have in another's place, with its own recorded time or the other's."""
         sql = "SELECT seq, epoch_us(recorded_at), raw FROM event WHERE seq IN (?, ?)"
         rows = {seq: (recorded, raw) for seq, recorded, raw in self.con.execute(sql, [of, at]).fetchall()}
         return {merkle.event_leaf(at, recorded, rows[of][1]) for recorded, _ in rows.values()}
@@ -419,7 +428,7 @@ class Snapshot:
 
     def _unspoken(self, signed: Checkpoint) -> Iterator[Finding]:
         """Events that the published results speak of and that the log lacks."""
-        sql = "SELECT seq FROM published_deduction UNION SELECT seq FROM published_event"
+        sql = "SELECT seq FROM published_entry UNION SELECT seq FROM published_event"
         spoken = {seq for (seq,) in self.con.execute(sql).fetchall()}
         lost, last = sorted(spoken - {*self.leaves.sequences}), max(self.leaves.sequences, default=0)
         yield from (fail("event_left_out", seq) for seq in lost if seq < last)
@@ -457,15 +466,21 @@ class Snapshot:
         """The rulebook and roster are those signed, and those that the year was opened with; returns the year."""
         text = checkpoint.held(self.con, "rulebook_json")
         try:
-            book = json.loads(text or "")
-            read, found = rulebook.read(book), point.year(self.con)
-        except Exception as error:  # noqa: BLE001 - a stranger's bytes; whatever they break, they are no rulebook
-            yield fail("rulebook", self.meta.get("rulebook"), f"{type(error).__name__}: {error}"[:200])
+            book = json.loads(text) if text is not None else {}
+            read = soundness.read(book) if text is not None else point.year(self.con).rulebook
+        except (ValueError, RecursionError, RulebookError) as error:
+            yield fail("rulebook", self.meta.get("rulebook"), str(error)[:200])
             return None
-        if read != found.rulebook:
-            yield fail("rulebook", "rulebook_json", "meta.rulebook_json")
         if self.signed and self.signed.rulebook != (digest := checkpoint.digest(book)):
             yield fail("rulebook", self.signed.rulebook, digest)
+        rows, keys = _json(checkpoint.held(self.con, "roster_json")), _json(self.meta.get("keys"))
+        if (fault := next(rosters.faults(rows, read), None)) or not isinstance(keys, dict):
+            yield fail("roster", self.signed and self.signed.roster, fault.words if fault else "keys")
+            return None
+        if self.signed and self.signed.roster != (digest := checkpoint.digest(rows)):
+            yield fail("roster", self.signed.roster, digest)
+        synthetic = self.meta.get("synthetic") == "true"
+        found = Year(self.meta.get("assessment", ""), read, rosters.read(rows), synthetic, keys)
         yield from self._opening(found)
         return found
 
@@ -474,11 +489,14 @@ class Snapshot:
         first = self.con.execute("SELECT type, raw FROM event ORDER BY seq LIMIT 1").fetchall()
         judge = fail if self.is_signed else remark
         if first and first[0][0] == OPENED and not (unread := _unread(first[0][1])):
-            assessment, book, roster = opened(first[0][1])
-            yield from [judge("other_rules", "rulebook")] if book != found.rulebook else []
-            yield from [judge("other_rules", "roster")] if {*roster} != {*found.roster} else []
-            if assessment != found.assessment:
-                yield fail("meta", "assessment", found.assessment, assessment)
+            year = opened(first[0][1])
+            yield from [judge("other_rules", "rulebook")] if year.rulebook != found.rulebook else []
+            yield from [judge("other_rules", "roster")] if year.roster != found.roster else []
+            yield from [judge("other_rules", "keys")] if year.keys != found.keys else []
+            if year.synthetic != found.synthetic:
+                yield judge("meta", "synthetic", found.synthetic, year.synthetic)
+            if year.assessment != found.assessment:
+                yield judge("meta", "assessment", found.assessment, year.assessment)
         elif first and first[0][0] == OPENED:
             yield fail("not_admissible", "1", unread)
         options = self.con.execute("SELECT name, value FROM reading_option ORDER BY name").fetchall()
@@ -537,8 +555,8 @@ class Refold:
 
     def __init__(self, snapshot: Snapshot, found: Year) -> None:
         self.held, self.con, self.year, self.meta = snapshot, snapshot.con, found, snapshot.meta
-        self.fresh = store.fresh()
-        rules.load_rulebook(self.fresh, found.rulebook, found.roster)
+        self.folding = Refolding(found, opens=False)
+        self.fresh = self.folding.con
 
     def check_events(self) -> Iterator[Finding]:
         """Check every raw event as intake does, judge it as the scorer does, and compare with what the file says."""
@@ -552,28 +570,15 @@ class Refold:
             yield ok("admitted", count)
 
     def _read(self) -> Any:
-        """Read the raw events into the fresh ledger; returns the number of those that do not pass the checks."""
-        checker, refused = Checker(self.year.rulebook, self.year.roster), 0
-        rows, parts, first = self.con.cursor(), [], True
+        """Fold the raw events anew; returns the number of those that do not pass the checks."""
+        rows, refused = self.con.cursor(), 0
         rows.execute("SELECT seq, epoch_us(recorded_at), raw FROM event ORDER BY seq")
         while batch := rows.fetchmany(checkpoint.BATCH):
-            good: list[tuple[int, int | None, Event, bytes]] = []
-            for seq, recorded, raw in batch:
-                event = checker.check(raw)
-                if first and not isinstance(event, Event):  # an opening is checked by the rules before it
-                    shipped = year.given(self.year.assessment, None, None)
-                    event = Checker(shipped.rulebook, shipped.roster).check(raw)
-                first = False
-                if isinstance(event, Event):
-                    good.append((seq, recorded, event, raw))
-                else:
-                    refused += 1
-                    yield fail("not_admissible", seq, event.reason)
-            sequences, times, events, raws = zip(*good, strict=True) if good else ((), (), (), ())
-            parts.append(store.table(sequences, times, events, raws))
-        if parts:
-            store.append(self.fresh, pa.concat_tables(parts))
-        point.copy(self.con, self.fresh, "reading_option", "refused")  # an option voids and grants nothing
+            for seq, why in self.folding.take(Stored(*row) for row in batch):
+                refused += 1
+                yield fail("not_admissible", seq, why.reason)
+        # After the fold: an option voids and grants nothing.
+        point.copy(self.con, self.fresh, "reading_option", "refused")
         return refused
 
     def check_tables(self) -> Iterator[Finding]:
@@ -684,6 +689,14 @@ _NAMED = {"event": "event_misread"} | {name: "rules" for name in rules.TABLES if
 
 def _texts(columns: list[str]) -> str:
     return ", ".join(f"{name}::VARCHAR AS {name}" for name in columns)
+
+
+def _json(text: str | None) -> Any:
+    """A JSON value of a stranger's file; null where it is none."""
+    try:
+        return json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
 
 
 # -- Telling --------------------------------------------------------------------------------------------------------

@@ -1,25 +1,27 @@
 """The checkpoint of a snapshot: what it commits to, who signs it, and whether the log only grew since the last one.
 
-A snapshot carries it in three tables: `checkpoint` with the note (the text alone where nobody signs, as `score` leaves
-it), `leaf` with the hash of every event, so that an event that was changed can be named, and `rulebook_json` with the
-rulebook as the digest is of.
+A snapshot carries it in four tables: `checkpoint` with the note (the text alone where nobody signs, as `score` leaves
+it), `leaf` with the hash of every event, so that an event that was changed can be named, and `rulebook_json` and
+`roster_json` with the two as their digests are of.
 """
 
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
-from schemas import rulebook
+from schemas import roster as rosters
+from schemas import rulebook, soundness
 from schemas.events import OPENED
 from schemas.raw import read as read_raw
 from schemas.results import canonical
+from schemas.roster import Unit
 from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
 from schemas.year import Year
@@ -27,6 +29,8 @@ from services.proof import merkle, note, shown
 from services.proof.note import Checkpoint, NoteError, Signer
 
 BATCH = 10_000
+#: The code's version, on which a checkpoint says that its results rest.
+VERSION = version("wuxing")
 NAME, KEY_NAME = "checkpoint.txt", "log.vkey"
 
 
@@ -85,7 +89,14 @@ def document(con: duckdb.DuckDBPyConnection, book: Rulebook) -> dict[str, Any]:
     """The rulebook as a JSON object: as it stands in the event that opened the year, else the one given."""
     row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
     found: dict[str, Any] = read_raw(row[0])["data"]["rulebook"] if row else {}
-    return found if row and rulebook.read(found) == book else rulebook.plain(book)
+    return found if row and soundness.read(found) == book else rulebook.plain(book)
+
+
+def listed(con: duckdb.DuckDBPyConnection, units: Sequence[Unit]) -> list[Any]:
+    """The roster as a JSON list: as it stands in the event that opened the year, else the one given."""
+    row = con.execute("SELECT raw FROM event WHERE type = ? AND admission = 'admitted' LIMIT 1", [OPENED]).fetchone()
+    found: list[Any] = read_raw(row[0])["data"]["roster"] if row else []
+    return found if row and rosters.read(found) == tuple(units) else rosters.plain(units)
 
 
 def digest(value: Any) -> str:
@@ -106,7 +117,8 @@ def commit(  # noqa: PLR0913, PLR0917 - what a checkpoint names
 
     Raises LogRewritten unless the log is a continuation of everything published before.
     """
-    found, book, codes = leaves(con), document(con, year.rulebook), [unit.unit for unit in year.roster]
+    found, book, roster = leaves(con), document(con, year.rulebook), listed(con, year.roster)
+    codes = [unit.unit for unit in year.roster]
     for one in earlier:
         check_grown(found, one)
     made = Checkpoint(
@@ -117,12 +129,13 @@ def commit(  # noqa: PLR0913, PLR0917 - what a checkpoint names
         shown.root(con, published, codes),
         results,
         digest(book),
-        digest(msgspec.to_builtins(year.roster)),
+        digest(roster),
         version,
     )
     text = note.sign(made.text(), signer) if signer else made.text()
     con.execute("CREATE OR REPLACE TABLE checkpoint AS SELECT ?::VARCHAR AS note", [text])
-    con.execute("CREATE OR REPLACE TABLE rulebook_json AS SELECT ?::VARCHAR AS json", [canonical(book).decode()])
+    for name, made_of in (("rulebook_json", book), ("roster_json", roster)):
+        con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT ?::VARCHAR AS json", [canonical(made_of).decode()])
     table = pa.table({"seq": pa.array(found.sequences, pa.int64()), "hash": pa.array(found.hashes, pa.binary())})
     con.register("hashed", table)
     con.execute("CREATE OR REPLACE TABLE leaf AS FROM hashed ORDER BY seq")
@@ -213,7 +226,7 @@ def parsed(text: str, where: Path | str) -> Checkpoint:
 
 
 def held(con: duckdb.DuckDBPyConnection, table: str = "checkpoint") -> str | None:
-    """The one text of a snapshot's table `checkpoint` or `rulebook_json`; null in a file without it."""
+    """The one text of a snapshot's table `checkpoint`, `rulebook_json` or `roster_json`; null in a file without it."""
     if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
         return None
     row = con.execute(f"FROM {table}").fetchone()

@@ -49,7 +49,8 @@ def digests(con: duckdb.DuckDBPyConnection, found: Columns, *, private: bool) ->
         if ("seq" in names) == private:
             unit = "unit" if "unit" in names else f"'{ASSESSMENT}'"
             texts = ", ',', ".join(
-                f"CASE WHEN {one} IS NULL THEN '-' ELSE octet_length(encode({one}::VARCHAR)) || ':' || {one}::VARCHAR END"
+                f"CASE WHEN {one} IS NULL THEN '-'"
+                f" ELSE octet_length(encode({one}::VARCHAR)) || ':' || {one}::VARCHAR END"
                 for one in names
             )
             for code, digest in con.execute(

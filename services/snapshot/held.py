@@ -203,7 +203,8 @@ def check_bounds(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             total = con.execute(f"SELECT {summed} FROM {name}").fetchall()[0][0]
         if rows > most or total > EXPANSION * size + FREE:
             raise Unopened(
-                f"table {table[:64]} holds {rows} rows of {total} bytes, more than a snapshot of {size} bytes can: not read",
+                f"table {table[:64]} holds {rows} rows of {total} bytes, more than a snapshot of {size} bytes can:"
+                " not read",
                 f"表{table[:64]}有{rows}行{total}字节，远超{size}字节的快照所能容纳：不予读取",
             )
 

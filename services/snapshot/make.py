@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -17,7 +16,7 @@ from schemas.rulebook import plain
 from schemas.year import Year
 from services.process.files import replacing
 from services.proof import checkpoint
-from services.proof.checkpoint import Earlier
+from services.proof.checkpoint import VERSION, Earlier
 from services.proof.note import Signer
 from services.scorer import rules
 from services.snapshot.results import computed
@@ -34,7 +33,6 @@ PUBLISHED = {
     "published_reading": "reading_in_force",
     "published_value": "contender",
 }
-VERSION = version("wuxing")
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.
 SCHEMA = hashlib.sha256(
     repr((rules.EVENT_COLUMNS, rules.TABLES, [(one.name, one.body) for one in rules.definitions()])).encode()
