@@ -24,12 +24,10 @@ from infra.streams import check_ledger, stream
 from schemas import subjects
 from schemas.events import Event
 from schemas.receipts import Cut, Disposition, Receipt
-from schemas.refusals import Reason, Refusal, message
+from schemas.refusals import Reason, message
 from services import metrics, rules, tracing
 from services.audit.merkle import leaf_hash
-from services.ingest.check import Checker
 from services.scorer import store
-from services.scorer.admission import admit
 from services.serve import serve
 from services.settings import Settings
 from services.year import Year, given, opened_year
@@ -59,11 +57,11 @@ class Scorer:
     traceparent: str | None = None
 
     def __post_init__(self) -> None:
-        self.checker = Checker(self.year.rulebook, self.year.roster)
+        self.checker = self.year.checker()
 
     def open(self, year: Year) -> None:
         """From here on it is this year, with its rulebook and roster."""
-        self.year, self.checker = year, Checker(year.rulebook, year.roster)
+        self.year, self.checker = year, year.checker()
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Fold entries that follow on; pass over what was folded before, read what is missing from the stream."""
@@ -125,7 +123,7 @@ class Scorer:
                 " changed the stream; a deleted scorer file is rebuilt from the ledger."
             )
         await self.compare(self.last, {self.last})
-        if self.last == 0 and (found := opened_year(entries[0].data, self.year)):
+        if self.last == 0 and (found := opened_year(entries[0].data)):
             self.open(found)
         with tracing.span("scorer.fold", [(entry.data, entry.headers) for entry in entries], events=len(entries)):
             await asyncio.to_thread(self._write, entries)
@@ -136,8 +134,6 @@ class Scorer:
         self.log.info("batch.folded", events=len(entries), sequence=self.last)
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        judged = [(entry, self.checker.check(entry.data)) for entry in entries]
-        good = [(entry, event) for entry, event in judged if isinstance(event, Event)]
         with transaction(self.con):
             if self.last == 0:
                 rules.load_rulebook(self.con, self.year.rulebook, self.year.roster)
@@ -146,15 +142,12 @@ class Scorer:
                     "INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)",
                     [self.year.assessment, self.year.rulebook.id],
                 )
-            for entry, refusal in judged:
-                if isinstance(refusal, Refusal):
-                    values = [entry.sequence, *msgspec.structs.astuple(refusal)[1:]]
-                    self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", values)
-            if good:
-                times = [entry.recorded_at for entry, _ in good]
-                sequences, raws = [entry.sequence for entry, _ in good], [entry.data for entry, _ in good]
-                admit(self.con, store.table(sequences, times, [event for _, event in good], raws))
-                self._project([event for _, event in good])
+            lines = ((entry.sequence, entry.recorded_at, entry.data) for entry in entries)
+            events, refused = store.take(self.con, self.checker, lines)
+            for refusal in refused:
+                self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", [*msgspec.structs.astuple(refusal)])
+            if events:
+                self._project(events)
 
     def _project(self, events: Sequence[Event]) -> None:
         """Recompute the own points of the units that the batch touches; of all when a reading may have changed."""
@@ -244,8 +237,10 @@ async def _resume(scorer: Scorer, log_last: int) -> None:
     await scorer.compare(log_last, {*range(1, scorer.last + 1, max(1, scorer.last // SAMPLES)), scorer.last})
     if scorer.last:
         async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, 1, 1):
-            if found := opened_year(entry.data, scorer.year):
+            if found := opened_year(entry.data):
                 scorer.open(found)
+        for change in store.changes(scorer.con):
+            scorer.checker.apply(change)
         row = scorer.con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
         await scorer.settle((row[0] if row else 0) + 1)
     if log_last > scorer.last:
