@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from schemas.year import given
-from services.scorer import file
+from services.ingest.check import opened_year
+from services.scorer import file, rules, store
 
 OPENING = (Path(__file__).parent / "golden" / "events.jsonl").read_bytes().splitlines()[0]
 SHIPPED = given(None, None, None)
@@ -234,9 +235,13 @@ NKEY = json.loads(OPENING)["data"]["keys"]["U1"]
 def judged(path):
     """Why each line is void, refused or a duplicate, or `-`."""
     folded = file.fold(path, SHIPPED)
-    rows = folded.con.execute("SELECT seq, admission, void_reason FROM event ORDER BY seq").fetchall()
+    return said(folded.con, folded.refused)
+
+
+def said(con, refused):
+    rows = con.execute("SELECT seq, admission, void_reason FROM event ORDER BY seq").fetchall()
     found = {seq: void or ("-" if admission == "admitted" else admission) for seq, admission, void in rows}
-    return found | {one.line: str(one.reason) for one in folded.refused}
+    return found | {one.line: str(one.reason) for one in refused}
 
 
 @pytest.mark.parametrize("sentence", CASES)
@@ -246,6 +251,35 @@ def test_what_stands_and_what_is_void(sentence, tmp_path):
     found = judged(tmp_path / "events.jsonl")
     assert [(n, why) for n, (_, why) in enumerate(lines, 2)] == [(n, found[n]) for n in range(2, len(lines) + 2)]
     assert found[1] == "-"
+
+
+CHANGING = "what is recorded of a unit that left is void, but revocations, appeals and decisions"
+
+
+def test_on_all_cores_changes_take_effect_on_what_follows_them_too(tmp_path, monkeypatch):
+    (tmp_path / "events.jsonl").write_bytes(written(CASES[CHANGING]))
+    alone = judged(tmp_path / "events.jsonl")
+    monkeypatch.setattr(file, "CHUNK", 700)
+    assert judged(tmp_path / "events.jsonl") == alone
+
+
+def test_a_change_whose_type_is_spelled_with_escapes_is_one(tmp_path):
+    history = [(change("U1", "left"), "-"), (late(), "left"), (join("U1"), "-"), (late(), "-"), (late("U9"), "-")]
+    raw = written([*history[:4], (join(), "-"), history[4]])
+    (tmp_path / "events.jsonl").write_bytes(raw.replace(b"unit.changed", b"unit.ch\\u0061nged"))
+    assert [*judged(tmp_path / "events.jsonl").values()] == ["-", "-", "left", "-", "-", "-", "-"]
+
+
+@pytest.mark.parametrize("sentence", [CHANGING, "a unit that joins is there for what follows"])
+def test_the_services_road_judges_as_the_file_s_road(sentence, tmp_path):
+    raw = written(CASES[sentence])
+    (tmp_path / "events.jsonl").write_bytes(raw)
+    first, *rest = [(n, None, line) for n, line in enumerate(raw.split(b"\n"), 1)]
+    year, con = opened_year(first[2]), store.fresh()
+    rules.load_rulebook(con, year.rulebook, year.roster)
+    checker = year.checker()
+    found = [store.take(con, checker, part)[1] for part in ([first], rest[:4], rest[4:])]
+    assert judged(tmp_path / "events.jsonl") == said(con, [one for part in found for one in part])
 
 
 def test_the_first_accepted_event_holds_its_source_and_id_for_ever(tmp_path):

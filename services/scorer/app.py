@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from infra.streams import check_ledger, stream
 from schemas import subjects
 from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Cut, Disposition, Receipt
-from schemas.refusals import Reason, Refusal, message
+from schemas.refusals import Reason, message
 from schemas.year import Year
 from services.ingest.check import Checker, opened, opened_year
 from services.ingest.opening import agree
@@ -33,7 +33,6 @@ from services.process.run_loop import serve
 from services.process.settings import Settings
 from services.proof.merkle import leaf_hash
 from services.scorer import rules, store
-from services.scorer.admission import admit
 
 CATCH_UP = 10_000
 """Events in one transaction while what lies in the stream is read: each ends with the points of all that it touched."""
@@ -63,7 +62,7 @@ class Scorer:
         self.checker = Checker(None, (), assessment=self.settings.assessment)
         if self.year:
             self.open(self.year)
-            for change in _changes(self.con):
+            for change in store.changes(self.con):
                 self.checker.apply(change)
 
     def open(self, year: Year) -> None:
@@ -143,24 +142,17 @@ class Scorer:
 
     def _write(self, entries: Sequence[Entry]) -> None:
         """Judge and admit in ledger order: an opening and every admitted change take effect on what follows."""
-        folded: list[Event] = []
-        judged: list[tuple[Entry, Event | Refusal]] = []
+        passed: list[Event] = []
         with transaction(self.con):
-            for entry in entries:
+            for n, entry in enumerate(entries):
                 if self.year is None and (found := opened_year(entry.data, self.settings.assessment)):
-                    judged.append((entry, self.checker.check(entry.data)))
+                    passed += self._take(entries[:n])
                     self._begin(found)
-                    continue
-                event = self.checker.check(entry.data)
-                judged.append((entry, event))
-                if isinstance(event, Event) and event.type in CHANGES:
-                    folded += self._admit(judged)
-                    judged = []
-                    if self.con.execute(f"{_ADMITTED} AND seq = ?", [entry.sequence]).fetchall():
-                        self.checker.apply(event)
-            folded += self._admit(judged)
-            if folded:
-                self._project(folded)
+                    entries = entries[n:]
+                    break
+            passed += self._take(entries)
+            if passed:
+                self._project(passed)
 
     def _begin(self, year: Year) -> None:
         """Open the year: its rulebook and roster become tables."""
@@ -171,18 +163,13 @@ class Scorer:
             "INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)", [year.assessment, year.rulebook.id]
         )
 
-    def _admit(self, judged: Sequence[tuple[Entry, Event | Refusal]]) -> list[Event]:
-        """Append what passed the check, in order, and what did not to the refused; returns what passed."""
-        for entry, refusal in judged:
-            if isinstance(refusal, Refusal):
-                values = [entry.sequence, *msgspec.structs.astuple(refusal)[1:]]
-                self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", values)
-        good = [(entry, event) for entry, event in judged if isinstance(event, Event)]
-        if good:
-            times = [entry.recorded_at for entry, _ in good]
-            sequences, raws = [entry.sequence for entry, _ in good], [entry.data for entry, _ in good]
-            admit(self.con, store.table(sequences, times, [event for _, event in good], raws))
-        return [event for _, event in good]
+    def _take(self, entries: Sequence[Entry]) -> list[Event]:
+        """Append what passes the checks, and what does not to the refused; returns what passed."""
+        lines = ((entry.sequence, entry.recorded_at, entry.data) for entry in entries)
+        passed, refused = store.take(self.con, self.checker, lines)
+        for refusal in refused:
+            self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", [*msgspec.structs.astuple(refusal)])
+        return passed
 
     def changes(self, upto: int) -> list[int] | None:
         """The sequences of the changes that were admitted up to a sequence; null where that is not folded yet."""
@@ -221,27 +208,6 @@ class Scorer:
 
 
 _ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND admission = 'admitted'"
-
-
-def _changes(con: duckdb.DuckDBPyConnection) -> Iterator[Event]:
-    """The admitted changes of a file, in ledger order, as the checker takes them."""
-    names = ("source", "id", "type", "unit", "time", "occurred")
-    more = (
-        "item",
-        "change",
-        "name",
-        "category",
-        "unit_group",
-        "attributes",
-        "from_office",
-        "to_office",
-        "party",
-        "party_key",
-    )
-    columns = ", ".join((*names, *more))
-    query = f"SELECT {columns} FROM event WHERE seq IN ({_ADMITTED}) ORDER BY seq"
-    for row in con.execute(query).fetchall():
-        yield Event(*row[: len(names)], **dict(zip(more, row[len(names) :], strict=True)))
 
 
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"

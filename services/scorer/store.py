@@ -1,16 +1,18 @@
 """The DuckDB file of one assessment: how it is made, opened, and given events."""
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache, lru_cache
 from operator import attrgetter
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from schemas.events import CHANGES, Event
-from services.ingest.check import Known
+from schemas.refusals import Refusal
+from services.ingest.check import Checker, Known
 from services.scorer import rules
 from services.scorer.admission import admit
 
@@ -126,13 +128,48 @@ def known_table(
 _OF_CHANGE = [column for column in _FIELDS if column != "units"]
 
 
-def changes(con: duckdb.DuckDBPyConnection) -> tuple[Event, ...]:
-    """The admitted changes of units, items' offices and keys, in order: what events after them are checked by."""
-    rows = con.execute(
-        f"SELECT {', '.join(_OF_CHANGE)} FROM event WHERE type IN ? AND admission = 'admitted' ORDER BY seq", [CHANGES]
+def changes(con: duckdb.DuckDBPyConnection, after: int = 0) -> tuple[Event, ...]:
+    """The admitted changes of units, items' offices and keys after a sequence: what follows them is checked by them."""
+    found = con.execute(
+        f"SELECT {', '.join(_OF_CHANGE)} FROM event"
+        " WHERE type IN ? AND seq > ? AND admission = 'admitted' ORDER BY seq",
+        [CHANGES, after],
     ).fetchall()
     names = [field for field in Event.__struct_fields__ if field != "units"]
-    return tuple(Event(**dict(zip(names, row, strict=True))) for row in rows)
+    return tuple(Event(**dict(zip(names, row, strict=True))) for row in found)
+
+
+def take(
+    con: duckdb.DuckDBPyConnection, checker: Checker, entries: Iterable[tuple[int, int | None, bytes]]
+) -> tuple[list[Event], list[Refusal]]:
+    """Check what a ledger holds (sequence, recorded microseconds, raw), judge and append it, in its order.
+
+    A change that is admitted takes effect on what follows it, here as at intake. Returns the events that passed, and
+    the refusals with their sequence as line.
+    """
+    passed: list[Event] = []
+    refused: list[Refusal] = []
+    waiting: list[tuple[int, int | None, bytes, Event]] = []
+
+    def admit_waiting() -> None:
+        if waiting:
+            sequences, recorded, raws, events = zip(*waiting, strict=True)
+            admit(con, table(sequences, recorded, events, raws))
+            passed.extend(events)
+            waiting.clear()
+
+    for sequence, recorded_at, raw in entries:
+        found = checker.check(raw)
+        if isinstance(found, Refusal):
+            refused.append(msgspec.structs.replace(found, line=sequence))
+            continue
+        waiting.append((sequence, recorded_at, raw, found))
+        if found.type in CHANGES:
+            admit_waiting()
+            for change in changes(con, sequence - 1):
+                checker.apply(change)
+    admit_waiting()
+    return passed, refused
 
 
 def append(con: duckdb.DuckDBPyConnection, events: pa.Table) -> None:

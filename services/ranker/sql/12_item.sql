@@ -54,7 +54,7 @@ FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, exemption.exempt
       LEFT JOIN closed_item ON closed_item.item = u.item);
 
 -- The measure of exempted items: points and full points of what is not exempted under each part above them, nearest part
--- first. One row a unit, exempted item and part above it under which there is any.
+-- first. One row a unit, item and part that has any.
 CREATE VIEW exempt_measure AS
 SELECT exempted.unit, exempted.item, above.part, above.distance, any_value(micro(exempted.points_base)) AS own,
        sum(micro(coalesce(other.points, 0))) AS points,
@@ -67,7 +67,7 @@ WHERE exempted.exempted_by IS NOT NULL AND exempted.exempt = 'proportional' AND 
   AND other.exempted_by IS NULL AND other.points_base > 0 AND other.weight > 0
 GROUP BY exempted.unit, exempted.item, above.part, above.distance;
 
--- The nearest part with a measure. One row a unit and item exempted in proportion.
+-- The nearest part with a measure. One row a unit and item that is exempted in proportion.
 CREATE VIEW exempt_share AS
 SELECT unit, item, part, points, points_base, half_up(own * points, points_base) AS granted
 FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points, distance) AS points,
@@ -101,7 +101,7 @@ JOIN item_granted AS g ON g.unit = r.unit AND g.item = r.item
 LEFT JOIN (SELECT item, count(*) AS raters FROM rulebook_raters GROUP BY item) AS raters ON raters.item = r.item
 LEFT JOIN zeroed ON zeroed.unit = r.unit AND zeroed.code = r.item;
 
--- Values of the period's list that a unit lacks in a closed item. One row a unit, item and value.
+-- Values of the period's list that a unit lacks in a closed item. One row a unit, item and run.
 CREATE VIEW lacking_run AS
 SELECT r.unit, r.item, rulebook_period.value AS run
 FROM item_reckoned AS r

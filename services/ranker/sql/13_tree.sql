@@ -1,7 +1,7 @@
 -- The tree (language 1): parts from the deepest level up, and the final.
 
 -- Each part that applies, from those of its children that apply and are not out, level by level: a row without a part marks
--- the level that is reached. One row a unit and part; points are null where it is out.
+-- the level that is reached. Points are null where it is out. One row a unit and part.
 -- stage
 CREATE VIEW part_points AS
 WITH RECURSIVE reached AS (

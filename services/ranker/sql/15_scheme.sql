@@ -15,8 +15,8 @@ JOIN rulebook_group AS g ON coalesce(g.category = c.category, true)
 UNION
 SELECT category, unit_group FROM unit_in_force WHERE NOT EXISTS (SELECT 1 FROM rulebook_group);
 
--- Which units compete together: `each` category, each `group` of it, or as written. One row a scheme, pool, category and, in
--- pools of groups, group.
+-- Which units compete together: `each` category, each `group` of it, or as written. One row a scheme, pool, category and
+-- group.
 -- stage
 CREATE VIEW scheme_pool AS
 SELECT s.scheme, c.category AS pool, c.category, NULL::VARCHAR AS unit_group
@@ -55,7 +55,7 @@ CREATE VIEW barred_grade AS
 SELECT DISTINCT veto_in_force.unit, rulebook_bar.grade
 FROM veto_in_force JOIN rulebook_bar ON rulebook_bar.veto = veto_in_force.veto;
 
--- To whom a grade is open. One row a scheme, pool, grade and unit to which it is.
+-- To whom a grade is open. One row a scheme, pool, grade and unit.
 -- stage
 CREATE VIEW open_grade AS
 SELECT u.scheme, u.pool, g.grade, g.ordinal, u.unit
@@ -91,7 +91,7 @@ CREATE VIEW plain_line AS
 SELECT scheme, pool, unit, standing AS block, 'undecided' AS tie FROM pool_unit;
 
 -- Seats, grade by grade: the units to which the grade is open and the blocks that owe seats stand in line; a block is served
--- while a seat is left or it holds some, and the cut goes through the one that needs more. One row a scheme, unit and grade.
+-- while a seat is left or it holds some, and the cut goes through the one that needs more. One row a scheme, unit and ordinal.
 -- stage
 CREATE VIEW plain_seat AS
 WITH RECURSIVE seat AS (
@@ -147,7 +147,7 @@ JOIN scheme_in_force AS s ON s.scheme = u.scheme
 LEFT JOIN (SELECT scheme, pool, unit, max(seq) AS seq, arg_max(position, seq) AS position FROM settled_tie
            GROUP BY scheme, pool, unit) AS t ON t.scheme = u.scheme AND t.pool = u.pool AND t.unit = u.unit;
 
--- Seats as they are, with resolved ties and the rule for the others. One row a scheme, unit and grade.
+-- Seats as they are, with resolved ties and the rule for the others. One row a scheme, unit and ordinal.
 -- stage
 CREATE VIEW seat LIKE plain_seat WITH seat_line FOR plain_line;
 

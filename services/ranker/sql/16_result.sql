@@ -24,11 +24,11 @@ LEFT JOIN (SELECT DISTINCT unit FROM appeal WHERE open) AS a ON a.unit = t.unit
 LEFT JOIN (SELECT DISTINCT unit FROM claim WHERE stands AND approval AND approval_outcome IS NULL) AS w ON w.unit = t.unit
 LEFT JOIN (SELECT unit, list(flag ORDER BY flag ASC) AS flags FROM unit_flag GROUP BY unit) AS flags ON flags.unit = t.unit;
 
--- One row an item of a unit.
+-- The items of the units. One row a unit and item.
 CREATE VIEW item_result AS
 SELECT unit, item, ordinal, points_base, points, state FROM item_points;
 
--- One row a part of a unit; points are null where it is out.
+-- The parts of the units; points are null where one is out. One row a unit and part.
 CREATE VIEW part_result AS
 SELECT p.unit, p.part, r.ordinal, p.points_base, p.points FROM part_points AS p JOIN rulebook_part AS r ON r.part = p.part;
 

@@ -6,7 +6,7 @@ SELECT seq, claimed, counted, balance_before, balance_after, disposition, why_zh
 UNION ALL SELECT seq, NULL, NULL, NULL, NULL, disposition, why_zh, why_en FROM event_trail;
 
 -- Every line of a unit: date as sent, office, clause and words, what it claims and counts, the balance before and after.
--- Revocations, appeals, decisions and approvals stand under the item of what they are about. One row an event of a unit.
+-- Revocations, appeals, decisions and approvals stand under the item of what they are about. One row an event.
 CREATE VIEW statement AS
 SELECT e.unit, coalesce(e.item, about.item, of_appeal.item, of_decision.item) AS item, e.seq, left(e.time, 10) AS date, e.time, e.type,
        e.source, split_part(e.source, '/', 3) AS office, office.name_zh AS office_zh, office.name_en AS office_en, i.clause,

@@ -67,7 +67,8 @@ FROM unit_in_force
 JOIN item_applies
   ON item_applies.category = unit_in_force.category AND item_applies.unit_group = unit_in_force.unit_group;
 
--- Who holds each office's place of an item, from when on: places pass on by transfers. One row a place and holder.
+-- Who holds each office's place of an item, from when on: places pass on by transfers. One row an item, place and
+-- holding.
 -- stage
 CREATE VIEW place_held AS
 WITH RECURSIVE held AS (
@@ -85,7 +86,7 @@ SELECT item, place, office, held_from,
        lead(held_from, 1, 9223372036854775807) OVER (PARTITION BY item, place ORDER BY held_from ASC) AS held_upto
 FROM held;
 
--- The present holder of each office's place of an item. One row a place.
+-- The present holder of each office's place of an item. One row an item and place.
 CREATE VIEW item_holder AS
 SELECT item, place, office, held_from FROM place_held WHERE held_upto = 9223372036854775807;
 
