@@ -1,0 +1,48 @@
+"""The commands that the README gives a newcomer, run as they stand there."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.product import command
+
+ROOT = Path(__file__).parent.parent
+#: What needs a broker is run by the tests of the services.
+WITH_A_BROKER = ("make demo", ".venv/bin/wuxing up &", ".venv/bin/wuxing emit ducha.xlsx --office ducha")
+
+
+def commands(page: str) -> list[str]:
+    lines = re.findall(r"^\$ (.*)", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    return [re.sub(r"\s+# .*", "", line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkout as it is after `make demo`: a snapshot lies where the demonstration leaves one."""
+    made: Path = tmp_path_factory.mktemp("checkout")
+    for name in (".venv", "tests"):
+        (made / name).symlink_to(ROOT / name)
+    snapshots = made / "data" / "demo" / "snapshots"
+    snapshots.mkdir(parents=True)
+    events = ROOT / "tests" / "regulation" / "worked-example" / "events.jsonl"
+    assert command("score", events, "--snapshot", snapshots / "latest.duckdb", "--format", "table")[0] == 0
+    return made
+
+
+@pytest.mark.parametrize("line", [line for line in commands("README.md") if line not in WITH_A_BROKER])
+def test_a_command_of_the_readme_does_what_it_says(folder: Path, line: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WUXING_", "NATS_"))}
+    done = subprocess.run(
+        line, shell=True, cwd=folder, env=environment | {"LC_ALL": "C.UTF-8"}, check=False, capture_output=True
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stdout or done.stderr
+
+
+def test_the_chinese_readme_gives_the_commands_of_the_english_one() -> None:
+    plain = {line.removesuffix(" --lang zh") for line in commands("README.zh.md")}
+    assert set(WITH_A_BROKER) <= plain
+    assert plain <= set(commands("README.md"))
