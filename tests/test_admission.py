@@ -277,7 +277,7 @@ def test_the_services_road_judges_as_the_file_s_road(sentence, tmp_path):
     first, *rest = [(n, None, line) for n, line in enumerate(raw.split(b"\n"), 1)]
     year, con = opened_year(first[2]), store.fresh()
     rules.load_rulebook(con, year.rulebook, year.roster)
-    checker = year.checker()
+    checker = Checker(year.rulebook, year.roster, keys=year.keys)
     found = [store.take(con, checker, part)[1] for part in ([first], rest[:4], rest[4:])]
     assert judged(tmp_path / "events.jsonl") == said(con, [one for part in found for one in part])
 

@@ -66,7 +66,7 @@ def test_a_random_year_of_a_random_rulebook_comes_to_what_the_oracle_says(drawn:
 
 def arrivals(found: Folded, year: RandomYear) -> list[tuple[int, Event, bytes]]:
     """The checked events of a file with their sequences, as ingest would have them."""
-    checker = found.year.checker()
+    checker = Checker(found.year.rulebook, found.year.roster, keys=found.year.keys)
     checked = [(n, checker.check(raw), raw) for n, raw in enumerate(split_lines(year.data), 1)]
     return [(n, event, raw) for n, event, raw in checked if isinstance(event, Event)]
 
