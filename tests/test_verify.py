@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import hashlib
 import io
 import json
 import os
@@ -27,6 +28,7 @@ from cyclopts import App
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services import rules
 from services.audit import bundle, checkpoint, merkle, note, point, verifier, witness
 from services.audit import verify as verifying
 from services.audit.checkpoint import Earlier, Leaves, LogRewritten
@@ -570,8 +572,11 @@ def cut(folder: Path, data: bytes, roster: Any = product.SHIPPED) -> Cut:
     (folder / "cuts").mkdir()
     source, made = folder / "cuts" / "ledger.jsonl", folder / "cuts" / "cut.duckdb"
     source.write_bytes(data)
-    file.fold(source, product.year(roster), target=made).con.close()
-    return Cut(data.count(b"\n"), str(made))
+    con = file.fold(source, product.year(roster), target=made).con
+    with rules.compute(con, upto="own_points"):
+        con.execute("CREATE TABLE main.unit_item AS FROM own_points")
+    con.close()
+    return Cut(data.count(b"\n"), str(made), hashlib.sha256(made.read_bytes()).hexdigest())
 
 
 def test_a_new_final_is_published_with_its_difference_to_the_last(tmp_path):

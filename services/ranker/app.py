@@ -1,6 +1,9 @@
 """The ranker: asks for a consistent cut, ranks all units, publishes the snapshot and the ranking; keeps no state."""
 
 import asyncio
+import hashlib
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -15,15 +18,17 @@ from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
 from services import metrics, serve, tracing
-from services.audit import checkpoint, finals
+from services.audit import checkpoint, finals, held
+from services.audit.again import Again, FileDiffers
 from services.audit.checkpoint import Earlier
 from services.ranker import snapshot
-from services.scorer import store
 from services.settings import Settings
-from services.year import given, stored
+from services.year import given
 
 CUT_WITHIN = 30.0
 """Seconds to wait for a cut: a scorer that ends while it makes one never answers."""
+READ_AGAIN = 3600
+"""Seconds after which the newest snapshot is read again, whole."""
 
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -32,13 +37,14 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
     async with connected(settings.nats_url, "ranker", settings.data, forever=True) as client:
         app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
         failed: list[Exception] = []
+        state = State()
 
         async def periodically() -> None:
             metrics.started("ranker")
             try:
                 while True:
                     try:
-                        await once(client, settings, log)
+                        await once(client, settings, log, state)
                         metrics.round_done()
                     except (NatsError, TimeoutError):
                         log.warning("broker.silent")  # it restarts, or is gone: the next round asks again
@@ -55,12 +61,25 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
             raise failed[0]
 
 
-async def once(client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> Ranking | None:
+@dataclass
+class State:
+    """What a ranker knows of earlier rounds, to do less in the next; it may begin without it at any time."""
+
+    again: Again | None = None
+    seen: dict[tuple[object, ...], bool] = field(default_factory=dict)
+
+
+async def once(
+    client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger, state: State | None = None
+) -> Ranking | None:
     """Publish a ranking when the ledger has grown since the last one; null when nothing has changed or no cut came."""
+    state = state or State()
     entry = await last_entry(client, "RANKING", settings.assessment)
     before = msgspec.json.decode(entry.data, type=Ranking) if entry else None
-    held = before if before and (settings.snapshots / before.snapshot).exists() else None
-    request = msgspec.json.encode(held.sequence if held else 0)
+    intact = await asyncio.to_thread(_whole, settings, before, state.seen)
+    if before and not intact:
+        log.warning("snapshot.damaged", file=before.snapshot)  # or gone, or no longer the latest: made anew at once
+    request = msgspec.json.encode(before.sequence if before and intact else 0)
     try:
         answer = await client.request(subjects.cut(settings.assessment), request, CUT_WITHIN)
     except (NatsError, TimeoutError):
@@ -71,7 +90,8 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
         return None
     fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
     with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
-        ranking = await asyncio.to_thread(_rank, cut, settings, before)
+        state.again = state.again or Again(given(settings.assessment, settings.rulebook, settings.roster))
+        ranking = await asyncio.to_thread(_rank, cut, settings, before, state.again)
     await jetstream(client).publish(subjects.ranking(settings.assessment), msgspec.json.encode(ranking))
     moved = sum(one.place_before is not None for one in ranking.moved)
     metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
@@ -84,13 +104,18 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
     return ranking
 
 
-def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
-    """Make the snapshot of a cut; the copy itself becomes it."""
+def _rank(cut: Cut, settings: Settings, before: Ranking | None, again: Again | None = None) -> Ranking:
+    """Make the snapshot of a cut from its raw bytes, once the cut is what the scorer said and what they come to."""
     assert cut.path is not None
-    path = Path(cut.path)
-    con = store.connect(path)
+    again = again or Again(given(settings.assessment, settings.rulebook, settings.roster))
+    path, source = Path(cut.path).with_suffix(".made"), _opened(cut)
     try:
-        year = stored(con) or given(settings.assessment, settings.rulebook, settings.roster)
+        again.check(source, cut.sequence)
+        con = again.snapshot(source, path)
+    finally:
+        source.close()
+    try:
+        year = again.year
         signer = checkpoint.log_key(settings.data, year.assessment)
         found = snapshot.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
@@ -113,6 +138,43 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None) -> Ranking:
         units=tuple(Place(u.unit, u.category, u.place, u.final, u.award) for u in found.units),
         moved=tuple(_moved(found, before)),
     )
+
+
+def _opened(cut: Cut) -> duckdb.DuckDBPyConnection:
+    """The scorer's copy, read-only, once its bytes are those that the scorer named; raises FileDiffers."""
+    path = Path(str(cut.path))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != cut.sha256:
+        raise FileDiffers(
+            f"计分文件的副本{path.name}的SHA-256为{digest}，应为{cut.sha256}。 / The copy {path.name} of the scorer's file has"
+            f" the SHA-256 {digest}, the scorer said {cut.sha256}: somebody else wrote it. Nothing is signed."
+        )
+    try:
+        return held.opened(path)
+    except held.Unopened as error:
+        raise FileDiffers(f"{error.text['zh']} / {path.name}: {error.text['en']}") from None
+
+
+def _whole(settings: Settings, before: Ranking | None, seen: dict[tuple[object, ...], bool]) -> bool:
+    """Whether the newest snapshot lies there as it was published, and is what `latest` names.
+
+    A file is read again when it was written to, and once an hour: bits fall over without a date.
+    """
+    if before is None or snapshot.latest(settings.snapshots) != (settings.snapshots / before.snapshot).resolve():
+        return False
+    path = settings.snapshots / before.snapshot
+    try:
+        stat = path.stat()
+        key = (stat.st_ino, stat.st_size, stat.st_mtime_ns, before.sha256, int(time.monotonic() // READ_AGAIN))
+        if key not in seen:
+            with path.open("rb") as file:
+                intact = hashlib.file_digest(file, "sha256").hexdigest() == before.sha256
+            seen.clear()
+            seen[key] = intact
+        return seen[key]
+    except OSError:
+        return False
 
 
 def _earlier(con: duckdb.DuckDBPyConnection, settings: Settings, before: Ranking | None) -> list[Earlier]:

@@ -6,12 +6,15 @@ sequence in the file and trusts no acknowledgement: what the durable has passed 
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import duckdb
 import msgspec
@@ -28,6 +31,7 @@ from schemas.refusals import Reason, Refusal, message
 from services import metrics, rules, tracing
 from services.audit.merkle import leaf_hash
 from services.ingest.check import Checker
+from services.ranker.snapshot import SCHEMA
 from services.scorer import store
 from services.scorer.admission import admit
 from services.serve import serve
@@ -36,7 +40,9 @@ from services.year import Year, given, opened_year
 
 CATCH_UP = 10_000
 """Events in one transaction while what lies in the stream is read: each ends with the points of all that it touched."""
-SAMPLES = 64
+COMPARED = 500
+"""Events of the log that are compared with the fold every second; the whole log is, at start and once a day."""
+DAY = 86_400.0
 #: The projection: each unit's own points, as the view own_points gives them.
 UNIT_ITEM = "unit VARCHAR, item VARCHAR, points DECIMAL(18,6), complete BOOLEAN, one_group BOOLEAN"
 DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
@@ -44,6 +50,14 @@ DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
 
 class HistoryChanged(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
     """The log is not the one that was folded: nothing is folded on top of it, and no ranking is published."""
+
+
+class OtherSchema(RuntimeError):  # noqa: N818 - as above
+    """The scorer's file was made by another version of this program."""
+
+
+class ScorerRuns(RuntimeError):  # noqa: N818 - as above
+    """Another scorer has the file."""
 
 
 @dataclass
@@ -57,6 +71,9 @@ class Scorer:
     log: structlog.typing.FilteringBoundLogger
     last: int = 0
     traceparent: str | None = None
+    lock: IO[bytes] | None = None
+    compared: int = 0
+    compared_since: float = 0.0
 
     def __post_init__(self) -> None:
         self.checker = Checker(self.year.rulebook, self.year.roster)
@@ -64,6 +81,12 @@ class Scorer:
     def open(self, year: Year) -> None:
         """From here on it is this year, with its rulebook and roster."""
         self.year, self.checker = year, Checker(year.rulebook, year.roster)
+
+    def close(self) -> None:
+        """Close the file and let go of its lock."""
+        self.con.close()
+        if self.lock:
+            self.lock.close()
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Fold entries that follow on; pass over what was folded before, read what is missing from the stream."""
@@ -99,6 +122,30 @@ class Scorer:
                     f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare with"
                     " an export or a snapshot; nothing is folded until the log is restored."
                 )
+
+    async def compare_range(self, start: int, end: int) -> None:
+        """Raise HistoryChanged unless the log holds each of these events as it was folded, bytes and recorded time."""
+        sql = "SELECT seq, epoch_us(recorded_at), raw FROM event WHERE seq BETWEEN ? AND ?"
+        found = self.con.execute(sql, [start, end]).fetchall()
+        folded = {seq: (recorded, raw) for seq, recorded, raw in found}
+        lines = self.con.execute("SELECT line FROM refused WHERE line BETWEEN ? AND ?", [start, end]).fetchall()
+        there = {seq for (seq,) in lines}
+        async for entry in read_stream(self.client, "LEDGER", self.year.assessment, start, end):
+            if folded.get(entry.sequence, (0, b"")) != (entry.recorded_at, entry.data) and entry.sequence not in there:
+                raise _changed(entry.sequence)
+            there.add(entry.sequence)
+        if missing := sorted({*folded, *range(start, end + 1)} - there):
+            raise _changed(missing[0])
+
+    async def compare_part(self) -> None:
+        """Compare the next part of the log with the fold; the whole of it once a day."""
+        if self.compared >= self.last:
+            if time.monotonic() - self.compared_since < DAY:
+                return
+            self.compared, self.compared_since = 0, time.monotonic()
+        end = min(self.compared + COMPARED, self.last)
+        await self.compare_range(self.compared + 1, end)
+        self.compared = end
 
     async def cut(self, after: int) -> Cut:
         """Copy the file as it stands, in a child: opening the live file here would drop DuckDB's lock on it."""
@@ -141,7 +188,7 @@ class Scorer:
         with transaction(self.con):
             if self.last == 0:
                 rules.load_rulebook(self.con, self.year.rulebook, self.year.roster)
-                self.con.execute("DELETE FROM meta")
+                self.con.execute("DELETE FROM meta WHERE key <> 'schema'")
                 self.con.execute(
                     "INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)",
                     [self.year.assessment, self.year.rulebook.id],
@@ -185,6 +232,14 @@ class Scorer:
             self.con.execute("INSERT INTO meta VALUES ('settled', ?)", [str(self.last)])
 
 
+def _changed(sequence: int) -> HistoryChanged:
+    return HistoryChanged(
+        f"账本序号{sequence}的内容已被更改或缺失。 / Sequence {sequence} of the ledger is not what was folded, or is gone."
+        " Compare with an export or a snapshot (wuxing replay names what differs); nothing is folded until the log is"
+        " restored."
+    )
+
+
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
 
 
@@ -206,17 +261,51 @@ def _file(settings: Settings) -> Path:
     return settings.data / "scorer" / f"{settings.assessment}.duckdb"
 
 
-def open_file(settings: Settings, year: Year) -> tuple[duckdb.DuckDBPyConnection, int]:
-    """Open the scorer's file, or make it; the last sequence folded is in it."""
+def _locked(path: Path) -> IO[bytes]:
+    """The lock of a file that may not be there yet, held until it is closed; raises ScorerRuns."""
+    file = path.with_name(f"{path.name}.lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ScorerRuns(
+            f"另一计分服务正在使用{path}。 / Another scorer has {path}: stop it first, or wait until it has ended."
+        ) from None
+    return file
+
+
+def _check_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    if found != [(SCHEMA,)]:
+        raise OtherSchema(
+            f"{path}由另一版本的程序生成。请停止服务后删除该文件，计分服务将由账本重建，结果不变。 / {path} was made by another"
+            f" version of this program (schema {found[0][0] if found else '-'}, expected {SCHEMA}). Delete the file: the"
+            " scorer then folds the ledger again, to the same results."
+        )
+
+
+def open_file(settings: Settings, year: Year) -> tuple[duckdb.DuckDBPyConnection, int, IO[bytes]]:
+    """Open the scorer's file, or make it, behind a lock; the last sequence folded is in it."""
     path = _file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _locked(path)
+    try:
+        return (*_opened(path, year), lock)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _opened(path: Path, year: Year) -> tuple[duckdb.DuckDBPyConnection, int]:
     con = store.connect(path) if path.exists() else store.fresh(path)
     if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
         with transaction(con):
             rules.load_rulebook(con, year.rulebook, year.roster)
             con.execute(f"CREATE TABLE unit_item ({UNIT_ITEM})")
             con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
+            con.execute("INSERT INTO meta VALUES ('schema', ?)", [SCHEMA])
         con.execute("CHECKPOINT")
+    _check_schema(con, path)
     row = con.execute("SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)").fetchone()
     assert row is not None
     return con, int(row[0])
@@ -227,12 +316,12 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
     year = given(settings.assessment, settings.rulebook, settings.roster)
     info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
     check_ledger(info, settings.assessment)
-    con, last = open_file(settings, year)
-    scorer = Scorer(client, con, year, settings, log, last)
+    con, last, lock = open_file(settings, year)
+    scorer = Scorer(client, con, year, settings, log, last, lock=lock)
     try:
         await _resume(scorer, info.state.last_seq)
     except BaseException:
-        con.close()
+        scorer.close()
         raise
     metrics.folded(scorer.last)
     metrics.started("scorer")
@@ -241,7 +330,10 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
 
 
 async def _resume(scorer: Scorer, log_last: int) -> None:
-    await scorer.compare(log_last, {*range(1, scorer.last + 1, max(1, scorer.last // SAMPLES)), scorer.last})
+    await scorer.compare(log_last, {scorer.last})
+    for start in range(1, scorer.last + 1, CATCH_UP):
+        await scorer.compare_range(start, min(start + CATCH_UP - 1, scorer.last))
+    scorer.compared, scorer.compared_since = scorer.last, time.monotonic()
     if scorer.last:
         async for entry in read_stream(scorer.client, "LEDGER", scorer.year.assessment, 1, 1):
             if found := opened_year(entry.data, scorer.year):
@@ -284,6 +376,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
                 try:
                     info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
                     await scorer.compare(info.state.last_seq, {scorer.last})
+                    await scorer.compare_part()
                 except (NatsError, TimeoutError):
                     log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
                     return
@@ -295,6 +388,6 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
             async with busy:
                 return msgspec.json.encode(await scorer.cut(after))
 
-        with contextlib.closing(scorer.con):
+        with contextlib.closing(scorer):
             async with metrics.watching(client, settings.assessment):
                 await serve(nats, "scorer", settings.assessment, take, heal, log)
