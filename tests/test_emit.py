@@ -77,7 +77,7 @@ async def served(site: Site, *, settles: bool) -> AsyncIterator[None]:
         if settles:
             client = await stack.enter_async_context(connected(site.server.url, "scorer", site.data))
             folding = await scorer.start(client, settings(site), LOG)
-            stack.callback(folding.con.close)
+            stack.callback(folding.close)
             tasks.append(asyncio.create_task(serve("scorer", "LEDGER", folding)))
         try:
             yield

@@ -67,7 +67,7 @@ async def publish(url: str, data: Path, raws: Sequence[bytes]) -> Path:
     async with connected(url, "scorer", data) as client:
         folding = await scorer.start(client, settings, structlog.get_logger())
         cut = await folding.cut(0)
-        folding.con.close()
+        folding.close()
     return settings.snapshots / _rank(cut, settings, None).snapshot
 
 
@@ -173,7 +173,7 @@ TAMPERINGS = {
     "UPDATE published_unit SET place = place + 1": ("result", None, "place"),
     "DELETE FROM published_event WHERE seq = 1": ("result", "published_event 1", "rows"),
     "DROP TABLE published_award": ("result", "published_award", "table"),
-    "CREATE OR REPLACE VIEW award_result AS FROM published_award LIMIT 0": ("view", "award_result", ""),
+    "CREATE OR REPLACE VIEW award_result AS FROM published_award LIMIT 0": ("object", "view main.award_result", ""),
     "UPDATE meta SET value = '00' WHERE key = 'root'": ("root", "meta", "root"),
     "UPDATE meta SET value = '00' WHERE key = 'digest'": ("digest", "meta", "digest"),
 }  # fmt: skip

@@ -1,6 +1,9 @@
 """The ranker: asks for a consistent cut, ranks all units, publishes the snapshot and the ranking; keeps no state."""
 
 import asyncio
+import hashlib
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -20,12 +23,13 @@ from services.proof import checkpoint
 from services.proof.checkpoint import Earlier
 from services.proof.note import Signer
 from services.ranker import announced
-from services.scorer import store
-from services.snapshot import finals, make
-from services.snapshot.point import stored
+from services.snapshot import finals, held, make
+from services.snapshot.again import Again, FileDiffers
 
 CUT_WITHIN = 30.0
 """Seconds to wait for a cut: a scorer that ends while it makes one never answers."""
+READ_AGAIN = 3600
+"""Seconds after which the newest snapshot is read again, whole."""
 
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
@@ -35,13 +39,14 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
         checkpoint.log_key(settings.data, settings.assessment, begun=begun)
         app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
         failed: list[Exception] = []
+        state = State()
 
         async def periodically() -> None:
             metrics.started("ranker")
             try:
                 while True:
                     try:
-                        await once(client, settings, log)
+                        await once(client, settings, log, state)
                         metrics.round_done()
                     except (NatsError, TimeoutError):
                         log.warning("broker.silent")  # it restarts, or is gone: the next round asks again
@@ -58,12 +63,25 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
             raise failed[0]
 
 
-async def once(client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> Ranking | None:
+@dataclass
+class State:
+    """What a ranker knows of earlier rounds, to do less in the next; it may begin without it at any time."""
+
+    again: Again | None = None
+    seen: dict[tuple[object, ...], bool] = field(default_factory=dict)
+
+
+async def once(
+    client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger, state: State | None = None
+) -> Ranking | None:
     """Publish a ranking when the ledger has grown since the last one; null when nothing has changed or no cut came."""
+    state = state or State()
     signer = checkpoint.log_key(settings.data, settings.assessment, begun=False)
     before = await announced.last(client, settings.assessment, signer.verifier)
-    held = before if before and (settings.snapshots / before.snapshot).exists() else None
-    request = msgspec.json.encode(held.sequence if held else 0)
+    intact = await asyncio.to_thread(_whole, settings, before, state.seen)
+    if before and not intact:
+        log.warning("snapshot.damaged", file=before.snapshot)  # or gone, or no longer the latest: made anew at once
+    request = msgspec.json.encode(before.sequence if before and intact else 0)
     try:
         answer = await client.request(subjects.cut(settings.assessment), request, CUT_WITHIN)
         cut = msgspec.json.decode(answer.data, type=Cut)
@@ -75,7 +93,8 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
         return None
     fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
     with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
-        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer)
+        state.again = state.again or Again(settings.assessment)
+        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again)
     payload = msgspec.json.encode(ranking)
     headers = announced.signed(payload, signer)
     await jetstream(client).publish(subjects.ranking(settings.assessment), payload, headers=headers)
@@ -90,14 +109,19 @@ async def once(client: Client, settings: Settings, log: structlog.typing.Filteri
     return ranking
 
 
-def _rank(cut: Cut, settings: Settings, before: Ranking | None, signer: Signer) -> Ranking:
-    """Make the snapshot of a cut; the copy itself becomes it."""
+def _rank(cut: Cut, settings: Settings, before: Ranking | None, signer: Signer, again: Again | None = None) -> Ranking:
+    """Make the snapshot of a cut from its raw bytes, once the cut is what the scorer said and what they come to."""
     assert cut.path is not None
-    path = Path(cut.path)
-    con = store.connect(path)
+    again = again or Again(settings.assessment)
+    path, source = Path(cut.path).with_suffix(".made"), _opened(cut)
     try:
-        year = stored(con)
-        assert year is not None, "a scorer makes no cut before the opening"
+        again.check(source, cut.sequence)
+        con = again.snapshot(source, path)
+    finally:
+        source.close()
+    try:
+        assert again.year is not None, "a scorer makes no cut before the opening"
+        year = again.year
         found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         root, signed = _meta(con, "root"), checkpoint.held(con)
@@ -119,6 +143,44 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None, signer: Signer) 
         units=tuple(Place(u.unit, u.category, u.place, u.final, u.grades) for u in found.units),
         moved=tuple(_moved(found, before)),
     )
+
+
+def _opened(cut: Cut) -> duckdb.DuckDBPyConnection:
+    """The scorer's copy, read-only, once its bytes are those that the scorer named; raises FileDiffers."""
+    path = Path(str(cut.path))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != cut.sha256:
+        raise FileDiffers(
+            f"计分文件的副本{path.name}的SHA-256为{digest}，应为{cut.sha256}。 / "
+            f"The copy {path.name} of the scorer's file has the SHA-256 {digest}, the scorer said {cut.sha256}:"
+            " somebody else wrote it. Nothing is signed."
+        )
+    try:
+        return held.opened(path)
+    except held.Unopened as error:
+        raise FileDiffers(f"{error.text['zh']} / {path.name}: {error.text['en']}") from None
+
+
+def _whole(settings: Settings, before: Ranking | None, seen: dict[tuple[object, ...], bool]) -> bool:
+    """Whether the newest snapshot lies there as it was published, and is what `latest` names.
+
+    A file is read again when it was written to, and once an hour: bits fall over without a date.
+    """
+    if before is None or make.latest(settings.snapshots) != (settings.snapshots / before.snapshot).resolve():
+        return False
+    path = settings.snapshots / before.snapshot
+    try:
+        stat = path.stat()
+        key = (stat.st_ino, stat.st_size, stat.st_mtime_ns, before.sha256, int(time.monotonic() // READ_AGAIN))
+        if key not in seen:
+            with path.open("rb") as file:
+                intact = hashlib.file_digest(file, "sha256").hexdigest() == before.sha256
+            seen.clear()
+            seen[key] = intact
+        return seen[key]
+    except OSError:
+        return False
 
 
 def _earlier(con: duckdb.DuckDBPyConnection, settings: Settings, before: Ranking | None) -> list[Earlier]:

@@ -6,12 +6,15 @@ sequence in the file and trusts no acknowledgement: what the durable has passed 
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import duckdb
 import msgspec
@@ -36,7 +39,9 @@ from services.scorer import rules, store
 
 CATCH_UP = 10_000
 """Events in one transaction while what lies in the stream is read: each ends with the points of all that it touched."""
-SAMPLES = 64
+COMPARED = 500
+"""Events of the log that are compared with the fold every second; the whole log is, at start and once a day."""
+DAY = 86_400.0
 #: The projection: each unit's own points, as the view own_points gives them.
 UNIT_ITEM = "unit VARCHAR, item VARCHAR, run VARCHAR, points DECIMAL(18,6)"
 DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
@@ -44,6 +49,14 @@ DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
 
 class HistoryChanged(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
     """The log is not the one that was folded: nothing is folded on top of it, and no ranking is published."""
+
+
+class OtherSchema(RuntimeError):  # noqa: N818 - as above
+    """The scorer's file was made by another version of this program."""
+
+
+class ScorerRuns(RuntimeError):  # noqa: N818 - as above
+    """Another scorer has the file."""
 
 
 @dataclass
@@ -57,6 +70,9 @@ class Scorer:
     log: structlog.typing.FilteringBoundLogger
     last: int = 0
     traceparent: str | None = None
+    lock: IO[bytes] | None = None
+    compared: int = 0
+    compared_since: float = 0.0
 
     def __post_init__(self) -> None:
         self.checker = Checker(None, (), assessment=self.settings.assessment)
@@ -69,6 +85,12 @@ class Scorer:
         """From here on it is this year, with its rulebook, roster and keys."""
         agree(self.settings, year)
         self.year, self.checker = year, Checker(year.rulebook, year.roster, keys=year.keys)
+
+    def close(self) -> None:
+        """Close the file and let go of its lock."""
+        self.con.close()
+        if self.lock:
+            self.lock.close()
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Fold entries that follow on; pass over what was folded before, read what is missing from the stream."""
@@ -106,6 +128,30 @@ class Scorer:
                     f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare with"
                     " an export or a snapshot; nothing is folded until the log is restored."
                 )
+
+    async def compare_range(self, start: int, end: int) -> None:
+        """Raise HistoryChanged unless the log holds each of these events as it was folded, bytes and recorded time."""
+        sql = "SELECT seq, epoch_us(recorded_at), raw FROM event WHERE seq BETWEEN ? AND ?"
+        found = self.con.execute(sql, [start, end]).fetchall()
+        folded = {seq: (recorded, raw) for seq, recorded, raw in found}
+        lines = self.con.execute("SELECT line FROM refused WHERE line BETWEEN ? AND ?", [start, end]).fetchall()
+        there = {seq for (seq,) in lines}
+        async for entry in read_stream(self.client, "LEDGER", self.settings.assessment, start, end):
+            if folded.get(entry.sequence, (0, b"")) != (entry.recorded_at, entry.data) and entry.sequence not in there:
+                raise _changed(entry.sequence)
+            there.add(entry.sequence)
+        if missing := sorted({*folded, *range(start, end + 1)} - there):
+            raise _changed(missing[0])
+
+    async def compare_part(self) -> None:
+        """Compare the next part of the log with the fold; the whole of it once a day."""
+        if self.compared >= self.last:
+            if time.monotonic() - self.compared_since < DAY:
+                return
+            self.compared, self.compared_since = 0, time.monotonic()
+        end = min(self.compared + COMPARED, self.last)
+        await self.compare_range(self.compared + 1, end)
+        self.compared = end
 
     async def cut(self, after: int) -> Cut:
         """Copy the file as it stands, in a child: opening the live file here would drop DuckDB's lock on it."""
@@ -158,7 +204,7 @@ class Scorer:
         """Open the year: its rulebook and roster become tables."""
         self.open(year)
         rules.load_rulebook(self.con, year.rulebook, year.roster)
-        self.con.execute("DELETE FROM meta")
+        self.con.execute("DELETE FROM meta WHERE key <> 'schema'")
         self.con.execute(
             "INSERT INTO meta VALUES ('assessment', ?), ('rulebook', ?)", [year.assessment, year.rulebook.id]
         )
@@ -210,6 +256,15 @@ class Scorer:
 _ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND admission = 'admitted'"
 
 
+def _changed(sequence: int) -> HistoryChanged:
+    return HistoryChanged(
+        f"账本序号{sequence}的内容已被更改或缺失。 / "
+        f"Sequence {sequence} of the ledger is not what was folded, or is gone."
+        " Compare with an export or a snapshot (wuxing replay names what differs); nothing is folded until the log is"
+        " restored."
+    )
+
+
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
 
 
@@ -231,16 +286,50 @@ def _file(settings: Settings) -> Path:
     return settings.data / "scorer" / f"{settings.assessment}.duckdb"
 
 
-def open_file(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, int]:
-    """Open the scorer's file, or make it; the last sequence folded is in it."""
+def _locked(path: Path) -> IO[bytes]:
+    """The lock of a file that may not be there yet, held until it is closed; raises ScorerRuns."""
+    file = path.with_name(f"{path.name}.lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ScorerRuns(
+            f"另一计分服务正在使用{path}。 / Another scorer has {path}: stop it first, or wait until it has ended."
+        ) from None
+    return file
+
+
+def _check_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    if found != [(rules.SCHEMA,)]:
+        raise OtherSchema(
+            f"{path}由另一版本的程序生成。请停止服务后删除该文件，计分服务将由账本重建，结果不变。 / "
+            f"{path} was made by another version of this program (schema {found[0][0] if found else '-'}, expected"
+            f" {rules.SCHEMA}). Delete the file: the scorer then folds the ledger again, to the same results."
+        )
+
+
+def open_file(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, int, IO[bytes]]:
+    """Open the scorer's file, or make it, behind a lock; the last sequence folded is in it."""
     path = _file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _locked(path)
+    try:
+        return (*_opened(path), lock)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _opened(path: Path) -> tuple[duckdb.DuckDBPyConnection, int]:
     con = store.connect(path) if path.exists() else store.fresh(path)
     if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
         with transaction(con):
             con.execute(f"CREATE TABLE unit_item ({UNIT_ITEM})")
             con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
+            con.execute("INSERT INTO meta VALUES ('schema', ?)", [rules.SCHEMA])
         con.execute("CHECKPOINT")
+    _check_schema(con, path)
     row = con.execute("SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)").fetchone()
     assert row is not None
     return con, int(row[0])
@@ -250,12 +339,17 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
     """Open the file, hold it against the log, and fold what is new in the log."""
     info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
     check_ledger(info, settings.assessment)
-    con, last = open_file(settings)
+    con, last, lock = open_file(settings)
     try:
-        scorer = Scorer(client, con, _year(con), settings, log, last)
-        await _resume(scorer, info.state.last_seq)
+        scorer = Scorer(client, con, _year(con), settings, log, last, lock=lock)
     except BaseException:
         con.close()
+        lock.close()
+        raise
+    try:
+        await _resume(scorer, info.state.last_seq)
+    except BaseException:
+        scorer.close()
         raise
     metrics.folded(scorer.last)
     metrics.started("scorer")
@@ -270,7 +364,10 @@ def _year(con: duckdb.DuckDBPyConnection) -> Year | None:
 
 
 async def _resume(scorer: Scorer, log_last: int) -> None:
-    await scorer.compare(log_last, {*range(1, scorer.last + 1, max(1, scorer.last // SAMPLES)), scorer.last})
+    await scorer.compare(log_last, {scorer.last})
+    for start in range(1, scorer.last + 1, CATCH_UP):
+        await scorer.compare_range(start, min(start + CATCH_UP - 1, scorer.last))
+    scorer.compared, scorer.compared_since = scorer.last, time.monotonic()
     if scorer.last:
         row = scorer.con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
         await scorer.settle((row[0] if row else 0) + 1)
@@ -310,6 +407,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
                 try:
                     info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
                     await scorer.compare(info.state.last_seq, {scorer.last})
+                    await scorer.compare_part()
                 except (NatsError, TimeoutError):
                     log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
                     return
@@ -326,6 +424,6 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
             async with busy:
                 return msgspec.json.encode(scorer.changes(upto))
 
-        with contextlib.closing(scorer.con):
+        with contextlib.closing(scorer):
             async with metrics.watching(client, settings.assessment):
                 await serve(nats, "scorer", settings.assessment, take, heal, log)

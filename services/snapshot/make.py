@@ -33,10 +33,6 @@ PUBLISHED = {
     "published_reading": "reading_in_force",
     "published_value": "contender",
 }
-#: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.
-SCHEMA = hashlib.sha256(
-    repr((rules.EVENT_COLUMNS, rules.TABLES, [(one.name, one.body) for one in rules.definitions()])).encode()
-).hexdigest()[:16]
 
 
 class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
@@ -73,7 +69,7 @@ def complete(
         "root": made.root.hex(),
         "state": found.assessment_state,
         "version": VERSION,
-        "schema": SCHEMA,
+        "schema": rules.SCHEMA,
         "synthetic": str(year.synthetic).lower(),
         "rulebook_json": canonical(plain(year.rulebook)).decode(),
         "roster_json": canonical(rosters.plain(year.roster)).decode(),

@@ -20,7 +20,7 @@ from services.process import settings
 from services.process.ending import Exit, Stop
 from services.scorer import rules, store
 from services.snapshot import held
-from services.snapshot.make import SCHEMA, VERSION, complete, latest
+from services.snapshot.make import VERSION, complete, latest
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     except duckdb.Error:
         said = {}
     missing = [f"{name} of meta" for name in ("assessment", "sequence", "rulebook_json", "schema") if name not in said]
-    if said.get("schema") not in (None, SCHEMA):
+    if said.get("schema") not in (None, rules.SCHEMA):
         version = said.get("version", "-")[:40]
         raise Stop(
             Exit.FAILED,

@@ -1,0 +1,174 @@
+"""Before the ranker signs: the scorer's file is what its raw bytes come to, and what the scorer said; else nothing is."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import msgspec
+import pytest
+
+from services.audit import held
+from services.audit.again import Again, FileDiffers
+from services.outcome import Exit
+from services.ranker import app, snapshot
+from services.ranker.snapshot import ProjectionDiffers
+from services.scorer import app as scorer
+from services.settings import read
+from tests import product
+from tests.test_appeals import THREE, complete
+from tests.test_tampering import small
+from tests.test_verify import cut, failures
+
+if TYPE_CHECKING:
+    from schemas.receipts import Cut
+    from services.settings import Settings
+
+
+def known(folder: Path) -> Settings:
+    roster = "unit,name,category,group\n" + "".join(f"{','.join(unit.values())}\n" for unit in THREE)
+    (folder / "roster.csv").write_text(roster, encoding="utf-8")
+    return read({"WUXING_DATA": str(folder), "WUXING_ROSTER": str(folder / "roster.csv")})
+
+
+def edited(made: Cut, *statements: str) -> Cut:
+    """The copy after somebody wrote to the scorer's file, which the scorer then copied in good faith."""
+    with duckdb.connect(str(made.path)) as con:
+        for sql in statements:
+            con.execute(sql)
+    digest = hashlib.sha256(Path(str(made.path)).read_bytes()).hexdigest()
+    return msgspec.structs.replace(made, sha256=digest)
+
+
+EDITS = {
+    "UPDATE event SET points = 0.5 WHERE seq = 1": "event",
+    "UPDATE event SET value = 1 WHERE value IS NOT NULL": "event",
+    "UPDATE event SET admission = 'void', void_reason = 'closed' WHERE seq = 2": "event",
+    "UPDATE event SET unit = 'U1' WHERE seq = 1": "event",
+    "UPDATE event SET recorded_at = TIMESTAMP '2014-01-01' WHERE seq = 1": None,
+    "UPDATE event SET raw = replace(raw::VARCHAR, 'r', 's')::BLOB WHERE seq = 1": "event",
+    "DELETE FROM event WHERE seq = (SELECT max(seq) FROM event)": "sequence",
+    "UPDATE event SET seq = seq + 1": "sequence",
+    "UPDATE rulebook_item SET points = points + 1": "rulebook_item",
+    "DELETE FROM rulebook_ground": "rulebook_ground",
+    "UPDATE roster SET category = 'A'": "roster",
+    "INSERT INTO roster VALUES ('U9', 'N', 'B', 'G')": "roster",
+    "INSERT INTO reading_option VALUES ('step', 'geometric')": "reading_option",
+    "INSERT INTO refused VALUES (999, 'a', 'b', 'conflict', 'id', 'x')": "sequence",
+    "DROP TABLE rulebook_band": "rulebook_band",
+    "ALTER TABLE rulebook_band RENAME TO b; CREATE VIEW rulebook_band AS FROM b": "rulebook_band",
+}
+
+
+@pytest.mark.parametrize("sql", EDITS)
+def test_what_was_written_to_the_scorer_s_file_is_not_signed(sql: str, tmp_path: Path) -> None:
+    settings, made = known(tmp_path), edited(cut(tmp_path, small(), THREE), *sql.split("; "))
+    if EDITS[sql] is None:  # a file of events has no recorded times to hold it against: the leaf covers the new one
+        assert app._rank(made, settings, None).sequence == made.sequence  # noqa: SLF001 - without a broker
+        return
+    with pytest.raises(FileDiffers) as differs:
+        app._rank(made, settings, None)  # noqa: SLF001 - as above
+    assert EDITS[sql] in str(differs.value)
+    assert not settings.snapshots.exists() or snapshot.latest(settings.snapshots) is None
+
+
+def test_points_of_the_scorer_s_own_that_are_others_are_not_signed(tmp_path: Path) -> None:
+    made = edited(cut(tmp_path, small(), THREE), "UPDATE unit_item SET points = points + 1")
+    with pytest.raises(ProjectionDiffers):
+        app._rank(made, known(tmp_path), None)  # noqa: SLF001 - as above
+
+
+def test_views_and_macros_of_the_scorer_s_file_are_never_in_a_snapshot(tmp_path: Path) -> None:
+    lies = (
+        "CREATE OR REPLACE MACRO half_up(n, d) AS 0",
+        "CREATE MACRO list_contains(a, b) AS true",
+        "CREATE TABLE planted (x INT)",
+    )
+    settings, made = known(tmp_path), edited(cut(tmp_path, small(), THREE), *lies)
+    found = app._rank(made, settings, None)  # noqa: SLF001 - as above
+    path = settings.snapshots / found.snapshot
+    assert failures(path) == []
+    with held.opened(path) as con:
+        assert held.differing(con) == []
+
+
+def test_a_copy_that_is_not_the_one_the_scorer_named_is_not_signed(tmp_path: Path) -> None:
+    settings, made = known(tmp_path), cut(tmp_path, small(), THREE)
+    for other in (
+        msgspec.structs.replace(made, sha256="0" * 64),
+        msgspec.structs.replace(made, sha256=None),
+        msgspec.structs.replace(made, sequence=made.sequence + 1),
+        msgspec.structs.replace(made, sequence=made.sequence - 1),
+    ):
+        with pytest.raises(FileDiffers):
+            app._rank(other, settings, None)  # noqa: SLF001 - as above
+    (tmp_path / "cuts" / "cut.duckdb.wal").write_bytes(b"")
+    with pytest.raises(FileDiffers, match=r"\.wal"):
+        app._rank(made, settings, None)  # noqa: SLF001 - as above
+
+
+def test_a_ledger_that_grows_is_judged_on_and_a_changed_past_is_named(tmp_path: Path) -> None:
+    settings, lines = known(tmp_path), complete().lines
+    again = Again(product.year(THREE))
+    whole = b"\n".join([*lines, b""])
+    first = app._rank(cut(tmp_path, b"\n".join([*lines[:20], b""]), THREE), settings, None, again)  # noqa: SLF001
+    second = app._rank(cut(tmp_path, whole, THREE), settings, first, again)  # noqa: SLF001 - as above
+    assert second.digest == app._rank(cut(tmp_path, whole, THREE), settings, first).digest  # noqa: SLF001 - as above
+    past = edited(cut(tmp_path, whole, THREE), "UPDATE event SET raw = raw || ' '::BLOB WHERE seq = 3")
+    with pytest.raises(FileDiffers):
+        app._rank(past, settings, second, again)  # noqa: SLF001 - as above
+
+
+def test_a_newest_snapshot_that_is_damaged_gone_or_not_the_latest_is_seen(tmp_path: Path) -> None:
+    settings = known(tmp_path)
+    found = app._rank(cut(tmp_path, small(), THREE), settings, None)  # noqa: SLF001 - as above
+    path, link = settings.snapshots / found.snapshot, settings.snapshots / "latest.duckdb"
+
+    def whole() -> bool:
+        return app._whole(settings, found, {})  # noqa: SLF001 - as above
+
+    assert whole()
+    data = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+    assert not whole()
+    path.write_bytes(data)
+    assert whole()
+    link.unlink()
+    assert not whole()
+    link.symlink_to("nothing.duckdb")
+    assert not whole()
+    link.unlink()
+    link.symlink_to(path.name)
+    assert whole()
+    path.unlink()
+    assert not whole()
+
+
+def test_of_two_scorers_one_has_the_file_and_another_version_s_is_named(tmp_path: Path) -> None:
+    settings, year = read({"WUXING_DATA": str(tmp_path)}), product.year(THREE)
+    con, last, lock = scorer.open_file(settings, year)
+    assert last == 0
+    with pytest.raises(scorer.ScorerRuns):
+        scorer.open_file(settings, year)
+    con.execute("UPDATE meta SET value = 'older' WHERE key = 'schema'")
+    con.close()
+    lock.close()
+    with pytest.raises(scorer.OtherSchema, match="Delete the file"):
+        scorer.open_file(settings, year)
+    (tmp_path / "scorer" / "wenzhou-2013.duckdb").unlink()
+    con, _, lock = scorer.open_file(settings, year)
+    con.close()
+    lock.close()
+
+
+def test_another_version_s_snapshot_is_named_with_what_to_do(tmp_path: Path) -> None:
+    settings = known(tmp_path)
+    path = settings.snapshots / app._rank(cut(tmp_path, small(), THREE), settings, None).snapshot  # noqa: SLF001
+    path.chmod(0o644)
+    with duckdb.connect(str(path)) as con:
+        con.execute("UPDATE meta SET value = 'older' WHERE key IN ('schema', 'version')")
+    code, _, said = product.command("explain", "U1", "--snapshot", path, "--lang", "en")
+    assert (code, "made by version older" in said, "wuxing export" in said) == (Exit.FAILED, True, True)
