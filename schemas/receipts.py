@@ -11,18 +11,22 @@ Disposition = Literal[
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """A receipt (回执): ingest sends accepted or refused, the scorer settled; `leaf` is the payload's hex SHA-256."""
+    """A receipt (回执): ingest sends accepted or refused, the scorer settled.
+
+    `sha256` is hex, of the payload as it came; `signature` is by intake's receipt key over all the rest (RFC 8785).
+    """
 
     source: str | None
     id: str | None
     outcome: Literal["accepted", "refused", "settled"]
     sequence: int | None = None
-    leaf: str | None = None
+    sha256: str | None = None
     reason: str | None = None
     path: str | None = None
     message: str | None = None
     disposition: Disposition | None = None
     why: str | None = None
+    signature: str | None = None
 
 
 class Place(msgspec.Struct, frozen=True):

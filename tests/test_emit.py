@@ -159,7 +159,7 @@ def test_each_row_of_a_jsonl_gets_its_receipt_or_its_refusal_and_refused_rows_ar
     assert json.loads(stored) == good
     accepted, *refused = lines
     assert (accepted["row"], accepted["id"], accepted["outcome"]) == (1, "first", "accepted")
-    assert accepted["leaf"] == leaf_hash(stored).hex()
+    assert accepted["sha256"] == hashlib.sha256(stored).hexdigest()
     assert [(one["row"], one["reason"], one.get("path")) for one in refused] == [
         (2, "unknown_unit", "subject"), (3, "not_json", None), (4, "not_json", None),
     ]  # fmt: skip

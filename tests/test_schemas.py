@@ -58,7 +58,7 @@ def test_the_reasons_are_in_the_order_of_the_contract():
 def test_receipts_refusals_and_rankings_have_the_keys_of_the_contract():
     keys = {struct: ",".join(struct.__struct_fields__) for struct in (Receipt, Refusal, Ranking)}
     assert keys == {
-        Receipt: "source,id,outcome,sequence,leaf,reason,path,message,disposition,why",
+        Receipt: "source,id,outcome,sequence,sha256,reason,path,message,disposition,why,signature",
         Refusal: "line,source,id,reason,path,message",
         Ranking: "assessment,sequence,digest,snapshot,sha256,root,state,units,moved",
     }

@@ -93,7 +93,7 @@ def told(works: Works) -> tuple[Counter[Any], Counter[Any], Counter[Any]]:
     found: dict[str, Counter[Any]] = {outcome: Counter() for outcome in ("accepted", "refused", "settled")}
     for party, one in works.receipts():
         assert one.source is None or one.outcome == "refused" or one.source.endswith(f"/{party}")
-        assert one.outcome == "refused" or one.leaf == works.year.leaves[(one.sequence or 0) - 1]
+        assert one.outcome == "refused" or one.sha256 == works.year.sha256[(one.sequence or 0) - 1]
         assert bool(one.message or one.why) == (one.outcome != "accepted")
         key: dict[str, Any] = {
             "accepted": one.sequence, "refused": (party, one.reason, one.path),

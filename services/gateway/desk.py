@@ -11,6 +11,7 @@ in RECEIPT, for the office to read over NATS.
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -34,7 +35,6 @@ from schemas.refusals import Refusal
 from services.ingest.check import Checker, Wire, read
 from services.process import metrics, tracing
 from services.process.settings import Settings
-from services.proof.merkle import leaf_hash
 
 PATIENCE = 2.0
 """Seconds that an answer waits for the receipt."""
@@ -109,7 +109,7 @@ class Waiter:
 
     def __init__(self, pair: Pair, raw: bytes, *, again: bool) -> None:
         self.pair = pair
-        self.leaf = leaf_hash(raw).hex()
+        self.sha256 = hashlib.sha256(raw).hexdigest()
         self.again = again
         self.accepted: Receipt | None = None
         self.stored: asyncio.Future[PubAck] | None = None
@@ -218,10 +218,10 @@ class Desk:
             self._tell(waiter, receipt)
 
     def _of(self, pair: Pair, receipt: Receipt) -> Waiter | None:
-        """The first that was published with this source and id; of an accepted event the leaf must agree too."""
+        """The first that was published with this source and id; of an accepted event the SHA-256 must agree too."""
         line = self._waiting.get(pair, deque())
         for waiter in line:
-            if receipt.outcome == "refused" or waiter.leaf == receipt.leaf:
+            if receipt.outcome == "refused" or waiter.sha256 == receipt.sha256:
                 self._forget(waiter)
                 return waiter
         return None

@@ -26,20 +26,28 @@ EVENT = {
         "evidence": ["督查通报2013-5"],
     },
 }  # fmt: skip
-_LEAF = "5e1c4f3d0a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d"
+_SIGNATURE = "m0Zq6y2rD5m3F1q0oY8Jt7xq3m9q2c1b4n6v8x0z2a4s6d8f0g2h4j6k8l0w1e3r5t7y9u1i3o5p7=="
+_SHA256 = "5e1c4f3d0a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d"
 
 
 def _receipt(outcome: str, **facts: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(Receipt.__struct_fields__), "source": SOURCE, "id": ID, "outcome": outcome, **facts}
+    return {
+        **dict.fromkeys(Receipt.__struct_fields__),
+        "signature": _SIGNATURE,
+        "source": SOURCE,
+        "id": ID,
+        "outcome": outcome,
+        **facts,
+    }
 
 
 def _refused(reason: Reason, path: str | None, words: str) -> dict[str, Any]:
     return _receipt("refused", reason=reason.value, path=path, message=words)
 
 
-ACCEPTED = _receipt("accepted", sequence=17, leaf=_LEAF)
+ACCEPTED = _receipt("accepted", sequence=17, sha256=_SHA256)
 KNOWN = _receipt(
-    "settled", sequence=18, leaf=_LEAF, disposition="duplicate", why="The same event as sequence 17; it counts once"
+    "settled", sequence=18, sha256=_SHA256, disposition="duplicate", why="The same event as sequence 17; it counts once"
 )
 REFUSED = _refused(
     Reason.UNKNOWN_UNIT, "subject",

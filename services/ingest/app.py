@@ -39,10 +39,10 @@ from services.ingest.check import Accept, Checker, opened, opened_year
 from services.ingest.limits import TOLD_EACH, Refused, SetAside, not_appended, not_judged, over_quota
 from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
+from services.ingest.receipt_key import ReceiptKey
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Limits, Settings
-from services.proof.merkle import leaf_hash
 
 #: The header of a ledger message, a receipt and a refusal that names the intake message it came from.
 INTAKE_SEQUENCE = "Wuxing-Intake-Sequence"
@@ -75,6 +75,7 @@ class Ingest:
     limits: Limits
     accept: Accept = soundness.read
     checker: Checker = field(init=False)
+    key: ReceiptKey = field(init=False)
     place: Place = field(default_factory=Place)
     ledger_last: int = 0
     #: Intake sequence -> ledger sequence and SHA-256 of what was appended and perhaps never told.
@@ -82,6 +83,8 @@ class Ingest:
     offices: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        self.key = ReceiptKey(self.settings)
+        self.key.publish(self.settings.snapshots)
         self.go_by(Checker(None, (), assessment=self.assessment, accept=self.accept))
 
     def open(self, raw: bytes) -> None:
@@ -218,18 +221,15 @@ class Ingest:
             entry, party, found, _ = one
             headers = {INTAKE_SEQUENCE: str(entry.sequence)}
             if held := self.appended.get(entry.sequence):
-                receipt = Receipt(
-                    found.source, found.id, "accepted", sequence=held[0], leaf=leaf_hash(entry.data).hex()
-                )
+                receipt = Receipt(found.source, found.id, "accepted", held[0], _sha256(entry.data))
             else:
                 assert not isinstance(found, Event), "what passed is in the ledger or was set aside"
                 metrics.refused(found.reason)
                 named = msgspec.structs.replace(found, line=entry.sequence)
                 refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), headers))
-                receipt = Receipt(
-                    found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message
-                )
-            receipts.append(Message(subjects.receipt(self.assessment, party), msgspec.json.encode(receipt), headers))
+                why = {"reason": found.reason, "path": found.path, "message": found.message}
+                receipt = Receipt(found.source, found.id, "refused", sha256=_sha256(entry.data), **why)
+            receipts.append(Message(subjects.receipt(self.assessment, party), self.key.sign(receipt), headers))
         for batch in (refusals, receipts):
             if batch:
                 await publish_batch(self.client, batch)
@@ -290,6 +290,7 @@ async def admitted_changes(
     client: Client, assessment: str, upto: int, log: structlog.typing.FilteringBoundLogger
 ) -> list[int]:
     """Ask the scorer which changes up to a sequence were admitted, for as long as it takes it to fold so far."""
+    wait = CHANGES_AGAIN
     while True:
         try:
             answer = await client.request(subjects.changes(assessment), str(upto).encode(), CHANGES_WITHIN)
@@ -299,7 +300,8 @@ async def admitted_changes(
             found = None
         if found is not None:
             return found
-        await asyncio.sleep(CHANGES_AGAIN)
+        await asyncio.sleep(wait)
+        wait = min(CHANGES_WITHIN, wait * 2)
 
 
 def _topic(subject: str) -> tuple[str, str]:

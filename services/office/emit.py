@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from schemas import subjects
 from schemas.events import OPENED, Event, instant
 from schemas.receipts import Receipt
 from schemas.refusals import Language, Reason, Refusal, conflict, message
+from schemas.roster import Unit
 from schemas.year import Year, given
 from services.command import tables
 from services.command.options import Lang
@@ -34,6 +36,7 @@ from services.office.send import Letter, send
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings, language, read
 from services.reports.diff import standing_cells
+from services.scorer import store
 from services.snapshot import point
 from services.snapshot.make import latest
 
@@ -133,7 +136,8 @@ def emit(  # noqa: PLR0913 - each is an option of the command
         year = (
             point.year(con) if con else year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
         )
-        year, judged = _judged(known, year, file, office, chosen, begun=con is not None, encoding=encoding)
+        since = store.changes(con) if con else ()
+        year, judged = _judged(known, year, file, office, chosen, begun=con is not None, encoding=encoding, since=since)
         _compare(con, judged, chosen, partial(signed, known, year), replace=replace, as_new=as_new)
         good = [one for row in judged for one in row.sends]
         changes: list[trials.Change] | None = None
@@ -167,10 +171,19 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     *,
     begun: bool,
     encoding: str | None,
+    since: Sequence[Event] = (),
 ) -> tuple[Year, list[Judged]]:
-    """Every row with its event or refusal; an opening in a file for an empty ledger sets the year of what follows."""
-    _check_party(year, office)
+    """Every row with its event or refusal; an opening in a file for an empty ledger sets the year of what follows.
+
+    `since` are the changes of units, items' offices and keys that the ledger has admitted since the opening.
+    """
     checker, judged = Checker(year.rulebook, year.roster, lang, keys=year.keys), []
+    for change in since:
+        checker.apply(change)
+    joined = [one for one in since if one.change == "joined" and one.category]
+    units = (Unit(one.subject, one.name or "", one.category or "", one.unit_group or "") for one in joined)
+    year = dataclasses.replace(year, roster=(*year.roster, *units))
+    _check_party(year, office)
     for number, name, raw, cells in _raws(known, file, office, year, lang, encoding):
         found = raw if isinstance(raw, Refusal) else _checked(known, checker, raw, office)
         line = b"" if isinstance(raw, Refusal) else raw

@@ -7,6 +7,7 @@ live, from before the first event goes out; a unit has no live subject and reads
 
 import asyncio
 import contextlib
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -23,7 +24,6 @@ from schemas import subjects
 from schemas.receipts import Receipt
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings
-from services.proof.merkle import leaf_hash
 
 FLIGHT = 256
 """Events under way at once; with a flush to disk for each flight this is as fast as the broker gets."""
@@ -110,7 +110,9 @@ class _Desk:
         if receipt.outcome == "settled":
             return self._settle(receipt)
         line = self._open.get((receipt.source or "", receipt.id or ""), deque())
-        mine = next((n for n in line if receipt.outcome == "refused" or _leaf(self.letters[n]) == receipt.leaf), None)
+        mine = next(
+            (n for n in line if receipt.outcome == "refused" or _sha256(self.letters[n]) == receipt.sha256), None
+        )
         if mine is None:
             return False
         line.remove(mine)
@@ -151,8 +153,8 @@ class _Desk:
                 return
 
 
-def _leaf(letter: Letter) -> str:
-    return leaf_hash(letter.raw).hex()
+def _sha256(letter: Letter) -> str:
+    return hashlib.sha256(letter.raw).hexdigest()
 
 
 class _Box:

@@ -31,10 +31,10 @@ from schemas.refusals import Reason, message
 from schemas.year import Year
 from services.ingest.check import Checker, opened, opened_year
 from services.ingest.opening import agree
+from services.ingest.receipt_key import ReceiptKey
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Settings
-from services.proof.merkle import leaf_hash
 from services.scorer import rules, store
 
 CATCH_UP = 10_000
@@ -75,6 +75,7 @@ class Scorer:
     compared_since: float = 0.0
 
     def __post_init__(self) -> None:
+        self.key = ReceiptKey(self.settings)
         self.checker = Checker(None, (), assessment=self.settings.assessment)
         if self.year:
             self.open(self.year)
@@ -242,7 +243,7 @@ class Scorer:
         told = [
             Message(
                 subjects.receipt(self.settings.assessment, subjects.party_of(source) or ""),
-                msgspec.json.encode(_settled(seq, source, identifier, admission, first, why, raw)),
+                self.key.sign(_settled(seq, source, identifier, admission, first, why, raw)),
             )
             for seq, source, identifier, admission, first, why, raw in rows
         ]
@@ -271,15 +272,15 @@ _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
 def _settled(  # noqa: PLR0913, PLR0917 - the columns of a row
     seq: int, source: str, identifier: str, admission: str, first: int | None, why: str | None, raw: bytes
 ) -> Receipt:
-    leaf = leaf_hash(raw).hex()
+    sha256 = hashlib.sha256(raw).hexdigest()
     if admission == "conflict":
         metrics.refused(Reason.CONFLICT)
         text = message(Reason.CONFLICT, "id", ("first",), ("other",))
-        return Receipt(source, identifier, "settled", seq, leaf, Reason.CONFLICT, "id", text)
+        return Receipt(source, identifier, "settled", seq, sha256, Reason.CONFLICT, "id", text)
     if admission == "duplicate":
         why = f"The same event as sequence {first}; it counts once"
     disposition: Disposition = "duplicate" if admission == "duplicate" else "void"
-    return Receipt(source, identifier, "settled", seq, leaf, disposition=disposition, why=why)
+    return Receipt(source, identifier, "settled", seq, sha256, disposition=disposition, why=why)
 
 
 def _file(settings: Settings) -> Path:
