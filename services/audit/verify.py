@@ -270,6 +270,7 @@ def _bundle_bytes(file: Path) -> bytes:
 
 def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
     """Every check of a snapshot, in order: what holds, what is to be judged, what does not hold."""
+    was = file.resolve()
     con = held.opened(file, memory_limit=MEMORY)
     try:
         differing = held.differing(con)
@@ -284,7 +285,7 @@ def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
             return
         try:
             yield from _contents(con, given)
-            yield from _newest(file, con)
+            yield from _newest(file, was, con)
         except (duckdb.OutOfMemoryException, MemoryError):
             yield fail("bounds", MEMORY)
         except Exception as error:  # noqa: BLE001 - a stranger's file; whatever its rows break, they are not ours
@@ -303,7 +304,7 @@ def _objects(differing: list[held.Differing]) -> Iterator[Finding]:
         yield ok("objects", len(held.expected()))
 
 
-def _newest(file: Path, con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+def _newest(file: Path, was: Path, con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """A snapshot that stands as the newest is as long as the checkpoint published beside it."""
     beside = file.parent / checkpoint.NAME
     if file.is_symlink() and beside.is_file():
@@ -313,7 +314,7 @@ def _newest(file: Path, con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         except NoteError as error:
             yield fail("signature", error)
             return
-        if size < published:
+        if size < published and file.resolve() == was:  # or a newer one was published meanwhile
             yield fail("not_latest", published, size)
 
 

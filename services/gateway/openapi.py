@@ -26,7 +26,7 @@ EVENT = {
         "evidence": ["督查通报2013-5"],
     },
 }  # fmt: skip
-_SIGNATURE = "m0Zq6y2rD5m3F1q0oY8Jt7xq3m9q2c1b4n6v8x0z2a4s6d8f0g2h4j6k8l0w1e3r5t7y9u1i3o5p7=="
+_SIGNATURE = "ToJxyr+lFfRx8dyZrXaR4GhOuJXX/TY71Vt3B2Csza/R/E9lgJ9sPXVX+jr8rDbgw651Qp2J5mxoK4AnK9IQBg=="
 _SHA256 = "5e1c4f3d0a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d"
 
 

@@ -133,7 +133,8 @@ class Ingest:
             self.missing(before + 1, entry.sequence - 1)
         judged: list[Judged] = []
         for n, entry in enumerate(new):
-            judged.append(self._judge(entry))
+            slow = self.checker.rulebook is None or OPENED.encode() in entry.data
+            judged.append(await asyncio.to_thread(self._judge, entry) if slow else self._judge(entry))
             if isinstance(found := judged[-1].found, Event) and found.type in CHANGES:
                 new = new[: n + 1]  # what follows is checked by it, once the fold has admitted it
                 break
@@ -365,7 +366,7 @@ async def _read_year(ingest: Ingest) -> None:
     """Open the year that the ledger's first event opened, and apply the changes that the fold has admitted since."""
     async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, 1, 1):
         if opened_year(entry.data, ingest.assessment):
-            ingest.open(entry.data)
+            await asyncio.to_thread(ingest.open, entry.data)
     if ingest.checker.rulebook is None:
         return
     collector = ingest.checker.rulebook.roles.collector

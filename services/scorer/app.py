@@ -340,9 +340,9 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
     """Open the file, hold it against the log, and fold what is new in the log."""
     info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
     check_ledger(info, settings.assessment)
-    con, last, lock = open_file(settings)
+    con, last, lock = await asyncio.to_thread(open_file, settings)  # a loop that is held up loses its connection
     try:
-        scorer = Scorer(client, con, _year(con), settings, log, last, lock=lock)
+        scorer = await asyncio.to_thread(lambda: Scorer(client, con, _year(con), settings, log, last, lock=lock))
     except BaseException:
         con.close()
         lock.close()

@@ -81,7 +81,13 @@ def rows(book: Rulebook, roster: Iterable[Unit]) -> dict[str, list[Row]]:
         **_ratings(book, len(units)),
         **_schemes(book),
         "roster": [
-            (unit.unit, unit.name, unit.category, unit.group, json.dumps(unit.attributes, ensure_ascii=False))
+            (
+                unit.unit,
+                unit.name,
+                unit.category,
+                unit.group,
+                json.dumps(unit.attributes, ensure_ascii=False, sort_keys=True),
+            )
             for unit in units
         ],
         "roster_attribute": [(unit.unit, code, value) for unit in units for code, value in unit.attributes.items()],
