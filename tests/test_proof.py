@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import rulebook
-from services.audit import merkle, note, verifier
+from services.audit import checkpoint, merkle, note, verifier
 from tests import oracle
 from tests.nasty import years
 from tests.oracle import digest_of
@@ -673,3 +673,26 @@ def test_a_number_of_any_size_in_an_extension_attribute_spoils_no_bundle(signer)
     """Python refuses to read integers of over 4,300 digits; the contract keeps unknown attributes as they are."""
     long = LINES[0].replace(b'"specversion"', b'"extra": %s, "specversion"' % (b"9" * 5001))
     assert found(Publisher(signer, [long, *LINES[1:]]).bundle()) is None
+
+
+# The log's key --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_the_log_s_key_is_made_once_and_its_loss_is_named(tmp_path: Path, where: str) -> None:
+    """Where something signed with it was published: in the folder of snapshots here, or on the broker."""
+    made = checkpoint.log_key(tmp_path, "y", begun=False)
+    path = tmp_path / "keys" / "log.key"
+    assert checkpoint.log_key(tmp_path, "y", begun=True).verifier == made.verifier
+    assert (path.stat().st_mode & 0o777, [one.name for one in path.parent.iterdir()]) == (0o600, ["log.key"])
+    path.unlink()
+    if where == "here":
+        (tmp_path / "snapshots").mkdir()
+        (tmp_path / "snapshots" / checkpoint.KEY_NAME).write_text(f"{made.verifier}\n")
+    with pytest.raises(note.NoteError, match="log's key .* is missing"):
+        checkpoint.log_key(tmp_path, "y", begun=where == "elsewhere")
+    assert not path.exists()
+    path.write_bytes(b"")  # as a power cut left it
+    path.chmod(0o600)
+    with pytest.raises(note.NoteError, match="PRIVATE"):
+        checkpoint.log_key(tmp_path, "y", begun=False)

@@ -348,8 +348,8 @@ async def _tail(ingest: Ingest) -> AsyncIterator[Entry]:
         await asyncio.sleep(LOOK_SECONDS)
     raise HistoryWentBack(
         f"账本只能读至序号{following - 1}，应至{ingest.ledger_last}。 / "
-        f"The ledger should end at {ingest.ledger_last}, and can be read up to {following - 1} only: a store is damaged,"
-        " or its brokers have not met yet. Start ingest again."
+        f"The ledger should end at {ingest.ledger_last}, and can be read up to {following - 1} only: a store is"
+        " damaged, or its brokers have not met yet. Start ingest again."
     )
 
 
