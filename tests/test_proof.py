@@ -689,7 +689,7 @@ def test_the_log_s_key_is_made_once_and_its_loss_is_named(tmp_path: Path, where:
     if where == "here":
         (tmp_path / "snapshots").mkdir()
         (tmp_path / "snapshots" / checkpoint.KEY_NAME).write_text(f"{made.verifier}\n")
-    with pytest.raises(note.NoteError, match="log's key .* is missing"):
+    with pytest.raises(note.NoteError, match=r"log's key .* is missing"):
         checkpoint.log_key(tmp_path, "y", begun=where == "elsewhere")
     assert not path.exists()
     path.write_bytes(b"")  # as a power cut left it
