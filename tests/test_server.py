@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from faststream.nats import NatsMessage
-from nats.js.api import StreamInfo
+from nats.js.api import DiscardPolicy, StreamInfo
 
 from infra.client import (
     BATCH,
@@ -261,6 +261,26 @@ def test_a_stream_that_was_changed_is_refused_on_start(
                 async with connected(server.url, "scorer", tmp_path) as scorer:
                     with pytest.raises(StreamDiffers):
                         check_ledger(await jetstream(scorer).stream_info(LEDGER), A)
+
+    asyncio.run(steps())
+
+
+def test_streams_made_before_they_had_bounds_get_them_and_keep_what_they_hold(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with site(tmp_path, PROVISIONER, "ingest") as (_, provisioner, ingest):
+            js = provisioner.jetstream()
+            bounded = [one for one in declared_streams(A) if one.discard == DiscardPolicy.OLD]
+            for one in bounded:
+                await js.update_stream(one.evolve(max_bytes=-1, max_msgs_per_subject=-1))
+            await jetstream(ingest).publish(f"receipt.{A}.ducha", b"{}")
+            await provision(provisioner, A, OFFICES, UNITS)
+            for one in bounded:
+                info = await js.stream_info(one.name or "")
+                assert (info.config.max_bytes, info.config.max_msgs_per_subject) == (
+                    one.max_bytes, one.max_msgs_per_subject,
+                )  # fmt: skip
+                assert 0 < (one.max_bytes or 0) < 1024**3
+            assert (await js.stream_info(stream("RECEIPT", A))).state.messages == 1
 
     asyncio.run(steps())
 

@@ -10,13 +10,14 @@ import duckdb
 import msgspec
 import pytest
 
-from services.audit import held
+from services.snapshot import held
 from services.audit.again import Again, FileDiffers
-from services.outcome import Exit
-from services.ranker import app, snapshot
-from services.ranker.snapshot import ProjectionDiffers
+from services.process.ending import Exit
+from services.snapshot import make as snapshot
+from services.ranker import app
+from services.snapshot.make import ProjectionDiffers
 from services.scorer import app as scorer
-from services.settings import read
+from services.process.settings import read
 from tests import product
 from tests.test_appeals import THREE, complete
 from tests.test_tampering import small
@@ -24,7 +25,7 @@ from tests.test_verify import cut, failures
 
 if TYPE_CHECKING:
     from schemas.receipts import Cut
-    from services.settings import Settings
+    from services.process.settings import Settings
 
 
 def known(folder: Path) -> Settings:
