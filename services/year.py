@@ -53,7 +53,7 @@ def stored(con: duckdb.DuckDBPyConnection) -> Year | None:
     meta = dict(con.execute("SELECT key, value FROM meta").fetchall()) if says else {}
     if "rulebook_json" in meta:
         rows = con.execute("SELECT unit, name, category, unit_group, attributes FROM roster ORDER BY rowid").fetchall()
-        units = tuple(Unit(*row, attributes=json.loads(attributes)) for *row, attributes in rows)
+        units = tuple(Unit(*row[:4], json.loads(row[4])) for row in rows)
         book = soundness.read(json.loads(meta["rulebook_json"]))
         return Year(
             meta["assessment"], book, units, meta.get("synthetic") == "true", json.loads(meta.get("keys", "{}"))

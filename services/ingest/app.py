@@ -72,8 +72,8 @@ class Ingest:
         if not self.begun and isinstance(found, Event):
             self.begun = True
             if found.type == OPENED:
-                _, book, roster = opened(entry.data)
-                self.checker = Checker(book, roster)
+                year = opened(entry.data)
+                self.checker = Checker(year.rulebook, year.roster, keys=year.keys)
         return found
 
     async def _append(self, fresh: Sequence[tuple[Entry, Event]]) -> None:
@@ -128,8 +128,8 @@ async def start(client: Client, year: Year, log: structlog.typing.FilteringBound
     ingest.begun = ingest.ledger_last > 0
     if ingest.begun:
         async for entry in read_stream(client, "LEDGER", year.assessment, 1, 1):
-            if checked := opened_year(entry.data, year):
-                ingest.checker = Checker(checked.rulebook, checked.roster)
+            if checked := opened_year(entry.data):
+                ingest.checker = checked.checker()
         # What intake still holds may have been appended: if so, as the last of the ledger.
         tail = max(1, ingest.ledger_last - intake.state.messages)
         async for entry in read_stream(client, "LEDGER", year.assessment, tail):
