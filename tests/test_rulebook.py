@@ -292,7 +292,7 @@ def test_a_case_that_does_not_come_as_it_says_is_told_and_ends_with_1(tmp_path: 
     page.write_text(page.read_text(encoding="utf-8").replace("= 40 38 38 34", "= 40 38 38 33"), encoding="utf-8")
     code, out, err = product.command("rulebook", "test", str(tmp_path), "--lang", "en")
     assert code == 1
-    assert "| 34" in out.decode()
+    assert "U1-U4 investment: expected 40 38 38 33, found 40 38 38 34" in out.decode()
     assert "6 cases, 1 differ" in err
 
 
