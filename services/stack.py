@@ -383,7 +383,7 @@ def _show(known: Settings, ranking: Ranking, lines: int, seconds: float, lang: L
         unit = con.execute(
             "SELECT unit FROM deduction_result GROUP BY unit ORDER BY count(DISTINCT disposition) DESC, unit LIMIT 1"
         ).fetchall()[0][0]
-        tables.deductions(con, unit, lang)
+        tables.entries(con, unit, lang)
         counts = Counter(
             dict(
                 con.execute(

@@ -158,7 +158,7 @@ def appeals(  # noqa: PLR0913 - each is an option of the command
             found = [one for one in listed(ledger) if unit in (None, one.unit)]
             now = ledger.execute(_NOW).fetchall()[0][0]
         found = _with_prospects(ledger, found, cut, chosen)
-        meta, awards = point.meta(ledger), tables.awards(ledger, chosen)
+        meta, awards = point.meta(ledger), tables.grades(ledger, chosen)
     synthetic = meta.get("synthetic") == "true"
     whole = Appeals(meta.get("assessment", ""), cut, now, synthetic, found, meta.get("facts_until"))
     if format == "json":

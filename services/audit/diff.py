@@ -294,7 +294,7 @@ def _side(text: str, facts_until: str | None, lang: Language) -> tuple[Side, boo
         point.snapshot(Path(name) if name else None) as con,
         point.at(con, _final(con, where) or where or None, facts_until) as (ledger, cut),
     ):
-        return side(ledger, cut), point.meta(con).get("synthetic") == "true", tables.awards(con, lang)
+        return side(ledger, cut), point.meta(con).get("synthetic") == "true", tables.grades(con, lang)
 
 
 def finals(con: duckdb.DuckDBPyConnection) -> list[int]:

@@ -120,7 +120,7 @@ def readiness(
         point.at(con, as_of, facts_until) as (ledger, cut),
         rules.compute(ledger, as_of=cut),
     ):
-        found, awards = obstacles(ledger, cut, chosen, point.meta(ledger)), tables.awards(ledger, chosen)
+        found, awards = obstacles(ledger, cut, chosen, point.meta(ledger)), tables.grades(ledger, chosen)
     if format == "json":
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     else:

@@ -134,7 +134,7 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
                 )
             if unit not in {one.unit for one in year.roster}:
                 raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
-            return _smallest(search(base, unit, at_most), year, format, chosen, tables.awards(con, chosen))
+            return _smallest(search(base, unit, at_most), year, format, chosen, tables.grades(con, chosen))
         book = _book(rulebook)
         wanted = Changes(
             frozenset(_sequence(base, text, "--drop") for text in drop),
@@ -153,7 +153,7 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
             changed.refused,
             difference(before, after, synthetic=year.synthetic),
         )
-        awards = tables.awards(con, chosen)
+        awards = tables.grades(con, chosen)
     _show(found, format, chosen, awards)
     return Exit.DONE
 
@@ -400,7 +400,7 @@ def readings(
     with point.snapshot(snapshot) as con:
         base, cut, year = _base(con, as_of, facts_until)
         found = Readings(cut, year.synthetic, dependences(base, cut, year.rulebook))
-        awards = tables.awards(con, chosen)
+        awards = tables.grades(con, chosen)
     if format == "json":
         _json(found)
     else:
