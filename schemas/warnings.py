@@ -58,7 +58,8 @@ def _bases(book: Rulebook) -> Iterator[Fault]:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"-?\d+(\.\d+)?%?", text) is not None
+    """Whether a text is a number that a text would have: 0 goes without saying."""
+    return re.fullmatch(r"-?\d+(\.\d+)?%?", text) is not None and number(text) != 0
 
 
 def said(words: str) -> set[Decimal]:

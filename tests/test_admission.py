@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.year import given
-from services.ingest.check import opened_year
+from services.ingest.check import Checker, opened_year
 from services.scorer import file, rules, store
 
 OPENING = (Path(__file__).parent / "golden" / "events.jsonl").read_bytes().splitlines()[0]

@@ -25,7 +25,6 @@ from services.ingest import app as ingest
 from services.ingest import place as places
 from services.office import send as sending
 from services.process.settings import read
-from services.proof.merkle import leaf_hash
 from services.scorer import app as scorer
 from services.scorer import file as files
 from services.snapshot import make as snapshots

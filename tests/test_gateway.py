@@ -4,6 +4,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -37,7 +38,6 @@ from services.ingest import place as places
 from services.ingest.check import Checker
 from services.process.ending import Stop
 from services.process.settings import Limits, read
-from services.proof.merkle import leaf_hash
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, _provision
 
 YEAR = given(ASSESSMENT, None, None)

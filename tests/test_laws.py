@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Event
+from services.ingest.check import Checker
 from services.scorer import rules, store
 from tests.compare import bare, differences
 from tests.oracle import split_lines

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import duckdb
 import msgspec
 import pytest
-
-from services.snapshot import held
 from services.audit.again import Again, FileDiffers
+
 from services.process.ending import Exit
-from services.snapshot import make as snapshot
-from services.ranker import app
-from services.snapshot.make import ProjectionDiffers
-from services.scorer import app as scorer
 from services.process.settings import read
+from services.ranker import app
+from services.scorer import app as scorer
+from services.snapshot import held
+from services.snapshot import make as snapshot
+from services.snapshot.make import ProjectionDiffers
 from tests import product
 from tests.test_appeals import THREE, complete
 from tests.test_tampering import small

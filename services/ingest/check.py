@@ -300,8 +300,8 @@ def _group(book: Rulebook) -> Form:
 class _Inside:
     """The forms of an opening: its rulebook is read with them, and its roster and keys are looked at by it."""
 
-    def __init__(self, accept: Accept, assessment: str | None) -> None:
-        self.accept, self.code = accept, assessment
+    def __init__(self, accept: Accept, assessment: str | None, lang: Language) -> None:
+        self.accept, self.code, self.lang = accept, assessment, lang
         self.book: Rulebook | None = None
         self.attributes: frozenset[str] | None = None
 
@@ -319,12 +319,12 @@ class _Inside:
         try:
             self.book = self.accept(value)
         except RulebookError as error:
-            return Fault(Reason.BAD_FIELD, path, ("fault",), ("value", cut(str(error))))
+            return Fault(Reason.BAD_FIELD, path, ("fault",), ("value", cut(error.say(self.lang).partition("\n")[0])))
         return None
 
     def _roster(self, value: Any, path: str, _: Any) -> Fault | None:
         assert self.book is not None
-        for row, key, unknown, words in rosters.faults(value, self.book):
+        for row, key, unknown, words in rosters.faults(value, self.book, self.lang):
             if not unknown:
                 place = path + (f"[{row}]" if row is not None else "") + (f".{key}" if key else "")
                 return Fault(Reason.BAD_FIELD, place, ("fault",), ("value", cut(words)))
@@ -379,7 +379,8 @@ def _field(field: inspect.Field) -> Field:
     elif form is None and name == "evidence":
         form = _entries(kind.max_length, kind.item_type.max_length)
     elif form is None and isinstance(kind, inspect.StrType) and kind.min_length:
-        most, form = kind.max_length or 0, partial(_text, kind.max_length)
+        most = kind.max_length or 0
+        form = partial(_text, most)
     form = form or _OF_NAME[name]
     return Field(f"data.{name}", name, field.required, most, form)
 
@@ -867,7 +868,7 @@ class Checker:
         self.rulebook = rulebook
         self.lang = lang
         self._began = began
-        self._inside = inside = _Inside(accept, assessment)
+        self._inside = inside = _Inside(accept, assessment, lang)
         inside.attributes = frozenset(one.code for one in rulebook.attribute) if rulebook else None
         shapes = _Shapes(rulebook, inside, self._party) if rulebook else None
         self._offices = shapes.offices if shapes else frozenset()
@@ -1056,6 +1057,7 @@ class Checker:
         if topic is not None and subjects.party_of(source) != topic.party:
             return Fault(Reason.SOURCE_NOT_AUTHORISED, "source", ("owner", topic.party), found(source))
         unit = subjects.UNITS + wire.subject
+        expected: Phrase
         if kind.owner == "unit":
             own, expected = source == unit, ("only", shortened(unit).strip('"'))
         elif kind.owner == "target":

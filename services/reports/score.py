@@ -9,10 +9,9 @@ from typing import Literal
 import msgspec
 
 from schemas.events import OPENED, instant
+from schemas.faults import RosterError, RulebookError
 from schemas.refusals import Language, Refusal
-from schemas.roster import RosterError
 from schemas.rulebook import Rulebook
-from schemas.soundness import RulebookError
 from schemas.subjects import CODE
 from schemas.year import given
 from services.command import tables

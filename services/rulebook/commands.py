@@ -222,14 +222,15 @@ def _compared(page_: Path, book: Rulebook, lang: Language) -> Iterator[tuple[str
         result, void = _come_to(year, book, lang)
         differ = list(cases.check(year, result, void))
         for case in year.cases:
-            yield (
-                case.name,
-                [
-                    f"{one.about}{f' ({one.readings})' if one.readings else ''}: {one.expected} | {one.found}"
-                    for one in differ
-                    if one.case == case.name
-                ],
-            )
+            yield case.name, [_differs(one, lang) for one in differ if one.case == case.name]
+
+
+def _differs(one: cases.Fault, lang: Language) -> str:
+    """What did not come as a case says, and what came."""
+    where = f"{one.about}{f' ({one.readings})' if one.readings else ''}"
+    if lang == "zh":
+        return f"{where}：应为{one.expected}，实为{one.found}"
+    return f"{where}: expected {one.expected}, found {one.found}"
 
 
 def _come_to(year: cases.Year, book: Rulebook, lang: Language) -> tuple[dict[str, Any], dict[int, str]]:

@@ -337,9 +337,13 @@ class _Rehearsal:
             finals = dict(con.execute("SELECT unit, final FROM unit_total").fetchall())
             con.execute("SELECT count(*) FROM unit_grade").fetchall()
         unsure = False
+        told: set[tuple[Any, ...]] = set()
         for trial in self.trials:
             said = [*self._of_trial(trial, counted, points, bounded)]
-            yield from said
+            for fault in said:  # what the defaults show already is not said again of a reading
+                if (fault.place, fault.said, fault.gaps[:-1]) not in told:
+                    told.add((fault.place, fault.said, fault.gaps[:-1]))
+                    yield fault
             unsure = unsure or bool(said) or not _sure(self.book, trial)
         if not unsure:
             yield from self._of_final(finals)

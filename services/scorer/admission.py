@@ -442,7 +442,7 @@ def _barred(con: duckdb.DuckDBPyConnection, now: Standing) -> Iterator[str]:
     """The query of what comes in a time that bars it, with its reason; only what bars anything is in it."""
     span = {"seq_from": pa.int64(), "seq_upto": pa.int64()}
     text = {"item": pa.string(), "source": pa.string()}
-    tables = {
+    tables: dict[str, tuple[tuple[str, ...], Sequence[tuple[object, ...]], dict[str, pa.DataType]]] = {
         "closed": (CLOSABLE, [(*key, *one) for key, spans in now.closings.items() for one in spans], text | span),
         "finalised": (OF_YEAR, [tuple(one) for one in now.finals], span),
         "left": (
