@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from schemas.events import Event
 from services import rules
@@ -71,7 +70,7 @@ class Again:
         con = self.con
         if table not in held.tables(cut):
             raise _differs(table, "no table", "a table")
-        theirs: pa.Table = cut.cursor().sql(f"FROM {held.NAME}.main.{table}").to_arrow_table()
+        theirs = cut.cursor().sql(f"FROM {held.NAME}.main.{table}").to_arrow_table()
         con.register("theirs", theirs)
         both = f"(FROM theirs EXCEPT ALL FROM {table}) UNION ALL (FROM {table} EXCEPT ALL FROM theirs) LIMIT 1"
         try:

@@ -19,7 +19,6 @@ import duckdb
 import msgspec
 from cyclopts import Parameter
 
-from schemas.refusals import Language
 from schemas.subjects import ASSESSMENT
 from services import rules
 from services.audit import checkpoint, merkle, note, point, shown, verifier
@@ -113,7 +112,7 @@ class Maker:
                 f"快照按未经通过的读法计算，无从证明：{text}",
             )
 
-    def make(  # noqa: PLR0913 - as the command's options
+    def make(
         self, unit: str, *, sign: Path | None = None, older: list[Path] | None = None,
         witnesses: list[str] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
@@ -168,7 +167,7 @@ class Maker:
         return self._results
 
     def _published(self, unit: str) -> dict[str, Any]:
-        """What the checkpoint commits to of what is published: all that all may see, and of words the unit's and the year's."""
+        """What is published as the checkpoint commits to it: all that all may see, the unit's and the year's words."""
         found = shown.columns(self.con, list(PUBLISHED))
         own = shown.digests(self.con, found, private=True)
         public = [one for one, names in found.items() if "seq" not in names]

@@ -5,7 +5,6 @@ it), `leaf` with the hash of every event, so that an event that was changed can 
 rulebook as the digest is of.
 """
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

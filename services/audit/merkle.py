@@ -18,7 +18,7 @@ def leaf_hash(raw: bytes) -> bytes:
 
 
 def event_leaf(sequence: int, recorded: int | None, raw: bytes) -> bytes:
-    """Leaf hash of an event: its sequence and recorded time (µs since 1970 UTC, 0 in a file), 8 bytes each, its bytes."""
+    """Leaf hash of an event: sequence and recorded time (µs since 1970 UTC, 0 in a file), 8 bytes each, its bytes."""
     return leaf_hash(sequence.to_bytes(8, "big") + (recorded or 0).to_bytes(8, "big", signed=True) + raw)
 
 

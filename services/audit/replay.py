@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cyclopts import Parameter
 
-from schemas.events import OPENED, Event
 from infra.client import connected, jetstream, last_entry
 from infra.streams import stream
+from schemas.events import OPENED, Event
 from schemas.receipts import Ranking
 from schemas.refusals import Language
 from services import rules, settings
@@ -61,8 +61,8 @@ class Difference(msgspec.Struct, frozen=True):
 class Replay(msgspec.Struct, frozen=True):
     """The outcome: equal, or the first difference; `digest` is the replayed one, `recomputed` the snapshot's own.
 
-    `sha256` is that of the file where it was compared with the published one, `goes_on` the ledger's last sequence where
-    it has grown since, `untimed` that the ledger read has no recorded times, so that the snapshot's were taken.
+    `sha256` is that of the file where it was compared with the published one, `goes_on` the ledger's last sequence
+    where it has grown since, `untimed` that the ledger read has no recorded times, so that the snapshot's were taken.
     """
 
     equal: bool

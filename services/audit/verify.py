@@ -25,8 +25,6 @@ from cyclopts import Parameter
 from schemas import rulebook
 from schemas.events import OPENED, Event
 from schemas.refusals import Language
-from schemas.roster import Unit
-from schemas.rulebook import RulebookError
 from services import rules, year
 from services.audit import checkpoint, held, merkle, note, point, receipts, verifier
 from services.audit.checkpoint import Leaves

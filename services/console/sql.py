@@ -159,7 +159,8 @@ async def ask_apart(  # noqa: PLR0913 - as `ask`
     """As `ask`, in a process of its own that can write no file and open none beyond the snapshot.
 
     The engine counts neither one huge value nor the time that it takes to make; that process may come to BYTES_MAX,
-    and is ended where the engine does not stop by itself, or when this is cancelled. Texts are cut after `cell` letters.
+    and is ended where the engine does not stop by itself, or when this is cancelled. Texts are cut after `cell`
+    letters.
     Raises SqlRefused.
     """
     pipe = asyncio.subprocess.PIPE
