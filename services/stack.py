@@ -31,11 +31,12 @@ from schemas.refusals import Language
 from schemas.rulebook import SHIPPED
 from services import log as logs
 from services import metrics, rules, settings, synthetic, tables, tracing
+from services.advice import AGAIN, duckdb_advice
 from services.outcome import Exit, Stop
 from services.plain import Screen
 from services.ranker import snapshot
-from services.scorer import store
 from services.raw import read
+from services.scorer import store
 from services.settings import Settings
 from services.year import Year, given, stored
 
@@ -97,11 +98,8 @@ def _service(name: str, run: Run, given: Settings | None = None) -> int:
             asyncio.run(_until_told(run(known, log)))
     except (NatsError, duckdb.Error) as error:
         said = str(error) or type(error).__name__
-        raise Stop(
-            Exit.FAILED,
-            f"{name} ended: {said}. Nothing is lost: it goes on from here when it is started again.",
-            f"{name}已停止：{said}。数据未丢失：重新启动后从此处继续。",
-        ) from None
+        en, zh = duckdb_advice(error) if isinstance(error, duckdb.Error) else AGAIN
+        raise Stop(Exit.FAILED, f"{name} ended: {said}. {en}", f"{name}已停止：{said}。{zh}") from None
     return Exit.DONE
 
 
