@@ -31,8 +31,6 @@ PROVISIONER = "provisioner"
 COLLECTOR = "chuangjian"
 """The office that opens the assessment and collects (创建办), unless the rulebook says otherwise."""
 SYSTEM = "sys"
-RECEIPT = "receipt"
-"""The key that signs receipts: no party's name."""
 UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
 """All that a unit may publish: its appeal, and taking it back."""
 OFFICE_PAYLOAD = 128 * 1024
@@ -160,7 +158,7 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
 
     Case counts for nothing here: key files of `A` and `a` are one file on some disks.
     """
-    seen = {name.casefold(): f"the service {name}" for name in (*SERVICES, PROVISIONER, SYSTEM, RECEIPT)}
+    seen = {name.casefold(): f"the service {name}" for name in (*SERVICES, PROVISIONER, SYSTEM)}
     if not _CODE.fullmatch(assessment):
         raise PartyRefused(f"考核代码无效。 / Not a code ([A-Za-z0-9_-]{{1,64}}): assessment {assessment!r}")
     for code, role in [*((o, "office") for o in offices), *((u, "unit") for u in units)]:
@@ -195,7 +193,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     _private_folder(data / "keys")
     refuse_open(data)
     _refuse_lost(data, [*offices, *units, *SERVICES, PROVISIONER, SYSTEM])
-    public = public_keys(data, (*offices, *units, *SERVICES, PROVISIONER, SYSTEM, RECEIPT))
+    public = public_keys(data, (*offices, *units, *SERVICES, PROVISIONER, SYSTEM))
     store = data.absolute() / "jetstream"
     head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(data, store), "system_account": "SYS"}
     head["max_connections"] = limits.together(len(offices), len(units))

@@ -1,4 +1,4 @@
-"""Before the ranker signs: the scorer's file is what its raw bytes come to, and what the scorer said; else nothing is."""
+"""Before the ranker signs: the scorer's file is what its raw bytes come to, and what the scorer said."""
 
 from __future__ import annotations
 

@@ -453,7 +453,7 @@ class Unit:
             yield "points", name, total, ""
 
     def _lines(self, table: str, rows: list[list[Any]]) -> list[dict[str, Any]]:
-        return [dict(zip(self.bundle["published"]["columns"][table], row, strict=False)) for row in rows]
+        return [dict(zip(self.bundle["published"]["columns"][table], row)) for row in rows]  # noqa: B905 - Python 3.8
 
     def valued(self, code: str) -> list[dict[str, Any]]:
         """Return the units with a standing value of an item, where units are compared, with category and group."""
@@ -495,7 +495,7 @@ class Unit:
         rows: dict[tuple[str, str], list[str]] = {}
         groups = ((published["all"], ""), (published["own"], self.code), (published["year"], "assessment"))
         for table, row, whose in ((t, r, code) for tables, code in groups for t in tables for r in tables[t]):
-            unit = dict(zip(columns[table], row, strict=False)).get("unit", "assessment")
+            unit = dict(zip(columns[table], row)).get("unit", "assessment")  # noqa: B905 - as above
             _need(whose in ("", unit) and ("seq" in columns[table]) == bool(whose), "published")
             texts = ("-" if each is None else f"{len(each.encode())}:{each}" for each in row)
             rows.setdefault((unit, table), []).append(",".join(texts))

@@ -34,7 +34,7 @@ from services.audit.replay import KEYS, Refolding
 from services.ingest.check import opened
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import checkpoint, merkle, note
+from services.proof import checkpoint, merkle, note, receipts
 from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
 from services.scorer import rules
@@ -98,6 +98,12 @@ SAYS = {
     "meta": ("meta 的 {} 为 {}，应为 {}", "meta, {}: stated {}, found {}"),
     "not_recomputed": ("日志不符，结果未重算", "the log does not hold, so the results were not recomputed"),
     "more": ("另有 {} 处 {}", "and {} more of {}"),
+    "receipts": ("{} 份回执均已签名，所承诺的都在账本中", "{} receipts are signed, and what they promised is in the ledger"),
+    "receipt_unread": ("第 {} 行不是回执", "line {} is no receipt"),
+    "receipt_unsigned": ("第 {} 行（{}）没有可信的签名", "line {} ({}) is without a signature that fits"),
+    "receipt_nowhere": ("第 {} 行（{}）没有序号", "line {} ({}) names no sequence"),
+    "receipt_missing": ("第 {} 行（{}）：序号 {} 不在账本中（止于 {}）", "line {} ({}): sequence {} is not in the ledger, of {}"),
+    "receipt_other": ("第 {} 行（{}）：序号 {} 应为 {}，账本中为 {}", "line {} ({}): sequence {} was {}, the ledger holds {}"),
     "synthetic": ("合成数据：单位均为虚构", "synthetic data: the units are made up"),
 }  # fmt: skip
 
@@ -149,6 +155,8 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     key: Many = [],  # noqa: B006 - read only
     checkpoint: Files = [],  # noqa: B006 - as above
     witness: Many = [],  # noqa: B006 - as above
+    receipts: Path | None = None,
+    receipt_key: Many = [],  # noqa: B006 - as above
     format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
@@ -166,13 +174,23 @@ def verify(  # noqa: PLR0913 - each is an option of the command
         A checkpoint that you hold: the log must continue it; may be given more than once.
     witness
         A witness's verifier key: its cosignature is checked and shown; may be given more than once.
+    receipts
+        Receipts that you hold, a JSON object a line: each must be signed, and what it promised must be in the ledger.
+    receipt_key
+        The verifier key of intake's receipts; that beside the snapshot without it. May be given more than once.
     format
         A line a check, or JSON.
     lang
         Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
-    given = Given(_keys(key, note.ED25519), _keys(witness, note.COSIGNATURE), [_note(path) for path in checkpoint])
+    given = Given(
+        _keys(key, note.ED25519),
+        _keys(witness, note.COSIGNATURE),
+        [_note(path) for path in checkpoint],
+        receipts,
+        _keys(receipt_key, note.ED25519) or _beside(file),
+    )
     kind: Literal["snapshot", "bundle"] = "snapshot" if _is_snapshot(file) else "bundle"
     try:
         says = standalone.SAYS if kind == "bundle" else SAYS
@@ -195,6 +213,16 @@ class Given:
     keys: list[Verifier] = field(default_factory=list)
     witnesses: list[Verifier] = field(default_factory=list)
     older: list[str] = field(default_factory=list)
+    receipts: Path | None = None
+    receipt_keys: list[Verifier] = field(default_factory=list)
+
+
+def _beside(file: Path) -> list[Verifier]:
+    """The key of intake's receipts that is published beside a snapshot; none where there is none."""
+    try:
+        return [Verifier.parse((file.parent / receipts.PUBLIC).read_text(encoding="utf-8"))]
+    except (OSError, UnicodeDecodeError, NoteError):
+        return []
 
 
 def _keys(texts: Iterable[str], kind: int) -> list[Verifier]:
@@ -327,6 +355,7 @@ def _contents(con: duckdb.DuckDBPyConnection, given: Given) -> Iterator[Finding]
         sound = sound and one.mark != "fail"
         yield one
     yield from snapshot.check_units()
+    yield from snapshot.check_receipts()
     found = yield from snapshot.check_rules()
     if not found:
         return
@@ -453,6 +482,21 @@ class Snapshot:
             else:
                 same = self.leaves.root(old.size) == old.root
                 yield ok("continues", old.size) if same else fail("log_rewritten", old.size)
+
+    def check_receipts(self) -> Iterator[Finding]:
+        """What intake promised is in the ledger, byte for byte."""
+        path, keys = self.given.receipts, self.given.receipt_keys
+        if path is None:
+            return
+        rows = self.con.execute("SELECT seq, raw FROM event").fetchall()
+        try:
+            broken = list(receipts.check(path, keys, dict(rows), max(self.leaves.sequences, default=0)))
+            count = sum(1 for line in path.read_bytes().splitlines() if line.strip())
+        except OSError as error:
+            raise Stop(Exit.FAILED, f"{path}: {error.strerror}", f"{path}：{error.strerror}") from None
+        yield from (fail(one.what, one.line, *one.values) for one in broken)
+        if not broken:
+            yield ok("receipts", count)
 
     def check_units(self) -> Iterator[Finding]:
         """The commitment to each unit's list of events."""

@@ -39,10 +39,11 @@ from services.ingest.check import Accept, Checker, opened, opened_year
 from services.ingest.limits import TOLD_EACH, Refused, SetAside, not_appended, not_judged, over_quota
 from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
-from services.ingest.receipt_key import ReceiptKey
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Limits, Settings
+from services.proof.note import Signer
+from services.proof.receipts import encoded, site_key
 
 #: The header of a ledger message, a receipt and a refusal that names the intake message it came from.
 INTAKE_SEQUENCE = "Wuxing-Intake-Sequence"
@@ -75,7 +76,7 @@ class Ingest:
     limits: Limits
     accept: Accept = soundness.read
     checker: Checker = field(init=False)
-    key: ReceiptKey = field(init=False)
+    key: Signer = field(init=False)
     place: Place = field(default_factory=Place)
     ledger_last: int = 0
     #: Intake sequence -> ledger sequence and SHA-256 of what was appended and perhaps never told.
@@ -83,8 +84,7 @@ class Ingest:
     offices: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self.key = ReceiptKey(self.settings)
-        self.key.publish(self.settings.snapshots)
+        self.key = site_key(self.settings.data, self.assessment, publish=True)
         self.go_by(Checker(None, (), assessment=self.assessment, accept=self.accept))
 
     def open(self, raw: bytes) -> None:
@@ -230,7 +230,7 @@ class Ingest:
                 refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), headers))
                 why = {"reason": found.reason, "path": found.path, "message": found.message}
                 receipt = Receipt(found.source, found.id, "refused", sha256=_sha256(entry.data), **why)
-            receipts.append(Message(subjects.receipt(self.assessment, party), self.key.sign(receipt), headers))
+            receipts.append(Message(subjects.receipt(self.assessment, party), encoded(receipt, self.key), headers))
         for batch in (refusals, receipts):
             if batch:
                 await publish_batch(self.client, batch)

@@ -31,10 +31,10 @@ from schemas.refusals import Reason, message
 from schemas.year import Year
 from services.ingest.check import Checker, opened, opened_year
 from services.ingest.opening import agree
-from services.ingest.receipt_key import ReceiptKey
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Settings
+from services.proof.receipts import encoded, site_key
 from services.scorer import rules, store
 
 CATCH_UP = 10_000
@@ -75,7 +75,7 @@ class Scorer:
     compared_since: float = 0.0
 
     def __post_init__(self) -> None:
-        self.key = ReceiptKey(self.settings)
+        self.key = site_key(self.settings.data, self.settings.assessment)
         self.checker = Checker(None, (), assessment=self.settings.assessment)
         if self.year:
             self.open(self.year)
@@ -243,7 +243,7 @@ class Scorer:
         told = [
             Message(
                 subjects.receipt(self.settings.assessment, subjects.party_of(source) or ""),
-                self.key.sign(_settled(seq, source, identifier, admission, first, why, raw)),
+                encoded(_settled(seq, source, identifier, admission, first, why, raw), self.key),
             )
             for seq, source, identifier, admission, first, why, raw in rows
         ]

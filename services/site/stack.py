@@ -35,6 +35,7 @@ from services.ingest import place as places
 from services.ingest.opening import expected, kept
 from services.process import log as logs
 from services.process import metrics, settings, tracing
+from services.process.advice import AGAIN, duckdb_advice
 from services.process.ending import Exit, Stop
 from services.process.plain import Screen
 from services.process.settings import Settings
@@ -107,11 +108,8 @@ def _service(name: str, run: Run, given: Settings | None = None) -> int:
             asyncio.run(_until_told(run(known, log)))
     except (NatsError, duckdb.Error) as error:
         said = str(error) or type(error).__name__
-        raise Stop(
-            Exit.FAILED,
-            f"{name} ended: {said}. Nothing is lost: it goes on from here when it is started again.",
-            f"{name}已停止：{said}。数据未丢失：重新启动后从此处继续。",
-        ) from None
+        en, zh = duckdb_advice(error) if isinstance(error, duckdb.Error) else AGAIN
+        raise Stop(Exit.FAILED, f"{name} ended: {said}. {en}", f"{name}已停止：{said}。{zh}") from None
     return Exit.DONE
 
 

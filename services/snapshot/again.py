@@ -1,7 +1,6 @@
 """Judges the scorer's file again before the ranker signs: everything but the raw bytes is made anew from them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -10,9 +9,6 @@ from services.ingest.check import Checker, opened_year
 from services.proof import checkpoint
 from services.scorer import rules, store
 from services.snapshot import held, point
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class FileDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
@@ -74,7 +70,7 @@ class Again:
         con = self.con
         if table not in held.tables(cut):
             raise _differs(table, "no table", "a table")
-        theirs: pa.Table = cut.cursor().sql(f"FROM {held.NAME}.main.{table}").to_arrow_table()
+        theirs = cut.cursor().sql(f"FROM {held.NAME}.main.{table}").to_arrow_table()
         con.register("theirs", theirs)
         both = f"(FROM theirs EXCEPT ALL FROM {table}) UNION ALL (FROM {table} EXCEPT ALL FROM theirs) LIMIT 1"
         try:

@@ -1,0 +1,84 @@
+"""What an office was promised is in the ledger, or verify names the receipt that is not kept."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from services.audit import receipts
+from services.proof import checkpoint
+from tests.test_appeals import THREE
+from tests.test_tampering import small
+from tests.test_verify import failures, names, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from services.proof.note import Signer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("receipts")
+    written(made, small(), THREE)
+    signer = checkpoint.key(made / receipts.KEY, "wuxing/receipts")
+    (made / receipts.PUBLIC).write_text(f"{signer.verifier}\n", encoding="utf-8")
+    return made
+
+
+def key(folder: Path) -> Signer:
+    return checkpoint.key(folder / receipts.KEY, "wuxing/receipts")
+
+
+def promised(folder: Path) -> list[dict[str, Any]]:
+    """A receipt for each of the first events, as intake gives it."""
+    lines = small().splitlines()[:5]
+    found = [
+        {
+            "source": json.loads(raw)["source"], "id": json.loads(raw)["id"], "outcome": "accepted", "sequence": n,
+            "sha256": sha256(raw).hexdigest(), "reason": None, "path": None, "message": None, "disposition": None, "why": None,
+        }
+        for n, raw in enumerate(lines, 1)
+    ]  # fmt: skip
+    return [receipts.signed(one, key(folder)) for one in found]
+
+
+def checked(folder: Path, held: list[Any], *options: str) -> list[tuple[str, ...]]:
+    path = folder / "held.jsonl"
+    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in held), encoding="utf-8")
+    return failures(folder / "s.duckdb", "--receipts", str(path), *options)
+
+
+def test_receipts_that_are_kept_hold(folder: Path) -> None:
+    held = promised(folder)
+    assert checked(folder, held) == []
+    assert "receipts" in names(folder / "s.duckdb", "ok", "--receipts", str(folder / "held.jsonl"))
+    assert checked(folder, [dict(reversed(one.items())) for one in held]) == [], "the order of keys is nothing"
+
+
+@pytest.mark.parametrize(("change", "name"), [
+    ({"sequence": 999}, "receipt_missing"), ({"sequence": 4}, "receipt_other"), ({"sequence": None}, "receipt_nowhere"),
+    ({"sha256": "0" * 64}, "receipt_other"), ({"sequence": True}, "receipt_nowhere"),
+])  # fmt: skip
+def test_a_promise_that_is_not_kept_is_named(folder: Path, change: dict[str, Any], name: str) -> None:
+    held = promised(folder)
+    held[2] = receipts.signed(held[2] | change, key(folder))
+    [found] = checked(folder, held)
+    assert found[:2] == (name, "3")
+
+
+def test_a_receipt_that_intake_did_not_sign_is_no_evidence(folder: Path, tmp_path: Path) -> None:
+    held = promised(folder)
+    for other in (
+        held[1] | {"id": "x"}, held[1] | {"signature": None}, held[1] | {"signature": "AAAA"}, held[1] | {"signature": "é"},
+        receipts.signed(held[1], checkpoint.key(tmp_path / "k", "wuxing/receipts")),
+    ):  # fmt: skip
+        [found] = checked(folder, [held[0], other])
+        assert found[:2] == ("receipt_unsigned", "2")
+    [found] = checked(folder, [[]])
+    assert found[:2] == ("receipt_unread", "1")
+    stranger = str(checkpoint.key(tmp_path / "k", "wuxing/receipts").verifier)
+    assert {one[0] for one in checked(folder, held, "--receipt-key", stranger)} == {"receipt_unsigned"}
