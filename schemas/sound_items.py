@@ -75,9 +75,6 @@ def _grounds(d: Draft, item: Item) -> Iterator[Fault]:
             if each and d.has(ground, key):
                 yield d.say(ground, key, "matter_each", key)
         yield from d.named(ground, "requires", ground.requires, "ground", by_code)
-        required = by_code.get(ground.requires or "")
-        if required is not None and required.adds is not ground.adds:
-            yield d.say(ground, "requires", "requires_other_sign", quoted(ground.requires))
         if ground.code in _required(ground, by_code):
             yield d.say(ground, "requires", "requires_itself", quoted(ground.requires))
 
