@@ -282,10 +282,6 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "requires {0}, and so at last itself; it could never count",
         "要求{0}，最终要求自己；永远不会计分",
     ),
-    "requires_other_sign": (
-        "requires {0}, but one adds and the other deducts; both must have the same sign",
-        "要求{0}，但一个加分、一个扣分；两者须同为加分或扣分",
-    ),
     "fixed_and_range": (
         "has points and also {0}; give points, or a range, not both",
         "既有points又有{0}；固定分值与幅度只能写一种",

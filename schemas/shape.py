@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from msgspec import inspect
 
@@ -172,9 +172,14 @@ class Draft:
         self.faults.append(Fault(place, key, "form", (_glimpse(raw), (form,)), _meant(form, raw)))
 
 
+def pattern_of(form: Any) -> str:
+    """The pattern that a form of `schemas.rulebook` declares."""
+    return str(get_args(form)[1].pattern)
+
+
 #: The forms of texts, by their patterns, as `schemas.faults` says them.
 FORMS = {
-    next(meta.pattern for meta in form.__metadata__): name
+    pattern_of(form): name
     for name, form in {
         "code": rulebook.Code, "party": rulebook.Party, "number": rulebook.Number, "unsigned": rulebook.Unsigned,
         "above": rulebook.Above, "bound": rulebook.Bound, "share": rulebook.Share, "step": rulebook.Step,

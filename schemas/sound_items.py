@@ -9,11 +9,11 @@ from typing import Any
 from schemas import rulebook
 from schemas.faults import Fault, quoted
 from schemas.rulebook import COMPARING, INPUT_KEYS, METHOD_KEYS, Ground, Item, Method, Term, bound, number
-from schemas.shape import Draft
+from schemas.shape import Draft, pattern_of
 
 NUMBER = re.compile(rulebook.NUMBER)
-SHARE = re.compile(rulebook.Share.__metadata__[0].pattern)  # type: ignore[attr-defined]
-CODE = re.compile(rulebook.Code.__metadata__[0].pattern)  # type: ignore[attr-defined]
+SHARE = re.compile(pattern_of(rulebook.Share))
+CODE = re.compile(pattern_of(rulebook.Code))
 WEIGHTS = re.compile(r"[1-9][0-9]{0,8}(/[1-9][0-9]{0,8})*")
 ZERO = Decimal(0)
 
@@ -75,9 +75,6 @@ def _grounds(d: Draft, item: Item) -> Iterator[Fault]:
             if each and d.has(ground, key):
                 yield d.say(ground, key, "matter_each", key)
         yield from d.named(ground, "requires", ground.requires, "ground", by_code)
-        required = by_code.get(ground.requires or "")
-        if required is not None and required.adds is not ground.adds:
-            yield d.say(ground, "requires", "requires_other_sign", quoted(ground.requires))
         if ground.code in _required(ground, by_code):
             yield d.say(ground, "requires", "requires_itself", quoted(ground.requires))
 
@@ -86,9 +83,9 @@ def _required(ground: Ground, by_code: dict[str, Ground]) -> list[str]:
     """The grounds that a ground requires, and those that these require."""
     found: list[str] = []
     code = ground.requires
-    while code in by_code and code not in found:
-        found.append(code)  # type: ignore[arg-type]
-        code = by_code[code].requires  # type: ignore[index]
+    while code is not None and code in by_code and code not in found:
+        found.append(code)
+        code = by_code[code].requires
     return found
 
 

@@ -209,7 +209,7 @@ def _requirement(d: Draft, one: Requirement) -> Iterator[Fault]:
     if low is not None and high is not None and low > high:
         yield d.say(one, "at_least", "bounds_crossed", quoted(one.at_least), quoted(one.at_most))
     if one.item is None:
-        nodes = [node.code for node in (*book.attribute, *book.part, *book.item)]
+        nodes = [*(one.code for one in book.attribute), *(node.code for node in (*book.part, *book.item))]
         if d.sound(one, "item"):
             yield from d.named(one, "of", one.of, "node_or_attribute", nodes)
         return

@@ -106,15 +106,20 @@ def _codes(d: Draft) -> Iterator[Fault]:
     book = d.book
     for family in (
         book.category, book.group, book.office, book.period, book.scheme, book.stage, book.veto,
-        (*book.part, *book.item, *book.attribute), [grade for scheme in book.scheme for grade in scheme.grade],
+        _nodes(book), [grade for scheme in book.scheme for grade in scheme.grade],
         *(list_ for item in book.item for list_ in (item.ground, item.node, item.raters, item.method, item.measure)),
     ):  # fmt: skip
         yield from _twice(d, family, "code")
     yield from _twice(d, book.parameter, "name")
     yield from _twice(d, book.reading, "name")
-    taken = {one.code for one in (*book.part, *book.item, *book.attribute)}
+    taken = {one.code for one in _nodes(book)}
     for item in book.item:
         yield from (d.say(m, "code", "measure_taken", quoted(m.code)) for m in item.measure if m.code in taken)
+
+
+def _nodes(book: Rulebook) -> tuple[Any, ...]:
+    """Parts, items and attributes, whose codes are unlike each other."""
+    return (*book.part, *book.item, *book.attribute)
 
 
 def _twice(d: Draft, tables: Iterable[Any], key: str) -> Iterator[Fault]:
@@ -131,14 +136,15 @@ def _words(d: Draft) -> Iterator[Fault]:
     book = d.book
     measures = [measure for item in book.item for measure in item.measure]
     taken: list[tuple[Iterable[Any], tuple[str, ...]]] = [
-        ((*book.part, *book.item, *book.attribute, *measures), RESERVED),
+        ((*_nodes(book), *measures), RESERVED),
         (book.period, (*RESERVED, "case")),
         (book.office, ("assessment",)),
         (book.stage, STATES),
     ]
     for tables, words in taken:
         yield from (d.say(one, "code", "reserved", quoted(one.code)) for one in tables if one.code in words)
-    for one in (*book.attribute, *measures):
+    named: tuple[Any, ...] = (*book.attribute, *measures)
+    for one in named:
         if PLAIN_NUMBER.fullmatch(one.code or ""):
             yield d.say(one, "code", "plain_number", quoted(one.code))
     for reading in book.reading:
@@ -156,7 +162,8 @@ def _references(d: Draft) -> Iterator[Fault]:
     if book.roles is not None:
         for key in ("collector", "appeals", "approvals"):
             yield from d.named(book.roles, key, getattr(book.roles, key), "office", offices)
-    for table in (*book.attribute, *book.item, *book.veto):
+    owned: tuple[Any, ...] = (*book.attribute, *book.item, *book.veto)
+    for table in owned:
         yield from d.all_named(table, "offices", table.offices, "office", offices)
     categories = [one.code for one in book.category]
     for group in book.group:
@@ -172,7 +179,7 @@ def _references(d: Draft) -> Iterator[Fault]:
         yield from d.all_named(node.applies, "groups", node.applies.groups, "group", known)
     if book.final is not None:
         keys = [(key or "").removeprefix("-") or None for key in book.final.order]
-        nodes = (one.code for one in (*book.part, *book.item, *book.attribute))
+        nodes = (one.code for one in _nodes(book))
         yield from d.all_named(book.final, "order", keys, "order_key", ("final", *nodes))
 
 
@@ -185,7 +192,8 @@ def _attributes(d: Draft) -> Iterator[Fault]:
         yield from sound_items.rising(d, one, "min", "max")
         yield from sound_items.rising(d, one, "min", "default", equal=True)
         yield from sound_items.rising(d, one, "default", "max", equal=True)
-    for table in (*d.book.period, *d.book.reading):
+    listed_: tuple[Any, ...] = (*d.book.period, *d.book.reading)
+    for table in listed_:
         for n, value in enumerate(table.values):
             if value is not None and value in table.values[:n]:
                 yield d.say(table, f"values[{n}]", "named_twice", quoted(value))
@@ -212,7 +220,8 @@ def _readings(d: Draft) -> Iterator[Fault]:
     book = d.book
     used: set[str] = set()
     methods = [method for item in book.item for method in item.method]
-    for table in (*book.item, *methods, *book.scheme):
+    tables: tuple[Any, ...] = (*book.item, *methods, *book.scheme)
+    for table in tables:
         for key, allowed in SWITCHES[type(table)].items():
             value = getattr(table, key)
             if value is None or not value.startswith("@"):
@@ -224,8 +233,8 @@ def _readings(d: Draft) -> Iterator[Fault]:
                 yield d.say(table, key, "unknown", *gaps, nearest=near and f"@{near}")
             for one in book.readings.get(value[1:], ()):
                 if one is not None and allowed and one not in allowed:
-                    gaps = (("of_reading", value, quoted(one)), ", ".join(allowed))
-                    yield d.say(table, key, "one_of", *gaps, nearest=nearest(one, allowed))
+                    found = ("of_reading", value, quoted(one))
+                    yield d.say(table, key, "one_of", found, ", ".join(allowed), nearest=nearest(one, allowed))
     for reading in book.reading:
         if d.sound(reading, "name") and reading.name not in used:
             yield d.say(reading, None, "unused_reading", f"@{reading.name}")

@@ -949,8 +949,14 @@ def test_no_line_raises(raw):
 @example(GOOD_LINE.replace(b'"evidence":[', b'"evidence":[],"evidence":['))
 @example(GOOD_LINE.replace(b'"evidence":["', b'"evidence":["\t'))
 @example(GOOD_LINE + b"\x00")
+@example(line(event(DED, {"evidence": GONE, "matter": GONE, "reason": GONE, "value": "1", "rater": "r"})))
+@example(line(event(DED, {"evidence": GONE, "matter": GONE, "rater": "r"})))
+@example(line(event(RAT, {"rater": GONE, "matter": "m"})))
+@example(line(event(RAT, {"value": GONE, "points": "1"})))
+@example(line(event(RAT, {"rater": GONE, "evidence": ["e"]})))
 def test_what_is_known_to_pass_passes_as_if_checked_in_full(raw):
     KNOWING.check(GOOD_LINE)
+    KNOWING.check(line(event(RAT)))
     assert FULL.check(raw) == KNOWING.check(raw)
 
 

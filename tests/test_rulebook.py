@@ -1,7 +1,11 @@
-"""What a rulebook is refused for: every mistake of the table with its words, its line and the nearest right word."""
+"""What a rulebook is refused for: every mistake of the table with its words, its line and the nearest right word.
+
+`python -m tests.test_rulebook` writes the words of the tables anew; they are read by a person before they are kept.
+"""
 
 import json
 import re
+import tempfile
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -332,3 +336,22 @@ def test_a_rulebook_that_is_nowhere_is_refused_with_those_that_ship() -> None:
     code, _, err = product.command("rulebook", "check", "wenzhou-2031", "--lang", "en")
     assert code == 2
     assert "wenzhou-2013" in err
+
+
+def rewritten(table: Path, folder: Path) -> str:
+    """The table with what the check says now."""
+    text = table.read_text(encoding="utf-8")
+    for mistake in tomllib.loads(text)["mistake"]:
+        path = folder / "rulebook.toml"
+        path.write_text(edited(mistake), encoding="utf-8")
+        with pytest.raises(RulebookError) as error:
+            rehearsal.load(path)
+        for lang in ("zh", "en"):
+            text = text.replace(f"{lang} = '''\n{mistake[lang]}'''", f"{lang} = '''\n{error.value.say(lang)}'''")
+    return text.replace(f"{folder}/", "")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        for one in (FOLDER / "mistakes.toml", FOLDER / "made_up.toml"):
+            one.write_text(rewritten(one, Path(temporary)), encoding="utf-8")

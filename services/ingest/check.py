@@ -826,9 +826,9 @@ def _plain_decoder(book: Rulebook) -> Callable[[bytes], Any]:
 
 
 def _quotes_of(line: Any) -> int:
-    """How many quotes a plain line has, but for the entries of its evidence; without a backslash no text has one."""
-    *texts, evidence = (getattr(line.data, name) for name in line.data.__struct_fields__)
-    return 2 * (7 + 6) + 4 * sum(text is not None for text in texts) + 2 * (evidence is not None)
+    """How many quotes a plain line has, but for its evidence; without a backslash no text has one."""
+    *texts, _ = (getattr(line.data, name) for name in line.data.__struct_fields__)
+    return 2 * (7 + 6) + 4 * sum(text is not None for text in texts)
 
 
 # The check ----------------------------------------------------------------------------------------------------------
@@ -884,7 +884,7 @@ class Checker:
         self._holders: dict[str, list[list[str]]] = {item.code: [[office] for office in item.offices] for item in items}
         self._owners = {code: _offices(last for *_, last in places) for code, places in self._holders.items()}
         self._heirs: set[tuple[str, str]] = set()
-        self._passed: dict[tuple[Any, ...], tuple[int, int, Shape]] = {}
+        self._passed: dict[tuple[Any, ...], tuple[int, int, bool, bool, Shape]] = {}
         self.kinds: list[Event] = []
         """The first event of each kind that has passed, by the kind's number."""
 
@@ -930,7 +930,7 @@ class Checker:
     def known(self, raw: bytes) -> Known | None:
         """A line of a kind that has passed; null where it must be checked in full.
 
-        A repeated key or an attribute that the decoder skips leaves quotes that are not accounted for.
+        A field too many, a repeated key, an attribute that the decoder skips leave quotes that are not accounted for.
         """
         plain = self._plain
         if plain is None or _BACKSLASH in raw or len(raw) > SIZE_MAX:
@@ -940,19 +940,25 @@ class Checker:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         d = line.data
-        key = (  # all that the check hangs on but the instant and one number
+        key = (  # all that the check hangs on but the instant, one number and which texts are there
             line.type, line.source, self._units.get(line.subject), d.item, d.ground, d.node, d.group, d.measure,
-            d.period, d.matter is None, d.points is None, d.rater is None, d.case is None, d.value is None,
-            d.reason is None, d.evidence is None,
+            d.period,
         )  # fmt: skip
         passed = self._passed.get(key)
         if passed is None:
             return self._first(raw, line, key)
-        kind, quotes, shape = passed
-        number = d.value if d.points is None else d.points
-        if number is not None and not (shape.within.get(number) or _fits(shape, number)):
+        kind, quotes, rates, more, shape = passed
+        if rates:
+            number = d.value
+            whole = number is not None and d.rater is not None and (d.case is not None) is more and d.evidence is None
+        else:
+            number = d.points
+            whole = d.matter is not None and d.reason is not None and (number is not None) is more
+            if d.evidence is not None:
+                quotes += 2 + 2 * len(d.evidence)
+        if not whole or quotes != raw.count(_QUOTE):
             return None
-        if quotes + (2 * len(d.evidence) if d.evidence else 0) != raw.count(_QUOTE):
+        if number is not None and not (shape.within.get(number) or _fits(shape, number)):
             return None
         occurred = instant(line.time)
         return None if occurred is None else (kind, line, occurred)
@@ -963,7 +969,9 @@ class Checker:
         if not isinstance(event, Event):
             return None
         shape = _shape(self._kinds[line.type], msgspec.structs.asdict(line.data))
-        self._passed[key] = len(self.kinds), _quotes_of(line), shape
+        rates = line.type == RATING
+        more = (line.data.case if rates else line.data.points) is not None
+        self._passed[key] = len(self.kinds), _quotes_of(line), rates, more, shape
         self.kinds.append(event)
         return self.known(raw)
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from typing import Any
 
 import nkeys
@@ -64,10 +65,10 @@ def _canonical(value: Any) -> str:
 def _number(value: float) -> str:
     """A number as ECMAScript writes the double that it is."""
     try:
-        number = float(value)
+        number = float(value)  # RFC 8785 writes numbers so; no points are JSON numbers
     except OverflowError:
-        number = float("inf")
-    if number in (float("inf"), float("-inf")):
+        number = math.inf
+    if math.isinf(number):
         message = "no double holds this number"
         raise ValueError(message)
     digits, _, exponent = repr(number).partition("e")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schemas import rulebook
 from schemas.refusals import Language
@@ -196,7 +196,8 @@ class _Writer:
     def key(self, key: str) -> str:
         """A key of places."""
         code = key.removeprefix("-")
-        names = {one.code: self.name(one.name) for one in (*self.book.part, *self.book.item, *self.book.attribute)}
+        nodes: tuple[Any, ...] = (*self.book.part, *self.book.item, *self.book.attribute)
+        names = {one.code: self.name(one.name) for one in nodes}
         text = self.say("final", "总分") if code == "final" else f"{code} {names[code]}"
         return text + (self.say(" (low first)", "（低者在前）") if key.startswith("-") else "")
 
@@ -457,7 +458,8 @@ class _Writer:
 
     def named(self, code: str | None, item: Item) -> str:
         """The name of a measure or attribute; a number is itself."""
-        names = {one.code: self.name(one.name) for one in (*self.book.attribute, *item.measure)}
+        known: tuple[Any, ...] = (*self.book.attribute, *item.measure)
+        names = {one.code: self.name(one.name) for one in known}
         return self.say("the value", "评分") if code == "value" else names.get(code or "", code or "")
 
     def full(self, item: Item, method: Method) -> Decimal:

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas import rulebook
 from schemas.roster import Unit
-from schemas.rulebook import PARAMETERS, Item, Method, Part, Rulebook, bound, number
+from schemas.rulebook import PARAMETERS, Item, Kind, Method, Parameter, Part, Rulebook, bound, number
 
 Row = tuple[Any, ...]
 #: The rulebook as tables, the roster, options over the adopted readings, and lines that intake refused.
@@ -90,7 +90,9 @@ def rows(book: Rulebook, roster: Iterable[Unit]) -> dict[str, list[Row]]:
             )
             for unit in units
         ],
-        "roster_attribute": [(unit.unit, code, value) for unit in units for code, value in unit.attributes.items()],
+        "roster_attribute": [
+            (unit.unit, code, _kept(value)) for unit in units for code, value in unit.attributes.items()
+        ],
     }
 
 
@@ -104,6 +106,11 @@ def _text(text: str | None) -> str | None:
     """A number or share as the text of a plain decimal."""
     found = number(text)
     return None if found is None else f"{found:f}"
+
+
+def _kept(text: str) -> str:
+    """What the roster gives of an attribute, kept at the largest value."""
+    return _decimal(max(-_MOST, min(_MOST, _millionths(Fraction(text)))))
 
 
 def _bound(text: str | None, default: str | None) -> str | None:
@@ -123,11 +130,6 @@ def _whole(book: Rulebook) -> dict[str, list[Row]]:
     kinds = dict.fromkeys((part.code for part in book.part), "part")
     kinds |= dict.fromkeys((item.code for item in book.item), "item") | {"final": "final"}
     order = [key.removeprefix("-") for key in final.order]
-    given = {one.name: one for one in book.parameter}
-    parameters = [
-        (name, given[name].value if name in given else "1" if name == "individuals_per_unit" else None, given.get(name))
-        for name in PARAMETERS
-    ]
     return {
         "rulebook_final": [(final.points, final.times, places, str(10 ** (18 - places)), 10 ** (8 - places))],
         "rulebook_order": [
@@ -142,19 +144,26 @@ def _whole(book: Rulebook) -> dict[str, list[Row]]:
         "office": _listed(book.office),
         "rulebook_period": [(p.code, n, value) for p in book.period for n, value in enumerate(p.values, 1)],
         "rulebook_stage": _listed(book.stage),
-        "rulebook_reading": [
-            (r.name, n, True, r.values[0], r.clause, r.source == "assumption", *_said(r.question))
-            for n, r in enumerate(book.reading, 1)
-        ]
-        + [
-            (name, n, False, value, one and one.clause, bool(one) and one.source == "assumption", None, None)
-            for n, (name, value, one) in enumerate(parameters, 1)
-        ],
+        "rulebook_reading": [*_readings(book), *_parameters(book)],
     }
 
 
-def _said(name: rulebook.Name) -> tuple[str, str]:
-    return rulebook.zh(name), rulebook.en(name)
+def _readings(book: Rulebook) -> Iterator[Row]:
+    """The readings with their defaults."""
+    for n, one in enumerate(book.reading, 1):
+        question = rulebook.zh(one.question), rulebook.en(one.question)
+        yield (one.name, n, True, one.values[0], one.clause, one.source == "assumption", *question)
+
+
+def _parameters(book: Rulebook) -> Iterator[Row]:
+    """All parameters, since each may be adopted; what nothing says of is null, but one individual a unit."""
+    given: dict[str, Parameter] = {one.name: one for one in book.parameter}
+    for n, name in enumerate(PARAMETERS, 1):
+        one = given.get(name)
+        if one is None:
+            yield (name, n, False, "1" if name == "individuals_per_unit" else None, None, False, None, None)
+        else:
+            yield (name, n, False, one.value, one.clause, one.source == "assumption", None, None)
 
 
 def _tree(book: Rulebook) -> dict[str, list[Row]]:
@@ -225,7 +234,7 @@ def _rated(book: Rulebook, item: Item) -> Row:
 
 def _methods(item: Item) -> tuple[Method, ...]:
     """The methods of an item; without any it is `scale`, or with a formula `direct`."""
-    kind = "direct" if item.formula else "scale"
+    kind: Kind = "direct" if item.formula else "scale"
     return item.method or (Method(code=kind, kind=kind),)
 
 

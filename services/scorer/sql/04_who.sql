@@ -25,13 +25,18 @@ CREATE VIEW fact_in_force AS
 SELECT unit, attribute, max(seq) AS seq, arg_max(value, seq) AS value
 FROM judged_event WHERE type = 'fact.recorded.v1' AND stands GROUP BY unit, attribute;
 
+-- The text of an attribute as a number, kept at the largest; it may have more digits than any number of DuckDB.
+CREATE MACRO attribute_of(given) AS
+  within(coalesce(TRY_CAST(given AS DECIMAL(38,6)), CASE WHEN given LIKE '-%' THEN -1000000000 WHEN given IS NOT NULL THEN 1000000000 END),
+         -999999999.999999, 999999999.999999)::DECIMAL(18,6);
+
 -- What the roster, or the latest joining, says of a unit's attributes. One row a unit and attribute.
 CREATE VIEW attribute_given AS
 SELECT roster_attribute.unit, roster_attribute.attribute, roster_attribute.value
 FROM roster_attribute JOIN unit_in_force ON unit_in_force.unit = roster_attribute.unit AND unit_in_force.joined_by = 0
 UNION ALL
 SELECT unit_in_force.unit, rulebook_attribute.attribute,
-       json_extract_string(unit_change.attributes::JSON, '/' || rulebook_attribute.attribute)::DECIMAL(18,6)
+       attribute_of(json_extract_string(unit_change.attributes::JSON, '/' || rulebook_attribute.attribute))
 FROM unit_in_force
 JOIN unit_change ON unit_change.seq = unit_in_force.joined_by AND unit_change.unit = unit_in_force.unit
 CROSS JOIN rulebook_attribute
@@ -41,7 +46,8 @@ WHERE unit_in_force.joined_by > 0;
 -- stage
 CREATE VIEW attribute_in_force AS
 SELECT unit_in_force.unit, rulebook_attribute.attribute, fact_in_force.seq AS recorded_by,
-       coalesce(fact_in_force.value, attribute_given.value, rulebook_attribute.value_default) AS value
+       within(coalesce(fact_in_force.value, attribute_given.value, rulebook_attribute.value_default),
+              -999999999.999999, 999999999.999999)::DECIMAL(18,6) AS value
 FROM unit_in_force
 CROSS JOIN rulebook_attribute
 LEFT JOIN fact_in_force ON fact_in_force.unit = unit_in_force.unit AND fact_in_force.attribute = rulebook_attribute.attribute
