@@ -13,6 +13,7 @@ import msgspec
 from python_calamine import CalamineWorkbook
 
 from schemas import rulebook
+from schemas.events import SIGNED
 from schemas.faults import RosterError, listed, quoted, say
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED, Attribute, Rulebook, en, number, zh
@@ -23,7 +24,7 @@ FIELDS = ("unit", "name", "category", "group")
 HEADERS = {"单位": "unit", "名称": "name", "类别": "category", "分组": "group"}
 TEXT_MAX = 200
 UNIT = re.compile(rulebook.PARTY)
-DECIMAL = re.compile(rulebook.NUMBER)
+DECIMAL = re.compile(SIGNED)
 #: A header may stand under a title, within so many rows.
 HEADER_WITHIN = 10
 #: Bytes that a workbook may come to when it is unpacked.
@@ -53,16 +54,9 @@ class RosterFault(NamedTuple):
 
 
 def read(rows: Sequence[Mapping[str, Any]]) -> tuple[Unit, ...]:
-    """Units of rows that have no faults; cells are trimmed."""
+    """Units of rows that have no faults."""
     return tuple(
-        Unit(
-            row["unit"].strip(),
-            row["name"].strip(),
-            row["category"].strip(),
-            row["group"].strip(),
-            {code: value.strip() for code, value in row.get("attributes", {}).items()},
-        )
-        for row in rows
+        Unit(row["unit"], row["name"], row["category"], row["group"], {**row.get("attributes", {})}) for row in rows
     )
 
 
@@ -86,9 +80,9 @@ def faults(rows: Any, book: Rulebook, lang: Language = "en") -> Iterator[RosterF
             yield RosterFault(n, None, False, say("roster_object", (), lang))
             continue
         code = row.get("unit")
-        if isinstance(code, str) and code.strip() in seen:
-            yield RosterFault(n, "unit", False, say("roster_twice", (quoted(code.strip()),), lang))
-        seen.add(code.strip() if isinstance(code, str) else "")
+        if isinstance(code, str) and code in seen:
+            yield RosterFault(n, "unit", False, say("roster_twice", (quoted(code),), lang))
+        seen.add(code if isinstance(code, str) else "")
         for key, said, gaps, near in _of_unit(row, book):
             yield RosterFault(n, key, said == "roster_key", say(said, gaps, lang, near))
 
@@ -103,10 +97,10 @@ def _of_unit(row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
         text = row.get(field)
         if field == "group" and text == "" and not book.group:
             continue
-        if not isinstance(text, str) or not 1 <= len(text.strip()) <= TEXT_MAX:
+        if not isinstance(text, str) or not 1 <= len(text) <= TEXT_MAX:
             yield field, "roster_text", (quoted(text) if field in row else ("nothing",), str(TEXT_MAX)), None
         elif field != "name":
-            yield from _CODES[field](text.strip(), row, book)
+            yield from _CODES[field](text, row, book)
     yield from _attributes(row.get("attributes", {}), book)
     known = (*FIELDS, "attributes")
     yield from ((key, "roster_key", (key, ", ".join(known)), nearest(key, known)) for key in row if key not in known)
@@ -129,7 +123,7 @@ def _category(text: str, _row: dict[str, Any], book: Rulebook) -> Iterator[Said]
 
 def _group(text: str, row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
     """Where groups are declared the group is one of them and of the unit's category."""
-    category = row["category"].strip() if isinstance(row.get("category"), str) else None
+    category = row.get("category")
     known = [group.code for group in book.group if group.category in (None, category)]
     if book.group and text not in known:
         yield "group", "unknown", (quoted(text), ("group_of", str(category)), listed(known)), nearest(text, known)
@@ -157,10 +151,10 @@ def _attributes(given: Any, book: Rulebook) -> Iterator[Said]:
 def attribute_faults(attribute: Attribute, text: Any) -> Iterator[Said]:
     """The form and the range of an attribute's value."""
     key = f"attributes.{attribute.code}"
-    if not isinstance(text, str) or not DECIMAL.fullmatch(text.strip()):
+    if not isinstance(text, str) or len(text) > TEXT_MAX or not DECIMAL.fullmatch(text):
         yield key, "form", (quoted(text), ("number",)), None
         return
-    value, low, high = Decimal(text.strip()), number(attribute.min), number(attribute.max)
+    value, low, high = Decimal(text), number(attribute.min), number(attribute.max)
     if (low is not None and value < low) or (high is not None and value > high):
         bounds = (attribute.min or ("open",), attribute.max or ("open",))
         yield key, "roster_range", (quoted(text), *bounds), None
