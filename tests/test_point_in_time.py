@@ -1,6 +1,6 @@
 """Any point in time on two axes: as recorded, a cut is what a fold up to there gives; as occurred, a fold of the facts.
 
-`WUXING_TEST=long` compares the digest at every single sequence of the contested year, and not at some.
+That a cut is the fold of the first lines, of any year under any rulebook, is a law of test_laws.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,19 +18,16 @@ from hypothesis import strategies as st
 
 from services.process.ending import Exit, Stop
 from services.scorer import rules, store
-from services.scorer.admission import admit
 from services.snapshot import point
 from services.snapshot.results import results
-from tests.nasty import DEDUCTED, RATED, Writer, nasty_roster, years
-from tests.oracle import split_lines
-from tests.product import command, folded, scored, year
+from tests import oracle
+from tests.product import BOOK_JSON, SHIPPED, command, joined, small, year_folded
+from tests.random_years import RandomYear, years
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
-
-    from tests.product import Roster
 
 LONG = os.environ.get("WUXING_TEST") == "long"
 few = settings(max_examples=60 if LONG else 3, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
@@ -41,87 +37,29 @@ def digest(con: duckdb.DuckDBPyConnection, as_of: int) -> str:
     return results(con, assessment="a", rulebook="r", as_of=as_of, refused=[], lang="en").digest
 
 
-def contested_year(seed: int) -> tuple[bytes, Roster]:
-    """A year with 200 appeals, 200 decisions, a third of them revisions, and 60 revocations, in and out of order."""
-    rng = Random(seed)
-    roster = nasty_roster(rng, 12)
-    writer = Writer(rng, roster, 0.02, None)
-    for _ in range(220):
-        rated = rng.random() < 0.4
-        writer.write(
-            writer.rating(writer.unit(), rng.choice(RATED))
-            if rated
-            else writer.deduction(writer.unit(), rng.choice(DEDUCTED))
-        )
-    makers = [writer.appeal] * 200 + [writer.decision] * 200 + [writer.revocation] * 60
-    rng.shuffle(makers)
-    for make in makers:
-        writer.write(make())
-    return writer.whole(), roster
-
-
-def prefix(roster: Roster) -> duckdb.DuckDBPyConnection:
-    """An empty ledger by the rules that a whole one was folded by."""
-    fresh = store.connect()
-    rules.create_tables(fresh)
-    rules.load_rulebook(fresh, year(roster).rulebook, year(roster).roster)
-    return fresh
-
-
-def test_at_every_sequence_of_a_contested_year_the_cut_is_the_fold_up_to_there() -> None:
-    data, roster = contested_year(2013)
-    with folded(data, roster) as whole, prefix(roster) as fresh:
-        kinds = Counter(row[0] for row in whole.con.execute("SELECT type FROM event").fetchall())
-        assert min(kinds["appeal.filed.v1"], kinds["appeal.decided.v1"]) >= 200
-        real = "SELECT count(*) FROM event WHERE refers_to > 0 AND admission = 'admitted'"
-        assert whole.con.execute(real).fetchall()[0][0] >= 150, "most contests are real ones"
-        events, rows = point.events(whole.con), judged(whole.con)
-        dice, done = Random(7), 0
-        while done < len(rows):
-            size = 1 if LONG else dice.randint(1, 24)
-            admit(fresh, events.slice(done, size))
-            assert judged(fresh) == rows[: done + size], "what was judged once is judged for ever"
-            done = min(done + size, len(rows))
-            if LONG or done == len(rows) or dice.random() < 0.2:
-                assert digest(fresh, rows[done - 1][0]) == digest(whole.con, rows[done - 1][0]), rows[done - 1][0]
-
-
-def judged(con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    """The event table."""
-    return con.execute("FROM event ORDER BY seq").fetchall()
-
-
 def test_the_views_see_the_ledger_up_to_the_cut_and_nothing_else_of_it() -> None:
     views = [one for one in rules.definitions() if one.kind == "VIEW"]
     assert [one.name for one in views if re.search(r"\b(FROM|JOIN) event\b", one.body)] == ["ledger_event"]
 
 
-@few
-@given(years(units=6, events=60), st.data())
-def test_a_cut_of_a_nasty_year_is_the_fold_of_its_first_lines(drawn: tuple[bytes, Roster], data: st.DataObject) -> None:
-    lines, roster = drawn
-    with folded(lines, roster) as whole:
-        cut = data.draw(st.integers(0, whole.lines))
-        with folded(lines, roster, limit=cut) as first:
-            assert scored(whole, as_of=cut) == scored(first)
+#: What changes by what rules later lines are checked: such lines would not come to the same file without them.
+TURNS = (b"unit.changed", b"item.transferred", b"key.changed", b"assessment.opened")
 
 
 @few
-@given(years(units=6, events=60), st.data())
-def test_facts_until_a_time_are_the_fold_of_what_had_occurred_then(
-    drawn: tuple[bytes, Roster], data: st.DataObject
-) -> None:
-    lines, roster = drawn
-    with folded(lines, roster) as whole:
+@given(years(), st.data())
+def test_facts_until_a_time_are_the_fold_of_what_had_occurred_then(drawn: RandomYear, data: st.DataObject) -> None:
+    lines = [line for line in drawn.lines if not any(turn in line for turn in TURNS)]
+    drawn = replace(drawn, lines=lines, opened=False)
+    with year_folded(drawn) as whole:
         moments = whole.con.execute("SELECT time, occurred FROM event ORDER BY occurred").fetchall()
         time, occurred = data.draw(st.sampled_from(moments or [("2013-06-01T00:00:00Z", "")]))
         cut = data.draw(st.integers(0, whole.lines))
         late = {row[0] for row in whole.con.execute("SELECT seq FROM event WHERE occurred > ?", [occurred]).fetchall()}
-        happened = [b"" if n in late or n > cut else line for n, line in enumerate(split_lines(lines), 1)]
-        written = b"\n".join(happened) + b"\n"
+        happened = [b"" if n in late or n > cut else line for n, line in enumerate(lines, 1)]
         with (
-            folded(written, roster) as facts, point.facts_until(whole.con, time, cut) as found,
-            folded(lines, roster, limit=cut, until=occurred) as of_file,
+            year_folded(drawn, happened) as facts, point.facts_until(whole.con, time, cut) as found,
+            year_folded(drawn, limit=cut, until=occurred) as of_file,
         ):  # fmt: skip
             assert digest(found, cut) == digest(of_file.con, cut) == digest(facts.con, cut)
 
@@ -165,6 +103,16 @@ def test_with_recorded_times_a_time_is_inclusive_to_the_microsecond(snapshot: Pa
             "2014-01-01T00:00:01.000Z": 2, "2030-01-01T00:00:00Z": 2,
         }  # fmt: skip
         assert {time: point.as_of(con, time) for time in expected} == expected
+
+
+@pytest.mark.parametrize("cut", ["0", "1", "2", "40", "9999", "2013-01-01T00:00:00Z", "2013-06-01T00:00:00+08:00"])
+def test_a_file_is_folded_up_to_the_cut_as_the_contract_says(cut: str, tmp_path: Path) -> None:
+    (tmp_path / "year.jsonl").write_bytes(joined(small()))
+    code, printed, _ = command("score", tmp_path / "year.jsonl", "--as-of", cut, "--format", "json")
+    expected = oracle.score(list(small()), shipped=(BOOK_JSON, SHIPPED), as_of=int(cut) if cut.isdigit() else cut)
+    found = json.loads(printed)
+    assert (code, found["as_of"], found["digest"]) == (0, expected["as_of"], expected["digest"])
+    assert (cut != "0") or (found["as_of"], found["entries"], found["events"], found["refused"]) == (0, [], [], [])
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2013-01-01", "-1", "１"])

@@ -1,7 +1,7 @@
 """The command `bundle`: one unit's proof, with the verifier beside it, for anybody who has nothing but Python.
 
-The unit's events with their inclusion proofs, the rulebook, what the items that compare units need, and the signed
-checkpoint; the format is that of the standalone verifier, and no bundle is written that does not pass it.
+The unit's events with their inclusion proofs, the rulebook, the roster, the signed results and the signed checkpoint;
+the format is that of the standalone verifier, and no bundle is written that does not pass it.
 """
 
 import base64
@@ -30,10 +30,9 @@ from services.scorer import rules
 from services.snapshot import point
 from services.snapshot.results import computed
 
-VERSION = "wuxing-bundle-1"
+VERSION = "wuxing-bundle-2"
 #: Up to so many events a bundle carries the whole results, which prove what other units' values come to.
 RESULTS_MAX = 50_000
-ROW = ("unit", "category", "group")
 VERIFY, README = "verify.py", "README.txt"
 Many = Annotated[list[str], Parameter(negative=())]
 Files = Annotated[list[Path], Parameter(negative=())]
@@ -68,7 +67,7 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     witness
         The verifier key of a witness whose cosignature the note bears; may be given more than once.
     results
-        Carry the whole published results, which prove the values of other units; without it up to 50,000 events.
+        Carry the whole published results, which prove place and grades; without it up to 50,000 events.
     sign
         A key file, made at first use: signs the checkpoint of a snapshot that nobody signed, as `score` writes them.
     lang
@@ -94,18 +93,16 @@ class Maker:
         self.con, self.meta = con, point.meta(con)
         self.leaves = checkpoint.leaves(con)
         self.tree = merkle.Tree(self.leaves.hashes)
-        self.roster = {
-            row[0]: dict(zip(ROW, row, strict=True))
-            for row in con.execute("SELECT unit, category, unit_group FROM roster ORDER BY unit").fetchall()
-        }
+        self.roster = [unit for (unit,) in con.execute("SELECT unit FROM roster ORDER BY unit").fetchall()]
         self.units = self.leaves.units(self.roster)
-        self.rulebook, self.note = checkpoint.held(con, "rulebook_json"), checkpoint.held(con) or ""
-        self._results: tuple[dict[str, Any], dict[str, list[dict[str, str]]]] | None = None
+        self.documents = {name: checkpoint.held(con, f"{name}_json") for name in ("rulebook", "roster")}
+        self.note = checkpoint.held(con) or ""
+        self._results: dict[Language, dict[str, Any]] = {}
         self._check()
 
     def _check(self) -> None:
         """A bundle can only say what the log says: no readings put over it, and a checkpoint to be signed."""
-        if not self.note or self.rulebook is None:
+        if not self.note or None in self.documents.values():
             raise Stop(
                 Exit.FAILED,
                 "the snapshot carries no checkpoint: make it anew with this version",
@@ -124,18 +121,18 @@ class Maker:
         witnesses: list[str] | None = None, lang: Language = "zh",
     ) -> dict[str, Any]:  # fmt: skip
         """The bundle of a unit as the standalone verifier's docstring defines it."""
-        if unit not in self.roster:
+        whole = self.computed(lang)
+        row = next((row for row in whole["units"] if row["unit"] == unit), None)
+        if row is None:
             raise Stop(Exit.USE, f"{unit}: no unit of this snapshot's roster", f"{unit}：名单中没有这个单位")
         signed, keys = self._signed(sign)
         notes = [checkpoint.read(path) for path in older or []]
         for other in notes:
             signed = checkpoint.merged(signed, other) if checkpoint.body(other) == checkpoint.body(signed) else signed
-        whole, rows = self.computed(lang)
         carried = self.tree.size <= RESULTS_MAX if results is None else results
-        row = next(row for row in whole["units"] if row["unit"] == unit)
         return {
             "version": VERSION, "synthetic": self.meta.get("synthetic") == "true", "unit": unit,
-            "roster": self.roster[unit], "checkpoint": signed, "size": self.tree.size,
+            "checkpoint": signed, "size": self.tree.size,
             "keys": [*keys, *(witnesses or [])],
             "consistency": [self._step(other, path) for other, path in zip(notes, older or [], strict=True)],
             "events": self._entries("unit = ?", unit), "year_events": self._entries("unit = ?", ASSESSMENT),
@@ -145,9 +142,10 @@ class Maker:
                 "units": len(self.units.sorted), "unit": self._commitment(unit),
                 ASSESSMENT: self._commitment(ASSESSMENT),
             },
-            "rulebook": json.loads(self.rulebook or "{}"), "readings": whole["readings"], "cross_unit": rows,
+            **{name: json.loads(text or "null") for name, text in self.documents.items()},
+            "readings": whole["readings"],
             "results": whole if carried else None,
-            "stated": {key: row[key] for key in ("items", "daily", "year_end", "final")},
+            "stated": {key: row[key] for key in ("items", "parts", "final")},
         }  # fmt: skip
 
     def _signed(self, sign: Path | None) -> tuple[str, list[str]]:
@@ -163,29 +161,27 @@ class Maker:
         signer = checkpoint.key(sign, checkpoint.parsed(self.note, "checkpoint").origin)
         return note.sign(self.note, signer), [str(signer.verifier)]
 
-    def computed(self, lang: Language) -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
-        """The whole results, and by item the values of the units that it compares; computed once."""
-        if self._results is None:
+    def computed(self, lang: Language) -> dict[str, Any]:
+        """The whole results, computed once in a language."""
+        if lang not in self._results:
             names = self.meta["assessment"], self.meta["rulebook"]
             with rules.compute(self.con):
                 found = computed(
                     self.con, assessment=names[0], rulebook=names[1], as_of=point.last(self.con), refused=[], lang=lang
                 )
-                rows: dict[str, list[dict[str, str]]] = {item: [] for (item,) in self.con.execute(_COMPARED).fetchall()}
-                for item, unit, value in self.con.execute(_VALUES).fetchall():
-                    rows[item].append({**self.roster[unit], "value": value})
-            self._results = msgspec.to_builtins(found), rows
-        return self._results
+            self._results[lang] = msgspec.to_builtins(found)
+        return self._results[lang]
 
     def _entries(self, where: str, *values: str) -> list[dict[str, Any]]:
         """Events in ledger order, each with its proof that it is in the log."""
-        sql = f"SELECT seq, raw FROM event WHERE {where} ORDER BY seq"
-        return [self._entry(seq, raw) for seq, raw in self.con.execute(sql, values).fetchall()]
+        sql = f"SELECT seq, coalesce(epoch_us(recorded_at), 0), raw FROM event WHERE {where} ORDER BY seq"
+        return [self._entry(*row) for row in self.con.execute(sql, values).fetchall()]
 
-    def _entry(self, seq: int, raw: bytes) -> dict[str, Any]:
+    def _entry(self, seq: int, recorded: int, raw: bytes) -> dict[str, Any]:
         at = bisect_left(self.leaves.sequences, seq)
         proof = [one.hex() for one in self.tree.inclusion(at)]
-        return {"sequence": seq, "index": at, "raw": base64.b64encode(raw).decode(), "proof": proof}
+        sent = base64.b64encode(raw).decode()
+        return {"sequence": seq, "recorded": recorded, "index": at, "raw": sent, "proof": proof}
 
     def _commitment(self, code: str) -> dict[str, Any]:
         one, at, proof = self.units.of(code)
@@ -210,11 +206,6 @@ _HELD = f"""seq IN (
   GROUP BY source, id
 ) AND unit NOT IN (?, '{ASSESSMENT}')"""
 _VOID = "SELECT seq FROM event WHERE stage = 'finalised' AND admission = 'void' ORDER BY seq"
-_COMPARED = """
-SELECT f.item FROM item_full f LEFT JOIN rule_in_force o ON o.item = f.item AND o.rule = 'order'
-WHERE f.method IN ('bands', 'rank_step') OR o.value = 'ranked' ORDER BY f.item
-"""
-_VALUES = "SELECT item, unit, value::VARCHAR FROM contender ORDER BY item, unit"
 
 
 def _check(made: dict[str, Any]) -> None:

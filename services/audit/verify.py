@@ -10,10 +10,11 @@ import json
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -35,7 +36,7 @@ from services.audit.replay import KEYS, Refolding
 from services.ingest.check import opened
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import checkpoint, note
+from services.proof import checkpoint, merkle, note
 from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
 from services.scorer import rules
@@ -363,8 +364,15 @@ class Snapshot:
 
     def _differences(self, signed: Checkpoint) -> Iterator[Finding]:
         """Name what was done by the leaf hashes of the file, else by the events that its results speak of."""
-        found = list(changes(self._stored(), self.leaves)) or list(self._unspoken(signed))
+        found = list(changes(self._stored(), self.leaves, self._same)) or list(self._unspoken(signed))
         yield from found or [fail("log_rewritten", signed.size)]
+
+    def _same(self, now: int, before: int) -> bool:
+        """Whether the event at a sequence fits the leaf of another, with its own recorded time or with that one's."""
+        leaf = dict(zip(self._stored().sequences, self._stored().hashes, strict=True))[before]
+        raw = self.con.execute("SELECT raw FROM event WHERE seq = ?", [now]).fetchall()[0][0]
+        rows = self.con.execute("SELECT epoch_us(recorded_at) FROM event WHERE seq IN (?, ?)", [now, before]).fetchall()
+        return any(merkle.leaf_hash(checkpoint.entry(before, time, raw)) == leaf for (time,) in rows)
 
     def _stored(self) -> Leaves:
         tables = self.con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'leaf'").fetchall()
@@ -475,34 +483,23 @@ def _signers(text: str, keys: list[Verifier], origin: str) -> list[str]:
     return who
 
 
-def changes(stored: Leaves, found: Leaves) -> Iterator[Finding]:
+def changes(stored: Leaves, found: Leaves, same: Callable[[int, int], bool]) -> Iterator[Finding]:
     """What was done to a log, from the leaves that it had to those that it has.
 
-    An event that sent the same bytes twice is two leaves: the first of equal leaves is the first here too.
+    `same` says whether the event that lies at the one sequence now is the one that lay at the other.
     """
-    before, after = _counted(stored), _counted(found)
-    lost = {leaf: seq for leaf, seq in before.items() if leaf not in after}
-    new = {seq for leaf, seq in after.items() if leaf not in before}
-    left_out = sorted({*lost.values()} - new)
-    yield from (fail("event_changed", seq) for seq in sorted({*lost.values()} & new))
-    last = max((seq for leaf, seq in before.items() if leaf in after or seq in new), default=0)
-    yield from (fail("event_left_out", seq) for seq in left_out if seq < last)
-    if any(seq > last for seq in left_out):
+    before, after = (dict(zip(one.sequences, one.hashes, strict=True)) for one in (stored, found))
+    changed = [seq for seq in sorted(before.keys() & after.keys()) if before[seq] != after[seq]]
+    swapped = [(a, b) for a, b in combinations(changed[: 2 * SHOWN], 2) if same(a, b) and same(b, a)]
+    named = {seq for pair in swapped for seq in pair}
+    yield from (fail("event_changed", seq) for seq in changed if seq not in named)
+    last = max(before.keys() & after.keys(), default=0)
+    lost = sorted(before.keys() - after.keys())
+    yield from (fail("event_left_out", seq) for seq in lost if seq < last)
+    if lost and lost[-1] > last:
         yield fail("log_truncated", stored.size, found.size)
-    yield from (fail("event_added", seq) for seq in sorted(new - {*lost.values()}))
-    orders = [[leaf for leaf in one if leaf in other] for one, other in ((before, after), (after, before))]
-    swapped = {tuple(sorted((before[a], before[b]))) for a, b in zip(*orders, strict=True) if a != b}
-    yield from (fail("events_swapped", *pair) for pair in sorted(swapped))
-
-
-def _counted(leaves: Leaves) -> dict[tuple[bytes, int], int]:
-    """Sequence by leaf hash and its number among equal ones, in ledger order."""
-    seen: Counter[bytes] = Counter()
-    found = {}
-    for leaf, seq in zip(leaves.hashes, leaves.sequences, strict=True):
-        found[leaf, seen[leaf]] = seq
-        seen[leaf] += 1
-    return found
+    yield from (fail("event_added", seq) for seq in sorted(after.keys() - before.keys()))
+    yield from (fail("events_swapped", *pair) for pair in swapped)
 
 
 # -- Recomputing ----------------------------------------------------------------------------------------------------
