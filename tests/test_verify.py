@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import copy
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cyclopts import App
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.receipts import Cut
-from services.audit import bundle, witness
+from services.audit import bundle, standalone, witness
 from services.audit import verify as verifying
 from services.audit.verify import Given, Verification
 from services.process.ending import Exit, Stop
@@ -31,6 +37,16 @@ from services.scorer import file
 from services.snapshot import make, point
 from tests import product
 from tests.product import joined, small
+from tests.random_years import years
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from services.scorer.file import Folded
+
+LONG = os.environ.get("WUXING_TEST") == "long"
+untimed = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 YEAR = small()
 COUNT = len(YEAR)
@@ -395,6 +411,179 @@ def test_a_witness_cosigns_what_grew_and_refuses_what_was_rewritten(example, sho
     assert (code, "none of the known keys" in said) == (Exit.NO, True)
     (tmp_path / "w.key.seen").write_text("x", encoding="utf-8")
     assert run("witness", str(merged), *options, "--snapshot", str(example))[0] == Exit.NO
+
+
+# -- Bundles ----------------------------------------------------------------------------------------------------------
+
+
+def found(made: dict[str, Any]) -> tuple[Any, ...] | None:
+    """The first failure that the standalone verifier names, null when all holds."""
+    try:
+        list(standalone.Unit(json.loads(json.dumps(made)), [], []).check())
+    except standalone.Failed as failed:
+        return failed.args
+    return None
+
+
+@contextlib.contextmanager
+def making(folded: Folded) -> Iterator[bundle.Maker]:
+    """Makes bundles of what was folded in memory, signed; every third event has a recorded time."""
+    folded.con.execute("UPDATE event SET recorded_at = make_timestamp(1388500000000000 + seq) WHERE seq % 3 = 0")
+    by = note.Signer(checkpoint.origin(folded.year.assessment), note.ED25519, signer().private)
+    make.complete(folded.con, folded.year, folded.lines, by)
+    yield bundle.Maker(folded.con)
+
+
+def test_a_bundle_passes_its_verifier_as_a_stranger_runs_it(example, shorter, tmp_path):
+    out, (_, held) = tmp_path / "u.json", shorter
+    assert run("bundle", UNIT, str(out), "--snapshot", str(example), "--checkpoint", str(held))[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.txt", "u.json", "verify.py"]
+    command = [sys.executable, "-I", "-S", "verify.py", "u.json", "--lang", "en", "--checkpoint", str(held)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = json.loads(out.read_bytes())
+    assert f"ok   points: final comes to {made['stated']['final']}" in done.stdout.splitlines()
+    assert any(line.startswith("ok   points: place comes to ") for line in done.stdout.splitlines())
+    assert failures(out, "--checkpoint", str(held)) == []
+    vkey = str(signer().verifier)
+    assert "key?" not in [line.name for line in checked(out, "--key", vkey)[1].checks]
+    assert vkey in (tmp_path / "README.txt").read_text(encoding="utf-8")
+    (tmp_path / "README.txt").write_text("a user's own", encoding="utf-8")
+    code, _, said = run("bundle", UNIT, str(out), "--snapshot", str(example))
+    assert (code, "README.txt" in said) == (Exit.FAILED, True)
+
+
+def test_a_zip_holds_bundle_verifier_and_readme_and_the_cosignatures_of_witnesses(example, tmp_path):
+    cosigner = checkpoint.key(tmp_path / "w.key", "w", note.COSIGNATURE)
+    text = noted(example, tmp_path / "note").read_text()
+    (tmp_path / "note").write_text(note.cosign(text, cosigner, 7), encoding="utf-8")
+    out, options = tmp_path / "u.zip", ["--checkpoint", str(tmp_path / "note"), "--witness", str(cosigner.verifier)]
+    assert run("bundle", UNIT, str(out), "--snapshot", str(example), "--no-results", *options)[0] == 0
+    with zipfile.ZipFile(out) as packed:
+        assert packed.namelist() == ["bundle.json", "verify.py", "README.txt"]
+        assert json.loads(packed.read("bundle.json"))["results"] is None
+    [signed] = [line for line in checked(out)[1].checks if line.name == "signed"]
+    assert signed.values[1].endswith(f"w+{cosigner.verifier.id.hex()} @7")
+    assert failures(out, "--witness", str(cosigner.verifier)) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["note", "u.zip", "w.key"]
+
+
+def test_what_gives_no_bundle_says_why(example, copied, tmp_path):
+    out = str(tmp_path / "b.json")
+    assert run("bundle", "U999", out, "--snapshot", str(example))[0] == Exit.USE
+    assert run("bundle", UNIT, str(tmp_path / "b.txt"), "--snapshot", str(example))[0] == Exit.USE
+    plain = written(tmp_path, YEAR[:40])
+    code, _, said = run("bundle", UNIT, out, "--snapshot", str(plain))
+    assert (code, "--sign" in said) == (Exit.NO, True)
+    assert run("bundle", UNIT, out, "--snapshot", str(plain), "--sign", str(tmp_path / "log.key"))[0] == 0
+    tampered(copied, "INSERT INTO reading_option VALUES ('step', 'geometric')")
+    assert run("bundle", UNIT, out, "--snapshot", str(copied))[0] == Exit.NO
+    tampered(copied, "DELETE FROM reading_option", "DELETE FROM event WHERE seq = 3")
+    code, _, said = run("bundle", UNIT, out, "--snapshot", str(copied))
+    assert (code, "log_truncated" in said) == (Exit.NO, True)
+
+
+@settings(untimed, max_examples=30 if LONG else 5)
+@given(years())
+def test_in_any_year_every_unit_s_bundle_passes_with_and_without_the_results(drawn):
+    if not drawn.opened:  # what an opening says is not what such a year is scored by
+        drawn = replace(drawn, lines=[line for line in drawn.lines if b"assessment.opened" not in line])
+    with product.year_folded(drawn) as folded, making(folded) as maker:
+        for row in maker.computed("en")["units"]:
+            assert found(maker.make(row["unit"], lang="en")) is None
+            assert found(maker.make(row["unit"], results=False, lang="en")) is None
+
+
+@cache
+def bundled() -> dict[str, Any]:
+    """The bundle of the unit of the small year of which most is told."""
+    with product.folded(joined(YEAR), product.SHIPPED) as folded, making(folded) as maker:
+        query = "SELECT unit FROM event WHERE unit <> 'assessment' GROUP BY unit ORDER BY count(*) DESC, unit LIMIT 1"
+        return maker.make(folded.con.execute(query).fetchall()[0][0], lang="en")
+
+
+@settings(untimed, max_examples=200 if LONG else 30)
+@given(st.data())
+def test_each_tampering_of_a_bundle_is_named(data):
+    made = bundled()
+    size, events = made["size"], made["events"]
+
+    def without(**changes: Any) -> Any:
+        return found({**made, **changes})
+
+    at, other = data.draw(st.lists(st.integers(0, len(events) - 1), min_size=2, max_size=2, unique=True))
+    one = events[at]
+    raw = bytearray(base64.b64decode(one["raw"]))
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    later = one["recorded"] + data.draw(st.integers(1, 10**12))
+    for change in ({"raw": base64.b64encode(raw).decode()}, {"recorded": later}):
+        assert without(events=[*events[:at], {**one, **change}, *events[at + 1 :]]) == (
+            "event_changed",
+            one["sequence"],
+        )
+    left = events[:at] + events[at + 1 :]
+    assert without(events=left)[:4] == ("event_left_out", made["unit"], len(events), len(left))
+    swapped = list(events)
+    swapped[at], swapped[other] = swapped[other], swapped[at]
+    assert without(events=swapped)[0] == "events_swapped"
+    stated = copy.deepcopy(made["stated"])
+    item, part = (data.draw(st.sampled_from(sorted(stated[name]))) for name in ("items", "parts"))
+    compares = made["rulebook"]["item"][[i["code"] for i in made["rulebook"]["item"]].index(item)].get("method")
+    stated["items"][item]["points" if not compares else "state"] = "0.123456"
+    assert without(stated=stated)[:2] == ("result_forged", item)
+    for name, forged in (("parts", {**made["stated"]["parts"], part: "0.123456"}), ("final", "0.12345678")):
+        assert without(stated={**made["stated"], name: forged})[:2] == ("result_forged", name)
+    results = copy.deepcopy(made["results"])
+    results["units"][data.draw(st.integers(0, len(results["units"]) - 1))]["place"] = 99
+    assert without(results=results)[:2] == ("result_forged", "digest")
+    assert without(size=size + 1) == ("log_truncated", size + 1, size)
+
+
+def test_what_the_checkpoint_does_not_say_is_named(tmp_path):
+    made = bundled()
+    unit, stranger = made["unit"], checkpoint.key(tmp_path / "k", "wuxing/small").verifier
+    moved = copy.deepcopy(made["roster"])
+    moved[0]["group"] += "x"
+    cases: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
+        ({"rulebook": {**made["rulebook"], "name": "x"}}, ("rulebook",)),
+        ({"roster": moved}, ("rulebook",)),  # the opening and the bundle differ
+        ({"readings": {**made["readings"], "step": "geometric"}}, ("readings", "step", "linear", "geometric")),
+        ({"void_sequences": [2]}, ("void", [2])),
+        ({"version": "wuxing-bundle-1"}, ("version",)),
+        ({"keys": [str(stranger)]}, ("signature", "wuxing/small")),
+        ({"checkpoint": made["checkpoint"].replace("version ", "version 9")}, ("signature",)),
+        ({"year_events": made["year_events"][:-1]}, ("event_left_out", "assessment")),
+    ]
+    for change, expected in cases:
+        assert (found({**made, **change}) or ())[: len(expected)] == expected, change.keys()
+    forged = copy.deepcopy(made)
+    forged["commitments"]["unit"]["count"] -= 1
+    del forged["events"][-1]
+    assert found(forged) == ("commitment", unit)
+
+
+def test_an_id_that_another_unit_s_event_holds_is_proved_by_that_event_and_a_number_of_any_size_spoils_nothing():
+    """Python refuses to read integers of over 4,300 digits; the contract keeps unknown attributes as they are."""
+
+    def said(subject: str, matter: str, more: bytes = b"") -> bytes:
+        data = {"item": "1.1", "matter": matter, "ground": "criticised", "reason": "r"}
+        return json.dumps({
+            "specversion": "1.0", "id": "same", "source": "/offices/ducha", "type": "deduction.recorded.v1",
+            "subject": subject, "time": "2013-05-06T09:30:00+08:00", "data": data,
+        }).encode().replace(b"{", b"{" + more, 1)  # fmt: skip
+
+    other, unit = (row["unit"] for row in json.loads(YEAR[0])["data"]["roster"][:2])
+    lines = (YEAR[0], said(other, "M7"), said(unit, "M8", b'"extra": %s, ' % (b"9" * 5001)))
+    with product.folded(joined(lines), product.SHIPPED) as folded, making(folded) as maker:
+        made = maker.make(unit, lang="en")
+    assert found(made) is None
+    assert ([entry["sequence"] for entry in made["held"]], made["stated"]["items"]["1.1"]["points"]) == (
+        [2],
+        "2.000000",
+    )
+    assert (found({**made, "held": []}) or ())[:2] == ("result_forged", "1.1")
+    forged = {**made["held"][0], "raw": base64.b64encode(said(other, "M9")).decode()}
+    assert found({**made, "held": [forged]}) == ("event_changed", 2)
 
 
 # -- The ranker -------------------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 It decides whether these events, all of them and in this order, are in the log that the publisher signed, and whether
 the unit's points follow from them by the rulebook. It shares no code with the publisher's. Exit 0: all holds; 1: the
 first failure is named (SAYS lists them); 2: the bundle or a key cannot be read. BUNDLE.json is one object; hashes are
-hex, an `entry` is {"sequence", "recorded" (microseconds since 1970 UTC, 0 where a file was folded), "index" (leaf,
-from 0), "raw" (base64, as sent), "proof": [hash]}; its leaf is sequence and recorded time, 8 bytes each, then the raw:
+hex, an `entry` is {"sequence", "recorded" (microseconds since 1970 UTC, 0 where a file was folded), "index" (of its
+leaf), "raw" (base64, as sent), "proof": [hash]}; its leaf is sequence and recorded time, 8 bytes each, then the raw:
   version       "wuxing-bundle-2"; `unit`: the unit's code; `readings`: {name: value in force}, all
   checkpoint    the signed note: origin, size, root, and the lines units, results, rulebook, roster; `size`: its size
   keys          verifier keys name+id+key, of the log (type 1) and of witnesses (type 4); --key replaces them
