@@ -207,7 +207,7 @@ def test_a_change_takes_effect_on_what_follows_once_the_fold_has_admitted_it(
         async with folding(desk, 4), desk.ingest():
             pass
         assert [json.loads(raw)["id"] for raw in await desk.ledger()][7:] == []
-        assert [reason for _, reason in await desk.refused()][3:] == ["source_not_authorised"] * 2
+        assert [reason for _, reason in await desk.refused()][3:] == ["source_not_authorised", "unknown_unit"]
         await desk.send(deducted("i", "NEW", "kaoji"), deducted("k", "VOID", "kaoji"), office="kaoji")
         async with folding(desk, 4), desk.ingest():
             pass

@@ -173,8 +173,8 @@ TAMPERINGS = {
     "UPDATE published_unit SET place = place + 1": ("result", None, "place"),
     "DELETE FROM published_event WHERE seq = 1": ("result", "published_event 1", "rows"),
     "DROP TABLE published_grade": ("result", "published_grade", "table"),
-    "CREATE OR REPLACE VIEW grade_result AS FROM published_grade LIMIT 0": ("object", "view grade_result", ""),
-    "CREATE OR REPLACE MACRO half_up(n, d) AS n": ("object", "function half_up", ""),
+    "CREATE OR REPLACE VIEW grade_result AS FROM published_grade LIMIT 0": ("object", "view main.grade_result", ""),
+    "CREATE OR REPLACE MACRO half_up(n, d) AS n": ("object", "function main.half_up", ""),
     "UPDATE meta SET value = '00' WHERE key = 'root'": ("root", "meta", "root"),
     "UPDATE meta SET value = '00' WHERE key = 'digest'": ("digest", "meta", "digest"),
 }  # fmt: skip
