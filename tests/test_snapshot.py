@@ -39,7 +39,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "year.jsonl").write_bytes(joined(LINES))
     made = folder / "made.duckdb"
     code, printed, said = command("score", folder / "year.jsonl", "--snapshot", made, "--lang", "en")
-    assert (code, "synthetic" in said) == (0, True)
+    assert (code, "Synthetic" in said) == (0, True)
     (folder / "printed.json").write_bytes(printed)
     return made
 
@@ -106,8 +106,8 @@ def test_meta_says_what_the_snapshot_is_and_the_printed_digest(snapshot: Path, q
     printed = json.loads((snapshot.parent / "printed.json").read_bytes())
     meta = {row["key"]: row["value"] for row in query(snapshot, "FROM meta")}
     assert {
-        "assessment", "rulebook", "rulebook_json", "roster_json", "keys", "sequence", "digest", "root", "state", "version",
-        "schema", "synthetic",
+        "assessment", "rulebook", "rulebook_json", "roster_json", "keys", "sequence", "digest", "root", "state",
+        "version", "schema", "synthetic",
     } == set(meta)  # fmt: skip
     assert (printed["digest"], str(printed["as_of"]), "true") == (meta["digest"], meta["sequence"], meta["synthetic"])
 

@@ -359,25 +359,30 @@ class Snapshot:
             yield fail("meta", "root", stated, root.hex())
         else:
             yield ok("log", size)
-            pairs = zip(self._stored().hashes, self.leaves.hashes, self.leaves.sequences, strict=False)
-            yield from (fail("leaf", seq) for stored_leaf, found, seq in pairs if stored_leaf != found)
+            pairs = zip(self.leaves.sequences, self.leaves.hashes, strict=True)
+            yield from (fail("leaf", seq) for seq, leaf in pairs if self._leaf_at.get(seq) != leaf)
 
     def _differences(self, signed: Checkpoint) -> Iterator[Finding]:
         """Name what was done by the leaf hashes of the file, else by the events that its results speak of."""
-        found = list(changes(self._stored(), self.leaves, self._same)) or list(self._unspoken(signed))
+        stored = Leaves([*self._leaf_at], [], [*self._leaf_at.values()]) if self._leaf_at else self.leaves
+        found = list(changes(stored, self.leaves, self._same)) or list(self._unspoken(signed))
         yield from found or [fail("log_rewritten", signed.size)]
 
     def _same(self, now: int, before: int) -> bool:
         """Whether the event at a sequence fits the leaf of another, with its own recorded time or with that one's."""
-        leaf = dict(zip(self._stored().sequences, self._stored().hashes, strict=True))[before]
+        leaf = self._leaf_at[before]
         raw = self.con.execute("SELECT raw FROM event WHERE seq = ?", [now]).fetchall()[0][0]
         rows = self.con.execute("SELECT epoch_us(recorded_at) FROM event WHERE seq IN (?, ?)", [now, before]).fetchall()
         return any(merkle.leaf_hash(checkpoint.entry(before, time, raw)) == leaf for (time,) in rows)
 
-    def _stored(self) -> Leaves:
-        tables = self.con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'leaf'").fetchall()
-        rows = self.con.execute("SELECT seq, hash FROM leaf ORDER BY seq").fetchall() if tables else []
-        return Leaves([seq for seq, _ in rows], [], [bytes(leaf) for _, leaf in rows]) if rows else self.leaves
+    @cached_property
+    def _leaf_at(self) -> dict[int, bytes]:
+        """The leaves that the file states, by sequence."""
+        if not _count(self.con, "leaf"):
+            return {}
+        return {
+            seq: bytes(leaf) for seq, leaf in self.con.execute("SELECT seq, hash FROM leaf ORDER BY seq").fetchall()
+        }
 
     def _unspoken(self, signed: Checkpoint) -> Iterator[Finding]:
         """Events that the published results speak of and that the log lacks."""
