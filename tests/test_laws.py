@@ -43,7 +43,7 @@ def often(examples: int) -> settings:
 # --- Sequence and delivery --------------------------------------------------------------------------------------------
 
 
-@often(6)
+@often(3)
 @given(years(), st.randoms(use_true_random=False))
 def test_batches_of_any_size_give_the_same_ledger_and_the_same_digest(drawn: RandomYear, rng: Random) -> None:
     with year_folded(drawn) as whole:
@@ -61,7 +61,7 @@ def test_batches_of_any_size_give_the_same_ledger_and_the_same_digest(drawn: Ran
         assert scored(whole)["digest"] == scored(replace(whole, con=folding.con))["digest"]
 
 
-@often(6)
+@often(3)
 @given(years(), st.data())
 def test_what_follows_changes_no_judgement_and_as_of_is_the_prefix(drawn: RandomYear, choice: st.DataObject) -> None:
     cut = choice.draw(st.integers(3 if drawn.opened else 0, max(3, len(drawn.lines))))  # an opening is among the first
@@ -70,7 +70,7 @@ def test_what_follows_changes_no_judgement_and_as_of_is_the_prefix(drawn: Random
         assert scored(prefix, as_of=cut) == scored(whole, as_of=cut)
 
 
-@often(6)
+@often(3)
 @given(years(), st.data())
 def test_lines_sent_again_are_duplicates_or_refused_and_change_no_number(
     drawn: RandomYear, choice: st.DataObject
@@ -100,7 +100,7 @@ def own(con: Any, scope: list[str] | None = None) -> list[tuple[Any, ...]]:
     return sorted([*points, *lines], key=repr)
 
 
-@often(4)
+@often(3)
 @given(years(), st.data())
 def test_the_events_of_one_unit_leave_what_others_have_of_their_own(drawn: RandomYear, choice: st.DataObject) -> None:
     """Without its `finalised`, the only event that is judged by what all units have."""
@@ -124,7 +124,7 @@ def test_the_events_of_one_unit_leave_what_others_have_of_their_own(drawn: Rando
 def many() -> list[tuple[RandomYear, Json]]:
     """Random years and what they come to; the laws below hold for each."""
     made = []
-    for seed in range(100, 160 if LONG else 106):
+    for seed in range(100, 160 if LONG else 104):
         drawn = draw_year(Random(seed))
         with year_folded(drawn) as found:
             made.append((drawn, scored(found, drawn.readings)))

@@ -486,7 +486,7 @@ def test_what_gives_no_bundle_says_why(example, copied, tmp_path):
     assert (code, "log_truncated" in said) == (Exit.NO, True)
 
 
-@settings(untimed, max_examples=30 if LONG else 5)
+@settings(untimed, max_examples=30 if LONG else 3)
 @given(years())
 def test_in_any_year_every_unit_s_bundle_passes_with_and_without_the_results(drawn):
     if not drawn.opened:  # what an opening says is not what such a year is scored by
@@ -505,7 +505,7 @@ def bundled() -> dict[str, Any]:
         return maker.make(folded.con.execute(query).fetchall()[0][0], lang="en")
 
 
-@settings(untimed, max_examples=200 if LONG else 30)
+@settings(untimed, max_examples=200 if LONG else 15)
 @given(st.data())
 def test_each_tampering_of_a_bundle_is_named(data):
     made = bundled()
