@@ -8,6 +8,7 @@ import sys
 import tempfile
 import tomllib
 from contextlib import contextmanager, redirect_stderr
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from schemas import roster, rulebook, soundness
 from schemas.year import Year
 from services import cli
 from services.scorer import file, rules
+from services.site import synthetic
 from services.snapshot.results import results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import duckdb
 
@@ -36,28 +38,52 @@ BOOK_JSON: Json = tomllib.loads(BOOK_FILE.read_text(encoding="utf-8"))
 SHIPPED: Roster = [msgspec.to_builtins(unit) for unit in roster.load(rulebook.SHIPPED / "roster.csv", BOOK)]
 
 
-def year(units: Roster) -> Year:
-    """The shipped rulebook with a roster."""
-    return Year(BOOK.id, BOOK, roster.read(units))
+def year(units: Roster, book: Json | None = None) -> Year:
+    """A rulebook, the shipped one without it, with a roster."""
+    read = soundness.read(book) if book else BOOK
+    return Year(read.id, read, roster.read(units))
+
+
+@cache
+def small(seed: int = 7, units: int = 6, events: int = 150, *, settled: bool = False) -> tuple[bytes, ...]:
+    """The lines of a synthetic year of few units of the shipped rulebook, opened by its first."""
+    step = len(SHIPPED) // units
+    lines = synthetic.year(BOOK, roster.read(SHIPPED[::step][:units]), "small", seed, events, settled=settled)
+    return tuple(raw for _, raw in lines)
+
+
+def joined(lines: Iterable[bytes]) -> bytes:
+    """The bytes of a file of lines."""
+    return b"".join(line + b"\n" for line in lines)
 
 
 @contextmanager
 def folded(
-    data: bytes, given: Roster | RandomYear, *, limit: int | None = None, until: str | None = None
-) -> Iterator[Folded]:
-    """The bytes folded in memory: by the shipped rulebook and a roster, or as a random year has it."""
+    data: bytes, given: Roster | RandomYear, *, book: Json | None = None, over: tuple[str, ...] = (),
+    limit: int | None = None, until: str | None = None,
+) -> Iterator[Folded]:  # fmt: skip
+    """The bytes folded in memory: by a rulebook and a roster, or as a random year has it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
         path.write_bytes(data)
         if isinstance(given, list):
-            found = file.fold(path, year(given), limit=limit, until=until)
+            found = file.fold(path, year(given, book), over=over, limit=limit, until=until)
         else:
-            book = soundness.read(given.rulebook)
-            its_own = Year(book.id, book, roster.read(given.roster))
             over = () if given.opened else ("rulebook", "roster")
-            found = file.fold(path, its_own, over=over, limit=limit, until=until)
+            found = file.fold(path, year(given.roster, given.rulebook), over=over, limit=limit, until=until)
         yield found
         found.con.close()
+
+
+@contextmanager
+def year_folded(
+    drawn: RandomYear, lines: Iterable[bytes] | None = None, *, limit: int | None = None, until: str | None = None
+) -> Iterator[Folded]:
+    """A random year folded in memory, or other lines under its rulebook and roster."""
+    over = () if drawn.opened else ("assessment", "rulebook", "roster")
+    data = drawn.data if lines is None else joined(lines)
+    with folded(data, drawn.roster, book=drawn.rulebook, over=over, limit=limit, until=until) as found:
+        yield found
 
 
 def scored(found: Folded, readings: dict[str, str] | None = None, as_of: int | None = None) -> Json:

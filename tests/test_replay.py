@@ -12,23 +12,23 @@ import pytest
 import structlog
 
 from infra.client import Message, connected, embedded, publish_batch
+from schemas import roster as rosters
 from schemas import subjects
 from schemas.events import Event
 from services.audit.export import one_line
 from services.ingest.check import Checker
 from services.process.settings import read
+from services.proof import checkpoint
 from services.ranker.app import _rank
 from services.scorer import app as scorer
 from services.scorer import store
-from tests.nasty import nasty_year
-from tests.oracle import split_lines
-from tests.product import BOOK_JSON, command, year
+from tests.product import BOOK, BOOK_JSON, command, joined, small
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-ASSESSMENT = "nasty-2013"
+ASSESSMENT = "small"
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Published:
         return {"NATS_URL": self.url, "WUXING_DATA": str(self.data), "WUXING_ASSESSMENT": ASSESSMENT}
 
 
-def accepted(seed: int) -> list[bytes]:
-    """The events of a nasty year that intake would append, one of them with white space that is no line."""
-    data, roster = nasty_year(seed, 6, 90, opened=True, rulebook=BOOK_JSON)
-    checker = Checker(year(roster).rulebook, year(roster).roster)
-    raws = [line for line in split_lines(data) if isinstance(checker.check(line), Event)]
+def accepted() -> list[bytes]:
+    """The events of a year that intake would append, one of them with white space that is no line."""
+    lines = small()
+    checker = Checker(BOOK, rosters.read(json.loads(lines[0])["data"]["roster"]))
+    raws = [line for line in lines if isinstance(checker.check(line), Event)]
     odd = len(raws) // 2
     raws[odd] = raws[odd].replace(b"{", b"{\r\n", 1) + b"\r"
     return raws
@@ -67,13 +67,14 @@ async def publish(url: str, data: Path, raws: Sequence[bytes]) -> Path:
     async with connected(url, "scorer", data) as client:
         folding = await scorer.start(client, settings, structlog.get_logger())
         cut = await folding.cut(0)
-        folding.close()
-    return settings.snapshots / _rank(cut, settings, None).snapshot
+        folding.con.close()
+    key = checkpoint.log_key(data, ASSESSMENT, begun=False)
+    return settings.snapshots / _rank(cut, settings, None, key).snapshot
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    data, raws = tmp_path_factory.mktemp("published"), accepted(11)
+    data, raws = tmp_path_factory.mktemp("published"), accepted()
     units = [row["unit"] for row in json.loads(raws[0])["data"]["roster"]]
 
     async def made() -> Published:
@@ -150,8 +151,7 @@ def test_at_an_earlier_point_the_replay_is_that_of_the_first_events(at_broker: P
 
 
 def test_lines_that_were_refused_are_empty_lines_of_an_export(tmp_path: Path) -> None:
-    data, _ = nasty_year(3, 6, 60, 0.4, opened=True, rulebook=BOOK_JSON)
-    (tmp_path / "year.jsonl").write_bytes(data)
+    (tmp_path / "year.jsonl").write_bytes(joined(small()))
     command("score", tmp_path / "year.jsonl", "--snapshot", tmp_path / "year.duckdb")
     code, _, said = command("export", tmp_path / "again.jsonl", "--snapshot", tmp_path / "year.duckdb", "--lang", "en")
     assert code == 0
@@ -172,8 +172,9 @@ TAMPERINGS = {
     "UPDATE roster SET unit_group = 'X'": ("rules", "roster", ""),
     "UPDATE published_unit SET place = place + 1": ("result", None, "place"),
     "DELETE FROM published_event WHERE seq = 1": ("result", "published_event 1", "rows"),
-    "DROP TABLE published_award": ("result", "published_award", "table"),
-    "CREATE OR REPLACE VIEW award_result AS FROM published_award LIMIT 0": ("object", "view main.award_result", ""),
+    "DROP TABLE published_grade": ("result", "published_grade", "table"),
+    "CREATE OR REPLACE VIEW grade_result AS FROM published_grade LIMIT 0": ("object", "view main.grade_result", ""),
+    "CREATE OR REPLACE MACRO half_up(n, d) AS n": ("object", "function main.half_up", ""),
     "UPDATE meta SET value = '00' WHERE key = 'root'": ("root", "meta", "root"),
     "UPDATE meta SET value = '00' WHERE key = 'digest'": ("digest", "meta", "digest"),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """The command `bundle`: one unit's proof, with the verifier beside it, for anybody who has nothing but Python.
 
-The unit's events with their inclusion proofs, the rulebook, what the items that compare units need, and the signed
-checkpoint; the format is that of the standalone verifier, and no bundle is written that does not pass it.
+The unit's events with their inclusion proofs, the rulebook, the roster, the signed results and the signed checkpoint;
+the format is that of the standalone verifier, and no bundle is written that does not pass it.
 """
 
 import base64
@@ -19,19 +19,20 @@ import duckdb
 import msgspec
 from cyclopts import Parameter
 
+from schemas.refusals import Language
 from schemas.subjects import ASSESSMENT
 from services.audit import standalone
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import checkpoint, merkle, note, shown
+from services.proof import checkpoint, merkle, note
 from services.proof.note import NoteError
 from services.scorer import rules
 from services.snapshot import point
-from services.snapshot.make import PUBLISHED
 from services.snapshot.results import computed
 
 VERSION = "wuxing-bundle-2"
-ROW = ("unit", "category", "group")
+#: Up to so many events a bundle carries the whole results, which prove what other units' values come to.
+RESULTS_MAX = 50_000
 VERIFY, README = "verify.py", "README.txt"
 Many = Annotated[list[str], Parameter(negative=())]
 Files = Annotated[list[Path], Parameter(negative=())]
@@ -44,6 +45,7 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     snapshot: Path | None = None,
     checkpoint: Files = [],  # noqa: B006 - read only
     witness: Many = [],  # noqa: B006 - as above
+    results: bool | None = None,
     sign: Path | None = None,
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
@@ -64,6 +66,8 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
         text brings its cosignatures. May be given more than once.
     witness
         The verifier key of a witness whose cosignature the note bears; may be given more than once.
+    results
+        Carry the whole published results, which prove place and grades; without it up to 50,000 events.
     sign
         A key file, made at first use: signs the checkpoint of a snapshot that nobody signed, as `score` writes them.
     lang
@@ -73,7 +77,7 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     if out.suffix not in (".json", ".zip"):
         raise Stop(Exit.USE, f"{out}: expected OUT.json or OUT.zip", f"{out}：应为.json或.zip文件")
     with point.snapshot(snapshot) as con:
-        made = Maker(con).make(unit, sign=sign, older=checkpoint, witnesses=witness)
+        made = Maker(con).make(unit, results=results, sign=sign, older=checkpoint, witnesses=witness, lang=chosen)
     _check(made)
     _write(made, out)
     zh = f"{unit}的证据包：{len(made['events'])}个事件，{out}；核对方法见README.txt"
@@ -89,18 +93,16 @@ class Maker:
         self.con, self.meta = con, point.meta(con)
         self.leaves = checkpoint.leaves(con)
         self.tree = merkle.Tree(self.leaves.hashes)
-        self.roster = {
-            row[0]: dict(zip(ROW, row, strict=True))
-            for row in con.execute("SELECT unit, category, unit_group FROM roster ORDER BY unit").fetchall()
-        }
+        self.roster = [unit for (unit,) in con.execute("SELECT unit FROM roster ORDER BY unit").fetchall()]
         self.units = self.leaves.units(self.roster)
-        self.rulebook, self.note = checkpoint.held(con, "rulebook_json"), checkpoint.held(con) or ""
-        self._results: dict[str, Any] | None = None
+        self.documents = {name: checkpoint.held(con, f"{name}_json") for name in ("rulebook", "roster")}
+        self.note = checkpoint.held(con) or ""
+        self._results: dict[Language, dict[str, Any]] = {}
         self._check()
 
     def _check(self) -> None:
         """A bundle can only say what the log says: no readings put over it, and a checkpoint to be signed."""
-        if not self.note or self.rulebook is None:
+        if not self.note or None in self.documents.values():
             raise Stop(
                 Exit.FAILED,
                 "the snapshot carries no checkpoint: make it anew with this version",
@@ -114,22 +116,23 @@ class Maker:
                 f"快照按未经通过的读法计算，无从证明：{text}",
             )
 
-    def make(
-        self, unit: str, *, sign: Path | None = None, older: list[Path] | None = None,
-        witnesses: list[str] | None = None,
+    def make(  # noqa: PLR0913 - as the command's options
+        self, unit: str, *, results: bool | None = None, sign: Path | None = None, older: list[Path] | None = None,
+        witnesses: list[str] | None = None, lang: Language = "zh",
     ) -> dict[str, Any]:  # fmt: skip
         """The bundle of a unit as the standalone verifier's docstring defines it."""
-        if unit not in self.roster:
+        whole = self.computed(lang)
+        row = next((row for row in whole["units"] if row["unit"] == unit), None)
+        if row is None:
             raise Stop(Exit.USE, f"{unit}: no unit of this snapshot's roster", f"{unit}：名单中没有这个单位")
         signed, keys = self._signed(sign)
         notes = [checkpoint.read(path) for path in older or []]
         for other in notes:
             signed = checkpoint.merged(signed, other) if checkpoint.body(other) == checkpoint.body(signed) else signed
-        whole = self.computed()
-        row = next(row for row in whole["units"] if row["unit"] == unit)
+        carried = self.tree.size <= RESULTS_MAX if results is None else results
         return {
             "version": VERSION, "synthetic": self.meta.get("synthetic") == "true", "unit": unit,
-            "roster": self.roster[unit], "checkpoint": signed, "size": self.tree.size,
+            "checkpoint": signed, "size": self.tree.size,
             "keys": [*keys, *(witnesses or [])],
             "consistency": [self._step(other, path) for other, path in zip(notes, older or [], strict=True)],
             "events": self._entries("unit = ?", unit), "year_events": self._entries("unit = ?", ASSESSMENT),
@@ -139,9 +142,10 @@ class Maker:
                 "units": len(self.units.sorted), "unit": self._commitment(unit),
                 ASSESSMENT: self._commitment(ASSESSMENT),
             },
-            "rulebook": json.loads(self.rulebook or "{}"), "readings": whole["readings"],
-            "published": self._published(unit),
-            "stated": {key: row[key] for key in ("items", "daily", "year_end", "final")},
+            **{name: json.loads(text or "null") for name, text in self.documents.items()},
+            "readings": whole["readings"],
+            "results": whole if carried else None,
+            "stated": {key: row[key] for key in ("items", "parts", "final")},
         }  # fmt: skip
 
     def _signed(self, sign: Path | None) -> tuple[str, list[str]]:
@@ -157,43 +161,27 @@ class Maker:
         signer = checkpoint.key(sign, checkpoint.parsed(self.note, "checkpoint").origin)
         return note.sign(self.note, signer), [str(signer.verifier)]
 
-    def computed(self) -> dict[str, Any]:
-        """The whole results; computed once."""
-        if self._results is None:
+    def computed(self, lang: Language) -> dict[str, Any]:
+        """The whole results, computed once in a language."""
+        if lang not in self._results:
             names = self.meta["assessment"], self.meta["rulebook"]
             with rules.compute(self.con):
                 found = computed(
-                    self.con, assessment=names[0], rulebook=names[1], as_of=point.last(self.con), refused=[], lang="en"
+                    self.con, assessment=names[0], rulebook=names[1], as_of=point.last(self.con), refused=[], lang=lang
                 )
-            self._results = msgspec.to_builtins(found)
-        return self._results
-
-    def _published(self, unit: str) -> dict[str, Any]:
-        """What the checkpoint commits to of what is published: what all may see, and words of the unit and the year."""
-        found = shown.columns(self.con, list(PUBLISHED))
-        own = shown.digests(self.con, found, private=True)
-        public = [one for one, names in found.items() if "seq" not in names]
-        words = [one for one in found if one not in public]
-
-        def of(tables: list[str], code: str | None) -> dict[str, list[list[str | None]]]:
-            return {one: shown.rows(self.con, one, found[one], code) for one in tables}
-
-        others = {*self.roster, *own} - {unit, ASSESSMENT}
-        return {
-            "columns": found, "own": of(words, unit), "year": of(words, ASSESSMENT), "all": of(public, None),
-            "private": {code: shown.joined(own.get(code, {}), found, private=True) for code in sorted(others)},
-        }  # fmt: skip
+            self._results[lang] = msgspec.to_builtins(found)
+        return self._results[lang]
 
     def _entries(self, where: str, *values: str) -> list[dict[str, Any]]:
         """Events in ledger order, each with its proof that it is in the log."""
-        sql = f"SELECT seq, epoch_us(recorded_at), raw FROM event WHERE {where} ORDER BY seq"
+        sql = f"SELECT seq, coalesce(epoch_us(recorded_at), 0), raw FROM event WHERE {where} ORDER BY seq"
         return [self._entry(*row) for row in self.con.execute(sql, values).fetchall()]
 
-    def _entry(self, seq: int, recorded: int | None, raw: bytes) -> dict[str, Any]:
+    def _entry(self, seq: int, recorded: int, raw: bytes) -> dict[str, Any]:
         at = bisect_left(self.leaves.sequences, seq)
         proof = [one.hex() for one in self.tree.inclusion(at)]
         sent = base64.b64encode(raw).decode()
-        return {"sequence": seq, "recorded": recorded or 0, "index": at, "raw": sent, "proof": proof}
+        return {"sequence": seq, "recorded": recorded, "index": at, "raw": sent, "proof": proof}
 
     def _commitment(self, code: str) -> dict[str, Any]:
         one, at, proof = self.units.of(code)

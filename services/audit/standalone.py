@@ -3,10 +3,10 @@
 It decides whether these events, all of them and in this order, are in the log that the publisher signed, and whether
 the unit's points follow from them by the rulebook. It shares no code with the publisher's. Exit 0: all holds; 1: the
 first failure is named (SAYS lists them); 2: the bundle or a key cannot be read. BUNDLE.json is one object; hashes are
-hex, an `entry` is {"sequence", "recorded" (µs since 1970 UTC, 0 in a file), "index" (leaf, from 0), "raw" (base64, as
-sent), "proof": [hash]}; a leaf is over sequence and recorded, 8 bytes each, and the bytes:
-  version       "wuxing-bundle-2"; `unit`: the unit's code; `roster`: its row; `readings`: {name: value in force}, all
-  checkpoint    the signed note: origin, size, root, the lines `units`, `shown`, `results`, …; `size`: its size
+hex, an `entry` is {"sequence", "recorded" (microseconds since 1970 UTC, 0 where a file was folded), "index" (of its
+leaf), "raw" (base64, as sent), "proof": [hash]}; its leaf is sequence and recorded time, 8 bytes each, then the raw:
+  version       "wuxing-bundle-2"; `unit`: the unit's code; `readings`: {name: value in force}, all
+  checkpoint    the signed note: origin, size, root, and the lines units, results, rulebook, roster; `size`: its size
   keys          verifier keys name+id+key, of the log (type 1) and of witnesses (type 4); --key replaces them
   consistency   [{"checkpoint": an earlier note, "proof": [hash]}], may be empty
   events        every entry whose subject is the unit, in ledger order; `year_events`: whose subject is `assessment`
@@ -14,11 +14,10 @@ sent), "proof": [hash]}; a leaf is over sequence and recorded, 8 bytes each, and
   void_sequences  of `finalised` that were void, which only the publisher can know
   commitments   {"units": number of codes, "unit" and "assessment": {"count", "hash", "index", "proof"}}: the leaf is
                 code, count and hash joined by newlines, hash the SHA-256 of the list's leaf hashes in order
-  rulebook      as in the log; the line `rulebook` is the SHA-256 of its JSON, keys sorted, no white space
-  published     what is published, as the line `shown` commits to it: {"columns": {table: names}, "own": {table: rows}
-                of the unit's own words, "year": the same of the year, "all": {table: rows} that all may see, "private":
-                {code: digest} of the other units' own}; of a table without `unit` the rows are the year's
-  stated        {"items": {item: {"points", "state"}}, "daily", "year_end", "final"}
+  rulebook, roster  as signed: the line of that name is the SHA-256 of its JSON, keys sorted, no white space
+  results       the whole published results, or null; the line `results` is their digest
+  stated        {"items": {item: {"points", "state"}}, "parts": {part: points}, "final"}, of the unit
+Points of an item that compares units need the others' values: they are taken as stated, and said to be so.
 """
 
 from __future__ import annotations
@@ -32,9 +31,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Iterator  # noqa: UP035 - runs on Python 3.8 too
 
-ROW, ZERO = ("unit", "category", "group"), Fraction(0)
-FOREVER = ("event.revoked", "assessment.opened")
-SCORING = ("deduction.recorded", "rating.recorded", "submission.recorded", "item.exempted", "item.closed")
+ZERO, COMPARES = Fraction(0), ("rank", "bands", "best", "level")
+FOREVER = ("event.revoked", "assessment.opened", "unit.changed", "key.changed", "item.transferred")
+ENTRIES, RATING, VETO = ("deduction.recorded", "bonus.recorded"), "rating.recorded", "veto.recorded"
+SCORING = (*ENTRIES, RATING, "submission.recorded", "item.exempted", "item.closed")  # of an office that has the item
+OF_UNIT = (*SCORING[:5], "fact.recorded", VETO, "approval.recorded")  # void of a unit that is not there
+OPEN = (*SCORING, *OF_UNIT, "reading.adopted", "tie.resolved", "unit.changed", "item.transferred")  # not while final
+REFER = {"event.revoked": "target", "appeal.filed": "target", "approval.recorded": "target", "appeal.decided": "appeal"}
 SAYS = {  # first the failures; a name with ? is for the reader to judge
     "version": ("包的格式是 {}，需要 {}", "the bundle's format is {}, expected {}"),
     "signature": ("{} 没有可信的签名", "{} is without a signature that fits"),
@@ -46,16 +49,11 @@ SAYS = {  # first the failures; a name with ? is for the reader to judge
     "event_left_out": ("{} 应有 {} 个事件，包中 {} 个，缺序号 {}", "{} has {} events, here {}; missing: {}"),
     "commitment": ("{} 的清单与承诺不符", "the list of {} is not the one committed to"),
     "rulebook": ("考核细则 {} 不是签名或开考的那一部", "the rulebook {} is not the one signed, or opened with"),
-    "roster": ("{} 的类别与分组和名单不符", "category and group of {} are not those of the roster"),
+    "roster": ("名单不是签名的那一份：{}", "the roster is not the one signed: {}"),
     "readings": ("{} 应为 {}，包中为 {}", "{}: expected {}, found {}"),
     "void": ("序号 {} 不能作废", "sequence {} cannot be void"),
     "points": ("{} 得 {} {}", "{} comes to {} {}"),
     "signed": ("{} 个事件，由 {} 签名", "{} events, signed by {}"),
-    "cross_unit": ("{}：{} 的数据与日志或公布结果不符", "{}: the value of {} does not fit log or results"),
-    "published": ("公布的内容不是签名所承诺的", "what is published is not what is signed"),
-    "place": ("{} 的名次应为 {}，公布为 {}", "the place of {}: found {}, published {}"),
-    "award": ("{}：{} 的获奖与名次或名额不符", "{}: the award of {} does not fit places or quota"),
-    "placed": ("名次 {}，由同类{}个单位的得分算出", "place {}, by the finals of {} units of the category"),
     "result_forged": ("{} 公布为 {}，算得 {}", "{}: stated {}, found {}"),
     "key?": ("公钥取自本包，请与公示的核对：{}", "the keys are the bundle's own; compare with those published: {}"),
     "continues": ("延续了 {} 个事件时的检查点", "continues the checkpoint of {} events"),
@@ -140,9 +138,8 @@ def open_note(note: str, keys: list[str]) -> dict[str, Any]:
         who.get(kind if kind == 4 or name == origin else 0, []).append(signer if kind == 1 else f"{signer} @{time}")
     _need(who[1], "signature", origin)
     log: dict[str, Any] = dict(each.split(" ", 1) for each in lines[1:])
-    root, units, shown = (base64.b64decode(each, validate=True) for each in (lines[0], log["units"], log["shown"]))
-    tops = {"root": root, "units": units, "shown": shown}
-    return {**log, **tops, "origin": origin, "size": int(size), "who": who[1] + who[4]}
+    root, units = (base64.b64decode(each, validate=True) for each in (lines[0], log["units"]))
+    return {**log, "origin": origin, "size": int(size), "root": root, "units": units, "who": who[1] + who[4]}
 
 
 def top(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes:
@@ -167,26 +164,43 @@ def tops(first: int, size: int, proof: list[bytes], old: bytes) -> tuple[bytes, 
     return _sha(b"\1", beside, a), _sha(b"\1", beside, b)
 
 
-def _half_up(number: Fraction) -> Fraction:  # to 6 decimals; points are never negative
-    return Fraction(int(number * 10**6 + Fraction(1, 2)), 10**6)
+def _half_up(number: Fraction, places: int = 6) -> Fraction:  # away from zero; 6 decimals of points, 9 of values
+    size = int(abs(number) * 10**places + Fraction(1, 2))
+    return Fraction(size if number > 0 else -size, 10**places)
 
 
 def _text(number: Fraction, places: int = 6) -> str:
-    return "{}.{:0{}d}".format(*divmod(int(number * 10**places), 10**places), places)
+    whole, rest = divmod(int(abs(number) * 10**places), 10**places)
+    return f"{'-' if number < 0 else ''}{whole}" + (f".{rest:0{places}d}" if places else "")
+
+
+def _within(number: Fraction, low: Fraction | None, high: Fraction | None) -> Fraction:
+    number = number if low is None else max(low, number)
+    return number if high is None else min(high, number)
+
+
+def _bound(table: dict[str, Any], name: str, default: Fraction | None) -> Fraction | None:
+    text = table.get(name)
+    return default if text is None else None if text == "none" else Fraction(text)
 
 
 class Event:
     """One event of the log: what it says, and what later events did to it."""
 
     def __init__(self, entry: dict[str, Any]) -> None:
-        self.raw = base64.b64decode(entry["raw"], validate=True)
-        self.sequence, self.index, recorded = (int(entry[key]) for key in ("sequence", "index", "recorded"))
-        self.head = b"\0" + self.sequence.to_bytes(8, "big") + recorded.to_bytes(8, "big", signed=True)
-        self.leaf = _sha(self.head, self.raw)
+        self.raw, self.sequence = base64.b64decode(entry["raw"], validate=True), int(entry["sequence"])
+        self.index, self.stamp = int(entry["index"]), int(entry["recorded"]).to_bytes(8, "big")
+        self.leaf = self.leaf_at(self.sequence)
         self.proof, self.admitted, self.revoked = list(map(bytes.fromhex, entry["proof"])), False, False
-        self.appeal: Event | None = None  # of a deduction or rating: the appeal against it that was not withdrawn
+        self.appeal: Event | None = None  # of what can be appealed: the appeal against it that was not withdrawn
         self.decision: Event | None = None  # of an appeal: the decision that stands
-        self.target: Event | None = None  # of an appeal: what it is against; of a decision: its appeal
+        self.approval: Event | None = None  # of an entry: the approval that stands
+        self.target: Event | None = None  # of an appeal or approval: what it is about; of a decision: its appeal
+        self.slot = ""  # the office of the rulebook whose place of the item the source had
+
+    def leaf_at(self, sequence: int) -> bytes:
+        """Return the leaf that it has, or would have at another sequence."""
+        return _sha(b"\0", sequence.to_bytes(8, "big"), self.stamp, self.raw)
 
     def read(self) -> None:
         """Read the event, once its bytes are proved."""
@@ -210,11 +224,11 @@ class Unit:
     def __init__(self, bundle: dict[str, Any], keys: list[str], older: list[str]) -> None:
         _need(bundle["version"] == "wuxing-bundle-2", "version", bundle["version"], "wuxing-bundle-2")
         self.bundle, self.keys, self.older = bundle, keys or bundle["keys"], older
-        self.code, self.roster, self.void = bundle["unit"], bundle["roster"], set(bundle["void_sequences"])
-        self.book, self.readings = bundle["rulebook"], bundle["readings"]
-        self.items = {item["code"]: item for item in self.book["item"]}
-        self.log, ways = open_note(bundle["checkpoint"], self.keys), ("bands", "rank_step")
-        self.compares = {c for c, i in self.items.items() if i["method"] in ways or self._rule(i, "order") == "ranked"}
+        self.code, self.void, self.book = bundle["unit"], set(bundle["void_sequences"]), bundle["rulebook"]
+        self.readings, self.items = bundle["readings"], {item["code"]: item for item in self.book["item"]}
+        self.row = next((row for row in bundle["roster"] if row["unit"] == self.code), {})
+        self.there, self.log = bool(self.row), open_note(bundle["checkpoint"], self.keys)
+        self.places = {code: [[office] for office in item["offices"]] for code, item in self.items.items()}
         self.own, self.year, self.other = ([Event(e) for e in bundle[k]] for k in ("events", "year_events", "held"))
         self.events = sorted([*self.own, *self.year, *self.other], key=lambda event: event.index)
 
@@ -231,9 +245,7 @@ class Unit:
             first = held.setdefault((event.source, event.id), event) is event
             event.admitted = first and event.subject in (self.code, "assessment") and self.admit(event, held)
         yield from self.check_rules()
-        yield from self.check_published()
-        yield from self.check_places()
-        yield from self.check_units()
+        yield from self.check_results() if self.bundle["results"] else (("word?", "stated"),)
         yield from self.check_stated()
 
     def check_log(self) -> Iterator[tuple[Any, ...]]:
@@ -260,8 +272,8 @@ class Unit:
         self.check_included(events)
         for a, b in ((events[n - 1], events[n]) for n in range(1, len(events))):
             _need(a.index < b.index and a.sequence < b.sequence, "events_swapped", a.sequence, b.sequence)
-        tables = self.bundle["published"]["own" if code == self.code else "year"]
-        lines = {int(line["seq"]) for table in tables for line in self._lines(table, tables[table])}
+        results = self.bundle["results"] or {"entries": [], "events": []}
+        lines = {line["seq"] for line in results["entries"] + results["events"] if line["unit"] == code}
         lost = sorted(lines - {event.sequence for event in events}) or "?"
         _need(len(events) >= stated["count"], "event_left_out", code, stated["count"], len(events), lost)
         same = _sha(*(event.leaf for event in events)).hex() == stated["hash"]
@@ -271,282 +283,365 @@ class Unit:
     def check_included(self, events: list[Event]) -> None:
         """Check each event's inclusion proof, or find whose place it was given; read it once its bytes are proved."""
         for event in events:
-            own, size, root = (event.index, event.proof), self.log["size"], self.log["root"]
-            places = [(event, *own)]
-            places += [(n, at, p) for n in events for at in (n.index, own[0]) for p in (own[1], n.proof)]
-            fits = (n for n, at, p in places if top(_sha(n.head, event.raw), at, size, p) == root)
+            fits = (n for n in [event, *events] if self._lies(event, n) or self._lies(event, n, event.proof))
             other = next(fits, None)
             _need(other, "event_changed", event.sequence)
             _need(other is event, "events_swapped", event.sequence, other and other.sequence)
             event.read()
 
-    def _standing(self, kind: str, item: str = "") -> list[Event]:
-        return [event for event in self.events if event.type == kind and event.item == item and event.stands()]
+    def _lies(self, event: Event, place: Event, proof: list[bytes] | None = None) -> bool:
+        leaf = event.leaf_at(place.sequence)
+        return top(leaf, place.index, self.log["size"], proof or place.proof) == self.log["root"]
+
+    def _standing(self, *kinds: str, item: str = "") -> list[Event]:
+        return [e for e in self.events if e.type in kinds and e.stands() and item in ("", e.item)]
+
+    def _closed(self, item: str) -> set[str]:
+        return {event.office for event in self._standing("item.closed", item=item)}
 
     def admit(self, event: Event, held: dict[tuple[str, str], Event]) -> bool:
         """Whether an event is not void, by what precedes it; carries out what it does to others."""
-        if event.type in SCORING:
-            final = any(other.stage == "finalised" for other in self._standing("stage.reached"))
-            return not final and event.office not in {e.office for e in self._standing("item.closed", event.item)}
-        if event.type in ("event.revoked", "appeal.filed", "appeal.decided"):
-            named = event.data["appeal" if event.type == "appeal.decided" else "target"]
-            found = held.get((named["source"], named["id"]))
-            same = found and found.subject == event.subject and found.admitted and not found.revoked
-            return bool(found and same and self.refers(event, found))
-        return event.sequence not in self.void and (event.type != "assessment.opened" or event.index == 0)
-
-    def refers(self, event: Event, found: Event) -> bool:
-        """Carry out a revocation, an appeal or a decision on what it names; False if it is void."""
-        if event.type == "event.revoked":  # takes out what stands, an appeal only while it is undecided
-            found.revoked = found.stands() and not found.decision and found.type not in FOREVER
-            if found.revoked and found.target:  # an appeal is withdrawn, or a decision undone
-                found.target.appeal = found.target.decision = None
-            return found.revoked
-        if event.type == "appeal.filed":  # against a standing deduction or rating that has none
-            if fits := found.stands() and not found.appeal and found.type in SCORING[:2]:
-                found.appeal, event.target = event, found
-            return fits
-        target, revised = found.target, event.data["outcome"] == "revised"
-        if found.type != "appeal.filed" or found.decision or not target or target.revoked:
+        kind = event.type
+        final = any(other.stage == "finalised" for other in self._standing("stage.reached"))
+        if final and (kind in OPEN or event.stage not in ("", "finalised")):
             return False
-        if fits := not revised or self._may_be(target, Fraction(event.data["points"])):
-            found.decision, event.target = event, found
+        if (kind in OF_UNIT and not self.there) or (kind in SCORING and event.office in self._closed(event.item)):
+            return False
+        if kind in SCORING:
+            event.slot = next(place[0] for place in self.places[event.item] if place[-1] == event.office)
+        if kind in REFER:
+            named = event.data[REFER[kind]]
+            found = held.get((named["source"], named["id"]))
+            return bool(found and found.subject == event.subject and found.stands() and self.refers(event, found))
+        if kind in ("unit.changed", "item.transferred"):
+            return self.change(event.data) if kind == "unit.changed" else self.transfer(event.data)
+        return event.sequence not in self.void and (kind != "assessment.opened" or event.index == 0)
+
+    def change(self, data: dict[str, Any]) -> bool:
+        """Let a change of the unit take effect; False if it is void."""
+        if fits := self.there != (data["change"] == "joined"):
+            self.there = data["change"] != "left"
+            self.row = {**self.row, **{key: data[key] for key in ("category", "group", "attributes") if key in data}}
         return fits
 
+    def transfer(self, data: dict[str, Any]) -> bool:
+        """Give an item's place to another office; False if it is void."""
+        holders = [place[-1] for place in self.places[data["item"]]]
+        if fits := data["from"] in holders and data["to"] not in holders:
+            self.places[data["item"]][holders.index(data["from"])].append(data["to"])
+        return fits
+
+    def refers(self, event: Event, found: Event) -> bool:
+        """Carry out a revocation, an appeal, a decision or an approval on what it names; False if it is void."""
+        if event.type == "event.revoked":  # by its source, or by who has its item from there
+            after = [place[place.index(found.office) + 1 :] for place in self.places.get(found.item, []) if
+                     found.office in place]  # fmt: skip
+            mine = found.source == event.source or any(event.office in heirs for heirs in after)
+            found.revoked = mine and not found.decision and found.type not in FOREVER
+            if found.revoked and found.target:  # an appeal is withdrawn, a decision or an approval undone
+                found.target.appeal = found.target.decision = found.target.approval = None
+            return found.revoked
+        if event.type == "appeal.filed":  # against a standing entry, rating or veto that has none
+            fits, old = found.type in (*ENTRIES, RATING, VETO), found.appeal
+            found.appeal = event if fits and not old else old
+        elif event.type == "approval.recorded":
+            fits, old = found.type in ENTRIES and bool(self._ground(found).get("approval")), found.approval
+            found.approval = event if fits and not old else old
+        else:
+            target, old, revised = found.target, found.decision, event.data["outcome"] == "revised"
+            fits = found.type == "appeal.filed" and bool(target and target.stands())
+            fits = fits and (not revised or bool(target and self._may_be(target, Fraction(event.data["points"]))))
+            found.decision = event if fits and not old else old
+        event.target = found
+        return fits and not old
+
     def check_rules(self) -> Iterator[tuple[Any, ...]]:
-        """Check rulebook, roster row, readings and void events against what the log says."""
-        book, opened = self.book, [event.data for event in self._standing("assessment.opened")]
-        same = all(book == data["rulebook"] for data in opened)
+        """Check rulebook, roster, readings and void events against what the log says."""
+        book, rows, opened = self.book, self.bundle["roster"], self._standing("assessment.opened")
+        same = all((book, rows) == (event.data["rulebook"], event.data["roster"]) for event in opened)
         _need(same and _digest(book) == self.log["rulebook"], "rulebook", book["id"])
-        row = [self.code, *(self.roster[key] for key in ROW[1:])]
-        rows = [[each[key] for key in ROW] for data in opened for each in data["roster"]] if opened else [row]
-        _need(self.roster["unit"] == self.code and row in rows, "roster", self.code)
-        yield from (("agrees", "rulebook"), ("agrees" if opened else "word?", "roster"))
+        _need(_digest(rows) == self.log["roster"], "roster", self.code)
+        yield from (("agrees", "rulebook"), ("agrees", "roster"))
         adopted = {event.data["reading"]: event.data["value"] for event in self._standing("reading.adopted")}
-        for each in book["reading"]:
+        for each in book.get("reading", []):
             expected, found = adopted.get(each["name"], each["values"][0]), self.readings.get(each["name"])
             _need(found == expected, "readings", each["name"], expected, found)
         final = {event.sequence for event in self.events if event.stage == "finalised"}
         _need(self.void <= final, "void", sorted(self.void - final))
         yield from [("word?", f"void_sequences {sorted(self.void)} / {sorted(final)}")] if final else []
 
-    def _rule(self, item: dict[str, Any], name: str) -> str:
-        value: str = item.get("rules", {}).get(name, "")
+    def _rule(self, table: dict[str, Any], name: str, default: str = "") -> str:
+        value: str = table.get(name, default)
         return self.readings[value[1:]] if value.startswith("@") else value
 
-    def _full(self, item: dict[str, Any]) -> Fraction:  # the basic points (基本分); the year-end's follow its scale
-        return Fraction(self._rule(item, "scale") or item["points"]["value"])
+    def _ground(self, event: Event) -> dict[str, Any]:
+        return _one(self.items[event.item]["ground"], event.data["ground"])
 
-    def _worth(self, event: Event, claimed: bool = False) -> Fraction:  # a deduction's points, a rating's value
+    def _worth(self, event: Event, claimed: bool = False) -> Fraction:  # an entry's points, a rating's value
         data = event.data if claimed or event.ruling()["outcome"] != "revised" else event.ruling()
-        points = data.get("value") or data.get("points")
-        return Fraction(points or _one(self.items[event.item]["ground"], data["ground"])["points"])
+        return Fraction(data.get("value") or data.get("points") or self._ground(event)["points"])
 
     def _may_be(self, event: Event, points: Fraction) -> bool:  # what a decision may put in its place
-        item = self.items[event.item]
-        if item["method"] == "deduct":
-            return points <= self._worth(event, claimed=True)
-        least, most = (Fraction(item.get("value", {"min": 0, "max": 1})[end]) for end in ("min", "max"))
-        binary = item["method"] == "checklist" and _one(item["component"], event.data["component"]).get("binary")
-        return points in (0, 1) if binary else least <= points <= most
+        if event.type in (*ENTRIES, VETO):
+            return event.type != VETO and 0 <= points <= self._worth(event, claimed=True)
+        item, measure = self.items[event.item], event.data.get("measure")
+        allowed = _one(item["measure"], measure) if measure else item["range"]
+        low, high = Fraction(allowed.get("min", 0)), Fraction(allowed.get("max", 1))
+        return low <= points <= high and (not allowed.get("binary") or points in (0, 1))
 
-    def deduct(self, item: dict[str, Any]) -> Fraction:
-        """Return what is left after each line's increase of the matter's dearest chain, cut by cap and balance."""
-        mode, separate = self._rule(item, "matter"), self._rule(item, "pool") == "separate"
-        balance = {o: Fraction(p) for o, p in item["share"].items()} if separate else {"": self._full(item)}
-        caps = {node["cap_group"]: Fraction(node["cap"]) for node in item.get("node", [])}
-        matters: dict[Any, dict[str, dict[str, Fraction]]] = {}
-        for event in self._standing("deduction.recorded", item["code"]):
-            ground, purse = _one(item["ground"], event.data["ground"]), event.office if separate else ""
-            chains = matters.setdefault(event.index if mode == "each" else event.data["matter"], {})
-            seen = chains.setdefault(ground.get("branch", "all") if mode == "chain" else "", {})
-            if ground.get("requires") and not any(ground["requires"] in chain for chain in chains.values()):
+    def _attribute(self, code: str) -> Fraction:
+        facts = [e.data["value"] for e in self._standing("fact.recorded") if e.data["attribute"] == code]
+        given = self.row.get("attributes", {}).get(code, _one(self.book["attribute"], code).get("default"))
+        return Fraction([given, *facts][-1])
+
+    def _applies(self, node: dict[str, Any]) -> bool:
+        rule, above = node.get("applies", {}), node.get("in")
+        here = all(
+            self.row[k] in rule.get(f, [self.row[k]]) for k, f in (("category", "categories"), ("group", "groups"))
+        )
+        return here and (not above or self._applies(_one(self.book["part"], above)))
+
+    def entries(self, item: dict[str, Any]) -> Fraction:
+        """Return the balance: the start, less and more what each entry adds to its matter, cut by caps and bounds."""
+        mode, signs = self._rule(item, "matter", "each"), {ground.get("adds", False) for ground in item["ground"]}
+        points, nodes = Fraction(item["points"]), {node["code"]: node for node in item.get("node", [])}
+        start, deducts = (points, ZERO) if item.get("start") != "0" else (ZERO, -points * (False in signs))
+        ends = _bound(item, "at_least", deducts), _bound(item, "at_most", points if start or True in signs else ZERO)
+        purses = {"": (start, *ends)}
+        if self._rule(item, "purse", "shared") == "separate":
+            purses = {office: (Fraction(share), ZERO, Fraction(share)) for office, share in item["share"].items()}
+        groups = {code: node.get("cap_group", code) for code, node in nodes.items()}
+        caps = {(groups[c], adds): Fraction(n["cap"]) for c, n in nodes.items() if "cap" in n for adds in (True, False)}
+        sums = dict.fromkeys(purses, ZERO)
+        charges: dict[Any, dict[str, Fraction]] = {}
+        for event in self._standing(*ENTRIES, item=item["code"]):
+            ground, matter, needed = self._ground(event), event.data["matter"], self._ground(event).get("requires")
+            if ground.get("approval") and not (event.approval and event.approval.data["outcome"] == "approved"):
                 continue
-            before = max(sum(chain.values(), ZERO) for chain in chains.values())
-            seen[ground["code"]] = max(seen.get(ground["code"], ZERO), self._worth(event))
-            cost = max(sum(chain.values(), ZERO) for chain in chains.values()) - before
-            if caps:
-                group = _one(item["node"], event.data["node"])["cap_group"]
-                cost = min(cost, caps[group])
-                caps[group] -= cost
-            balance[purse] -= min(cost, balance[purse])
-        return sum(balance.values(), ZERO)
+            adds, cost, before = ground.get("adds", False), self._worth(event), charges.setdefault(matter, {})
+            if mode != "each":
+                charge = charges.setdefault((matter, adds), {})
+                old, worth = self._charge(item, mode, charge), max(cost, charge.get(ground["code"], ZERO))
+                charge.update({ground["code"]: worth} if not needed or needed in before else {})
+                cost = self._charge(item, mode, charge) - old
+            before[ground["code"]] = ZERO
+            if cap := (groups[event.data["node"]], adds) if nodes else None:
+                cost = min(cost, caps.get(cap, cost))
+                caps.update({cap: caps[cap] - cost} if cap in caps else {})
+            sums[event.slot if event.slot in purses else ""] += cost if adds else -cost
+        return sum((_within(purses[p][0] + total, *purses[p][1:]) for p, total in sums.items()), ZERO)
 
-    def rated(self, item: dict[str, Any]) -> dict[tuple[str, str], Fraction]:
-        """Return the values that count, by (case, group or component) and rater: the latest standing one of each."""
-        panel, latest = item["method"] in ("mean", "weighted_mean"), {}
-        for event in self._standing("rating.recorded", item["code"]):
-            part = next((event.data[key] for key in ("case", "group", "component") if key in event.data), "")
-            latest[part, event.data["rater"] if panel else ""] = self._worth(event)
-        return latest
+    def _charge(self, item: dict[str, Any], mode: str, charge: dict[str, Fraction]) -> Fraction:
+        branches: dict[str, Fraction] = {}
+        for code, points in charge.items():
+            branch = _one(item["ground"], code).get("branch", code)
+            branches[branch] = branches.get(branch, ZERO) + points
+        return sum(branches.values(), ZERO) if mode == "sum" else max(branches.values(), default=ZERO)
 
-    def _alone(self, item: dict[str, Any], values: dict[tuple[str, str], Fraction]) -> Fraction:
-        parts: dict[str, Fraction] = {}
-        for part in {part for part, _ in values}:
-            panel = sorted(value for (p, _), value in values.items() if p == part)
-            panel = panel[1:-1] if self._rule(item, "mean") == "trimmed" and len(panel) >= 3 else panel
-            parts[part] = sum(panel, ZERO) / len(panel)
-        if item["method"] == "checklist":
-            return sum((Fraction(c["points"]) * parts.get(c["code"], ZERO) for c in item["component"]), ZERO)
-        best = max(parts.values())
-        if item["method"] == "weighted_mean":
-            shares = self._rule(item, "weights").split("/")
-            weights = {g["code"]: Fraction(shares[k]) for k, g in enumerate(item["group"]) if g["code"] in parts}
-            best = sum((weight * parts[p] for p, weight in weights.items()), ZERO) / sum(weights.values(), ZERO)
-        return best * self._full(item) / Fraction(item["value"]["max"])
-
-    def _compared(self, item: dict[str, Any], row: Any) -> Fraction:
-        """Return the points that a unit's place among the units of its pool gives."""
-        keys = ROW[1:] if item["method"] == "rank_step" else ROW[1:2] if self._rule(item, "pool") == "category" else ()
-        rows, value = self.valued(item["code"]), Fraction(row["value"])
-        pool = [Fraction(other["value"]) for other in rows if all(other[key] == row[key] for key in keys)]
-        above = sum(other > value for other in pool)
-        if item["method"] == "bands":
-            rounding, shares = self._rule(item, "rounding"), [len(pool) * Fraction(b["share"]) for b in item["band"]]
-            half, quotas = Fraction(rounding == "cumulative_half_up", 2), [int(share) for share in shares]
-            for k in sorted(range(len(shares)), key=lambda k: quotas[k] - shares[k])[: len(pool) - sum(quotas)]:
-                quotas[k] += 1
-            sizes = quotas if rounding == "largest_remainder" else shares
-            bands = [(int(sum(sizes[: k + 1]) + half), band["points"]) for k, band in enumerate(item["band"])]
-            return next(Fraction(points) for end, points in bands if above < end)
-        if item["method"] == "scaled":
-            return max(ZERO, self._full(item) - Fraction(self._rule(item, "step")) * above)
-        step, linear = Fraction(item["step"]["value"]), self._rule(item, "step") == "linear"
-        places = range(above, above + (pool.count(value) if self._rule(item, "ties") == "average" else 1))
-        table = [_half_up(self._full(item) * (max(ZERO, 1 - step * n) if linear else (1 - step) ** n)) for n in places]
-        return sum(table, ZERO) / len(table)
-
-    def reckon(self, item: dict[str, Any]) -> tuple[Fraction | None, str]:
-        """Return an item's points, None without input, and its state; of an exempted rated item not yet its share."""
-        code, values = item["code"], self.rated(item)
-        closed = {event.office for event in self._standing("item.closed", code)} >= set(item["offices"])
-        none = closed and self._rule(item, "cases") == "best"  # no case was submitted: 0
-        done = none or item["method"] == "deduct" or len(values) >= len(item.get("component", [0]))
-        if self._standing("item.exempted", code):
-            return self._full(item), "exempt"
-        points = self.deduct(item) if item["method"] == "deduct" else ZERO if none else None
-        if values:
-            row = {**self.roster, "value": next(iter(values.values()))}
-            points = _half_up(self._compared(item, row) if code in self.compares else self._alone(item, values))
-        return points, "scored" if closed and done else "pending"
-
-    def check_stated(self) -> Iterator[tuple[Any, ...]]:
-        """Check every item, the exempted rated ones by their share of part or daily items, and the totals."""
-        stated, formula, sums = self.bundle["stated"], self.book["total"], {True: ZERO, False: ZERO}
-        late = {part["code"] for part in self.book["part"] if part.get("year_end")}
-        found = {code: self.reckon(item) for code, item in self.items.items()}
-        left = [item for code, item in self.items.items() if found[code][1] != "exempt"]
-        for code, (points, state) in found.items():
-            item, came = self.items[code], points
-            pool = [each for each in left if each["part"] == item["part"]] or [e for e in left if e["part"] not in late]
-            if state == "exempt" and item["method"] != "deduct" and pool:
-                got = sum((found[each["code"]][0] or ZERO for each in pool), ZERO)
-                came = _half_up(self._full(item) * got / sum(map(self._full, pool), ZERO))
-            mine, theirs = {"points": None if came is None else _text(came), "state": state}, stated["items"][code]
-            _need(mine == theirs, "result_forged", code, theirs, mine)
-            yield ("points", code, *mine.values())
-            sums[item["part"] in late] += came or 0
-        daily, year_end, scale = (Fraction(formula[k]["value"]) for k in ("daily_weight", "year_end_weight", "scale"))
-        final = _text((sums[False] * daily + sums[True] * year_end) * scale, 8)
-        for name, total in (("daily", _text(sums[False])), ("year_end", _text(sums[True])), ("final", final)):
-            _need(stated[name] == total, "result_forged", name, stated[name], total)
-            yield "points", name, total, ""
-
-    def _lines(self, table: str, rows: list[list[Any]]) -> list[dict[str, Any]]:
-        return [dict(zip(self.bundle["published"]["columns"][table], row)) for row in rows]  # noqa: B905 - Python 3.8
-
-    def valued(self, code: str) -> list[dict[str, Any]]:
-        """Return the units with a standing value of an item, where units are compared, with category and group."""
-        tables = self.bundle["published"]["all"]
-        units = {row["unit"]: row for row in self._lines("published_unit", tables["published_unit"])}
-        found = []
-        for row in self._lines("published_value", tables["published_value"]):
-            if row["item"] == code:
-                unit = units[row["unit"]]
-                found.append({"unit": row["unit"], "category": unit["category"], "group": unit["unit_group"], **row})
+    def panel(self, item: dict[str, Any]) -> dict[str, dict[str, Fraction]]:
+        """Return the value of each measure in each run: the latest rating of each rater, then means."""
+        kind, latest = self._rule(item, "panel", "plain"), {}
+        for event in self._standing(RATING, item=item["code"]):
+            data = event.data
+            run = data.get("period", data.get("case", ""))
+            rater = "" if kind == "latest" else data["rater"]
+            latest[run, data.get("measure", "value"), data.get("group", ""), rater] = self._worth(event)
+        raters, found = [one["code"] for one in item.get("raters", [])] or [""], {}  # type: Any, Any
+        shares = self._rule(item, "weights").split("/") if "weights" in item else ["1"] * len(raters)
+        weights = {code: Fraction(shares[n]) for n, code in enumerate(raters)}
+        for run, measure in {key[:2] for key in latest}:
+            means = {}
+            for group in {key[2] for key in latest if key[:2] == (run, measure)}:
+                values = sorted(value for key, value in latest.items() if key[:3] == (run, measure, group))
+                values = values[1:-1] if kind == "trimmed" and len(values) >= 3 else values
+                means[group] = _half_up(sum(values, ZERO) / len(values), 9)
+            all_of = sum((weights[group] for group in means), ZERO)
+            value = _half_up(sum((weights[group] * mean for group, mean in means.items()), ZERO) / all_of, 9)
+            found.setdefault(run, {})[measure] = value
         return found
 
-    def check_units(self) -> Iterator[tuple[Any, ...]]:
-        """Check the values of all units, where units are compared, against this unit's own and the published points."""
-        points = {(row["unit"], row["item"]): row for row in self._all("published_item")}
-        for code in sorted(self.compares):
-            item, rows = self.items[code], self.valued(code)
-            values = [] if self._standing("item.exempted", code) else list(self.rated(item).values())
-            mine = [Fraction(row["value"]) for row in rows if row["unit"] == self.code]
-            _need(mine == values, "cross_unit", code, self.code)
-            valued = sorted(
-                unit
-                for (unit, name), row in points.items()
-                if name == code and row["state"] != "exempt" and row["points"]
-            )
-            _need(valued == sorted(row["unit"] for row in rows), "cross_unit", code, "*")
-            for row in rows:
-                came = _text(_half_up(self._compared(item, row)))
-                _need(came == points[row["unit"], code]["points"], "cross_unit", code, row["unit"])
-            yield "agrees", f"cross_unit {code} ({len(rows)})"
+    def value(self, item: dict[str, Any], have: dict[str, Fraction]) -> Fraction | None:
+        """Return what the measures of a run and the attributes come to by the formula; without one the value itself."""
+        measures, codes = [m["code"] for m in item.get("measure", [])] or ["value"], self.book.get("attribute", [])
 
-    def _all(self, table: str) -> list[dict[str, Any]]:
-        return self._lines(table, self.bundle["published"]["all"][table])
+        def named(term: dict[str, str], key: str, default: str = "") -> Fraction | None:
+            name = term.get(key, default)
+            if name in measures or not name:
+                return have.get(name)
+            return self._attribute(name) if name in [a["code"] for a in codes] else Fraction(name)
 
-    def check_published(self) -> Iterator[tuple[Any, ...]]:
-        """Check that what is published of all, and of this unit alone, is what is signed, and what is stated that."""
-        published, nothing = self.bundle["published"], _sha().hex()
-        columns = published["columns"]
-        rows: dict[tuple[str, str], list[str]] = {}
-        groups = ((published["all"], ""), (published["own"], self.code), (published["year"], "assessment"))
-        for table, row, whose in ((t, r, code) for tables, code in groups for t in tables for r in tables[t]):
-            unit = dict(zip(columns[table], row)).get("unit", "assessment")  # noqa: B905 - as above
-            _need(whose in ("", unit) and ("seq" in columns[table]) == bool(whose), "published")
-            texts = ("-" if each is None else f"{len(each.encode())}:{each}" for each in row)
-            rows.setdefault((unit, table), []).append(",".join(texts))
-        digest = {key: _sha("\n".join(sorted(lines)).encode()).hex() for key, lines in rows.items()}
-        leaves = []
-        for code in sorted({*published["private"], *(unit for unit, _ in rows), self.code, "assessment"}):
-            of = [
-                "\n".join(
-                    f"{t} {digest.get((code, t), nothing)}" for t in sorted(columns) if ("seq" in columns[t]) == own
-                )
-                for own in (False, True)
-            ]
-            halves = [_sha(each.encode()).hex() for each in of]
-            if code in published["private"]:
-                _need(code not in (self.code, "assessment"), "published")
-                halves[1] = published["private"][code]
-            leaves.append(_sha(b"\0", "\n".join([code, *halves]).encode()))
-        while len(leaves) > 1:
-            pairs = [leaves[n : n + 2] for n in range(0, len(leaves), 2)]
-            leaves = [_sha(b"\1", *pair) if len(pair) == 2 else pair[0] for pair in pairs]
-        _need(leaves[0] == self.log["shown"], "published")
-        yield "agrees", "published"
+        total = ZERO
+        for term in item.get("formula", []):
+            plus, less, times = named(term, "plus"), named(term, "less", "0"), named(term, "times", "1")
+            ratio = named(term, "ratio_to", "1")
+            if plus is None or less is None or times is None or ratio is None or ratio <= 0:
+                continue
+            came = _half_up(plus / ratio if "ratio_to" in term else (plus - less) * times, 9)
+            ends = Fraction(term["within"]) if "within" in term else None
+            total += _within(came, ends and -ends, ends)
+        factor = self._attribute(item["factor"]) if "factor" in item else Fraction(1)
+        return _half_up(total * factor, 9) if "formula" in item else have.get("value")
 
-    def check_places(self) -> Iterator[tuple[Any, ...]]:
-        """Check what is stated against the unit's published row, and every place and award against the finals."""
-        units, stated = {row["unit"]: row for row in self._all("published_unit")}, self.bundle["stated"]
-        row = units[self.code]
-        for key in (each for each in stated if each in row):
-            _need(row[key] == stated[key], "result_forged", key, stated[key], row[key])
-        items = {each["item"]: each for each in self._all("published_item") if each["unit"] == self.code}
-        for code, item in stated["items"].items():
-            same = all(items[code][key] == item[key] for key in ("points", "state"))
-            _need(same, "result_forged", code, item["points"], items[code]["points"])
-        _need(
-            [row["category"], row["unit_group"]] == [self.roster["category"], self.roster["group"]], "roster", self.code
-        )
-        pool = [each for each in units.values() if each["category"] == row["category"]]
-        for each in pool:
-            place = 1 + sum(Fraction(other["final"]) > Fraction(each["final"]) for other in pool)
-            _need(str(place) == each["place"], "place", each["unit"], place, each["place"])
-        yield "placed", row["place"], len(pool)
-        won: dict[str, str] = {}
-        for award in self._all("published_award"):
-            winners = [code for code in award["units"].strip("[]").replace("'", "").split(", ") if code]
-            finals = [Fraction(units[code]["final"]) for code in winners]
-            fits = finals == sorted(finals, reverse=True) and len(winners) <= int(award["quota"])
-            _need(fits and not {*winners} & {*won}, "award", award["award"], ", ".join(winners))
-            won.update(dict.fromkeys(winners, award["award"]))
-        for each in units.values():
-            _need(each["award"] == won.get(each["unit"]), "award", each["award"], each["unit"])
-        yield "agrees", "award {}".format(row["award"] or "-")
+    def _needed(self, item: dict[str, Any]) -> set[str]:  # the measures that its value is made of
+        named = {term.get(key) for term in item.get("formula", []) for key in ("plus", "less", "ratio_to")}
+        own = {"value", *(measure["code"] for measure in item.get("measure", []))}
+        return named & own if "formula" in item else {"value"}
+
+    def _method(self, item: dict[str, Any]) -> dict[str, Any]:
+        ways = item.get("method") or [{"kind": "direct" if "formula" in item else "scale"}]
+        code = self._rule(item, "scoring")
+        return next((way for way in ways if code and way.get("code") == code), ways[0])
+
+    def _runs(self, item: dict[str, Any]) -> list[str]:  # the values of its period
+        periods: list[dict[str, Any]] = self.book.get("period", [])
+        return next((list(one["values"]) for one in periods if one["code"] == item.get("runs")), [])
+
+    def _full(self, item: dict[str, Any]) -> Fraction:
+        own = self._method(item).get("points") if item["input"] == "ratings" else None
+        times = len(self._runs(item)) if item.get("over") == "sum" else 0
+        return Fraction(own) * (times or 1) if own else Fraction(item["points"])
+
+    def rated(self, item: dict[str, Any]) -> Fraction | None:
+        """Return the points of an item that compares nobody: run by run, then over the runs; None without a value."""
+        way, listed, runs = self._method(item), self._runs(item), self.panel(item) if self._needed(item) else {"": {}}
+        times = len(listed) if item.get("over") == "sum" and listed else 1
+        full = Fraction(way["points"]) if "points" in way else _half_up(Fraction(item["points"]) / times)
+        low, high = _bound(item, "at_least", ZERO), _bound(item, "at_most", full)
+        values = {run: self.value(item, have) for run, have in runs.items()}
+        found = {
+            r: _within(self.points(way, v, full, item, low), low, high) for r, v in values.items() if v is not None
+        }
+        counted, over = list(found.values()), item.get("over", "mean") if "runs" in item else "sum"
+        if over == "latest" and found:
+            return found[[run for run in listed if run in found][-1]]
+        counted += [ZERO] * (len(listed) - len(counted) if item.get("missing") == "0" and counted else 0)
+        total = sum(counted, ZERO)
+        return None if not counted else _half_up(total / len(counted)) if over == "mean" else (
+            max(counted) if over == "best" else total)  # fmt: skip
+
+    def points(self, way: dict[str, Any], value: Fraction, full: Fraction, item: Any, low: Fraction | None) -> Fraction:
+        """Return the points of a value by itself: direct, scale, table."""
+        if way["kind"] == "direct":
+            return _half_up(value)
+        if way["kind"] == "scale":
+            return _half_up(full * value / Fraction(way.get("of") or item.get("range", {}).get("max", 1)))
+        rows = [(Fraction(x), Fraction(p)) for x, p in way["rows"]]
+        below, above = [row for row in rows if row[0] <= value], [row for row in rows if row[0] > value]
+        if way.get("between", "step") == "step":
+            return below[-1][1] if below else low or ZERO
+        if not below or not above:
+            return (below or above)[-1 if below else 0][1]
+        (x0, p0), (x1, p1) = below[-1], above[0]
+        return p0 + _half_up((p1 - p0) * (value - x0) / (x1 - x0))
+
+    def reckon(self, item: dict[str, Any], stated: Any) -> tuple[Fraction | None, str]:
+        """Return an item's points, None without input, and its state; of one that compares the points as stated."""
+        code, rates = item["code"], item["input"] == "ratings"
+        runs, needed = (self.panel(item), self._needed(item)) if rates else ({}, set())
+        rated = bool(self._standing(RATING, item=code))
+        done = not needed or any(needed <= {*have} for have in runs.values()) or (
+            item.get("missing") == "0" and not rated)  # fmt: skip
+        closed = self._closed(code) >= {place[-1] for place in self.places[code]}
+        state = "exempt" if self.exempt(item) else "scored" if closed and done else "pending"
+        if rates and self._method(item)["kind"] in COMPARES and (state != "exempt" or not self.there):
+            return None if stated is None else Fraction(stated), state
+        if state == "exempt":
+            return {"full": self._full(item), "start": ZERO}.get(self._exempt(item)), state
+        points = self.rated(item) if rates else self.entries(item)
+        points = ZERO if points is None and state == "scored" else points
+        return None if points is None else _half_up(points, int(item.get("decimals", 6))), state
+
+    def exempt(self, item: dict[str, Any]) -> bool:
+        """Whether the item was declared not applicable to the unit."""
+        return bool([e for e in self._standing("item.exempted", item=item["code"]) if e.subject == self.code])
+
+    def _exempt(self, item: dict[str, Any]) -> str:  # what an exemption comes to
+        entries = ("start" if item.get("start") == "0" else "full") if item["input"] == "entries" else "proportional"
+        how: str = item.get("exempt", entries)
+        return how
+
+    def _under(self, part: str) -> list[dict[str, Any]]:
+        below = [code for each in self.book["part"] if each.get("in") == part for code in self._under(each["code"])]
+        return [item for item in self.items.values() if item.get("in") == part] + below
+
+    def share(self, item: dict[str, Any], found: dict[str, Fraction | None]) -> Fraction:
+        """Return the points of an exempted item by those of its part, or of the nearest part above that has some."""
+        above = item.get("in")
+        while above:
+            pool = [o for o in self._under(above) if o["code"] in found and not self.exempt(o) and self._full(o)]
+            pool = [other for other in pool if Fraction(other.get("weight", 1))]
+            if full := sum(map(self._full, pool), ZERO):
+                got = sum((found[other["code"]] or ZERO for other in pool), ZERO)
+                return _half_up(_half_up(self._full(item) * got / full), int(item.get("decimals", 6)))
+            above = _one(self.book["part"], above).get("in")
+        return self._full(item)
+
+    def check_stated(self) -> Iterator[tuple[Any, ...]]:
+        """Check every item, then the parts over them, then the final."""
+        stated, own = self.bundle["stated"], [item for item in self.items.values() if self._applies(item)]
+        _need({*stated["items"]} == {item["code"] for item in own}, "result_forged", "items", "*", "*")
+        reckoned = {i["code"]: self.reckon(i, stated["items"][i["code"]]["points"]) for i in own}
+        found = {code: points for code, (points, _) in reckoned.items()}
+        given = {event.data["veto"] for event in self._standing(VETO)}
+        zero = {veto.get("zero") for veto in self.book.get("veto", []) if veto["code"] in given}
+        for item in own:
+            code, (came, state) = item["code"], reckoned[item["code"]]
+            compares = item["input"] == "ratings" and self._method(item)["kind"] in COMPARES
+            if state == "exempt" and self._exempt(item) == "proportional" and (self.there or not compares):
+                came = self.share(item, found)
+            out = state == "exempt" and self._exempt(item) == "out"
+            came = ZERO if code in zero and not out else came
+            mine, theirs = {"points": None if came is None else _text(came), "state": state}, stated["items"][code]
+            _need(mine == theirs, "result_forged", code, theirs, mine)
+            yield ("word?", code) if compares and state != "exempt" else ("points", code, *mine.values())
+            reckoned[code] = (None if out else came or ZERO, state)
+        values = {code: points for code, (points, _) in reckoned.items()}
+        parts = {part["code"]: part for part in self.book.get("part", []) if self._under_applies(part)}
+        tops = [self.tree(node, values, zero, parts) for node in [*parts.values(), *own] if not node.get("in")]
+        total, formula = sum((w * p for w, p, _ in tops if p is not None), ZERO), self.book["final"]
+        places = int(formula.get("decimals", 8))
+        final = _text(_half_up(total * Fraction(formula.get("times", 1)), places), places)
+        came = {code: None if values[code] is None else _text(values[code] or ZERO) for code in parts}
+        for name, mine, theirs in (("parts", came, stated["parts"]), ("final", final, stated["final"])):
+            _need(mine == theirs, "result_forged", name, theirs, mine)
+        yield "points", "final", final, ""
+
+    def _under_applies(self, part: dict[str, Any]) -> bool:
+        return any(self._applies(item) for item in self._under(part["code"]))
+
+    def tree(self, node: Any, values: Any, zero: Any, parts: Any) -> tuple[Fraction, Fraction | None, Fraction]:
+        """Return weight, points (None if out) and full points of a node; puts the parts' points into `values`."""
+        weight = Fraction(node.get("weight", 1))
+        if "input" in node:
+            return weight, values[node["code"]], self._full(node)
+        children = [self.tree(each, values, zero, parts) for each in [*parts.values(), *self.items.values()]
+                    if each.get("in") == node["code"] and ("input" not in each or self._applies(each))]  # fmt: skip
+        sums = [(w * p, w * full) for w, p, full in children if p is not None]
+        whole, how = sum((full for _, full in sums), ZERO), node.get("combine", "sum")
+        points, full = [p for p, _ in sums], whole if how == "sum" else Fraction(node["points"])
+        values[node["code"]] = None
+        if points and (how != "rescale" or whole):
+            total = sum(points, ZERO)
+            came = {"max": max(points), "mean": total / len(points), "sum": total}.get(how)
+            came = Fraction(node["points"]) * total / whole if came is None else came
+            came = _within(_half_up(came), _bound(node, "at_least", None), _bound(node, "at_most", None))
+            values[node["code"]] = ZERO if node["code"] in zero else _half_up(came, int(node.get("decimals", 6)))
+        return weight, values[node["code"]], full
+
+    def check_results(self) -> Iterator[tuple[Any, ...]]:
+        """Check the whole results, where they are carried, against their signed digest and what is stated."""
+        body = {k: v for k, v in self.bundle["results"].items() if k not in ("digest", "as_of", "refused")}
+        said = {n: [{k: v for k, v in x.items() if k != "why"} for x in body[n]] for n in ("entries", "events")}
+        found, row = _digest({**body, **said}), _one(body["units"], self.code, "unit")
+        _need(found == self.log["results"], "result_forged", "digest", found, self.log["results"])
+        for key, expected in {**self.bundle["stated"], **{key: self.row[key] for key in ("category", "group")}}.items():
+            _need(row[key] == expected, "result_forged", key, row[key], expected)
+        yield "agrees", "results"
+        if self.book["final"].get("order", ["final"]) == ["final"] and row["place"] is not None:
+            rivals = [o for o in body["units"] if o["category"] == row["category"] and o["place"] is not None]
+            place = 1 + sum(Fraction(other["final"]) > Fraction(row["final"]) for other in rivals)
+            _need(place == row["place"], "result_forged", "place", row["place"], place)
+            yield "points", "place", place, ""
 
 
 def main() -> int:

@@ -438,8 +438,8 @@ class Snapshot:
             yield fail("meta", "root", stated, root.hex())
         else:
             yield ok("log", size)
-            pairs = zip(self._stored().hashes, self.leaves.hashes, self.leaves.sequences, strict=False)
-            yield from (fail("leaf", seq) for stored_leaf, found, seq in pairs if stored_leaf != found)
+            pairs = zip(self.leaves.sequences, self.leaves.hashes, strict=True)
+            yield from (fail("leaf", seq) for seq, leaf in pairs if self._leaf_at.get(seq) != leaf)
 
     def _differences(self, signed: Checkpoint) -> Iterator[Finding]:
         """Name what was done by the leaf hashes of the file, else by the events that its results speak of."""
