@@ -453,8 +453,12 @@ class Snapshot:
         return {merkle.event_leaf(at, recorded, rows[of][1]) for recorded, _ in rows.values()}
 
     def _stored(self) -> Leaves:
-        rows = self.con.execute("SELECT seq, hash FROM leaf ORDER BY seq").fetchall()
-        return Leaves([seq for seq, _ in rows], [], [bytes(leaf) for _, leaf in rows]) if rows else self.leaves
+        return Leaves([*self._leaf_at], [], [*self._leaf_at.values()]) if self._leaf_at else self.leaves
+
+    @cached_property
+    def _leaf_at(self) -> dict[int, bytes]:
+        """The leaves that the file states, by sequence."""
+        return {seq: bytes(one) for seq, one in self.con.execute("SELECT seq, hash FROM leaf ORDER BY seq").fetchall()}
 
     def _unspoken(self, signed: Checkpoint) -> Iterator[Finding]:
         """Events that the published results speak of and that the log lacks."""
