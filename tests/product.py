@@ -8,6 +8,7 @@ import sys
 import tempfile
 import tomllib
 from contextlib import contextmanager, redirect_stderr
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from schemas import roster, rulebook, soundness
 from schemas.year import Year
 from services import cli
 from services.scorer import file, rules
+from services.site import synthetic
 from services.snapshot.results import results
 
 if TYPE_CHECKING:
@@ -39,6 +41,14 @@ SHIPPED: Roster = [msgspec.to_builtins(unit) for unit in roster.load(rulebook.SH
 def year(units: Roster) -> Year:
     """The shipped rulebook with a roster."""
     return Year(BOOK.id, BOOK, roster.read(units))
+
+
+@cache
+def small(seed: int = 7, units: int = 6, events: int = 150, *, settled: bool = False) -> tuple[bytes, ...]:
+    """The lines of a synthetic year of few units of the shipped rulebook, opened by its first."""
+    step = len(SHIPPED) // units
+    lines = synthetic.year(BOOK, roster.read(SHIPPED[::step][:units]), "small", seed, events, settled=settled)
+    return tuple(raw for _, raw in lines)
 
 
 @contextmanager

@@ -119,16 +119,24 @@ class Ingest:
             self.went_back(new[0].sequence)
         follow = [entry for n, entry in enumerate(new) if whole or entry.sequence == self.intake_next + n]
         later, new = len(follow) < len(new), follow
-        for part in (new[n : n + BATCH] for n in range(0, len(new), BATCH)):  # a pull may bring more than it asked for
-            with tracing.span("ingest.take", [(entry.data, entry.headers) for entry in part], taken=len(part)):
-                fresh = await self._take(part)
-            self.log.info(
-                "batch.taken", messages=len(part), appended=fresh, ledger=self.ledger_last, intake=self.place.intake
-            )
+        for start in range(0, len(new), BATCH):  # a pull may bring more than it asked for
+            part = new[start : start + BATCH]
+            while part:  # after each change in it, what is left is taken by what has changed
+                with tracing.span("ingest.take", [(entry.data, entry.headers) for entry in part], taken=len(part)):
+                    fresh = await self._take(part)
+                left = [entry for entry in part if entry.sequence > self.place.intake]
+                self.log.info(
+                    "batch.taken",
+                    messages=len(part) - len(left),
+                    appended=fresh,
+                    ledger=self.ledger_last,
+                    intake=self.place.intake,
+                )
+                part = left
         return not later
 
     async def _take(self, new: Sequence[Entry]) -> int:
-        """Check, append and tell; returns how many were appended. The place is on the disk when this returns."""
+        """Check, append and tell, up to the first change; returns how many were appended, the place safely written."""
         for entry, before in zip(new, [self.place.intake, *(one.sequence for one in new)], strict=False):
             self.missing(before + 1, entry.sequence - 1)
         judged: list[Judged] = []
@@ -370,7 +378,7 @@ async def _read_year(ingest: Ingest) -> None:
     if ingest.checker.rulebook is None:
         return
     collector = ingest.checker.rulebook.roles.collector
-    kept = f"ledger.{ingest.assessment}.{collector}.*"
+    kept = f"ledger.{ingest.assessment}.{collector}.*"  # whatever it is about
     async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, 1, ingest.ledger_last, subject=kept):
         found = ingest.checker.check(entry.data)
         if isinstance(found, Event) and found.type in CHANGES:

@@ -1,8 +1,7 @@
-"""A small nasty year, and the works that take it: a real nats-server and the services as processes of their own."""
+"""A small year, and the works that take it: a real nats-server and the services as processes of their own."""
 
 import asyncio
 import contextlib
-import csv
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,16 +25,14 @@ from infra.server import EmbeddedServer
 from infra.streams import DURABLES, KINDS, provision, stream
 from schemas import subjects
 from schemas.receipts import Ranking, Receipt
-from schemas.rulebook import SHIPPED
 from services.process.settings import Settings, read
 from services.proof.merkle import leaf_hash
 from tests import oracle
-from tests.nasty import nasty_year
+from tests.product import BOOK, BOOK_JSON, SHIPPED, small
 
-ASSESSMENT = "nasty-2013"
+ASSESSMENT = "small"
 SERVICES = ("ingest", "scorer", "ranker")
-BOOK = tomllib.loads((SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
-OFFICES = tuple(office["code"] for office in BOOK["office"])
+OFFICES = tuple(office.code for office in BOOK.office)
 PATIENCE = 120.0
 FLIGHT = 64
 REDELIVERY = 2
@@ -56,14 +52,10 @@ class Line(NamedTuple):
 class Year:
     """Lines as they are published, and what the oracle makes of the accepted ones, which are the ledger."""
 
-    roster: list[dict[str, str]]
+    units: list[str]
     lines: tuple[Line, ...]
     accepted: tuple[bytes, ...]
     result: dict[str, Any]
-
-    @property
-    def units(self) -> list[str]:
-        return [row["unit"] for row in self.roster]
 
     @property
     def leaves(self) -> list[str]:
@@ -71,7 +63,7 @@ class Year:
 
     def settled(self) -> dict[int, tuple[str | None, str | None]]:
         """Sequence -> disposition and reason of the receipts that only the fold can send."""
-        rows = [*self.result["deductions"], *self.result["events"]]
+        rows = [*self.result["entries"], *self.result["events"]]
         void = {row["seq"]: (row["disposition"], None) for row in rows if row["disposition"] in ("duplicate", "void")}
         return {**void, **{row["line"]: (None, row["reason"]) for row in self.result["refused"]}}
 
@@ -82,18 +74,20 @@ BAD = (b'{"specversion":"1.0","id":"x1"', b'{"ext":"' + b"x" * 100_000 + b'"}', 
 
 @cache
 def year() -> Year:
-    """A finalised year of nine units in which every rule collides."""
-    data, roster = nasty_year(4, 9, 400, 0.06, opened=True, rulebook=BOOK)
-    raws = oracle.split_lines(data)
+    """A finalised year of nine units: appeals, corrections, exemptions, repetitions, mistakes."""
+    raws = list(small(4, 9, 300, settled=True))
     raws[100:100] = [line for bad in BAD for line in (good(f"good-{len(bad)}"), bad)] + [good("good-last")]
-    return of(raws, roster)
+    return of(raws)
 
 
-def of(raws: Sequence[bytes], roster: list[dict[str, str]]) -> Year:
-    units = [row["unit"] for row in roster]
-    lines = tuple(line(raw, roster, units) for raw in raws)
-    accepted = tuple(one.raw for one in lines if one.refusal is None)
-    return Year(roster, lines, accepted, oracle.score(b"\n".join(accepted), roster=roster))
+def of(raws: list[bytes]) -> Year:
+    """What intake refuses of lines that begin with an opening, and what the others come to."""
+    units = [row["unit"] for row in json.loads(raws[0])["data"]["roster"]]
+    told = oracle.score(raws, shipped=(BOOK_JSON, SHIPPED))["refused"]
+    refused = {row["line"]: (row["reason"], row["path"]) for row in told if row["reason"] != "conflict"}
+    lines = tuple(line(raw, units, refused.get(n)) for n, raw in enumerate(raws, 1))
+    accepted = [one.raw for one in lines if one.refusal is None]
+    return Year(units, lines, tuple(accepted), oracle.score(accepted, shipped=(BOOK_JSON, SHIPPED)))
 
 
 def good(name: str, unit: str = "U001", item: str = "1.1", ground: str = "no_feedback") -> bytes:
@@ -104,9 +98,8 @@ def good(name: str, unit: str = "U001", item: str = "1.1", ground: str = "no_fee
     }).encode()  # fmt: skip
 
 
-def line(raw: bytes, roster: list[dict[str, str]], units: list[str]) -> Line:
+def line(raw: bytes, units: list[str], refusal: tuple[str, str | None] | None) -> Line:
     """Who may publish a line where: the party of its source on the tokens that it names, else an office."""
-    refusal = oracle.check(raw, roster)
     party = "ducha"
     try:
         event = json.loads(raw)
@@ -186,13 +179,9 @@ class Works:
         return self
 
     def make(self) -> None:
-        """Keys, rights, streams, the roster; and redelivery within seconds."""
+        """Keys, rights, streams; and redelivery within seconds."""
         configure(self.data, ASSESSMENT, OFFICES, self.year.units)
         self.server.start()
-        with (self.data / "roster.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ["unit", "name", "category", "group"])
-            writer.writeheader()
-            writer.writerows(self.year.roster)
         asyncio.run(self._provision())
 
     async def _provision(self) -> None:
@@ -212,7 +201,7 @@ class Works:
     def environment(self) -> dict[str, str]:
         return {
             "NATS_URL": self.server.url, "WUXING_DATA": str(self.data), "WUXING_ASSESSMENT": ASSESSMENT,
-            "WUXING_ROSTER": str(self.data / "roster.csv"), "WUXING_RANK_SECONDS": "1", "WUXING_LOG": "json",
+            "WUXING_RANK_SECONDS": "1", "WUXING_LOG": "json",
         }  # fmt: skip
 
     @property
