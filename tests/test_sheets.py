@@ -319,7 +319,8 @@ def test_the_workbook_ranks_every_unit_with_numbers_as_printed_and_the_exact_fin
         names = [cell.value for cell in one[4]]
         rows = [dict(zip(names, (cell.value for cell in row), strict=True)) for row in one.iter_rows(min_row=5)]
         expected = held.execute(
-            "SELECT place, unit, final FROM published_unit WHERE category = ? ORDER BY place NULLS LAST, final DESC, unit",
+            "SELECT place, unit, final FROM published_unit WHERE category = ?"
+            " ORDER BY place NULLS LAST, final DESC, unit",
             [category],
         ).fetchall()
         assert [(row["名次"] or None, row["单位"], Decimal(row["最后得分（精确值）"])) for row in rows] == expected
