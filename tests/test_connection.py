@@ -16,8 +16,9 @@ from nats.aio.client import Client
 from infra import connection
 from infra.client import broker, connected, embedded, jetstream
 from infra.connection import PING_SECONDS, PINGS
-from services import cli, stack
+from services import cli
 from services.proof.checkpoint import LogRewritten
+from services.site import stack
 from tests.test_infra import INFRA, free_ports
 
 A = "year-2013"

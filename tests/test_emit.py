@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import structlog
 from anyio.from_thread import start_blocking_portal
 
 from infra.client import connected, jetstream, pulled_entry, read_stream
-from infra.rights import configure
+from infra.rights import COLLECTOR, configure
 from infra.server import EmbeddedServer
 from infra.streams import stream
+from schemas import subjects
 from schemas.year import given
 from services import cli
 from services.ingest import app as ingest
@@ -28,7 +30,9 @@ from services.process.settings import read
 from services.scorer import app as scorer
 from services.scorer import file as files
 from services.snapshot import make as snapshots
+from services.snapshot import point
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, _provision
+from tests.product import BOOK_JSON, SHIPPED
 
 YEAR = given(ASSESSMENT, None, None)
 LOG = structlog.get_logger()
@@ -44,15 +48,30 @@ def event(identifier: str, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+OPENING = event(
+    "open", source=f"/offices/{COLLECTOR}", type="assessment.opened.v1", subject="assessment",
+    data={"assessment": ASSESSMENT, "rulebook": BOOK_JSON, "roster": SHIPPED},
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server of this module's own: its ledger holds only what was emitted."""
+    """A server of this module's own: its ledger holds the opening, and else only what was emitted."""
     data = tmp_path_factory.mktemp("emit")
     configure(data, ASSESSMENT, OFFICES, UNITS)
     with EmbeddedServer(data) as server:
         site = Site(server, data)
         asyncio.run(_provision(site))
+        asyncio.run(_open(site))
         yield site
+
+
+async def _open(site: Site) -> None:
+    async with site.as_(COLLECTOR) as client:
+        subject = subjects.intake(ASSESSMENT, COLLECTOR, OPENING["type"], subjects.ASSESSMENT)
+        await jetstream(client).publish(subject, json.dumps(OPENING).encode())
+    async with served(site, settles=False):  # it takes what waits as it starts
+        pass
 
 
 @contextlib.asynccontextmanager
@@ -71,7 +90,7 @@ async def served(site: Site, *, settles: bool) -> AsyncIterator[None]:
                         await message.ack()
 
         client = await stack.enter_async_context(connected(site.server.url, "ingest", site.data))
-        judging = await ingest.start(client, YEAR, LOG, places.file(site.data, ASSESSMENT))
+        judging = await ingest.start(client, settings(site), LOG, places.file(site.data, ASSESSMENT))
         tasks = [asyncio.create_task(serve("ingest", "INTAKE", judging))]
         if settles:
             client = await stack.enter_async_context(connected(site.server.url, "scorer", site.data))
@@ -183,11 +202,12 @@ def test_a_csv_in_utf8_and_the_same_in_gb18030_are_the_same_events_and_count_onc
         assert [one["outcome"] for one in first] == ["accepted", "accepted"]
         assert first[0]["id"] == hashlib.sha256(plain).hexdigest()[:32]
         _publish_snapshot(office)
+        before = office.intake()
         code, second = office.emit("b.csv", text.encode("gb18030"), "--office", "ducha")
     assert code == 0
     assert [one["id"] for one in second] == [one["id"] for one in first]
-    assert [(one["outcome"], one["disposition"]) for one in second] == [("settled", "duplicate")] * 2
-    assert f"sequence {first[0]['sequence']}" in second[0]["why"]
+    assert [(one["outcome"], one["sequence"]) for one in second] == [("there", one["sequence"]) for one in first]
+    assert office.intake() == before  # what the ledger has is not sent again
 
 
 def test_one_file_of_many_parties_goes_out_in_its_order_each_with_its_own_key(office: Office) -> None:
@@ -253,7 +273,7 @@ def test_without_ingest_the_events_wait_and_the_same_command_later_doubles_nothi
         assert (code, {one["outcome"] for one in lines}) == (0, {"accepted"})
         _publish_snapshot(office)
         code, lines = office.emit("year.jsonl", rows)
-    assert (code, {one["disposition"] for one in lines}) == (0, {"duplicate"})
+    assert (code, {one["outcome"] for one in lines}) == (0, {"there"})
 
 
 def test_what_the_broker_stored_without_saying_so_is_sent_again_and_counts_once(
@@ -299,23 +319,41 @@ def test_a_dry_run_sends_nothing_and_foretells_what_the_fold_then_finds(office: 
         event("dry-1", subject="U050"), event("dry-2", subject="U050", data={**event("x")["data"], "matter": "dry-1"}),
         event("dry-3", subject="U051", data={"item": "1.9"}),
     ]  # fmt: skip
-    before = office.intake()
+    stored = office.intake()
     code, lines = office.emit("year.jsonl", rows, "--dry-run")
-    assert (code, office.intake()) == (1, before)
+    assert [one["outcome"] for one in lines if "row" in one] == ["ready", "correction", "refused"]
+    code, lines = office.emit("year.jsonl", rows, "--dry-run", "--as-new")
+    assert (code, office.intake()) == (1, stored)
     fates = [(one["outcome"], one.get("disposition")) for one in lines if "row" in one]
     assert fates == [("ready", "counted"), ("ready", "no_effect"), ("refused", None)]
     moved = {one["unit"]: one for one in lines if "unit" in one}
-    change = moved["U050"]
-    assert (change["place_before"], change["place_after"]) == (1, 72)
-    assert float(change["final_before"]) - float(change["final_after"]) == pytest.approx(0.07)
+    before, after = moved["U050"]["before"], moved["U050"]["after"]
+    assert (before["place"], after["place"]) == (1, 72)
+    assert Decimal(before["final"]) - Decimal(after["final"]) == Decimal("0.07")
     with services(office.site):
-        assert office.emit("year.jsonl", rows[:2])[0] == 0
+        assert office.emit("year.jsonl", rows[:2], "--as-new")[0] == 0
         _publish_snapshot(office)
     with snapshots_opened(office) as con:
         row = con.execute("SELECT final::VARCHAR FROM published_unit WHERE unit = 'U050'").fetchone()
-    assert row == (change["final_after"],)
+    assert row == (after["final"],)
     code, lines = office.emit("year.jsonl", rows[:2], "--dry-run", "--format", "table")
     assert (code, lines) == (0, [])
+
+
+def test_a_corrected_row_is_sent_when_it_says_so_and_takes_the_earlier_one_s_place(office: Office) -> None:
+    typed, better = (LATE.format("U003", "批示-030").replace("逾期未反馈", reason) for reason in ("逾其未反馈", "逾期"))
+    with services(office.site):
+        assert office.emit("a.csv", (HEADER + typed).encode(), "--office", "ducha")[0] == 0
+        _publish_snapshot(office)
+        before = office.intake()
+        code, (line,) = office.emit("a.csv", (HEADER + better).encode(), "--office", "ducha")
+        assert (code, line["outcome"], office.intake()) == (1, "correction", before)
+        code, (line,) = office.emit("a.csv", (HEADER + better).encode(), "--office", "ducha", "--replace")
+        assert (code, line["outcome"], office.intake()) == (0, "accepted", before + 2)
+        _publish_snapshot(office)
+    with snapshots_opened(office) as con:
+        rows = con.execute("SELECT disposition FROM published_entry WHERE unit = 'U003' ORDER BY seq").fetchall()
+    assert rows == [("revoked",), ("counted",)]
 
 
 def test_every_way_it_can_go_wrong_is_said_and_has_its_exit_code(
@@ -354,7 +392,5 @@ def _publish_snapshot(office: Office) -> None:
 
 @contextmanager
 def snapshots_opened(office: Office) -> Iterator[Any]:
-    from services.snapshot import point
-
     with point.snapshot(snapshots.latest(settings(office.site).snapshots)) as con:
         yield con

@@ -5,6 +5,7 @@ The ledger must be the accepted lines, each once and in order, whatever died; an
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -45,6 +46,7 @@ from tests.faults.works import (
     until,
     year,
 )  # fmt: skip
+from tests.product import BOOK_FILE
 
 SMALL = ("services.ingest.app:BATCH=50", "services.scorer.app:CATCH_UP=50")
 Rows = list[tuple[Any, ...]]
@@ -91,9 +93,10 @@ def test_the_ledger_is_the_accepted_lines_each_once_and_in_order(works: Works) -
 def told(works: Works) -> tuple[Counter[Any], Counter[Any], Counter[Any]]:
     """What parties were told: accepted, refused, settled."""
     found: dict[str, Counter[Any]] = {outcome: Counter() for outcome in ("accepted", "refused", "settled")}
+    hashes = [hashlib.sha256(raw).hexdigest() for raw in works.year.accepted]
     for party, one in works.receipts():
         assert one.source is None or one.outcome == "refused" or one.source.endswith(f"/{party}")
-        assert one.outcome == "refused" or one.sha256 == works.year.sha256[(one.sequence or 0) - 1]
+        assert one.outcome == "refused" or one.sha256 == hashes[(one.sequence or 0) - 1]
         assert bool(one.message or one.why) == (one.outcome != "accepted")
         key: dict[str, Any] = {
             "accepted": one.sequence, "refused": (party, one.reason, one.path),
@@ -188,8 +191,8 @@ def test_services_score_and_oracle_come_to_one_digest(
     scored = json.loads(capfdbinary.readouterr().out)
     ranking = works.ranking()
     assert ranking.digest == scored["digest"] == works.year.result["digest"]
-    assert [(one.unit, one.place, one.final, one.award) for one in ranking.units] == [
-        (one["unit"], one["place"], one["final"], one["award"]) for one in works.year.result["units"]
+    assert [(one.unit, one.place, one.final, one.grades) for one in ranking.units] == [
+        (one["unit"], one["place"], one["final"], one["grades"]) for one in works.year.result["units"]
     ]
 
 
@@ -382,8 +385,8 @@ def test_a_ledger_that_was_changed_stops_the_scorer(halfway: Path, finished: Pat
         place.unlink()
         works.start("ingest")
         folded = len(works.year.accepted)
-        others = of([good(f"other-{n}") for n in range(folded)], works.year.roster)
-        asyncio.run(works.flight(others.lines))
+        others = of([works.year.lines[0].raw, *(good(f"other-{n}") for n in range(folded))])
+        asyncio.run(works.flight(others.lines[1:]))
         works.until("a longer ledger", lambda seen: seen.last["LEDGER"] > folded)
         refuses(works, works.start("scorer"), "is not what was folded")
 
@@ -404,7 +407,7 @@ def test_a_service_ends_in_good_order_even_without_a_server(name: str, finished:
 
 @pytest.mark.parametrize(("command", "more"), [(["up", "--port=-1"], {"console"}), (["demo"], set())])
 def test_kill_9_of_the_parent_leaves_nobody(command: list[str], more: set[str], tmp_path: Path) -> None:
-    environment = {**os.environ, "WUXING_DATA": str(tmp_path)}
+    environment = {**os.environ, "WUXING_DATA": str(tmp_path), "WUXING_RULEBOOK": str(BOOK_FILE)}
     with (tmp_path / "said").open("wb") as said:
         parent = subprocess.Popen([sys.executable, "-m", "services.cli", *command], env=environment, stderr=said)
     try:

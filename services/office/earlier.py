@@ -26,7 +26,9 @@ ABOUT = {
 _STANDING = """
 SELECT e.seq, e.source, e.id, e.type, e.unit, e.item, e.matter, e.ground, e.node, e.rater, e.rater_group, e.measure,
        e.case_name, e.period, e.raw
-FROM event e JOIN trail t ON t.seq = e.seq
+FROM event e
+JOIN (SELECT seq, disposition FROM published_entry UNION ALL SELECT seq, disposition FROM published_event) t
+  ON t.seq = e.seq
 WHERE e.source IN (SELECT source FROM sent) AND e.type IN $types
   AND t.disposition NOT IN ('void', 'duplicate', 'revoked')
 ORDER BY e.seq

@@ -157,11 +157,6 @@ def emit(  # noqa: PLR0913 - each is an option of the command
     return _outcome(lines, wait, chosen)
 
 
-def _expected(known: Settings) -> Year:
-    """The year that the data folder was opened for, else of the files given or shipped."""
-    return year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
-
-
 def _judged(  # noqa: PLR0913 - what a row is judged by
     known: Settings,
     year: Year,

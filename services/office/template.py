@@ -26,6 +26,7 @@ from schemas.roster import Unit
 from schemas.rulebook import PARAMETERS, Bilingual, Item, Name, Office, Rulebook, Table, en, zh
 from schemas.year import Year, given
 from services.command.options import Lang
+from services.ingest.opening import year_of_folder
 from services.office.sheet import CHANGES, KINDS, OUTCOMES, TITLES
 from services.process.ending import Exit, Stop
 from services.process.files import replacing
@@ -202,12 +203,12 @@ def _code(one: Office | Unit) -> str:
 
 
 def _year(known: Settings) -> Year:
-    """The year of the latest snapshot of this assessment, else that of the settings or the shipped pair."""
+    """The year of the latest snapshot of this assessment, else the folder's, else the settings' or the shipped pair."""
     if newest := latest(known.snapshots):
         with point.snapshot(newest) as con:
             if point.meta(con).get("assessment") == known.assessment:
                 return point.year(con)
-    return given(known.assessment, known.rulebook, known.roster)
+    return year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
 
 
 def forms(book: Rulebook, party: str) -> Iterator[tuple[Form, tuple[Item, ...]]]:
@@ -441,9 +442,9 @@ class _Template:
     def _table(
         self, sheet: Worksheet, names: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
     ) -> None:
-        """Names in row 2, rows under them."""
+        """Names in row 2, rows under them; a name begins with #, so that the reader takes none for a column of rows."""
         for n, (name, width) in enumerate(zip(names, widths, strict=True)):
-            sheet.write_string(1, n, name, self.label)
+            sheet.write_string(1, n, f"#{name}", self.label)
             sheet.set_column(n, n, width)
         for number, row in enumerate(rows, 2):
             for n, cell in enumerate(row):
