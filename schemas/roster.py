@@ -56,8 +56,11 @@ def read(rows: Sequence[Mapping[str, Any]]) -> tuple[Unit, ...]:
     """Units of rows that have no faults; cells are trimmed."""
     return tuple(
         Unit(
-            *(row[field].strip() for field in FIELDS),
-            attributes={code: value.strip() for code, value in row.get("attributes", {}).items()},
+            row["unit"].strip(),
+            row["name"].strip(),
+            row["category"].strip(),
+            row["group"].strip(),
+            {code: value.strip() for code, value in row.get("attributes", {}).items()},
         )
         for row in rows
     )
@@ -187,7 +190,7 @@ def load(path: Path, book: Rulebook) -> tuple[Unit, ...]:
     rows, wrong = _rows(columns, lines[header + 1 :])
     said: dict[Language, list[tuple[int, str]]] = {"en": [], "zh": []}
     for lang, texts in said.items():
-        texts += [(line, _placed(path, line, None, None, say(*fault, lang), lang)) for line, *fault in wrong]
+        texts += [(line, _placed(path, line, None, None, say(name, gaps, lang), lang)) for line, name, gaps in wrong]
         for fault in faults([row for _, row in rows], book, lang):
             line, row = rows[fault.row] if fault.row is not None else (lines[header].number, {})
             texts.append((line, _placed(path, line, row.get("unit"), fault.key, fault.words, lang)))
@@ -228,7 +231,8 @@ def _named(cells: Sequence[str], book: Rulebook) -> int:
 
 def _columns(path: Path, header: _Line, book: Rulebook) -> list[str]:
     """The field or attribute of each column; a column that is nothing, twice or missing is refused."""
-    names, wrong = _names(book), []
+    names = _names(book)
+    wrong: list[tuple[str, tuple[str, ...], str | None]] = []
     columns = [names.get(cell, "") for cell in header.cells]
     known = (*FIELDS, *(one.code for one in book.attribute))
     for n, (cell, column) in enumerate(zip(header.cells, columns, strict=True)):

@@ -451,7 +451,8 @@ class Rulebook(Table, frozen=True, kw_only=True, dict=True):
 
     def assumptions(self) -> tuple[str, ...]:
         """Names that final asks to be adopted by `reading.adopted` (language 8)."""
-        return tuple(one.name for one in (*self.reading, *self.parameter) if one.source == "assumption")
+        named: tuple[Reading | Parameter, ...] = (*self.reading, *self.parameter)
+        return tuple(one.name for one in named if one.source == "assumption")
 
 
 def plain(book: Rulebook) -> dict[str, Any]:

@@ -173,15 +173,13 @@ class Draft:
 
 
 #: The forms of texts, by their patterns, as `schemas.faults` says them.
-FORMS = {
-    next(meta.pattern for meta in form.__metadata__): name
-    for name, form in {
-        "code": rulebook.Code, "party": rulebook.Party, "number": rulebook.Number, "unsigned": rulebook.Unsigned,
-        "above": rulebook.Above, "bound": rulebook.Bound, "share": rulebook.Share, "step": rulebook.Step,
-        "least": rulebook.Least, "whole": rulebook.Whole, "days": rulebook.Days, "up_to_6": rulebook.UpTo6,
-        "up_to_8": rulebook.UpTo8,
-    }.items()
+_FORMS: dict[str, Any] = {
+    "code": rulebook.Code, "party": rulebook.Party, "number": rulebook.Number, "unsigned": rulebook.Unsigned,
+    "above": rulebook.Above, "bound": rulebook.Bound, "share": rulebook.Share, "step": rulebook.Step,
+    "least": rulebook.Least, "whole": rulebook.Whole, "days": rulebook.Days, "up_to_6": rulebook.UpTo6,
+    "up_to_8": rulebook.UpTo8,
 }  # fmt: skip
+FORMS = {form.__metadata__[0].pattern: name for name, form in _FORMS.items()}
 #: Keys that a reading may decide.
 READING_KEYS = (
     "matter", "purse", "panel", "weights", "scoring", "ties", "rounding", "pool", "quota_of", "quotas", "tie", "pools",

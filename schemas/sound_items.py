@@ -87,8 +87,8 @@ def _required(ground: Ground, by_code: dict[str, Ground]) -> list[str]:
     found: list[str] = []
     code = ground.requires
     while code in by_code and code not in found:
-        found.append(code)  # type: ignore[arg-type]
-        code = by_code[code].requires  # type: ignore[index]
+        found.append(code)
+        code = by_code[code].requires
     return found
 
 

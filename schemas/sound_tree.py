@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from schemas.faults import Fault, listed, quoted
-from schemas.rulebook import Applies, Item, Node, Part, Requirement, Rulebook, Scheme, bound, number
+from schemas.rulebook import Applies, Attribute, Item, Node, Part, Requirement, Rulebook, Scheme, bound, number
 from schemas.shape import Draft, nearest
 from schemas.sound_items import possible, via
 
@@ -209,7 +209,8 @@ def _requirement(d: Draft, one: Requirement) -> Iterator[Fault]:
     if low is not None and high is not None and low > high:
         yield d.say(one, "at_least", "bounds_crossed", quoted(one.at_least), quoted(one.at_most))
     if one.item is None:
-        nodes = [node.code for node in (*book.attribute, *book.part, *book.item)]
+        tables: tuple[Attribute | Part | Item, ...] = (*book.attribute, *book.part, *book.item)
+        nodes = [node.code for node in tables]
         if d.sound(one, "item"):
             yield from d.named(one, "of", one.of, "node_or_attribute", nodes)
         return

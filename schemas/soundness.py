@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from schemas import sound_items, sound_tree
 from schemas.faults import Fault, Place, RulebookError, listed, quoted
-from schemas.rulebook import PARAMETERS, Item, Method, Rulebook, Scheme
+from schemas.rulebook import PARAMETERS, Attribute, Item, Measure, Method, Part, Period, Reading, Rulebook, Scheme, Veto
 from schemas.shape import Draft, nearest
 
 __all__ = ["RulebookError", "faults", "load", "read"]
@@ -112,9 +112,14 @@ def _codes(d: Draft) -> Iterator[Fault]:
         yield from _twice(d, family, "code")
     yield from _twice(d, book.parameter, "name")
     yield from _twice(d, book.reading, "name")
-    taken = {one.code for one in (*book.part, *book.item, *book.attribute)}
+    taken = {one.code for one in _nodes(book)}
     for item in book.item:
         yield from (d.say(m, "code", "measure_taken", quoted(m.code)) for m in item.measure if m.code in taken)
+
+
+def _nodes(book: Rulebook) -> tuple[Part | Item | Attribute, ...]:
+    """The tables that share one list of codes."""
+    return (*book.part, *book.item, *book.attribute)
 
 
 def _twice(d: Draft, tables: Iterable[Any], key: str) -> Iterator[Fault]:
@@ -138,7 +143,8 @@ def _words(d: Draft) -> Iterator[Fault]:
     ]
     for tables, words in taken:
         yield from (d.say(one, "code", "reserved", quoted(one.code)) for one in tables if one.code in words)
-    for one in (*book.attribute, *measures):
+    counted: tuple[Attribute | Measure, ...] = (*book.attribute, *measures)
+    for one in counted:
         if PLAIN_NUMBER.fullmatch(one.code or ""):
             yield d.say(one, "code", "plain_number", quoted(one.code))
     for reading in book.reading:
@@ -156,7 +162,8 @@ def _references(d: Draft) -> Iterator[Fault]:
     if book.roles is not None:
         for key in ("collector", "appeals", "approvals"):
             yield from d.named(book.roles, key, getattr(book.roles, key), "office", offices)
-    for table in (*book.attribute, *book.item, *book.veto):
+    owned: tuple[Attribute | Item | Veto, ...] = (*book.attribute, *book.item, *book.veto)
+    for table in owned:
         yield from d.all_named(table, "offices", table.offices, "office", offices)
     categories = [one.code for one in book.category]
     for group in book.group:
@@ -172,7 +179,7 @@ def _references(d: Draft) -> Iterator[Fault]:
         yield from d.all_named(node.applies, "groups", node.applies.groups, "group", known)
     if book.final is not None:
         keys = [(key or "").removeprefix("-") or None for key in book.final.order]
-        nodes = (one.code for one in (*book.part, *book.item, *book.attribute))
+        nodes = (one.code for one in _nodes(book))
         yield from d.all_named(book.final, "order", keys, "order_key", ("final", *nodes))
 
 
@@ -185,7 +192,8 @@ def _attributes(d: Draft) -> Iterator[Fault]:
         yield from sound_items.rising(d, one, "min", "max")
         yield from sound_items.rising(d, one, "min", "default", equal=True)
         yield from sound_items.rising(d, one, "default", "max", equal=True)
-    for table in (*d.book.period, *d.book.reading):
+    listed: tuple[Period | Reading, ...] = (*d.book.period, *d.book.reading)
+    for table in listed:
         for n, value in enumerate(table.values):
             if value is not None and value in table.values[:n]:
                 yield d.say(table, f"values[{n}]", "named_twice", quoted(value))
@@ -204,7 +212,9 @@ def _switches(kind: type[msgspec.Struct]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-SWITCHES = {kind: _switches(kind) for kind in (Item, Method, Scheme)}
+SWITCHES: dict[type[msgspec.Struct], dict[str, tuple[str, ...]]] = {
+    kind: _switches(kind) for kind in (Item, Method, Scheme)
+}
 
 
 def _readings(d: Draft) -> Iterator[Fault]:
@@ -218,6 +228,7 @@ def _readings(d: Draft) -> Iterator[Fault]:
             if value is None or not value.startswith("@"):
                 continue
             used.add(value[1:])
+            gaps: tuple[Any, ...]
             if value[1:] not in book.readings:
                 near = nearest(value[1:], book.readings)
                 gaps = (quoted(value), ("reading",), listed(book.readings))

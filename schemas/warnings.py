@@ -27,7 +27,7 @@ def warnings(book: Rulebook) -> list[Fault]:
 
 def _tables(table: dict[str, Any], place: Place, around: dict[str, Any] | None) -> Iterator[Fault]:
     """Warnings of a table and of those in it; a table without words of its own has those around it."""
-    own = {key: table[key] for key in ("words", "source") if key in table} or around or {}
+    own: dict[str, Any] = {key: table[key] for key in ("words", "source") if key in table} or around or {}
     found = [
         (key, text) for key, text in table.items() if key in NUMBERS and isinstance(text, str) and _is_number(text)
     ]

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from services.scorer import rules, store
+from services.scorer.rulebook_rows import TABLES
 from tests.product import folded
 from tests.random_years import draw_year
 
@@ -62,7 +63,7 @@ def test_every_view_of_a_file_gives_what_is_computed_whatever_the_client_has_set
     year = draw_year(Random(5))
     with folded(year.data, year) as found, rules.compute(found.con) as con:
         computed = {name: con.execute(f"FROM {name} ORDER BY ALL").fetchall() for name in VIEWS}
-        rows = {name: found.con.sql(f"FROM main.{name}").to_arrow_table() for name in ("event", *rules.TABLES)}
+        rows = {name: found.con.sql(f"FROM main.{name}").to_arrow_table() for name in ("event", *TABLES)}
     with store.connect() as client:
         rules.create_tables(client)
         rules.create_views(client)

@@ -11,9 +11,8 @@ import msgspec
 
 from schemas import cases, roster
 from schemas.clauses import clauses
-from schemas.faults import RulebookError, described
+from schemas.faults import RosterError, RulebookError, described
 from schemas.refusals import Language
-from schemas.roster import RosterError
 from schemas.rulebook import RULEBOOKS, Rulebook, plain
 from schemas.warnings import warnings
 from schemas.year import Year

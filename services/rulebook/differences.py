@@ -8,10 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas import roster as rosters
-from schemas.faults import RulebookError
+from schemas.faults import RosterError, RulebookError
 from schemas.refusals import Language
 from schemas.results import UnitResult
-from schemas.roster import RosterError
 from schemas.rulebook import Rulebook, en, zh
 from schemas.year import Year
 from services.process.ending import Exit, Stop

@@ -186,7 +186,7 @@ class _Rehearsal:
         start, low = number(item.points) or Decimal(0), _low(item)
         room = None if low is None else start - low
         first = max(((_up_to(one, room), n) for n, one in enumerate(item.ground) if not one.adds), default=None)
-        nodes = [node.code for node in item.node] or [None]
+        nodes: list[str | None] = [node.code for node in item.node] or [None]
         for n, (ground, node) in enumerate(product(item.ground, nodes)):
             unit = self._unit(f"g{trial.rep}-{n}", trial.rep)
             if ground.adds and item.start != "0" and first is not None:
@@ -200,6 +200,7 @@ class _Rehearsal:
             return True
         ground = max(grounds, key=lambda one: (one.requires is None, _amount(one)))
         caps = _caps(item)
+        parts: list[tuple[str | None, str | None, Decimal]]
         if item.share and item.purse == "separate":
             parts = [(office, None, number(share) or Decimal(0)) for office, share in item.share.items()]
         elif caps:
@@ -220,7 +221,8 @@ class _Rehearsal:
         if item.runs is not None:
             of_period = [{"period": value} for value in self.book.periods.get(item.runs, ())]
             runs = [{"case": "tried"}] if item.runs == "case" else of_period
-        for run, group, (name, value) in product(runs, [g.code for g in item.raters] or [None], values.items()):
+        groups: list[str | None] = [group.code for group in item.raters] or [None]
+        for run, group, (name, value) in product(runs, groups, values.items()):
             measure = name if item.measure else None
             self._send(
                 "rating.recorded.v1", f"/offices/{item.offices[0]}", unit, item=item.code, value=_plain(value),

@@ -8,8 +8,10 @@ from schemas import rulebook
 from schemas.refusals import Language
 from schemas.rulebook import (
     Applies,
+    Attribute,
     Ground,
     Item,
+    Measure,
     Method,
     Name,
     Node,
@@ -196,7 +198,8 @@ class _Writer:
     def key(self, key: str) -> str:
         """A key of places."""
         code = key.removeprefix("-")
-        names = {one.code: self.name(one.name) for one in (*self.book.part, *self.book.item, *self.book.attribute)}
+        nodes: tuple[Part | Item | Attribute, ...] = (*self.book.part, *self.book.item, *self.book.attribute)
+        names = {one.code: self.name(one.name) for one in nodes}
         text = self.say("final", "总分") if code == "final" else f"{code} {names[code]}"
         return text + (self.say(" (low first)", "（低者在前）") if key.startswith("-") else "")
 
@@ -457,7 +460,8 @@ class _Writer:
 
     def named(self, code: str | None, item: Item) -> str:
         """The name of a measure or attribute; a number is itself."""
-        names = {one.code: self.name(one.name) for one in (*self.book.attribute, *item.measure)}
+        tables: tuple[Attribute | Measure, ...] = (*self.book.attribute, *item.measure)
+        names = {one.code: self.name(one.name) for one in tables}
         return self.say("the value", "评分") if code == "value" else names.get(code or "", code or "")
 
     def full(self, item: Item, method: Method) -> Decimal:

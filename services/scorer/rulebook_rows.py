@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from schemas import rulebook
 from schemas.roster import Unit
-from schemas.rulebook import PARAMETERS, Item, Method, Part, Rulebook, bound, number
+from schemas.rulebook import PARAMETERS, Item, Method, Parameter, Part, Rulebook, bound, number
 
 Row = tuple[Any, ...]
 #: The rulebook as tables, the roster, options over the adopted readings, and lines that intake refused.
@@ -123,7 +123,7 @@ def _whole(book: Rulebook) -> dict[str, list[Row]]:
     kinds = dict.fromkeys((part.code for part in book.part), "part")
     kinds |= dict.fromkeys((item.code for item in book.item), "item") | {"final": "final"}
     order = [key.removeprefix("-") for key in final.order]
-    given = {one.name: one for one in book.parameter}
+    given: dict[str, Parameter] = {one.name: one for one in book.parameter}
     parameters = [
         (name, given[name].value if name in given else "1" if name == "individuals_per_unit" else None, given.get(name))
         for name in PARAMETERS
@@ -225,7 +225,7 @@ def _rated(book: Rulebook, item: Item) -> Row:
 
 def _methods(item: Item) -> tuple[Method, ...]:
     """The methods of an item; without any it is `scale`, or with a formula `direct`."""
-    kind = "direct" if item.formula else "scale"
+    kind: Literal["direct", "scale"] = "direct" if item.formula else "scale"
     return item.method or (Method(code=kind, kind=kind),)
 
 

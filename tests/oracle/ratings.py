@@ -26,7 +26,7 @@ def latest(events: Iterable[Event], *, whoever: bool) -> dict[tuple[str, ...], E
     found: dict[tuple[str, ...], Event] = {}
     for event in events:
         data = event.data
-        run = data.get("period", data.get("case", ""))
+        run = data["period"] if "period" in data else data.get("case", "")
         key = (run, data.get("measure", "value"), data.get("group", ""), "" if whoever else data["rater"])
         if event.stands:
             found[key] = event

@@ -66,8 +66,9 @@ class Year:
     def attribute(self, unit: str, code: str) -> Fraction:
         """Its latest standing fact, else what the roster or the latest change says, else its default."""
         fact = self.facts.get((unit, code))
-        row = self.book.attributes[code]
-        return number(fact.data["value"] if fact else self.units[unit].attributes.get(code, row.get("default")))
+        given = {row["code"]: row["default"] for row in self.book.attributes.values() if "default" in row}
+        given |= self.units[unit].attributes
+        return number(fact.data["value"] if fact else given[code])
 
     # --- entries and ratings
 
@@ -138,9 +139,9 @@ class Year:
                     found = compared(self.force, item, values, groups)
                 for unit, points in found.items():
                     self.run_points[unit, item.code][run] = points
-        for key, points in self.run_points.items():
+        for key, runs in self.run_points.items():
             if key[1] == item.code:
-                self.run_points[key] = {run: bounded(self.force, item, one) for run, one in points.items()}
+                self.run_points[key] = {run: bounded(self.force, item, one) for run, one in runs.items()}
 
     def competes(self, unit: str, item: Item, run: Any) -> bool:
         """In a pool: a value, the item applies, not exempted, not left."""
