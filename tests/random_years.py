@@ -169,7 +169,7 @@ class YearDraw:
 
     def evidence(self) -> Json:
         choices: list[Json] = [{}, {"evidence": []}, {"evidence": ["附1", "附2"]}]
-        return self.one(choices)
+        return self.rng.choice(choices)
 
     # --- events of items
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,7 +33,7 @@ Readings = tuple[tuple[str, str], ...]
 class NoSnapshot(Exception):  # noqa: N818 - house style: a refusal has a name of its own
     """There is nothing to show yet, or the file is no snapshot; `text` says why it is none."""
 
-    def __init__(self, place: str, text: Mapping[Language, str] | None = None) -> None:
+    def __init__(self, place: str, text: dict[Language, str] | None = None) -> None:
         super().__init__(place)
         self.text = text
 

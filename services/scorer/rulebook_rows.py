@@ -143,12 +143,14 @@ def _whole(book: Rulebook) -> dict[str, list[Row]]:
         "rulebook_period": [(p.code, n, value) for p in book.period for n, value in enumerate(p.values, 1)],
         "rulebook_stage": _listed(book.stage),
         "rulebook_reading": [
-            (r.name, n, True, r.values[0], r.clause, r.source == "assumption", *_said(r.question))
-            for n, r in enumerate(book.reading, 1)
-        ]
-        + [
-            (name, n, False, value, one and one.clause, bool(one) and one.source == "assumption", None, None)
-            for n, (name, value, one) in enumerate(parameters, 1)
+            *(
+                (r.name, n, True, r.values[0], r.clause, r.source == "assumption", *_said(r.question))
+                for n, r in enumerate(book.reading, 1)
+            ),
+            *(
+                (name, n, False, value, one and one.clause, one is not None and one.source == "assumption", None, None)
+                for n, (name, value, one) in enumerate(parameters, 1)
+            ),
         ],
     }
 

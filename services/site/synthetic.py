@@ -154,8 +154,8 @@ def _grade(draft: Draft) -> None:
     for listed in (ranked, others):
         for n, unit in enumerate(listed):
             draft.quality[unit.unit] = 985 - n * 705 // max(1, len(listed))
-    for twin in draft.twins:
-        draft.quality[twin] = draft.quality[draft.twins[0]]
+    for code in draft.twins:
+        draft.quality[code] = draft.quality[draft.twins[0]]
     ordered = sorted(draft.quality, key=lambda code: draft.quality[code])
     draft.worst = tuple(code for code in ordered if code not in draft.twins)[: max(1, len(ordered) // 15)]
     assert book.item

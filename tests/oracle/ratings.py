@@ -47,10 +47,10 @@ class Panel:
 
     def runs(self) -> list[Run]:
         """The runs that have a rating, those of a period in its order."""
-        named = {run for run, *_ in self.ratings}
+        named: set[Run] = {key[0] for key in self.ratings}
         if self.item.runs in self.force.book.periods:
             return [run for run in self.force.book.periods[self.item.runs] if run in named]
-        return sorted(named)
+        return sorted(named, key=str)
 
     def given(self, run: Run, measure: str) -> dict[str, dict[str, Fraction]]:
         """Group of raters to rater to value."""

@@ -137,11 +137,11 @@ class Year:
                 else:
                     values = {unit: self.values[unit, item.code][run] for unit in competing}
                     found = compared(self.force, item, values, groups)
-                for unit, points in found.items():
-                    self.run_points[unit, item.code][run] = points
-        for key, runs in self.run_points.items():
+                for unit, won in found.items():
+                    self.run_points[unit, item.code][run] = won
+        for key, points in self.run_points.items():
             if key[1] == item.code:
-                self.run_points[key] = {run: bounded(self.force, item, one) for run, one in runs.items()}
+                self.run_points[key] = {run: bounded(self.force, item, one) for run, one in points.items()}
 
     def competes(self, unit: str, item: Item, run: Any) -> bool:
         """In a pool: a value, the item applies, not exempted, not left."""
