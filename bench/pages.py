@@ -3,13 +3,10 @@
 import statistics
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 
-import msgspec
 from litestar.testing import TestClient
 
-from schemas import roster, rulebook
 from schemas.roster import Unit
 from schemas.year import Year, given
 from services.console.app import create_app
@@ -23,13 +20,14 @@ ROUNDS = 9
 
 def published(folder: Path, units: int, events: int) -> Path:
     """A snapshot of a synthetic year with so many units."""
-    book = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
-    base = roster.shipped()
-    names = [base[n % len(base)] for n in range(units)]
-    all_units = tuple(Unit(f"U{n:03d}", f"单位{n}(合成)", one.category, one.group) for n, one in enumerate(names, 1))
-    lines = year(book, [msgspec.to_builtins(unit) for unit in all_units], events=events)
-    (folder / "year.jsonl").write_bytes(b"".join(line + b"\n" for _, line in lines))
     shipped = given("wenzhou-2013", None, None)
+    base = shipped.roster
+    names = [base[n % len(base)] for n in range(units)]
+    all_units = tuple(
+        Unit(f"U{n:03d}", f"单位{n}(合成)", one.category, one.group, one.attributes) for n, one in enumerate(names, 1)
+    )
+    lines = year(shipped.rulebook, all_units, shipped.assessment, events=events)
+    (folder / "year.jsonl").write_bytes(b"".join(line + b"\n" for _, line in lines))
     under = Year(shipped.assessment, shipped.rulebook, all_units)
     folded = file.fold(folder / "year.jsonl", under, target=folder / "draft.duckdb")
     make.complete(folded.con, folded.year, folded.lines)

@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nkeys  # type: ignore[import-untyped]
+import nkeys
 
 from infra.server import ServerUnusable, find_binary
 from infra.streams import stream

@@ -110,7 +110,7 @@ def inside(words: list[str]) -> tuple[int, bytes, str]:
         else:
             code = 0
     out.flush()
-    return code, out.buffer.getvalue(), talk.getvalue()  # type: ignore[attr-defined]
+    return code, out.buffer.getvalue(), talk.getvalue()
 
 
 # --- Comparing --------------------------------------------------------------------------------------------------------

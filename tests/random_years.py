@@ -63,7 +63,7 @@ class RandomYear:
         pair = (self.rulebook, self.roster)
         given = {"shipped": pair} if self.opened else {"rulebook": pair[0], "roster": pair[1]}
         lines = self.lines if lines is None else lines
-        return oracle.score(lines, readings=self.readings, as_of=self.as_of, **given)  # type: ignore[arg-type]
+        return oracle.score(lines, readings=self.readings, as_of=self.as_of, **given)
 
 
 def private_key(party: str) -> Ed25519PrivateKey:
@@ -168,7 +168,8 @@ class YearDraw:
         return self.of_office("col", kind, "assessment", **data)
 
     def evidence(self) -> Json:
-        return self.one([{}, {"evidence": []}, {"evidence": ["附1", "附2"]}])
+        choices: list[Json] = [{}, {"evidence": []}, {"evidence": ["附1", "附2"]}]
+        return self.rng.choice(choices)
 
     # --- events of items
 

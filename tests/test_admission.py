@@ -276,6 +276,7 @@ def test_the_services_road_judges_as_the_file_s_road(sentence, tmp_path):
     (tmp_path / "events.jsonl").write_bytes(raw)
     first, *rest = [(n, None, line) for n, line in enumerate(raw.split(b"\n"), 1)]
     year, con = opened_year(first[2]), store.fresh()
+    assert year is not None
     rules.load_rulebook(con, year.rulebook, year.roster)
     checker = Checker(year.rulebook, year.roster, keys=year.keys)
     found = [store.take(con, checker, part)[1] for part in ([first], rest[:4], rest[4:])]

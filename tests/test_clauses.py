@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from schemas import clauses
+from schemas.faults import RulebookError
 
 BOOKS = sorted((Path(__file__).parent.parent / "schemas" / "rulebooks").glob("*/rulebook.toml"))
 NAMES = [book.parent.name for book in BOOKS]
@@ -141,6 +142,6 @@ def test_a_text_whose_anchors_do_not_read_is_refused_with_its_line(
     path = tmp_path / "text.zh.txt"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    with pytest.raises(clauses.RulebookError) as refusal:
+    with pytest.raises(RulebookError) as refusal:
         clauses.clauses(path)
     assert place in str(refusal.value)

@@ -499,8 +499,8 @@ def test_an_item_of_others_is_not_applicable_and_its_events_have_no_effect_after
 
 def test_a_wrong_signature_is_refused_and_a_missing_one_where_it_is_required() -> None:
     pages = Pages(entries(), ratings(), signatures="required")
-    pages.roster[0]["attributes"] = {}
-    opening = {"assessment": "a", "rulebook": pages.book, "roster": pages.roster, "keys": {"o1": nkey("o1")}}
+    roster = [pages.roster[0] | {"attributes": {}}, *pages.roster[1:]]
+    opening = {"assessment": "a", "rulebook": pages.book, "roster": roster, "keys": {"o1": nkey("o1")}}
     pages.year("assessment.opened", **opening)
     pages.deduct()
     event = json.loads(pages.lines[-1])

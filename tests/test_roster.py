@@ -10,13 +10,14 @@ import xlsxwriter
 from schemas import roster, soundness
 from schemas.faults import RosterError
 from schemas.roster import Unit
+from schemas.rulebook import SHIPPED, Rulebook, plain
 
 BOOK = soundness.load(Path(__file__).parent / "rulebook_faults" / "sound.toml")
-FREE = soundness.load(roster.SHIPPED / "rulebook.toml")  # declares no groups
+FREE = soundness.load(SHIPPED / "rulebook.toml")  # declares no groups
 HEAD = "unit,name,category,group\n"
 
 
-def read(folder: Path, text: str | bytes, book: object = BOOK) -> tuple[Unit, ...]:
+def read(folder: Path, text: str | bytes, book: Rulebook = BOOK) -> tuple[Unit, ...]:
     path = folder / "roster.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return roster.load(path, book)
@@ -101,8 +102,8 @@ def test_where_no_group_is_declared_any_text_is_one_and_none_may_be(tmp_path: Pa
 
 
 def test_a_missing_attribute_without_default_must_be_in_the_roster(tmp_path: Path) -> None:
-    raw = roster.rulebook.plain(BOOK) | {"attribute": [{"code": "staff", "name": "人数"}, BOOK.attribute[1]]}
-    raw["attribute"][1] = roster.rulebook.plain(BOOK)["attribute"][1]
+    raw = plain(BOOK) | {"attribute": [{"code": "staff", "name": "人数"}, BOOK.attribute[1]]}
+    raw["attribute"][1] = plain(BOOK)["attribute"][1]
     book = soundness.read(raw)
     with pytest.raises(RosterError, match='the column "staff" is missing'):
         read(tmp_path, HEAD + "U1,甲,A,a1\n", book)
@@ -125,7 +126,7 @@ def test_a_missing_attribute_without_default_must_be_in_the_roster(tmp_path: Pat
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_roster_in_an_opening_is_refused_by_row_and_key(rows: object, faults: list[tuple]) -> None:
+def test_a_roster_in_an_opening_is_refused_by_row_and_key(rows: object, faults: list[tuple[int, str, bool]]) -> None:
     assert [fault[:3] for fault in roster.faults(rows, BOOK)] == faults
 
 

@@ -10,13 +10,15 @@ import tomllib
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from schemas import faults, lines, soundness, warnings
+from schemas.refusals import Language
 from schemas.rulebook import RULEBOOKS, plain
 from schemas.soundness import RulebookError
-from services.scorer import rehearsal
+from services.rulebook import rehearsal
 from tests import product, random_books
 
 FOLDER = Path(__file__).parent / "rulebook_faults"
@@ -26,7 +28,7 @@ MISTAKES = tomllib.loads((FOLDER / "mistakes.toml").read_text(encoding="utf-8"))
 ELSEWHERE = {"unreadable", "not_utf8", "not_toml", "not_a_table"}
 
 
-def said(path: Path, lang: str) -> list[str]:
+def said(path: Path, lang: Language) -> list[str]:
     with pytest.raises(RulebookError) as error:
         soundness.load(path)
     return [line.replace(f"{path.parent}/", "") for line in error.value.say(lang).splitlines()]
@@ -47,7 +49,9 @@ def test_a_sound_rulebook_has_no_fault_and_is_the_same_from_json(path: Path) -> 
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["name"])
-def test_a_mistake_is_said_with_its_line_what_was_found_and_what_is_allowed(tmp_path: Path, mistake: dict) -> None:
+def test_a_mistake_is_said_with_its_line_what_was_found_and_what_is_allowed(
+    tmp_path: Path, mistake: dict[str, str]
+) -> None:
     path = tmp_path / "rulebook.toml"
     path.write_text(edited(mistake), encoding="utf-8")
     assert said(path, "en") == mistake["en"].splitlines()
@@ -66,7 +70,7 @@ def test_every_message_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["name"])
-def test_a_message_is_in_one_language(mistake: dict) -> None:
+def test_a_message_is_in_one_language(mistake: dict[str, str]) -> None:
     written = re.compile(r'"[^"]*"|“[^”]*”')
     assert not re.search("[一-鿿]", re.sub(r"raters \S+|unknown \S+", "", written.sub("", mistake["en"])))
     assert all(re.search("[一-鿿]", line.partition("：")[2]) for line in mistake["zh"].splitlines())
@@ -100,7 +104,7 @@ def test_what_is_no_rulebook_at_all_is_refused_in_words(raw: object) -> None:
 
 
 def test_junk_anywhere_is_refused_and_never_breaks_the_check() -> None:
-    junk = [None, 1, "x", "@x", [], {}, True, ["x"], [[]], {"code": 1}, [{}], "0", "-1", "999999999.999999"]
+    junk: list[Any] = [None, 1, "x", "@x", [], {}, True, ["x"], [[]], {"code": 1}, [{}], "0", "-1", "999999999.999999"]
     for n, (path, _) in enumerate(places(tomllib.loads(SOUND))[::3]):
         raw = tomllib.loads(SOUND)
         inner = raw
@@ -112,7 +116,7 @@ def test_junk_anywhere_is_refused_and_never_breaks_the_check() -> None:
             assert all(faults.described(soundness.faults(raw), None, None, lang))
 
 
-def places(value: object, path: tuple = ()) -> list:
+def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [(path, value)] + [found for key, one in inner for found in places(one, (*path, key))]
 
@@ -204,7 +208,7 @@ def test_the_made_up_years_of_a_sound_rulebook_compute(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mistake", MADE_UP, ids=lambda mistake: mistake["name"])
-def test_a_rulebook_whose_made_up_year_is_wrong_is_refused(tmp_path: Path, mistake: dict) -> None:
+def test_a_rulebook_whose_made_up_year_is_wrong_is_refused(tmp_path: Path, mistake: dict[str, str]) -> None:
     path = tmp_path / "rulebook.toml"
     path.write_text(edited(mistake), encoding="utf-8")
     soundness.load(path)

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from services.scorer import rules, store
+from services.scorer.rulebook_rows import TABLES
 from tests.product import folded
 from tests.random_years import draw_year
 
@@ -22,7 +23,7 @@ COLUMNS = {
     "entry": ("seq",), "event": ("seq",), "appeal": ("seq",), "rating": ("seq",), "group": ("unit_group",),
     "group of raters": ("rater_group",), "term": ("ordinal",), "condition": ("grade", "ordinal"), "change": ("seq",),
     "reading or parameter": ("name",), "part or item": ("code",), "holding": ("held_from",),
-    "number of tied units": ("tied",), "entry, rating or veto": ("seq",),
+    "number of tied units": ("tied",), "entry, rating or veto": ("seq",), "entry or rating": ("seq",),
     "obstacle": ("kind", "unit", "item", "name", "seq"),
 }  # fmt: skip
 
@@ -62,7 +63,7 @@ def test_every_view_of_a_file_gives_what_is_computed_whatever_the_client_has_set
     year = draw_year(Random(5))
     with folded(year.data, year) as found, rules.compute(found.con) as con:
         computed = {name: con.execute(f"FROM {name} ORDER BY ALL").fetchall() for name in VIEWS}
-        rows = {name: found.con.sql(f"FROM main.{name}").to_arrow_table() for name in ("event", *rules.TABLES)}
+        rows = {name: found.con.sql(f"FROM main.{name}").to_arrow_table() for name in ("event", *TABLES)}
     with store.connect() as client:
         rules.create_tables(client)
         rules.create_views(client)

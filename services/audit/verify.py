@@ -38,6 +38,7 @@ from services.proof import checkpoint, merkle, note, receipts
 from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
 from services.scorer import rules
+from services.scorer.rulebook_rows import TABLES
 from services.snapshot import held, point
 from services.snapshot.make import PUBLISHED, complete
 
@@ -98,12 +99,21 @@ SAYS = {
     "meta": ("meta 的 {} 为 {}，应为 {}", "meta, {}: stated {}, found {}"),
     "not_recomputed": ("日志不符，结果未重算", "the log does not hold, so the results were not recomputed"),
     "more": ("另有 {} 处 {}", "and {} more of {}"),
-    "receipts": ("{} 份回执均已签名，所承诺的都在账本中", "{} receipts are signed, and what they promised is in the ledger"),
+    "receipts": (
+        "{} 份回执均已签名，所承诺的都在账本中",
+        "{} receipts are signed, and what they promised is in the ledger",
+    ),
     "receipt_unread": ("第 {} 行不是回执", "line {} is no receipt"),
     "receipt_unsigned": ("第 {} 行（{}）没有可信的签名", "line {} ({}) is without a signature that fits"),
     "receipt_nowhere": ("第 {} 行（{}）没有序号", "line {} ({}) names no sequence"),
-    "receipt_missing": ("第 {} 行（{}）：序号 {} 不在账本中（止于 {}）", "line {} ({}): sequence {} is not in the ledger, of {}"),
-    "receipt_other": ("第 {} 行（{}）：序号 {} 应为 {}，账本中为 {}", "line {} ({}): sequence {} was {}, the ledger holds {}"),
+    "receipt_missing": (
+        "第 {} 行（{}）：序号 {} 不在账本中（止于 {}）",
+        "line {} ({}): sequence {} is not in the ledger, of {}",
+    ),
+    "receipt_other": (
+        "第 {} 行（{}）：序号 {} 应为 {}，账本中为 {}",
+        "line {} ({}): sequence {} was {}, the ledger holds {}",
+    ),
     "synthetic": ("合成数据：单位均为虚构", "synthetic data: the units are made up"),
 }  # fmt: skip
 
@@ -733,7 +743,7 @@ class Refold:
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
 #: Tables that are compared in a way of their own, and what a difference of some others is called.
 _APART = ("event", "meta", "checkpoint", "refused")
-_NAMED = {"event": "event_misread"} | {name: "rules" for name in rules.TABLES if name != "refused"}
+_NAMED = {"event": "event_misread"} | {name: "rules" for name in TABLES if name != "refused"}
 
 
 def _texts(columns: list[str]) -> str:

@@ -236,8 +236,10 @@ class Ingest:
                 metrics.refused(found.reason)
                 named = msgspec.structs.replace(found, line=entry.sequence)
                 refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), headers))
-                why = {"reason": found.reason, "path": found.path, "message": found.message}
-                receipt = Receipt(found.source, found.id, "refused", sha256=_sha256(entry.data), **why)
+                receipt = Receipt(
+                    found.source, found.id, "refused", sha256=_sha256(entry.data),
+                    reason=found.reason, path=found.path, message=found.message,
+                )  # fmt: skip
             receipts.append(Message(subjects.receipt(self.assessment, party), encoded(receipt, self.key), headers))
         for batch in (refusals, receipts):
             if batch:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schemas.roster import RosterError
+from schemas.faults import RosterError
 from schemas.roster import plain as plain_roster
 from schemas.rulebook import plain
 from schemas.soundness import RulebookError

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import xlsxwriter  # type: ignore[import-untyped]
+import xlsxwriter
 from openpyxl import load_workbook
 
 from schemas.refusals import Language
@@ -26,7 +26,11 @@ class Told(Protocol):
 
     row: int
     sheet: str | None
-    outcome: str
+
+    @property
+    def outcome(self) -> str:
+        """What became of it."""
+
     sequence: int | None
     id: str | None
     message: str | None

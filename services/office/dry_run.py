@@ -13,6 +13,7 @@ from schemas.events import Event
 from schemas.refusals import Language, Refusal, conflict
 from schemas.year import Year
 from services.scorer import rules, store
+from services.scorer.rulebook_rows import TABLES
 from services.snapshot.moves import Side, Standing, side
 
 
@@ -65,7 +66,7 @@ def trial(
 def _copy(snapshot: duckdb.DuckDBPyConnection, con: duckdb.DuckDBPyConnection) -> None:
     """The events with their admission as it was judged, and the rules they were judged by."""
     cursor = snapshot.cursor()  # the connection itself may still hold the result of a question
-    for name in ("event", *rules.TABLES):
+    for name in ("event", *TABLES):
         con.register("held", cursor.sql(f"FROM {name}").to_arrow_table())
         con.execute(f"INSERT INTO {name} FROM held")
         con.unregister("held")

@@ -97,9 +97,10 @@ def revocation(event: Event, target: str, reason: str) -> tuple[Event, bytes]:
     """
     data = {"target": {"source": event.source, "id": target}, "reason": reason}
     what = {"type": REVOKED, "subject": event.subject, "time": event.time, "data": data}
-    made = {"specversion": "1.0", "id": identifier(what), "source": event.source, **what}
+    id_ = identifier(what)
+    made = {"specversion": "1.0", "id": id_, "source": event.source, **what}
     flat = Event(
-        event.source, made["id"], REVOKED, event.subject, event.time, event.occurred,
+        event.source, id_, REVOKED, event.subject, event.time, event.occurred,
         target_source=event.source, target_id=target, reason=reason,
     )  # fmt: skip
     return flat, msgspec.json.encode(made)

@@ -22,7 +22,7 @@ from schemas import subjects
 from schemas.events import YEAR as YEAR_TYPES
 from schemas.refusals import Language, Reason, Refusal, message, shortened
 from schemas.results import canonical
-from schemas.rulebook import Name, en, zh
+from schemas.rulebook import Bilingual, Name, en, zh
 from schemas.year import Year
 from services.office import workbook
 from services.office.workbook import Cell, Line, Number, Sheet, Unusable
@@ -303,7 +303,8 @@ def _equal(code: str, decimal: str) -> bool:
 
 
 def _bilingual(english: str, chinese: str) -> Name:
-    return msgspec.convert({"zh": chinese, "en": english}, Name)
+    made: Bilingual = msgspec.convert({"zh": chinese, "en": english}, Bilingual)
+    return made
 
 
 def _labels(named: Iterable[tuple[str, Name]]) -> dict[str, set[str]]:

@@ -23,7 +23,21 @@ from schemas import subjects
 from schemas.events import YEAR
 from schemas.refusals import Language
 from schemas.roster import Unit
-from schemas.rulebook import PARAMETERS, Bilingual, Item, Name, Office, Rulebook, Table, en, zh
+from schemas.rulebook import (
+    PARAMETERS,
+    Bilingual,
+    Ground,
+    Item,
+    Measure,
+    Name,
+    Office,
+    Raters,
+    Rulebook,
+    Table,
+    WorkNode,
+    en,
+    zh,
+)
 from schemas.year import Year, given
 from services.command.options import Lang
 from services.ingest.opening import year_of_folder
@@ -183,7 +197,8 @@ def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
         Where to write it; PARTY.xlsx without it.
     """
     chosen, year = language(lang), _year(read())
-    name = next((one.name for one in (*year.rulebook.office, *year.roster) if _code(one) == party), None)
+    parties: tuple[Office | Unit, ...] = (*year.rulebook.office, *year.roster)
+    name = next((one.name for one in parties if _code(one) == party), None)
     if name is None:
         listed = ", ".join(one.code for one in year.rulebook.office)
         raise Stop(
@@ -364,7 +379,7 @@ class _Template:
     def _listed(self, item: Item, kind: str) -> dict[str, list[Any]]:
         """The tables of an item that a row of a kind names by code, by column."""
         grounds = [one for one in item.ground if one.adds == (kind == "bonus.recorded.v1")]
-        rated = {"group": [*item.raters], "measure": [*item.measure]}
+        rated: dict[str, list[Any]] = {"group": [*item.raters], "measure": [*item.measure]}
         return rated if kind == "rating.recorded.v1" else {"ground": grounds, "node": [*item.node]}
 
     def _offers(self, lists: Worksheet, n: int, form: Form, items: Sequence[Item], units: str) -> dict[str, str]:
@@ -373,7 +388,7 @@ class _Template:
         What is offered is code and name together, which `emit` reads as the code; where it hangs on the item, a list by
         item stands beside the items it is of, and the drop-down shows the rows of the item that the line names.
         """
-        offered = {"type": [(form.type, form.type)], **self._choices(form.type)}
+        offered: dict[str, list[tuple[str, Name]]] = {"type": [(form.type, form.type)], **self._choices(form.type)}
         if form.type in YEAR:
             offered["unit"] = [(subjects.ASSESSMENT, subjects.ASSESSMENT)]
         if items:
@@ -469,9 +484,10 @@ class _Template:
         for item in (item for item in self.year.rulebook.item if self.party in item.offices):
             clause = item.clause or ""
             rows.append((item.code, "", self.named(item.name), item.points, clause, _words(item)))
+            listed: list[Ground | WorkNode | Raters | Measure] = [*item.ground, *item.node, *item.raters, *item.measure]
             rows += [
                 (item.code, one.code, self.named(one.name), _range(one), one.clause or clause, _words(one))
-                for one in (*item.ground, *item.node, *item.raters, *item.measure)
+                for one in listed
             ]
         names = [self.word(key) for key in ("item", "code", "name", "points", "clause", "words")]
         self._table(sheet, names, rows, (8, 20, 30, 14, 14, 70))

@@ -1,6 +1,10 @@
 """How a command ends: its exit code of the contract, and the sentence that says why."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schemas.refusals import Language
 
 
 class Exit(IntEnum):
@@ -18,4 +22,4 @@ class Stop(Exception):  # noqa: N818 - it is no error of ours
     def __init__(self, code: Exit, en: str, zh: str) -> None:
         super().__init__(en)
         self.code = code
-        self.text = {"en": en, "zh": zh}
+        self.text: dict[Language, str] = {"en": en, "zh": zh}

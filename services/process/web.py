@@ -10,6 +10,7 @@ from typing import Any
 
 import h11
 import uvicorn
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -69,7 +70,7 @@ class _Server(uvicorn.Server):
 def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until told to stop."""
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=Protocol,
         ws="none",
         log_level="error",
@@ -95,7 +96,7 @@ class Named:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 421."""
-        if scope["type"] == "http" and not self.known(header(scope, b"host")):
+        if scope["type"] == ScopeType.HTTP and not self.known(header(scope, b"host")):
             body = "421: this server goes by another name; start it with --name NAME. / 请以--name指定域名。\n".encode()
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": 421, "headers": headers})

@@ -263,12 +263,14 @@ class Checkpoint:
         lines = dict(line.partition(" ")[::2] for line in rest)
         if "" in head or not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(lines) != len(rest):
             raise NoteError(f"not a checkpoint: origin {origin!r}, size {size!r}, extension lines {sorted(lines)}")
-        tops = [_base64(top, "checkpoint") for top in (root, lines.get("units", ""), lines.get("shown", ""))]
-        digests = [lines.get(name, "") for name in ("results", "rulebook", "roster")]
-        if any(len(top) != merkle.SIZE for top in tops) or not all(map(DIGEST.fullmatch, digests)):
+        places = (root, lines.get("units", ""), lines.get("shown", ""))
+        top, units, shown = (_base64(place, "checkpoint") for place in places)
+        results, rulebook, roster = (lines.get(name, "") for name in ("results", "rulebook", "roster"))
+        sized = all(len(one) == merkle.SIZE for one in (top, units, shown))
+        if not sized or not all(map(DIGEST.fullmatch, (results, rulebook, roster))):
             wanted = "a root, and the lines units, shown, results, rulebook, roster, version"
             raise NoteError(f"not an assessment's checkpoint: expected {wanted}")
-        return cls(origin, int(size), *tops, *digests, lines.get("version", ""))
+        return cls(origin, int(size), top, units, shown, results, rulebook, roster, lines.get("version", ""))
 
 
 @dataclass(frozen=True)

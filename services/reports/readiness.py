@@ -58,7 +58,7 @@ class OpenAppeal(msgspec.Struct, frozen=True):
     seq: int
     unit: str
     target: int
-    item: str
+    item: str | None
     decision_due: str | None
     overdue: bool | None
 

@@ -7,9 +7,9 @@ import duckdb
 import msgspec
 
 from schemas.clauses import clauses
+from schemas.faults import RosterError
 from schemas.raw import read
 from schemas.refusals import Language
-from schemas.roster import RosterError
 from schemas.rulebook import SHIPPED, Rulebook, en, zh
 from schemas.soundness import RulebookError
 from schemas.year import given

@@ -306,8 +306,9 @@ def _run(reader: Reader, row: Row, one: Row, notes: list[str]) -> Run:
         "SELECT value FROM run_value WHERE unit = $unit AND item = $item AND run = $run", item=row["item"], run=run
     )
     name = run or ""
+    order: list[Placed] = []
     if row["per_rater"]:
-        found, order = _by_raters(reader, row, notes), []
+        found = _by_raters(reader, row, notes)
     elif not rated:
         return Run(name, points, "0", [])
     else:

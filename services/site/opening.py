@@ -19,8 +19,9 @@ from schemas import roster as rosters
 from schemas import rulebook as rulebooks
 from schemas import subjects
 from schemas.events import OPENED
+from schemas.faults import RosterError
 from schemas.refusals import Language
-from schemas.roster import RosterError, Unit
+from schemas.roster import Unit
 from schemas.rulebook import Rulebook, en, zh
 from schemas.soundness import RulebookError
 from services.command.options import Lang

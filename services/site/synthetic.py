@@ -154,8 +154,8 @@ def _grade(draft: Draft) -> None:
     for listed in (ranked, others):
         for n, unit in enumerate(listed):
             draft.quality[unit.unit] = 985 - n * 705 // max(1, len(listed))
-    for unit in draft.twins:
-        draft.quality[unit] = draft.quality[draft.twins[0]]
+    for code in draft.twins:
+        draft.quality[code] = draft.quality[draft.twins[0]]
     ordered = sorted(draft.quality, key=lambda code: draft.quality[code])
     draft.worst = tuple(code for code in ordered if code not in draft.twins)[: max(1, len(ordered) // 15)]
     assert book.item
@@ -305,6 +305,7 @@ def _ratings(draft: Draft, unit: str, item: Item) -> None:
 def _value(draft: Draft, unit: str, item: Item, facts: random.Random, measure: Any) -> str:
     """Draw a value near the unit's quality, in the range of the item or measure; low where low is better."""
     span = measure or item.range
+    assert span is not None, "an item of ratings has measures or a range"
     low, high = (bound(text, None) or Decimal(0) for text in (span.min, span.max))
     quality = draft.quality[unit]
     if measure is not None and measure.binary:

@@ -8,6 +8,7 @@ from schemas.year import Year
 from services.ingest.check import Checker, opened_year
 from services.proof import checkpoint
 from services.scorer import rules, store
+from services.scorer.rulebook_rows import TABLES
 from services.snapshot import held, point
 
 
@@ -33,14 +34,14 @@ class Again:
         ).fetchall()
         if found[0][0] != sequence:
             raise _differs("sequence", f"{found[0][0]}", f"{sequence}")
-        for table in ("event", *(name for name in rules.TABLES if name != "refused")):
+        for table in ("event", *(name for name in TABLES if name != "refused")):
             self._compare(cut, table)
 
     def snapshot(self, cut: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyConnection:
         """A new file of this program's own with the ledger in it, and the scorer's points to hold against them."""
         path.unlink(missing_ok=True)
         made = store.fresh(path)
-        point.copy(self.con, made, "event", *(name for name in rules.TABLES if name != "refused"))
+        point.copy(self.con, made, "event", *(name for name in TABLES if name != "refused"))
         point.copy(cut, made, "refused")
         points = cut.cursor().sql("FROM unit_item").to_arrow_table()
         made.register("points", points)

@@ -14,6 +14,7 @@ import duckdb
 from schemas.refusals import Language
 from schemas.year import given
 from services.scorer import rules, store
+from services.scorer.rulebook_rows import TABLES
 from services.snapshot.make import complete
 
 #: Nothing is fetched, nothing of the process is seen, nothing is written beside the file.
@@ -81,7 +82,7 @@ def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
             if one.kind == "MACRO":
                 con.execute(one.body)
         for name in tables(con):
-            kind = "TABLE" if name in rules.TABLES else "VIEW"  # a roster has an order, a view of it none
+            kind = "TABLE" if name in TABLES else "VIEW"  # a roster has an order, a view of it none
             con.execute(f"CREATE {kind} {quoted(name)} AS FROM {NAME}.main.{quoted(name)}")
         con.execute("SET lock_configuration = true")
     except duckdb.Error as error:

@@ -18,9 +18,11 @@ from services.command.options import At
 from services.ingest.check import opened
 from services.process import settings
 from services.process.ending import Exit, Stop
+from services.proof.checkpoint import VERSION
 from services.scorer import rules, store
+from services.scorer.rulebook_rows import TABLES
 from services.snapshot import held
-from services.snapshot.make import VERSION, complete, latest
+from services.snapshot.make import complete, latest
 
 
 @contextmanager
@@ -119,7 +121,7 @@ def unequal_rules(con: duckdb.DuckDBPyConnection, other: Year) -> str | None:
     return None
 
 
-_RULES = tuple(name for name in rules.TABLES if name not in ("reading_option", "refused"))
+_RULES = tuple(name for name in TABLES if name not in ("reading_option", "refused"))
 
 
 def as_of(con: duckdb.DuckDBPyConnection, text: str | None) -> int:

@@ -12,16 +12,13 @@ import socket
 import sys
 import tempfile
 import threading
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from schemas import roster, rulebook
 from schemas.year import given
 from services.console.app import create_app
 from services.scorer import file
@@ -78,10 +75,10 @@ def console() -> Iterator[str]:
     """The console over a synthetic year, on a port of its own."""
     with tempfile.TemporaryDirectory(prefix="wuxing-") as name:
         folder = Path(name)
-        book = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
-        lines = year(book, [msgspec.to_builtins(unit) for unit in roster.shipped()], events=4900)
+        shipped = given("wenzhou-2013", None, None)
+        lines = year(shipped.rulebook, shipped.roster, shipped.assessment, events=4900)
         (folder / "year.jsonl").write_bytes(b"".join(line + b"\n" for _, line in lines))
-        folded = file.fold(folder / "year.jsonl", given("wenzhou-2013", None, None), target=folder / "draft.duckdb")
+        folded = file.fold(folder / "year.jsonl", shipped, target=folder / "draft.duckdb")
         make.complete(folded.con, folded.year, folded.lines)
         folded.con.close()
         make.publish(folder / "draft.duckdb", folder / "snapshots", "year.duckdb")

@@ -59,7 +59,7 @@ class File:
     """The lines of a file folded up to a cut."""
 
     def __init__(self, lines: list[bytes], options: Options, until: Fraction | None = None) -> None:
-        self.options, self.refused, self.as_of = options, [], 0
+        self.options, self.as_of = options, 0
         raw, roster = options.begin()
         self.assessment = options.assessment or raw["id"]
         self.ledger = Ledger(read(raw), roster, lambda ledger: Year(ledger, {}).unfinished())

@@ -121,7 +121,7 @@ class Account:
         node = self.item.nodes.get(event.data.get("node", ""))
         if node is None:
             return increase
-        group = node.get("cap_group", node["code"])
+        group = node["cap_group"] if "cap_group" in node else node["code"]
         cap = cap_of(self.item, group)
         key = (group, event.ground.adds) if event.ground else ("", False)
         passed = increase if cap is None else min(increase, cap - self.capped[key])

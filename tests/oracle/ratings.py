@@ -26,7 +26,7 @@ def latest(events: Iterable[Event], *, whoever: bool) -> dict[tuple[str, ...], E
     found: dict[tuple[str, ...], Event] = {}
     for event in events:
         data = event.data
-        run = data.get("period", data.get("case", ""))
+        run = data["period"] if "period" in data else data.get("case", "")
         key = (run, data.get("measure", "value"), data.get("group", ""), "" if whoever else data["rater"])
         if event.stands:
             found[key] = event
@@ -47,10 +47,10 @@ class Panel:
 
     def runs(self) -> list[Run]:
         """The runs that have a rating, those of a period in its order."""
-        named = {run for run, *_ in self.ratings}
+        named: set[Run] = {key[0] for key in self.ratings}
         if self.item.runs in self.force.book.periods:
             return [run for run in self.force.book.periods[self.item.runs] if run in named]
-        return sorted(named)
+        return sorted(named, key=str)
 
     def given(self, run: Run, measure: str) -> dict[str, dict[str, Fraction]]:
         """Group of raters to rater to value."""

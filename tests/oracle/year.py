@@ -66,8 +66,9 @@ class Year:
     def attribute(self, unit: str, code: str) -> Fraction:
         """Its latest standing fact, else what the roster or the latest change says, else its default."""
         fact = self.facts.get((unit, code))
-        row = self.book.attributes[code]
-        return number(fact.data["value"] if fact else self.units[unit].attributes.get(code, row.get("default")))
+        given = {row["code"]: row["default"] for row in self.book.attributes.values() if "default" in row}
+        given |= self.units[unit].attributes
+        return number(fact.data["value"] if fact else given[code])
 
     # --- entries and ratings
 
@@ -136,8 +137,8 @@ class Year:
                 else:
                     values = {unit: self.values[unit, item.code][run] for unit in competing}
                     found = compared(self.force, item, values, groups)
-                for unit, points in found.items():
-                    self.run_points[unit, item.code][run] = points
+                for unit, won in found.items():
+                    self.run_points[unit, item.code][run] = won
         for key, points in self.run_points.items():
             if key[1] == item.code:
                 self.run_points[key] = {run: bounded(self.force, item, one) for run, one in points.items()}

@@ -45,8 +45,8 @@ JOIN moment AS f ON f.seq = a.seq
 JOIN moment AS t ON t.seq = a.target
 LEFT JOIN moment AS d ON d.seq = a.decided_by;
 
--- What can be appealed (申诉): a standing entry, rating or veto, and until when an appeal against it is in time. One row an
--- event; the time is null where no days are in force.
+-- What can be appealed (申诉): a standing entry, rating or veto, and until when an appeal against it is in time, null
+-- where no days are in force. One row an event.
 CREATE VIEW appealable AS
 SELECT j.seq, coalesce(e.recorded_at, TRY_CAST(e.occurred AS TIMESTAMP)) + to_days(r.value::INTEGER) AS appeal_until
 FROM judged_event AS j
