@@ -64,10 +64,10 @@ def _canonical(value: Any) -> str:
 def _number(value: float) -> str:
     """A number as ECMAScript writes the double that it is."""
     try:
-        number = float(value)
+        number = float(value)  # a foreign number of an attribute, in the form RFC 8785 gives a double; no point of ours
     except OverflowError:
-        number = float("inf")
-    if number in (float("inf"), float("-inf")):
+        number = float("inf")  # what no double holds, refused below
+    if number in (float("inf"), float("-inf")):  # RFC 8785 has no form for them
         message = "no double holds this number"
         raise ValueError(message)
     digits, _, exponent = repr(number).partition("e")
