@@ -59,10 +59,10 @@ def test_each_bad_line_is_refused_by_name_and_place_and_the_rest_goes_on(tmp_pat
     bad = [raw for raw, _, _ in BAD.values()]
     code, found, said = score(tmp_path, line(id="held"), *bad, line(id="last", data={**event()["data"], "matter": "N"}))
     expected = [(n, reason, path) for n, (_, reason, path) in enumerate(BAD.values(), 2)]
-    assert (code, said) == (0, "")
+    assert (code, said) == (0, "Synthetic data: the units are made up.\n")
     assert expected == [(row["line"], row["reason"], row["path"]) for row in found["refused"]]
     assert all(row["message"] for row in found["refused"])
-    assert [(row["seq"], row["disposition"]) for row in found["deductions"]] == [(1, "counted"), (11, "counted")]
+    assert [(row["seq"], row["disposition"]) for row in found["entries"]] == [(1, "counted"), (11, "counted")]
 
 
 @pytest.mark.parametrize("name", ["a line that is not JSON", "the same id with other content"])

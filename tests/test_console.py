@@ -5,7 +5,6 @@ import io
 import json
 import re
 import socket
-import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from decimal import Decimal
@@ -18,7 +17,6 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from schemas import roster, rulebook
 from schemas.year import given
 from services.command import words
 from services.console import pages, reference, sql
@@ -27,10 +25,10 @@ from services.console.states import STATES_KEPT, Snapshots, State
 from services.process import metrics
 from services.process.ending import Exit, Stop
 from services.scorer import file, rules
-from services.site.synthetic import year
+from services.site import synthetic
 from services.snapshot import make
+from tests.product import BOOK, BOOK_JSON, SHIPPED, year
 
-BOOK = tomllib.loads((rulebook.SHIPPED / "rulebook.toml").read_text(encoding="utf-8"))
 PAGES = (
     "/",
     "/?category=B&sort=unit&turned=1",
@@ -67,8 +65,7 @@ def publish(folder: Path, lines: list[bytes]) -> Path:
 
 @pytest.fixture(scope="session")
 def lines() -> list[bytes]:
-    units = [msgspec.to_builtins(unit) for unit in roster.shipped()]
-    return [line for _, line in year(BOOK, units, events=4900)]
+    return [line for _, line in synthetic.year(BOOK, year(SHIPPED).roster, "wenzhou-2013", events=4900)]
 
 
 @pytest.fixture(scope="session")
@@ -105,12 +102,12 @@ def event(n: int, kind: str, source: str, subject: str, **data) -> bytes:
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory) -> Iterator[TestClient[Litestar]]:
     units = [
-        {"unit": f"U{n:03d}", "name": f"{HOSTILE}{n}", "category": "AB"[n % 2], "group": "<b>g"} for n in range(1, 7)
+        {"unit": f"U{n:03d}", "name": f"{HOSTILE}{n}", "category": "AB"[n % 2], "group": ("A1", "B1")[n % 2]} for n in range(1, 7)
     ]
     target = {"source": "/offices/ducha", "id": "1"}
     deduction = {"item": "1.1", "matter": HOSTILE, "ground": "no_feedback", "reason": HOSTILE}
     sent = [
-        event(0, "assessment.opened.v1", "/offices/chuangjian", YEAR, assessment="h", rulebook=BOOK, roster=units),
+        event(0, "assessment.opened.v1", "/offices/chuangjian", YEAR, assessment="h", rulebook=BOOK_JSON, roster=units),
         event(1, "deduction.recorded.v1", "/offices/ducha", "U001", **deduction),
         event(2, "rating.recorded.v1", "/offices/tongji", "U001", item="2.3", value="80", rater=HOSTILE),
         event(3, "appeal.filed.v1", "/units/U001", "U001", target=target, statement=HOSTILE),
@@ -191,7 +188,7 @@ def test_what_if_shows_whoever_moves_and_nothing_else_has_changed(client, newest
 
 
 def test_values_of_readings_and_awards_are_said_in_words(client) -> None:
-    values = [value for reading in BOOK["reading"] for value in reading["values"]]
+    values = [value for reading in BOOK.reading for value in reading.values]
     assert {value for value in values if value[0].isalpha()} == set(words.VALUES)
     assert "并列待定 二等奖:" in client.get("/progress", headers={"accept-language": "zh"}).text
     text = client.get("/what-if?r.step=geometric", headers={"accept-language": "zh"}).text
@@ -205,7 +202,7 @@ def test_every_reading_is_tried_once_and_the_page_then_shows_who_depends_on_it(c
     text = client.get("/readings", headers={"accept-language": "en"}).text
     assert "Computing" not in text
     assert re.findall(r'href="/what-if\?r\.(\w+)=', text) == [
-        reading["name"] for reading in BOOK["reading"] for _ in reading["values"][1:]
+        reading.name for reading in BOOK.reading for _ in reading.values[1:]
     ]
 
 
