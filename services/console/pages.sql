@@ -125,7 +125,8 @@ WHERE seq IN (SELECT seq FROM event WHERE refers_to = ?) ORDER BY seq
 SELECT type, count(*) AS events FROM ledger_event GROUP BY type ORDER BY events DESC, type
 
 -- :stages that stand
-SELECT stage, seq, substr(time, 1, 10) AS day FROM year_event WHERE type = 'stage.reached.v1' ORDER BY seq
+SELECT y.stage, y.seq, substr(e.time, 1, 10) AS day FROM year_event y JOIN event e ON e.seq = y.seq
+WHERE y.type = 'stage.reached.v1' ORDER BY y.seq
 
 -- :bins of the time axis
 SELECT least(seq * 60 // ?, 59) AS bin, quantile_disc(occurred[1:7], 0.5) AS month,
