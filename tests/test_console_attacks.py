@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import duckdb
 import httpx
 import pytest
-from services.synthetic import year
 
 from services.console import sql
 from services.process import plain, web
 from services.process.ending import Exit, Stop
+from services.site import synthetic
 from services.snapshot import held
 from services.snapshot import make as snapshot
-from tests.product import BOOK_JSON, SHIPPED, command
+from tests.product import BOOK, SHIPPED, command, year
 from tests.test_console import apart, publish
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def serving(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of snapshots of its own: these tests look at every file in it."""
-    lines = [line for _, line in year(BOOK_JSON, SHIPPED, events=600)]
+    lines = [line for _, line in synthetic.year(BOOK, year(SHIPPED).roster, "attacked", events=600)]
     return publish(tmp_path_factory.mktemp("attacked"), lines)
 
 

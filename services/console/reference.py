@@ -11,22 +11,36 @@ from services.snapshot.make import PUBLISHED
 TABLES = {
     "event": "The ledger: each event with the columns of its data, its raw bytes, and what admission judged once.",
     "refused": "Events that the fold's checks refused, by their sequence (in a file: by line).",
-    "roster": "The units (单位) with category and group.",
+    "roster": "The units (单位) of the opening with category, group and attributes; unit_in_force has their changes.",
+    "roster_attribute": "The attributes (属性) of those units, a value a row; attribute_in_force has the facts too.",
     "office": "The responsible offices (考核责任单位).",
-    "rulebook_total": "The coefficients of the final's formula: clause 五.",
-    "rulebook_category": "The categories (类别) and the pass mark of those that have one: 三(一).",
-    "rulebook_office": "Which office owns which item, with its share where they deduct separately.",
-    "rulebook_part": "The parts of the daily assessment, and the year-end.",
-    "rulebook_item": "The items (考核项目): method, full points, clause and words.",
-    "rulebook_rule": "The rules of each item and of the awards; '@name' is decided by that reading.",
-    "rulebook_ground": "The grounds (扣分情形) of each deduct item with their fixed points.",
-    "rulebook_node": "The nodes of work of 1.4 with the caps of their groups.",
-    "rulebook_component": "The components of the checklists with their points.",
-    "rulebook_group": "The groups of raters of 2.2.",
+    "rulebook_final": "The final's formula: what the top of the tree is divided by and multiplied with, its decimals.",
+    "rulebook_order": "The keys that order units of one pool, the final among them.",
+    "rulebook_category": "The categories (类别), and which of them have places.",
+    "rulebook_group": "The groups (分组) with their category.",
+    "rulebook_attribute": "The attributes (属性) with their range and default.",
+    "rulebook_period": "The periods of each item that is rated period by period.",
+    "rulebook_part": "The parts of the tree above the items, with points, weight, bounds and clause.",
+    "rulebook_item": "The items (考核项目): input, full points, bounds, how it is scored, clause and words.",
+    "rulebook_above": "Every part above an item or a part, by its distance.",
+    "rulebook_applies": "The categories and groups that an item or a part is for, where it is not for all.",
+    "rulebook_office": "Which office owns which item, with its share where they are separate.",
+    "rulebook_ground": "The grounds (情形) of entries: fixed points or a range, what they add to, ask for or need.",
+    "rulebook_node": "The nodes of work with their caps and those of their groups.",
     "rulebook_range": "The range of each item's ratings.",
-    "rulebook_band": "The bands (档次) with share and points.",
-    "rulebook_step": "Points by place, for both kinds of step.",
-    "rulebook_award": "The awards (奖项) with their shares.",
+    "rulebook_measure": "The measures of each item's ratings.",
+    "rulebook_raters": "The groups of raters of each item.",
+    "rulebook_term": "The terms of each item's formula over its measures.",
+    "rulebook_method": "The methods by which ratings become points.",
+    "rulebook_row": "The rows of the tables that methods read points from, each with the next.",
+    "rulebook_band": "The bands (档次) of methods with share and points.",
+    "rulebook_place": "Points by place.",
+    "rulebook_scheme": "The schemes (评定) with their pools, rounding and tie.",
+    "rulebook_grade": "The grades (等次) of each scheme: share, number or least final.",
+    "rulebook_requirement": "What a unit must have reached for a grade.",
+    "rulebook_veto": "The vetoes (一票否决) and what each makes zero.",
+    "rulebook_bar": "The grades that a veto bars.",
+    "rulebook_stage": "The stages (阶段) in order.",
     "rulebook_reading": "The readings and parameters with their defaults.",
     "reading_option": "Readings put over those adopted; empty in what was published.",
     "meta": "Facts of the snapshot by key: assessment, rulebook, sequence, digest, root, state, version, synthetic.",
@@ -37,8 +51,8 @@ A snapshot is one DuckDB file that holds the ledger, the rulebook, the rules as 
 be read:
 
 ```
-wuxing sql "SELECT unit, place, final, award FROM unit_result ORDER BY final DESC LIMIT 5"
-wuxing sql --ready award_margin --format csv
+wuxing sql "SELECT unit, place, final, state FROM unit_result ORDER BY final DESC LIMIT 5"
+wuxing sql --ready grade_margin --format csv
 duckdb -readonly data/snapshots/latest.duckdb
 ```
 
@@ -52,7 +66,7 @@ later reads the file as well.
   stands in the ledger, and what is void is judged by that. `wuxing score LEDGER.jsonl --facts-until TIME --snapshot
   FILE.duckdb` writes such a file for any client.
 - `SET VARIABLE readings = MAP {'step': 'geometric'}`: every view then goes by that reading.
-- `SET VARIABLE scope = ['U001', 'U002']`: views of single units then look at those only; places and awards need all.
+- `SET VARIABLE scope = ['U001', 'U002']`: views of single units then look at those only; places and grades need all.
 - `RESET VARIABLE as_of` takes it back. Points are DECIMAL and exact; `avg()` and `/` give DOUBLE, so use `half_up`,
   `micro` and `points_of`, or print no more than 4 decimals.
 - The views in Chinese (`公示…`) print as a notice does, 4 decimals half-up.
