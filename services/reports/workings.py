@@ -359,7 +359,7 @@ def _value(reader: Reader, row: Row, run: str, value: Decimal, notes: list[str])
 
 
 _TERMS = """
-SELECT t.ordinal, t.plus_value, t.less_value, t.times_value, t.ratio_value, t.exact, t.value, d.ratio_to, d.bound,
+SELECT t.ordinal, t.plus_value, t.less_value, t.times_value, t.ratio_value, t.value, d.ratio_to, d.bound,
        coalesce(m.name_@, a.name_@, d.plus) AS name
 FROM formula_term t
 JOIN rulebook_term d ON d.item = t.item AND d.ordinal = t.ordinal
@@ -385,12 +385,11 @@ def _term(reader: Reader, one: Row, notes: list[str]) -> Sum:
         if one["times_value"] != 1:
             times = as_number(one["times_value"])
             found = Sum(f"{found.inside} × {times.text}", found.exact * times.exact)
-    exact = Decimal(int(one["exact"])).scaleb(-9)
-    if exact != one["value"]:
+    if abs(found.exact - Fraction(one["value"])) > Fraction(1, 2 * 10**9):  # more than its rounding
         notes.append(
             reader.say(
-                f"{found.text} = {text(exact)}, kept within ± {text(one['bound'])}",
-                f"{found.text} = {text(exact)}，以±{text(one['bound'])}为限",
+                f"{found.text} = {text(six(found.exact))}, kept within ± {text(one['bound'])}",
+                f"{found.text} = {text(six(found.exact))}，以±{text(one['bound'])}为限",
             )
         )
         return as_number(one["value"])
