@@ -184,7 +184,7 @@ def test_places_bands_and_ties_name_the_units_they_were_shared_with() -> None:
     assert "Shares the place with U2, U4" in item(found, "1.5").notes
     assert "Shares the place with U2, U4" in found.place_notes
     (award,) = found.grades
-    assert "Tied across the cut of second prize with U2, U4: not settled yet" in award.notes, award
+    assert "second prize: 2 seats, 0 given; tied across the cut with U2, U4: not settled yet" in award.notes
     assert (award.grade, award.undecided) == (None, True)
 
 
