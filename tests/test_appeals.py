@@ -12,9 +12,7 @@ from services.reports.appeals import Move, Prospect, Standing, changes, copy, li
 from services.reports.readiness import obstacles
 from services.scorer import file, rules
 from services.snapshot import make as snapshots
-from tests.oracle import ITEMS, READINGS
 from tests.product import BOOK, command, folded, year
-from tests.test_oracle import Pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +24,45 @@ if TYPE_CHECKING:
 THREE: Roster = [{"unit": f"U{n}", "name": f"单位{n}", "category": "B", "group": "B1"} for n in range(1, 4)]
 
 
-class Dated(Pages):
-    """A ledger whose events happen on days of May 2013."""
+class Pages:
+    """A ledger of the shipped rulebook written by hand, a line a call, whose events happen on days of May 2013."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def add(self, source: str, kind: str, subject: str, name: str = "", **data: Any) -> str:
+        name = name or f"e{len(self.lines) + 1}"
+        party = source if source.startswith("/") else f"/offices/{source}"
+        event = {
+            "specversion": "1.0", "id": name, "source": party, "type": kind + ".v1", "subject": subject,
+            "time": "2013-05-06T09:30:00+08:00", "data": data,
+        }  # fmt: skip
+        self.lines.append(json.dumps(event, ensure_ascii=False).encode())
+        return name
+
+    def deduct(self, office: str, item: str, matter: str, ground: str, unit: str = "U1", **more: str) -> str:
+        data = {"item": item, "matter": matter, "ground": ground, "reason": "r", **more}
+        return self.add(office, "deduction.recorded", unit, **data)
+
+    def rate(self, item: str, value: str, unit: str = "U1", rater: str = "r", **more: str) -> str:
+        office = BOOK.items[item].offices[0]
+        return self.add(office, "rating.recorded", unit, item=item, value=value, rater=rater, **more)
+
+    def revoke(self, office: str, target: str, unit: str = "U1") -> str:
+        about = {"source": office if office.startswith("/") else f"/offices/{office}", "id": target}
+        return self.add(office, "event.revoked", unit, target=about, reason="r")
+
+    def appeal(self, office: str, target: str, unit: str = "U1") -> str:
+        about = {"source": f"/offices/{office}", "id": target}
+        return self.add(f"/units/{unit}", "appeal.filed", unit, target=about, statement="s")
+
+    def decide(self, appeal: str, outcome: str, unit: str = "U1", **points: str) -> str:
+        about = {"source": f"/units/{unit}", "id": appeal}
+        return self.add("gongwei", "appeal.decided", unit, appeal=about, outcome=outcome, reason="r", **points)
+
+    def close(self, item: str) -> None:
+        for office in BOOK.items[item].offices:
+            self.add(office, "item.closed", "assessment", item=item)
 
     def on(self, day: str) -> None:
         """Let the event written last occur on a day."""
@@ -54,9 +89,9 @@ def written(pages: Pages, path: Path) -> Path:
 
 
 @pytest.fixture
-def disputed() -> Dated:
+def disputed() -> Pages:
     """A deduction of 1 May, an appeal of 5 May, and an event of 10 May."""
-    pages = Dated()
+    pages = Pages()
     target = pages.deduct("ducha", "1.1", "M1", "criticised")
     pages.on("05-01")
     pages.appeal("ducha", target)
@@ -66,14 +101,14 @@ def disputed() -> Dated:
     return pages
 
 
-def test_an_appeal_in_time_is_open_until_its_decision_is_due(disputed: Dated) -> None:
+def test_an_appeal_in_time_is_open_until_its_decision_is_due(disputed: Pages) -> None:
     (one,) = appealed(disputed)
     assert (one.filed_at, one.appeal_until, one.filed_late) == ("2013-05-05T01:30:00Z", "2013-05-11T01:30:00Z", False)
     assert (one.decision_due, one.decision_late, one.state) == ("2013-05-15T01:30:00Z", False, "open")
     assert (one.target, one.item, one.office, one.matter, one.claimed) == (1, "1.1", "ducha", "M1", "3.000000")
 
 
-def test_an_open_appeal_is_overdue_when_the_ledger_is_past_the_day(disputed: Dated) -> None:
+def test_an_open_appeal_is_overdue_when_the_ledger_is_past_the_day(disputed: Pages) -> None:
     disputed.deduct("ducha", "1.1", "M3", "no_feedback", unit="U2")
     disputed.on("05-16")
     (one,) = appealed(disputed)
@@ -81,7 +116,7 @@ def test_an_open_appeal_is_overdue_when_the_ledger_is_past_the_day(disputed: Dat
     assert (state(one, "en"), state(one, "zh")) == ("overdue", "超期未决")
 
 
-def test_a_late_decision_counts_and_is_reported_as_late(disputed: Dated) -> None:
+def test_a_late_decision_counts_and_is_reported_as_late(disputed: Pages) -> None:
     disputed.decide("e2", "cancelled")
     disputed.on("05-20")
     (one,) = appealed(disputed)
@@ -98,7 +133,7 @@ def test_a_late_decision_counts_and_is_reported_as_late(disputed: Dated) -> None
         ]
 
 
-def test_the_days_are_those_in_force(disputed: Dated) -> None:
+def test_the_days_are_those_in_force(disputed: Pages) -> None:
     disputed.adopt("appeal_days", "3")
     disputed.adopt("decision_days", "2")
     (one,) = appealed(disputed)
@@ -109,7 +144,7 @@ def test_the_days_are_those_in_force(disputed: Dated) -> None:
     )
 
 
-def test_a_withdrawn_appeal_is_gone_and_a_revoked_target_closes_it(disputed: Dated) -> None:
+def test_a_withdrawn_appeal_is_gone_and_a_revoked_target_closes_it(disputed: Pages) -> None:
     disputed.revoke("ducha", "e1")
     assert [one.state for one in appealed(disputed)] == ["closed"]
     disputed.lines.pop()
@@ -117,7 +152,7 @@ def test_a_withdrawn_appeal_is_gone_and_a_revoked_target_closes_it(disputed: Dat
     assert appealed(disputed) == []
 
 
-def test_every_outcome_is_what_the_decision_itself_would_give(disputed: Dated) -> None:
+def test_every_outcome_is_what_the_decision_itself_would_give(disputed: Pages) -> None:
     disputed.deduct("ducha", "1.1", "M2", "criticised", unit="U2")
     disputed.deduct("ducha", "1.1", "M2", "no_feedback", unit="U3")
     with folded(b"\n".join(disputed.lines), THREE) as found:
@@ -140,16 +175,20 @@ def test_every_outcome_is_what_the_decision_itself_would_give(disputed: Dated) -
 def standings(con: Any) -> dict[str, Standing]:
     with rules.compute(con):
         rows = con.execute(
-            "SELECT unit, final::VARCHAR, place, passed, award FROM unit_result ORDER BY unit"
+            "SELECT u.unit, final_text, place,"
+            " (SELECT map_from_entries(list((g.scheme, g.grade) ORDER BY g.scheme)) FROM unit_grade g"
+            "  WHERE g.unit = u.unit),"
+            " [right(flag, -10) FOR flag IN flags IF flag LIKE 'undecided:%'] FROM unit_result u ORDER BY u.unit"
         ).fetchall()
     return {unit: Standing(*rest) for unit, *rest in rows}
 
 
 def test_a_move_says_what_changes_in_both_languages() -> None:
-    move = Move("U1", Standing("9.00000000", 3, None, None), Standing("9.07000000", 1, None, "first"))
-    en = ["final 9.0000 → 9.0700", "place 3 → 1", "award none → first prize"]
+    was = Standing("9.00000000", 3, {"award": None}, [])
+    move = Move("U1", was, Standing("9.07000000", 1, {"award": "first"}, []))
+    en = ["final 9.0000 → 9.0700", "place 3 → 1", "grades — → first prize"]
     assert changes(move, "en", {"first": "first prize"}) == en
-    assert changes(move, "zh", {"first": "一等奖"}) == ["最后得分 9.0000 → 9.0700", "名次 3 → 1", "奖项 无 → 一等奖"]
+    assert changes(move, "zh", {"first": "一等奖"}) == ["最后得分 9.0000 → 9.0700", "名次 3 → 1", "等次 — → 一等奖"]
 
 
 @pytest.mark.parametrize(("lang", "words"), [
@@ -157,14 +196,14 @@ def test_a_move_says_what_changes_in_both_languages() -> None:
     ("en", ("open", "in time", "If the appeal of U1 (sequence 2) is cancelled: U1 final", "upheld: no place")),
 ])  # fmt: skip
 def test_the_command_lists_appeals_and_prospects(
-    disputed: Dated, tmp_path: Path, lang: str, words: tuple[str, ...]
+    disputed: Pages, tmp_path: Path, lang: str, words: tuple[str, ...]
 ) -> None:
     code, out, _ = command("appeals", "--snapshot", written(disputed, tmp_path), "--lang", lang)
     assert code == Exit.DONE
     assert [one for one in words if one not in out.decode()] == []
 
 
-def test_the_command_gives_the_whole_as_json_and_one_unit_only(disputed: Dated, tmp_path: Path) -> None:
+def test_the_command_gives_the_whole_as_json_and_one_unit_only(disputed: Pages, tmp_path: Path) -> None:
     made = written(disputed, tmp_path)
     _, out, _ = command("appeals", "--snapshot", made, "--format", "json")
     found = json.loads(out)
@@ -178,40 +217,42 @@ def standing_in_the_way(pages: Pages) -> Readiness:
         return obstacles(found.con, found.lines, "en", {})
 
 
-def test_readiness_names_offices_units_appeals_ties_and_assumptions(disputed: Dated) -> None:
+def test_readiness_names_offices_units_appeals_ties_and_assumptions(disputed: Pages) -> None:
     found = standing_in_the_way(disputed)
     pending = {one.item: one for one in found.pending}
     assert not found.ready
-    assert pending["1.4"].offices == ["gongwei", "renshe", "zuzhi"]
-    assert (pending["1.4"].lacking, pending["2.3"].lacking) == ([], ["U1", "U2", "U3"])
+    assert pending["1.4"].offices == ["gongwei", "zuzhi", "renshe"]
+    lacking = [pending[code].lacking for code in ("1.4", "2.3", "4.1")]
+    assert lacking == [[], ["U1", "U2", "U3"], []], "entries are complete, and no case at all is 0"
     assert [(one.seq, one.target, one.overdue) for one in found.appeals] == [(2, 1, False)]
     assert {one.name for one in found.assumptions} == {*BOOK.assumptions()}
+    assert len(found.stages) == len(BOOK.stage)
 
 
-def complete(units: Roster = THREE) -> Dated:
+def complete(units: Roster = THREE) -> Pages:
     """A year in which nothing stands in the way of final; with units enough for a prize all of them tie for it."""
-    pages = Dated()
+    pages = Pages()
     for n, unit in enumerate(one["unit"] for one in units):
-        for code, one in ITEMS.items():
-            if one.deducts:
+        for one in BOOK.item:
+            if one.entries:
                 continue
-            more = [{"component": name} for name in ("exchange", "internal", "usage")] if code == "3.2" else [{}]
-            if code == "3.3":
-                more = [{"component": name} for name in ("accuracy", "completeness", "timeliness")]
-            if code in ("2.2", "4.1"):
-                more = [{"group": "leader"} if code == "2.2" else {"case": "c"}]
-            for fields in more:
-                pages.rate(code, "1" if code != "1.5" or len(units) > 3 else str(n), unit, **fields)
-    for code in ITEMS:
-        pages.close(code)
-    for name, values in READINGS.items():
+            fields = [{"measure": measure.code} for measure in one.measure] or [{}]
+            if one.raters or one.runs:
+                fields = [{"group": "leader"} if one.raters else {"case": "c"}]
+            for named in fields:
+                pages.rate(one.code, "1" if one.code != "1.5" or len(units) > 3 else str(n), unit, **named)
+    for one in BOOK.item:
+        pages.close(one.code)
+    for name, values in BOOK.readings.items():
         pages.adopt(name, values[0])
-    for name in ("publicity_days", "appeal_days", "decision_days", "individuals_per_unit"):
-        pages.adopt(name, "7")
+    for parameter in BOOK.parameter:
+        pages.adopt(parameter.name, "7")
+    for stage in BOOK.stage:
+        pages.add("chuangjian", "stage.reached", "assessment", stage=stage.code)
     return pages
 
 
-def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Dated, tmp_path: Path) -> None:
+def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Pages, tmp_path: Path) -> None:
     for name in ("ready", "not"):
         (tmp_path / name).mkdir()
     code, out, _ = command("readiness", "--snapshot", written(complete(), tmp_path / "ready"), "--lang", "zh")

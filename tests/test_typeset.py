@@ -14,7 +14,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from services.command import typeset
 from services.process.ending import Exit
 from tests.product import command
-from tests.test_oracle import Pages
+from tests.test_appeals import Pages
 from tests.test_statement import GROUP
 
 ROOT = Path(__file__).parent.parent

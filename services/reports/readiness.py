@@ -196,9 +196,11 @@ def _pending(con: duckdb.DuckDBPyConnection, lang: Language) -> list[PendingItem
     offices = unclosed(con, lang)
     rows = con.execute(
         f"SELECT p.item, i.name_{lang}, list(p.unit ORDER BY p.unit),"
-        " coalesce(list(p.unit ORDER BY p.unit) FILTER (NOT r.ready), [])"
+        " coalesce(list(p.unit ORDER BY p.unit) FILTER (NOT (f.input = 'entries' OR f.missing_zero AND r.unit IS NULL"
+        " OR coalesce(r.complete, len(f.needed) = 0))), [])"
         " FROM item_points p JOIN rulebook_item i ON i.item = p.item"
-        " JOIN item_reckoned r ON r.unit = p.unit AND r.item = p.item"
+        " JOIN item_in_force f ON f.item = p.item"
+        " LEFT JOIN rated_state r ON r.unit = p.unit AND r.item = p.item"
         " JOIN unit_in_force u ON u.unit = p.unit AND NOT u.has_left"
         f" WHERE p.state = 'pending' GROUP BY p.item, i.name_{lang}, p.ordinal ORDER BY p.ordinal"
     ).fetchall()
