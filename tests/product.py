@@ -57,14 +57,6 @@ def joined(lines: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-@cache
-def small(seed: int = 7, units: int = 6, events: int = 150, *, settled: bool = False) -> tuple[bytes, ...]:
-    """The lines of a synthetic year of few units of the shipped rulebook, opened by its first."""
-    step = len(SHIPPED) // units
-    lines = synthetic.year(BOOK, roster.read(SHIPPED[::step][:units]), "small", seed, events, settled=settled)
-    return tuple(raw for _, raw in lines)
-
-
 @contextmanager
 def folded(
     data: bytes, given: Roster | RandomYear, *, book: Json | None = None, over: tuple[str, ...] = (),

@@ -179,7 +179,7 @@ EXAMPLE = (
 )
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
 CHECKPOINT = note.Checkpoint(
-    "example.org/wuxing", 8, bytes.fromhex(ROOTS[8]), b"\7" * 32, "0" * 64, "f" * 64, "a" * 64, "1.0"
+    "example.org/wuxing", 8, bytes.fromhex(ROOTS[8]), b"\7" * 32, b"\6" * 32, "0" * 64, "f" * 64, "a" * 64, "1.0"
 )
 
 

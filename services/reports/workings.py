@@ -386,20 +386,12 @@ def _term(reader: Reader, one: Row, notes: list[str]) -> Sum:
         if one["times_value"] != 1:
             times = as_number(one["times_value"])
             found = Sum(f"{found.inside} × {times.text}", found.exact * times.exact)
-<<<<<<< HEAD
     if one["bound"] is not None and abs(found.exact) > Fraction(one["bound"]):
         whole = text(six_or_more(found.exact))
         notes.append(
             reader.say(
                 f"{found.text} = {whole}, kept within ± {text(one['bound'])}",
                 f"{found.text} = {whole}，以±{text(one['bound'])}为限",
-=======
-    if abs(found.exact - Fraction(one["value"])) > Fraction(1, 2 * 10**9):  # more than its rounding
-        notes.append(
-            reader.say(
-                f"{found.text} = {text(six(found.exact))}, kept within ± {text(one['bound'])}",
-                f"{found.text} = {text(six(found.exact))}，以±{text(one['bound'])}为限",
->>>>>>> port-tb
             )
         )
         return as_number(one["value"])
