@@ -3,35 +3,57 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import msgspec
 import pytest
-from services.audit.again import Again, FileDiffers
 
+from schemas.receipts import Cut
 from services.process.ending import Exit
 from services.process.settings import read
+from services.proof import checkpoint
 from services.ranker import app
 from services.scorer import app as scorer
+from services.scorer import file, rules
 from services.snapshot import held
 from services.snapshot import make as snapshot
+from services.snapshot.again import Again, FileDiffers
 from services.snapshot.make import ProjectionDiffers
 from tests import product
-from tests.test_appeals import THREE, complete
 from tests.test_tampering import small
-from tests.test_verify import cut, failures
+from tests.test_verify import failures
 
 if TYPE_CHECKING:
-    from schemas.receipts import Cut
+    from schemas.receipts import Ranking
     from services.process.settings import Settings
 
 
 def known(folder: Path) -> Settings:
-    roster = "unit,name,category,group\n" + "".join(f"{','.join(unit.values())}\n" for unit in THREE)
-    (folder / "roster.csv").write_text(roster, encoding="utf-8")
-    return read({"WUXING_DATA": str(folder), "WUXING_ROSTER": str(folder / "roster.csv")})
+    return read({"WUXING_DATA": str(folder), "WUXING_ASSESSMENT": "small"})
+
+
+def cut(folder: Path, data: bytes) -> Cut:
+    """What the scorer hands over for the bytes of a ledger."""
+    shutil.rmtree(folder / "cuts", ignore_errors=True)
+    (folder / "cuts").mkdir()
+    source, made = folder / "cuts" / "ledger.jsonl", folder / "cuts" / "cut.duckdb"
+    source.write_bytes(data)
+    con = file.fold(source, product.year(product.SHIPPED), target=made).con
+    with rules.compute(con, upto="own_points"):
+        con.execute("CREATE TABLE main.unit_item AS FROM own_points")
+    found = con.execute("SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)").fetchone()
+    con.close()
+    assert found
+    return Cut(found[0], str(made), hashlib.sha256(made.read_bytes()).hexdigest())
+
+
+def ranked(made: Cut, settings: Settings, before: Ranking | None = None, again: Again | None = None) -> Ranking:
+    """What the ranker publishes of a cut, without a broker."""
+    signer = checkpoint.log_key(settings.data, settings.assessment, begun=False)
+    return app._rank(made, settings, before, signer, again)  # noqa: SLF001 - the ranker's own step
 
 
 def edited(made: Cut, *statements: str) -> Cut:
@@ -54,8 +76,8 @@ EDITS = {
     "UPDATE event SET seq = seq + 1": "sequence",
     "UPDATE rulebook_item SET points = points + 1": "rulebook_item",
     "DELETE FROM rulebook_ground": "rulebook_ground",
-    "UPDATE roster SET category = 'A'": "roster",
-    "INSERT INTO roster VALUES ('U9', 'N', 'B', 'G')": "roster",
+    "UPDATE roster SET category = category || 'x'": "roster",
+    "INSERT INTO roster VALUES ('U9', 'N', 'B', 'G', '{}')": "roster",
     "INSERT INTO reading_option VALUES ('step', 'geometric')": "reading_option",
     "INSERT INTO refused VALUES (999, 'a', 'b', 'conflict', 'id', 'x')": "sequence",
     "DROP TABLE rulebook_band": "rulebook_band",
@@ -65,20 +87,20 @@ EDITS = {
 
 @pytest.mark.parametrize("sql", EDITS)
 def test_what_was_written_to_the_scorer_s_file_is_not_signed(sql: str, tmp_path: Path) -> None:
-    settings, made = known(tmp_path), edited(cut(tmp_path, small(), THREE), *sql.split("; "))
+    settings, made = known(tmp_path), edited(cut(tmp_path, small()), *sql.split("; "))
     if EDITS[sql] is None:  # a file of events has no recorded times to hold it against: the leaf covers the new one
-        assert app._rank(made, settings, None).sequence == made.sequence  # noqa: SLF001 - without a broker
+        assert ranked(made, settings).sequence == made.sequence
         return
     with pytest.raises(FileDiffers) as differs:
-        app._rank(made, settings, None)  # noqa: SLF001 - as above
+        ranked(made, settings)
     assert EDITS[sql] in str(differs.value)
     assert not settings.snapshots.exists() or snapshot.latest(settings.snapshots) is None
 
 
 def test_points_of_the_scorer_s_own_that_are_others_are_not_signed(tmp_path: Path) -> None:
-    made = edited(cut(tmp_path, small(), THREE), "UPDATE unit_item SET points = points + 1")
+    made = edited(cut(tmp_path, small()), "UPDATE unit_item SET points = points + 1")
     with pytest.raises(ProjectionDiffers):
-        app._rank(made, known(tmp_path), None)  # noqa: SLF001 - as above
+        ranked(made, known(tmp_path))
 
 
 def test_views_and_macros_of_the_scorer_s_file_are_never_in_a_snapshot(tmp_path: Path) -> None:
@@ -87,8 +109,8 @@ def test_views_and_macros_of_the_scorer_s_file_are_never_in_a_snapshot(tmp_path:
         "CREATE MACRO list_contains(a, b) AS true",
         "CREATE TABLE planted (x INT)",
     )
-    settings, made = known(tmp_path), edited(cut(tmp_path, small(), THREE), *lies)
-    found = app._rank(made, settings, None)  # noqa: SLF001 - as above
+    settings, made = known(tmp_path), edited(cut(tmp_path, small()), *lies)
+    found = ranked(made, settings)
     path = settings.snapshots / found.snapshot
     assert failures(path) == []
     with held.opened(path) as con:
@@ -96,7 +118,7 @@ def test_views_and_macros_of_the_scorer_s_file_are_never_in_a_snapshot(tmp_path:
 
 
 def test_a_copy_that_is_not_the_one_the_scorer_named_is_not_signed(tmp_path: Path) -> None:
-    settings, made = known(tmp_path), cut(tmp_path, small(), THREE)
+    settings, made = known(tmp_path), cut(tmp_path, small())
     for other in (
         msgspec.structs.replace(made, sha256="0" * 64),
         msgspec.structs.replace(made, sha256=None),
@@ -104,27 +126,27 @@ def test_a_copy_that_is_not_the_one_the_scorer_named_is_not_signed(tmp_path: Pat
         msgspec.structs.replace(made, sequence=made.sequence - 1),
     ):
         with pytest.raises(FileDiffers):
-            app._rank(other, settings, None)  # noqa: SLF001 - as above
+            ranked(other, settings)
     (tmp_path / "cuts" / "cut.duckdb.wal").write_bytes(b"")
     with pytest.raises(FileDiffers, match=r"\.wal"):
-        app._rank(made, settings, None)  # noqa: SLF001 - as above
+        ranked(made, settings)
 
 
 def test_a_ledger_that_grows_is_judged_on_and_a_changed_past_is_named(tmp_path: Path) -> None:
-    settings, lines = known(tmp_path), complete().lines
-    again = Again(product.year(THREE))
+    settings, lines = known(tmp_path), small().splitlines()
+    again = Again("small")
     whole = b"\n".join([*lines, b""])
-    first = app._rank(cut(tmp_path, b"\n".join([*lines[:20], b""]), THREE), settings, None, again)  # noqa: SLF001
-    second = app._rank(cut(tmp_path, whole, THREE), settings, first, again)  # noqa: SLF001 - as above
-    assert second.digest == app._rank(cut(tmp_path, whole, THREE), settings, first).digest  # noqa: SLF001 - as above
-    past = edited(cut(tmp_path, whole, THREE), "UPDATE event SET raw = raw || ' '::BLOB WHERE seq = 3")
+    first = ranked(cut(tmp_path, b"\n".join([*lines[:20], b""])), settings, None, again)
+    second = ranked(cut(tmp_path, whole), settings, first, again)
+    assert second.digest == ranked(cut(tmp_path, whole), settings, first).digest
+    past = edited(cut(tmp_path, whole), "UPDATE event SET raw = raw || ' '::BLOB WHERE seq = 3")
     with pytest.raises(FileDiffers):
-        app._rank(past, settings, second, again)  # noqa: SLF001 - as above
+        ranked(past, settings, second, again)
 
 
 def test_a_newest_snapshot_that_is_damaged_gone_or_not_the_latest_is_seen(tmp_path: Path) -> None:
     settings = known(tmp_path)
-    found = app._rank(cut(tmp_path, small(), THREE), settings, None)  # noqa: SLF001 - as above
+    found = ranked(cut(tmp_path, small()), settings)
     path, link = settings.snapshots / found.snapshot, settings.snapshots / "latest.duckdb"
 
     def whole() -> bool:
@@ -149,25 +171,25 @@ def test_a_newest_snapshot_that_is_damaged_gone_or_not_the_latest_is_seen(tmp_pa
 
 
 def test_of_two_scorers_one_has_the_file_and_another_version_s_is_named(tmp_path: Path) -> None:
-    settings, year = read({"WUXING_DATA": str(tmp_path)}), product.year(THREE)
-    con, last, lock = scorer.open_file(settings, year)
+    settings = read({"WUXING_DATA": str(tmp_path)})
+    con, last, lock = scorer.open_file(settings)
     assert last == 0
     with pytest.raises(scorer.ScorerRuns):
-        scorer.open_file(settings, year)
+        scorer.open_file(settings)
     con.execute("UPDATE meta SET value = 'older' WHERE key = 'schema'")
     con.close()
     lock.close()
     with pytest.raises(scorer.OtherSchema, match="Delete the file"):
-        scorer.open_file(settings, year)
+        scorer.open_file(settings)
     (tmp_path / "scorer" / "wenzhou-2013.duckdb").unlink()
-    con, _, lock = scorer.open_file(settings, year)
+    con, _, lock = scorer.open_file(settings)
     con.close()
     lock.close()
 
 
 def test_another_version_s_snapshot_is_named_with_what_to_do(tmp_path: Path) -> None:
     settings = known(tmp_path)
-    path = settings.snapshots / app._rank(cut(tmp_path, small(), THREE), settings, None).snapshot  # noqa: SLF001
+    path = settings.snapshots / ranked(cut(tmp_path, small()), settings).snapshot
     path.chmod(0o644)
     with duckdb.connect(str(path)) as con:
         con.execute("UPDATE meta SET value = 'older' WHERE key IN ('schema', 'version')")
