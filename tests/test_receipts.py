@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from services.audit import receipts
-from services.proof import checkpoint
-from tests.test_appeals import THREE
-from tests.test_tampering import small
-from tests.test_verify import failures, names, written
+from services.proof import checkpoint, receipts
+from services.scorer import file
+from services.snapshot import make
+from tests.product import command, year
+from tests.test_appeals import THREE, complete
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +20,23 @@ if TYPE_CHECKING:
     from services.proof.note import Signer
 
 
+def small() -> bytes:
+    return b"\n".join([*complete().lines, b""])
+
+
+def findings(path: Path, mark: str, *options: str) -> list[tuple[str, ...]]:
+    """What `wuxing verify` finds with such a mark: each finding's name and what it names."""
+    _, out, _ = command("verify", path, "--format", "json", "--lang", "en", *options)
+    return [(one["name"], *one["values"]) for one in json.loads(out)["checks"] if one["mark"] == mark]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("receipts")
-    written(made, small(), THREE)
+    (made / "events.jsonl").write_bytes(small())
+    folded = file.fold(made / "events.jsonl", year(THREE), target=made / "s.duckdb")
+    make.complete(folded.con, folded.year, folded.lines, checkpoint.key(made / "log.key", "wuxing/wenzhou-2013"))
+    folded.con.close()
     signer = checkpoint.key(made / receipts.KEY, "wuxing/receipts")
     (made / receipts.PUBLIC).write_text(f"{signer.verifier}\n", encoding="utf-8")
     return made
@@ -39,7 +52,8 @@ def promised(folder: Path) -> list[dict[str, Any]]:
     found = [
         {
             "source": json.loads(raw)["source"], "id": json.loads(raw)["id"], "outcome": "accepted", "sequence": n,
-            "sha256": sha256(raw).hexdigest(), "reason": None, "path": None, "message": None, "disposition": None, "why": None,
+            "sha256": sha256(raw).hexdigest(), "reason": None, "path": None, "message": None, "disposition": None,
+            "why": None,
         }
         for n, raw in enumerate(lines, 1)
     ]  # fmt: skip
@@ -49,13 +63,14 @@ def promised(folder: Path) -> list[dict[str, Any]]:
 def checked(folder: Path, held: list[Any], *options: str) -> list[tuple[str, ...]]:
     path = folder / "held.jsonl"
     path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in held), encoding="utf-8")
-    return failures(folder / "s.duckdb", "--receipts", str(path), *options)
+    return findings(folder / "s.duckdb", "fail", "--receipts", str(path), *options)
 
 
 def test_receipts_that_are_kept_hold(folder: Path) -> None:
     held = promised(folder)
     assert checked(folder, held) == []
-    assert "receipts" in names(folder / "s.duckdb", "ok", "--receipts", str(folder / "held.jsonl"))
+    ok = findings(folder / "s.duckdb", "ok", "--receipts", str(folder / "held.jsonl"))
+    assert "receipts" in {one[0] for one in ok}
     assert checked(folder, [dict(reversed(one.items())) for one in held]) == [], "the order of keys is nothing"
 
 
@@ -73,7 +88,8 @@ def test_a_promise_that_is_not_kept_is_named(folder: Path, change: dict[str, Any
 def test_a_receipt_that_intake_did_not_sign_is_no_evidence(folder: Path, tmp_path: Path) -> None:
     held = promised(folder)
     for other in (
-        held[1] | {"id": "x"}, held[1] | {"signature": None}, held[1] | {"signature": "AAAA"}, held[1] | {"signature": "é"},
+        held[1] | {"id": "x"}, held[1] | {"signature": None}, held[1] | {"signature": "AAAA"},
+        held[1] | {"signature": "é"},
         receipts.signed(held[1], checkpoint.key(tmp_path / "k", "wuxing/receipts")),
     ):  # fmt: skip
         [found] = checked(folder, [held[0], other])

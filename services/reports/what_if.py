@@ -124,7 +124,9 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
                     "--unit U and --smallest belong together, and allow no other change",
                     "--unit与--smallest须一起使用，且不能与其他改动并用",
                 )
-            if not base.execute("SELECT 1 FROM unit_in_force WHERE unit = ?", [unit]).fetchall():
+            with rules.compute(base, upto="unit_in_force"):
+                known = base.execute("SELECT 1 FROM unit_in_force WHERE unit = ?", [unit]).fetchall()
+            if not known:
                 raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
             return _smallest(search(base, unit, at_most), year, format, chosen, tables.grades(con, chosen))
         book = _book(rulebook)
