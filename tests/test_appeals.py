@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.process.ending import Exit
-from services.reports.appeals import Move, Prospect, Standing, changes, copy, listed, prospects, state
+from services.reports.appeals import Move, Prospect, changes, copy, listed, prospects, state
 from services.reports.readiness import obstacles
 from services.scorer import file, rules
 from services.snapshot import make as snapshots
+from services.snapshot.moves import Standing
 from tests.product import BOOK, command, folded, year
 
 if TYPE_CHECKING:

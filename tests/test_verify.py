@@ -229,9 +229,13 @@ def test_of_any_log_each_single_tampering_is_named_as_what_it_is(sequences, data
     log = leaves(sequences)
     at = data.draw(st.integers(0, log.size - 1))
     seq, others = log.sequences[at], [n for n in range(log.size) if n != at]
+    held = dict(zip(log.sequences, log.hashes, strict=True))
 
     def named(found: Leaves, pair: frozenset[int] = frozenset()) -> list[tuple[Any, ...]]:
-        return [(one.name, *one.values) for one in verifying.changes(log, found, lambda *two: {*two} == pair)]
+        return [
+            (one.name, *one.values)
+            for one in verifying.changes(log, found, lambda of, at: {held[at]} if {of, at} == pair else set())
+        ]
 
     def part(kept: list[int]) -> Leaves:
         return Leaves([log.sequences[n] for n in kept], [], [log.hashes[n] for n in kept])

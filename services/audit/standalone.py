@@ -226,7 +226,7 @@ class Unit:
         self.bundle, self.keys, self.older = bundle, keys or bundle["keys"], older
         self.code, self.void, self.book = bundle["unit"], set(bundle["void_sequences"]), bundle["rulebook"]
         self.readings, self.items = bundle["readings"], {item["code"]: item for item in self.book["item"]}
-        self.row = next((row for row in bundle["roster"] if row["unit"] == self.code), {})
+        self.row: dict[str, Any] = next((row for row in bundle["roster"] if row["unit"] == self.code), {})
         self.there, self.log = bool(self.row), open_note(bundle["checkpoint"], self.keys)
         self.places = {code: [[office] for office in item["offices"]] for code, item in self.items.items()}
         self.own, self.year, self.other = ([Event(e) for e in bundle[k]] for k in ("events", "year_events", "held"))
@@ -291,7 +291,7 @@ class Unit:
 
     def _lies(self, event: Event, place: Event, proof: list[bytes] | None = None) -> bool:
         leaf = event.leaf_at(place.sequence)
-        return top(leaf, place.index, self.log["size"], proof or place.proof) == self.log["root"]
+        return bool(top(leaf, place.index, self.log["size"], proof or place.proof) == self.log["root"])
 
     def _standing(self, *kinds: str, item: str = "") -> list[Event]:
         return [e for e in self.events if e.type in kinds and e.stands() and item in ("", e.item)]
@@ -322,14 +322,14 @@ class Unit:
         if fits := self.there != (data["change"] == "joined"):
             self.there = data["change"] != "left"
             self.row = {**self.row, **{key: data[key] for key in ("category", "group", "attributes") if key in data}}
-        return fits
+        return bool(fits)
 
     def transfer(self, data: dict[str, Any]) -> bool:
         """Give an item's place to another office; False if it is void."""
         holders = [place[-1] for place in self.places[data["item"]]]
         if fits := data["from"] in holders and data["to"] not in holders:
             self.places[data["item"]][holders.index(data["from"])].append(data["to"])
-        return fits
+        return bool(fits)
 
     def refers(self, event: Event, found: Event) -> bool:
         """Carry out a revocation, an appeal, a decision or an approval on what it names; False if it is void."""
@@ -446,7 +446,7 @@ class Unit:
             run = data.get("period", data.get("case", ""))
             rater = "" if kind == "latest" else data["rater"]
             latest[run, data.get("measure", "value"), data.get("group", ""), rater] = self._worth(event)
-        raters, found = [one["code"] for one in item.get("raters", [])] or [""], {}  # type: Any, Any
+        raters, found = [one["code"] for one in item.get("raters", [])] or [""], {}  # type: list[str], dict[str, dict[str, Fraction]]
         shares = self._rule(item, "weights").split("/") if "weights" in item else ["1"] * len(raters)
         weights = {code: Fraction(shares[n]) for n, code in enumerate(raters)}
         for run, measure in {key[:2] for key in latest}:
@@ -601,9 +601,9 @@ class Unit:
         total, formula = sum((w * p for w, p, _ in tops if p is not None), ZERO), self.book["final"]
         places = int(formula.get("decimals", 8))
         final = _text(_half_up(total * Fraction(formula.get("times", 1)), places), places)
-        came = {code: None if values[code] is None else _text(values[code] or ZERO) for code in parts}
-        for name, mine, theirs in (("parts", came, stated["parts"]), ("final", final, stated["final"])):
-            _need(mine == theirs, "result_forged", name, theirs, mine)
+        reached = {code: None if values[code] is None else _text(values[code] or ZERO) for code in parts}
+        _need(reached == stated["parts"], "result_forged", "parts", stated["parts"], reached)
+        _need(final == stated["final"], "result_forged", "final", stated["final"], final)
         yield "points", "final", final, ""
 
     def _under_applies(self, part: dict[str, Any]) -> bool:
