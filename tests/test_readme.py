@@ -10,8 +10,14 @@ import pytest
 from tests.product import command
 
 ROOT = Path(__file__).parent.parent
-#: What needs a broker is run by the tests of the services.
-WITH_A_BROKER = ("make demo", ".venv/bin/wuxing up &", ".venv/bin/wuxing emit ducha.xlsx --office ducha")
+#: What needs a broker, or asks somebody, is run by the tests of the services and of the opening.
+WITH_A_BROKER = (
+    "make demo",
+    ".venv/bin/wuxing up &",
+    ".venv/bin/wuxing emit ducha.xlsx --office ducha --out done.xlsx",
+    "export WUXING_DATA=my-year; .venv/bin/wuxing open my-year --rulebook my-city/rulebook.toml"
+    " --roster my-city/roster.csv",
+)
 
 
 def commands(page: str) -> list[str]:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 #: What an envelope may carry beside its own: attributes of any name are kept (wire.md, Event).
 ATTRIBUTES = [
-    '"big": 1e400', '"small": -1E-999999', f'"long": {"9" * 5000}', f'"longer": -{"1" * 5000}', f'"deep": {"[" * 60}{"]" * 60}',
-    '"text": "\\u001b]0;owned\\u0007\\u202e=1+1"', '"number": 0.1e1', '"none": null', '"many": {"a": [1e400, {"b": -0}]}',
+    '"big": 1e400', '"small": -1E-999999', f'"long": {"9" * 5000}', f'"longer": -{"1" * 5000}',
+    f'"deep": {"[" * 60}{"]" * 60}',
+    '"text": "\\u001b]0;owned\\u0007\\u202e=1+1"', '"number": 0.1e1', '"none": null',
+    '"many": {"a": [1e400, {"b": -0}]}',
     '"zero": -0.0', '"empty": ""', '"\\u001b[31m": true',
 ]  # fmt: skip
 HARM = "\x1b[31m\x9b31m\u202e=HYPERLINK(1)\x00\x7f\u2028"
@@ -68,12 +70,14 @@ def test_every_event_of_this_file_is_accepted_and_read() -> None:
 
 FORMS = [
     ("explain", "U001"), ("explain", "U001", "--format", "json"), ("explain", "U001", "--format", "md"),
-    ("appeals",), ("readiness",), ("readings",), ("what-if", "--drop", "3"), ("what-if", "--drop", "3", "--format", "json"),
+    ("appeals",), ("readiness",), ("readings",), ("what-if", "--drop", "3"), ("what-if", "--drop",
+    "3", "--format", "json"),
     ("diff", "{s}@4", "{s}"), ("diff", "{s}@4", "{s}", "--format", "json"), ("export", "{f}/e.jsonl"),
     ("export", "{f}/e.parquet"), ("sql", "FROM event"), ("sql", "FROM event", "--format", "csv"),
     ("sql", "FROM event", "--format", "json"), ("sql", "FROM statement"), ("publish-tables", "{f}/p.csv"),
     ("publish-tables", "{f}/p.xlsx"), ("publish-tables", "{f}/p.parquet"), ("verify", "{s}"),
-    ("replay", "--from", "{f}/year.jsonl"), ("bundle", "U001", "{f}/b.json", "--sign", "{f}/log.key"), ("verify", "{f}/b.json"),
+    ("replay", "--from", "{f}/year.jsonl"), ("bundle", "U001", "{f}/b.json", "--sign",
+    "{f}/log.key"), ("verify", "{f}/b.json"),
     ("score", "{f}/year.jsonl"), ("score", "{f}/year.jsonl", "--format", "table"),
 ]  # fmt: skip
 

@@ -23,7 +23,7 @@ from services.snapshot import make as snapshot
 from services.snapshot.again import Again, FileDiffers
 from services.snapshot.make import ProjectionDiffers
 from tests import product
-from tests.test_tampering import small
+from tests.test_tampering import small, some
 from tests.test_verify import failures
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("sql", EDITS)
+@pytest.mark.parametrize("sql", some([*EDITS]))
 def test_what_was_written_to_the_scorer_s_file_is_not_signed(sql: str, tmp_path: Path) -> None:
     settings, made = known(tmp_path), edited(cut(tmp_path, small()), *sql.split("; "))
     if EDITS[sql] is None:  # a file of events has no recorded times to hold it against: the leaf covers the new one

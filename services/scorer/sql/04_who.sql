@@ -89,7 +89,7 @@ WITH RECURSIVE held AS (
   WHERE nearest = 1
 )
 SELECT item, place, office, held_from,
-       lead(held_from, 1, 9223372036854775807) OVER (PARTITION BY item, place ORDER BY held_from ASC) AS held_upto
+       coalesce(lead(held_from) OVER (PARTITION BY item, place ORDER BY held_from ASC), 9223372036854775807) AS held_upto
 FROM held;
 
 -- The present holder of each office's place of an item. One row an item and place.
