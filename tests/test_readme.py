@@ -15,8 +15,10 @@ WITH_A_BROKER = (
     "make demo",
     ".venv/bin/wuxing up &",
     ".venv/bin/wuxing emit ducha.xlsx --office ducha --out done.xlsx",
-    "export WUXING_DATA=my-year; .venv/bin/wuxing open my-year --rulebook my-city/rulebook.toml"
-    " --roster my-city/roster.csv",
+    (
+        "export WUXING_DATA=my-year; .venv/bin/wuxing open my-year --rulebook my-city/rulebook.toml"
+        " --roster my-city/roster.csv"
+    ),
 )
 
 
