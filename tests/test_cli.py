@@ -215,7 +215,7 @@ def test_the_process_ends_with_the_contract_s_codes() -> None:
     started = [run("score", events), run("score", events, "--reading", "x=y"), run("score", "absent.jsonl")]
     ended = [process.communicate() for process in started]
     assert [process.returncode for process in started] == [0, 2, 3]
-    assert [ended[0][1], "x=y" in ended[1][1], "absent.jsonl" in ended[2][1]] == ["", True, True]
+    assert ["Synthetic data" in ended[0][1], "x=y" in ended[1][1], "absent.jsonl" in ended[2][1]] == [True, True, True]
     assert json.loads(ended[0][0])["as_of"] == 261
 
 
@@ -262,6 +262,7 @@ def test_a_reader_that_goes_away_is_no_error_and_the_snapshot_is_there(tmp_path:
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
-    assert process.stderr.read() == ""
+    assert "Traceback" not in (said := process.stderr.read())
+    assert said.splitlines() == ["Synthetic data: the units are made up."]
     assert process.wait() == 0
     assert (tmp_path / "made.duckdb").exists()
