@@ -162,7 +162,7 @@ def test_a_signed_snapshot_holds_and_says_what_its_key_is(example, tmp_path):
 
 def test_a_checkpoint_says_what_the_results_rest_on(example):
     with point.snapshot(example) as con:
-        said = dict(line.split(" ", 1) for line in (checkpoint.held(con) or "").split("\n")[3:8])
+        said = dict(line.split(" ", 1) for line in (checkpoint.held(con) or "").split("\n")[3:9])
         opened = json.loads(YEAR[0])["data"]
         digests = {name: checkpoint.digest(opened[name]) for name in ("rulebook", "roster")}
         seq, at, raw = con.execute("SELECT seq, epoch_us(recorded_at), raw FROM event WHERE seq = 1").fetchall()[0]
@@ -178,7 +178,7 @@ def test_a_file_that_was_scored_is_unsigned_and_verify_says_so(tmp_path):
     code, found = checked(path)
     assert (code, [line.name for line in found.checks if line.mark == "note"]) == (
         Exit.DONE, ["unsigned", "options", "synthetic"])  # fmt: skip
-    assert first(path, given=Given(keys=[signer().verifier]))[0] == "signature"
+    assert first(path, given=Given(keys=[signer().verifier]))[0] == "unsigned_though_key"
 
 
 # -- The log ----------------------------------------------------------------------------------------------------------
