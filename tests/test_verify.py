@@ -283,7 +283,7 @@ FORGED = [
      ("result_forged", "published_part", f"{UNIT} 2", "rows", "2", "1")),
     *((f"UPDATE meta SET value = 'x' WHERE key = '{key}'", ("meta", key, "x"))
       for key in ("digest", "state", "rulebook", "version")),
-    *((f"UPDATE meta SET value = '{value}' WHERE key = '{key}'", (key.removesuffix("_json"),))
+    *((f"UPDATE meta SET value = '{value}' WHERE key = '{key}'", ("meta", key))
       for key, value in (("rulebook_json", "{}"), ("roster_json", "[]"))),
     ("UPDATE meta SET value = '1' WHERE key = 'sequence'", ("meta", "sequence", "1")),
     ("INSERT INTO meta VALUES ('facts', 'x')", ("meta", "facts", "x")),
@@ -291,7 +291,7 @@ FORGED = [
      ("event_misread",)),
     ("UPDATE event SET admission = 'void', void_reason = 'closed' WHERE seq = 2", ("admission", "2", "admission")),
     ("UPDATE rulebook_item SET points = 1 WHERE item = '1.1'", ("rules", "rulebook_item")),
-    ("INSERT INTO checkpoint FROM checkpoint", ("rows", "checkpoint", "1", "2")),
+    ("INSERT INTO checkpoint FROM checkpoint", ("table", "checkpoint", "note", "rows", "2", "1")),
     ("INSERT INTO reading_option VALUES ('award_tie', 'include')", ("options", "award_tie=include")),
     ("CREATE TABLE planted (a INT)", ("object", "table", "main.planted", "foreign")),
     ("CREATE VIEW planted_view AS SELECT 1", ("object", "view", "main.planted_view", "foreign")),
@@ -302,28 +302,30 @@ FORGED = [
     ("CREATE OR REPLACE VIEW place AS SELECT 1 AS place", ("object", "view", "main.place", "other")),
     ("DROP VIEW trail", ("object", "view", "main.trail", "missing")),
     ("ALTER TABLE published_reading ADD COLUMN more INT",
-     ("object", "column", "main.published_reading.more", "foreign")),
+     ("object", "table", "main.published_reading", "other")),
     ("CREATE INDEX hidden ON published_unit (unit)", ("object", "index", "main.published_unit.hidden", "foreign")),
 ]  # fmt: skip
 
 
-def test_everything_forged_is_named_with_what_it_says_and_what_it_comes_to(copied, monkeypatch):
+@pytest.mark.parametrize("of_catalogue", [True, False])
+def test_everything_forged_is_named_with_what_it_says_and_what_it_comes_to(copied, monkeypatch, of_catalogue):
     monkeypatch.setattr(verifying, "SHOWN", 1000)
-    lines = failures(tampered(copied, *(sql for sql, _ in FORGED)))
-    missing = [sql for sql, expected in FORGED if not any(line[: len(expected)] == expected for line in lines)]
-    assert missing == []
+    forged = [one for one in FORGED if (one[1][0] == "object") == of_catalogue]
+    lines = failures(tampered(copied, *(sql for sql, _ in forged)))
+    missing = [sql for sql, expected in forged if not any(line[: len(expected)] == expected for line in lines)]
+    assert missing == [], lines
 
 
 LIES = "DROP TABLE published_unit; CREATE VIEW published_unit AS SELECT 1 AS unit"
 ALONE = [
     ("DROP TABLE published_grade", ("object", "table", "main.published_grade", "missing")),
     (LIES, ("object", "table", "main.published_unit", "missing")),
-    ("DROP TABLE checkpoint", ("no_checkpoint",)),
+    ("DROP TABLE checkpoint", ("object", "table", "main.checkpoint", "missing")),
     ("DELETE FROM checkpoint", ("no_checkpoint",)),
     ("UPDATE checkpoint SET note = 'x'", ("signature",)),
     *((f"UPDATE checkpoint SET note = replace(note, '{word} ', '{word} 0')", ("signature",))
       for word in ("results", "rulebook", "roster", "version")),
-    ("UPDATE checkpoint SET note = split_part(note, '\n\n', 1) || '\n'", ("signature",)),
+    ("UPDATE checkpoint SET note = split_part(note, '\n\n', 1) || '\n'", ("meta", "log_key")),
     ("DELETE FROM meta WHERE key = 'log_key'", ("signature",)),
     ("UPDATE meta SET value = 'x' WHERE key = 'log_key'", ("signature",)),
     ("UPDATE meta SET value = 'other' WHERE key = 'assessment'", ("origin", "wuxing/small", "wuxing/other")),
