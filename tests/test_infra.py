@@ -92,7 +92,7 @@ def test_the_target_wants_every_unit() -> None:
     assert sorted(wanted) == [path.name for path in UNITS]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="systemd")
+@pytest.mark.skipif(sys.platform != "linux", reason="a unit of systemd is run, which only Linux has")
 def test_the_unit_and_the_embedded_server_keep_each_other_off_one_store(tmp_path: Path) -> None:
     configure(tmp_path, "y", ["ducha", "chuangjian"], ["U1"])
     line = unit(INFRA / "systemd/wuxing-nats.service")["Service"]["ExecStart"]

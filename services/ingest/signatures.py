@@ -65,7 +65,7 @@ def _canonical(value: Any) -> str:
 def _number(value: float) -> str:
     """A number as ECMAScript writes the double that it is."""
     try:
-        number = float(value)  # RFC 8785 writes numbers so; no points are JSON numbers
+        number = float(value)  # RFC 8785 writes a foreign number as the double it is; points are texts, never numbers
     except OverflowError:
         number = math.inf
     if math.isinf(number):
