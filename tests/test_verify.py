@@ -15,6 +15,7 @@ import zipfile
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -34,7 +35,7 @@ from services.process.settings import Settings, read
 from services.proof import checkpoint, merkle, note
 from services.proof.checkpoint import Earlier, Leaves, LogRewritten
 from services.ranker import app
-from services.scorer import file
+from services.scorer import file, rules
 from services.snapshot import make, point
 from tests import product
 from tests.product import joined, small
@@ -405,7 +406,7 @@ def test_a_witness_cosigns_what_grew_and_refuses_what_was_rewritten(example, sho
     merged.write_text(out, encoding="utf-8")
     assert code == 0
     assert early(example, Given(witnesses=[vkey], older=[out]))["witness"] == "ok"
-    assert early(example, Given(witnesses=[vkey]))["no_witness"] == "note"
+    assert early(example, Given(witnesses=[vkey]))["no_witness"] == "fail"
     assert run("witness", str(merged), *options, "--snapshot", str(example))[1] == out
     code, out, said = run("witness", str(held), *options, "--snapshot", str(example))
     assert (code, out, "log_truncated" in said) == (Exit.NO, "", True)
@@ -605,9 +606,12 @@ def ranked(known: Settings, lines: tuple[bytes, ...], before: Any = None, *, upt
     folder.mkdir()
     source, made = folder / "ledger.jsonl", folder / "cut.duckdb"
     source.write_bytes(joined(lines))
-    file.fold(source, product.year(product.SHIPPED), target=made).con.close()
-    key = checkpoint.log_key(known.data, "small", begun=False)
-    return app._rank(Cut(upto or len(lines), str(made)), known, before, key)  # noqa: SLF001 - without a broker
+    con = file.fold(source, product.year(product.SHIPPED), target=made).con
+    with rules.compute(con, upto="own_points"):
+        con.execute("CREATE TABLE main.unit_item AS FROM own_points")
+    con.close()
+    key, digest = checkpoint.log_key(known.data, "small", begun=False), sha256(made.read_bytes()).hexdigest()
+    return app._rank(Cut(upto or len(lines), str(made), digest), known, before, key)  # noqa: SLF001 - without a broker
 
 
 def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewritten(tmp_path):
