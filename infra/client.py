@@ -48,10 +48,12 @@ ANSWER_WITHIN = 30.0
 Hearer = Callable[[str], None]
 """Told what the broker or the connection complains of."""
 
+WRONG_LAST_SEQUENCE = 10071
+"""The broker's code for a stream or subject that does not end where the writer thought."""
+
 _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_WRONG_LAST_SEQUENCE = 10071
 _FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
 """No system, no quorum, no room: of the server, the account or the stream, and not of a message."""
 _ADDED = ("Nats-Stream", "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
@@ -226,7 +228,7 @@ def _accepted(answer: dict[str, Any], size: int) -> PubAck:
     if error := answer.get("error"):
         code = error.get("err_code")
         said = f"{error.get('description')} (batch of {size}, {code})"
-        raise WrongLastSequence(said) if code == _WRONG_LAST_SEQUENCE else AppendRefused(said, code)
+        raise WrongLastSequence(said) if code == WRONG_LAST_SEQUENCE else AppendRefused(said, code)
     return PubAck.from_response(answer)
 
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import nkeys
 
 from infra.server import ServerUnusable, find_binary
-from infra.streams import stream
+from infra.streams import LEASE, lease_subject, stream
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
@@ -124,6 +124,11 @@ def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload
     return Rights(tuple(says), hears, payload=payload)
 
 
+def _turn(assessment: str, service: str) -> tuple[Service, ...]:
+    """Saying that it is one's turn at a service, and looking whose it is."""
+    return _put(lease_subject(assessment, service)), _api(f"DIRECT.GET.{stream(LEASE, assessment)}", many=True)
+
+
 def service_rights(assessment: str) -> dict[str, Rights]:
     """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
     intake, ledger, receipt, refused, ranking = (
@@ -135,18 +140,21 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         *_pull(intake, "ingest"),
         *_look(intake),
         *_look(ledger),
+        *_turn(assessment, "ingest"),
         Service(changes, changes, owner="SCORER"),
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
     )
-    ranker = (Service(cut, cut, owner="SCORER"), _put(f"ranking.{assessment}"), *_look(ranking))
+    scorer = (*_pull(ledger, "scorer"), *_look(ledger), *_turn(assessment, "scorer"), _put(receipts))
+    ranked = (_put(f"ranking.{assessment}"), *_look(ranking))
+    ranker = (Service(cut, cut, owner="SCORER"), *ranked, *_turn(assessment, "ranker"))
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
     infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
     return {
         "ingest": Rights(ingest),
-        "scorer": Rights((*_pull(ledger, "scorer"), *_look(ledger), _put(receipts)), answers=(cut, changes)),
+        "scorer": Rights(scorer, answers=(cut, changes)),
         "ranker": Rights(ranker),
         "gateway": Rights(gateway, (receipts, refusals)),
         "audit": Rights((*_look(ledger), *_look(ranking), *infos, *durables)),

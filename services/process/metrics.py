@@ -59,10 +59,15 @@ _round = Gauge("wuxing_ranker_round_timestamp_seconds", "When the ranker last ca
                registry=REGISTRY)  # fmt: skip
 _requests = Counter("wuxing_gateway_answers", "Answers of the gateway, one an event.", ["status"], registry=REGISTRY)
 _waiting = Gauge("wuxing_gateway_in_flight", "Events that the gateway waits for.", registry=REGISTRY)
-_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh.", ["service"], registry=REGISTRY)
+_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh, or a standby that waits.", ["service"],
+               registry=REGISTRY)  # fmt: skip
+_stands_by = Gauge("wuxing_standby", "1 where the process waits until another's turn is over.", ["service"],
+                   registry=REGISTRY)  # fmt: skip
 
 #: Service -> why it is not ready, null when it is. Only services of this process are in it.
 _checks: dict[str, Callable[[], str | None]] = {}
+#: Service -> whose end this process waits for. Such a one is as ready as it can be.
+_standby: dict[str, str] = {}
 #: Service and patience -> where what waits for it begins, since when that is so, and when it was looked at last.
 _waits: dict[tuple[str, float], tuple[int | None, float, float]] = {}
 
@@ -84,6 +89,15 @@ def started(service: str, check: Callable[[], str | None] = lambda: None) -> Non
     if service == "ranker":
         round_done()
     _checks[service] = special.get(service, check)
+
+
+def standby(service: str, why: str | None) -> None:
+    """A service waits until another process's turn is over; null when its own has come."""
+    _stands_by.labels(service).set(why is not None)
+    if why is None:
+        _standby.pop(service, None)
+    else:
+        _standby[service] = why
 
 
 @contextlib.contextmanager
@@ -215,7 +229,10 @@ def _value(gauge: Gauge) -> float:
 
 def readiness() -> dict[str, str | None]:
     """Every service of this process, with why it is not ready or null."""
-    found = {service: check() or _stalled(service) for service, check in sorted(_checks.items())}
+    found = {
+        service: None if service in _standby else check() or _stalled(service)
+        for service, check in sorted(_checks.items())
+    }
     for service, why in found.items():
         _ready.labels(service).set(why is None)
     return found
@@ -291,7 +308,9 @@ def application() -> WSGIApplication:
             return _json(start, "404 Not Found", {"paths": ["/metrics", "/healthz", "/readyz", "/readyz/{service}"]})
         asked = {service: found[service]} if service else found
         ready = not any(asked.values())
-        return _json(start, "200 OK" if ready else "503 Service Unavailable", {"ready": ready, "services": asked})
+        waiting = {name: why for name, why in _standby.items() if name in asked}
+        told = {"ready": ready, "services": asked} | ({"standby": waiting} if waiting else {})
+        return _json(start, "200 OK" if ready else "503 Service Unavailable", told)
 
     return answer
 

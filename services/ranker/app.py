@@ -13,12 +13,13 @@ from faststream import FastStream
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from infra.client import broker, connected, jetstream, last_entry
+from infra.client import broker, connected, last_entry
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
 from services.process import metrics, run_loop, tracing
 from services.process.settings import Settings
+from services.process.standby import turn
 from services.proof import checkpoint
 from services.proof.checkpoint import Earlier
 from services.proof.note import Signer
@@ -34,7 +35,10 @@ READ_AGAIN = 3600
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
     """Rank whenever the ledger has grown, until told to stop."""
-    async with connected(settings.nats_url, "ranker", settings.data, forever=True) as client:
+    async with (
+        connected(settings.nats_url, "ranker", settings.data, forever=True) as client,
+        turn(client, settings, "ranker", log),
+    ):
         begun = await last_entry(client, "RANKING", settings.assessment) is not None
         checkpoint.log_key(settings.data, settings.assessment, begun=begun)
         app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
@@ -96,8 +100,9 @@ async def once(
         state.again = state.again or Again(settings.assessment)
         ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again)
     payload = msgspec.json.encode(ranking)
-    headers = announced.signed(payload, signer)
-    await jetstream(client).publish(subjects.ranking(settings.assessment), payload, headers=headers)
+    if not await announced.announce(client, settings.assessment, payload, signer, before):
+        log.warning("ranking.overtaken", sequence=ranking.sequence)  # another ranker worked while this one was held up
+        return None
     moved = sum(one.place_before is not None for one in ranking.moved)
     metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
     log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
