@@ -168,11 +168,16 @@ def test_two_of_everything_and_the_first_set_is_killed_while_all_publish(tmp_pat
             works.until_started(one)
         other = Other(works, tmp_path / "b")
         second = [other.start(name) for name in SERVICES]
+
+        def die() -> None:
+            for one in first:
+                one.kill()
+
         try:
             for one in second:
                 until("its waiting", one.words, lambda words: '"standby.waiting"' in words)
             asyncio.run(works.flight(lines[:third]))
-            asyncio.run(works.flight(lines[third : 2 * third], told=lambda: [one.kill() for one in first] and None))
+            asyncio.run(works.flight(lines[third : 2 * third], told=die))
             asyncio.run(works.flight(lines[2 * third :]))
             other.until_ranked(len(year().accepted))
             assert other.ledger() == year().accepted

@@ -476,12 +476,16 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, ac
         turn(client, settings, "ingest", log) as mine,
     ):
         at = places.file(settings.data, settings.assessment)
-        ingest = await start(client, settings, log, at, accept, ours=mine.ours)
+        held = places.read(at)
+        ours = mine.ours and (held is None or mine.told <= held.intake)
+        ingest = await start(client, settings, log, at, accept, ours=ours)
 
         async def take(entries: Sequence[Entry]) -> bool:
             if not await ingest.take(entries):
                 await _catch_up(ingest, ingest.intake_next, entries[-1].sequence)
-            return await ingest.take(entries)
+            done = await ingest.take(entries)
+            mine.told = ingest.place.intake
+            return done
 
         shorter = 0
 
@@ -500,6 +504,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, ac
             metrics.waits("ingest", intake.first_seq if intake.messages else None, metrics.LEAVE_SECONDS)
             if untaken:
                 await _catch_up(ingest, ingest.intake_next, intake.last_seq)
+            mine.told = ingest.place.intake
 
         nats = broker(settings.nats_url, "ingest", settings.data)
         await serve(nats, "ingest", settings.assessment, take, heal, log)

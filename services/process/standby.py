@@ -47,23 +47,19 @@ class Turn:
     process: str = field(default_factory=lambda: uuid4().hex)
     sequence: int = 0
     lost: Word | None = None
+    folder: str = ""
     _lock: IO[bytes] | None = None
     _dead: str = ""
     _seen: tuple[int, int] = (0, 0)
 
     @property
     def path(self) -> Path:
-        """The lock of this folder, which holds the name of the process that had it last."""
+        """The lock of this folder: where it is, the folder's name, and that of the process that had it last."""
         return self.settings.data.absolute() / "turns" / f"{self.settings.assessment}-{self.service}.lock"
 
     @property
-    def folder(self) -> str:
-        """The folder itself and no copy of it."""
-        return f"{self.path}#{self.path.stat().st_ino}"
-
-    @property
     def ours(self) -> bool:
-        """Whether nobody worked with another folder since this one's files were written."""
+        """Whether who worked last did so with this folder, or one that it is a copy of."""
         return self.before is None or self.before.folder == self.folder
 
     async def reach(self, meanwhile: Meanwhile | None) -> None:
@@ -101,7 +97,7 @@ class Turn:
                 self._seen = held.sequence, looks
                 if looks < lease.LOOKS:
                     return f"{self.service} is run by {held.word.where}; this one waits for its end"
-            self._name(self.process)
+            self._name()
             self.before, self.told = held.word, held.word.told if held.word else 0
             self.sequence = await self._say(held.sequence) or 0
         except (NatsError, TimeoutError) as error:
@@ -120,16 +116,16 @@ class Turn:
             file.close()
             return False
         file.seek(0)
-        folder, _, self._dead = file.read().decode(errors="replace").partition("\n")
-        if folder != self.folder:  # the lock came here with a copy: its process may live elsewhere
-            self._dead = ""
+        found = file.read().decode(errors="replace").split("\n")
+        place, self.folder, dead = found if len(found) == 3 else ("", uuid4().hex, "")
+        self._dead = dead if place == here(self.path) else ""  # in a copy: its process may live elsewhere
         self._lock = file
         return True
 
-    def _name(self, process: str) -> None:
+    def _name(self) -> None:
         assert self._lock
         self._lock.truncate(0)
-        self._lock.write(f"{self.folder}\n{process}".encode())
+        self._lock.write("\n".join((here(self.path), self.folder, self.process)).encode())
         self._lock.flush()
 
     async def _say(self, over: int, *, done: bool = False) -> int | None:
@@ -162,6 +158,11 @@ class Turn:
         """Give the folder's lock back."""
         if self._lock:
             self._lock.close()
+
+
+def here(path: Path) -> str:
+    """The file itself and no copy of it."""
+    return f"{path}#{path.stat().st_ino}"
 
 
 @contextlib.asynccontextmanager
