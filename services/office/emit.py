@@ -274,8 +274,8 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
         made = sheet.event(row, office, names, units, lang)
         yield row.number, row.sheet, made if isinstance(made, Refusal) else signed(known, year, office, made), cells
     for one in left:
-        key = "hidden_sheet" if one.column is None else "left_alone"
-        print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column), file=sys.stderr)
+        key = "untouched" if one.lines else "hidden_sheet" if one.column is None else "left_alone"
+        print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column, lines=one.lines), file=sys.stderr)
 
 
 def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
@@ -436,6 +436,10 @@ TEXT: dict[str, dict[Language, str]] = {
     },
     "hidden_row": {"en": "{sheet} row {row} is hidden, and read.", "zh": "{sheet}第{row}行已隐藏，仍会读取。"},
     "hidden_sheet": {"en": "the sheet {sheet} is hidden, and read.", "zh": "表{sheet}已隐藏，仍会读取。"},
+    "untouched": {
+        "en": "{sheet}: {lines} prepared lines are not filled in and not sent.",
+        "zh": "{sheet}：{lines}行为预先列出、尚未填写，不发送。",
+    },
     "left_alone": {
         "en": "{sheet}: the column {column} is none of the form's and is left alone.",
         "zh": "{sheet}：列{column}不属于报送列，不读取。",
