@@ -70,7 +70,7 @@ def entries(path: Path = BOOK) -> list[Entry]:
         for n, table in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(table, dict):
                 where = at[kind, n] if isinstance(value, list) else at[kind,]
-                found.append(Entry(kind, table.get("code", table.get("name", "")), where, table))
+                found.append(Entry(kind, table.get("code") or table.get("name") or "", where, table))
     return sorted(found, key=lambda entry: entry.line)
 
 
