@@ -26,7 +26,7 @@ ASKED_WITHIN = 5.0
 
 
 class Word(msgspec.Struct, frozen=True):
-    """What the holder says: the names of its folder and process, where that runs, how far it came; `over` where it let go."""
+    """What the holder says: the names of its folder and process, where it runs, how far it came; `over` at its end."""
 
     folder: str
     process: str
