@@ -270,8 +270,8 @@ async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and
 
 
 async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
-    """The newest message of LEDGER, NOTICE or RANKING, or with `before` the one before that sequence; null without."""
-    subject = f"{kind.lower()}.{assessment}" + (".>" if kind != "RANKING" else "")
+    """The newest message of LEDGER, NOTICE, RANKING or CHECKPOINT, or the one before a sequence; null without."""
+    subject = f"{kind.lower()}.{assessment}" + ("" if kind in {"RANKING", "CHECKPOINT"} else ".>")
     asked = {"last_by_subj": subject} if before is None else {"seq": before - 1}
     if before == 1:
         return None

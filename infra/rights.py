@@ -123,7 +123,7 @@ def _look(name: str) -> tuple[Service, ...]:
 
 
 def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
-    """An office, or with `types` a unit: its own intake, receipts, refusals; a unit's notices. `*` is what units share.
+    """An office, or with `types` a unit: its own intake, receipts, refusals, notices; all checkpoints. `*`: all units'.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
     Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
@@ -133,8 +133,14 @@ def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload
     for kind in ("RECEIPT", "REFUSED", *(("NOTICE",) if types else ())):
         name = stream(kind, assessment)
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
+    says.append(_checkpoints(assessment))
     hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
     return Rights(tuple(says), hears, payload=payload)
+
+
+def _checkpoints(assessment: str) -> Service:
+    """Reading the signed checkpoints: who holds one can prove afterwards that the log was changed."""
+    return _api(f"DIRECT.GET.{stream('CHECKPOINT', assessment)}", many=True)
 
 
 def _turn(assessment: str, service: str) -> tuple[Service, ...]:
@@ -164,6 +170,7 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         Service(cut, cut, owner=account(assessment, "scorer")),
         _put(f"ranking.{assessment}"),
         _put(f"notice.{assessment}.*"),
+        _put(f"checkpoint.{assessment}"),
         *_look(ranking),
         *_look(notice),
         *_turn(assessment, "ranker"),
@@ -176,7 +183,7 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         "scorer": Rights(scorer, answers=(cut, changes)),
         "ranker": Rights(ranker),
         "gateway": Rights(gateway, (receipts, refusals)),
-        "audit": Rights((*_look(ledger), *_look(ranking), *infos, *durables)),
+        "audit": Rights((*_look(ledger), *_look(ranking), _checkpoints(assessment), *infos, *durables)),
     }
 
 

@@ -13,7 +13,7 @@ from faststream import FastStream
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from infra.client import broker, connected, last_entry
+from infra.client import broker, connected, jetstream, last_entry
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
@@ -105,6 +105,8 @@ async def once(
         ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again, teller)
     if unsaid := await teller.tell(client, ranking.sequence, signer):
         log.warning("notices.unpublished", error=unsaid)  # the next publication tells them too
+    note = checkpoint.read(settings.snapshots / checkpoint.NAME)
+    await jetstream(client).publish(subjects.checkpoint(settings.assessment), note.encode())
     payload = msgspec.json.encode(ranking)
     if not await announced.announce(client, settings.assessment, payload, signer, before):
         log.warning("ranking.overtaken", sequence=ranking.sequence)  # another ranker worked while this one was held up
