@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults import damage, die, live
 from tests.faults.nursery import Nursery
+from tests.faults.works import copied
 
 SEED = 7
 
@@ -36,8 +37,8 @@ def test_kills_while_all_publish_lose_and_double_nothing(nursery: Nursery, tmp_p
     assert row.acked
 
 
-@pytest.mark.parametrize("group", ["log", "intake", "edit"])
+@pytest.mark.parametrize("group", ["log", "edit"])
 def test_a_damage_is_healed_or_named(group: str, base: damage.Base, nursery: Nursery, tmp_path: Path) -> None:
     one = next(one for one in damage.damages(base, Random(SEED)) if one[0] == group)
-    came = damage.outcome(damage.copied(base.full, tmp_path / "data"), one, base, nursery)
+    came = damage.outcome(copied(base.full, tmp_path / "data"), one, base, nursery)
     assert came.startswith("named"), came
