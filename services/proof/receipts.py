@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from schemas.receipts import Receipt
 from schemas.results import canonical
 from services.proof import checkpoint
-from services.proof.note import Signer, Verifier
+from services.proof.note import NoteError, Signer, Verifier
 
 #: The file of intake's receipt key among the site's keys, and that of its public half beside the log's.
 KEY, PUBLIC = "receipt.key", "receipt.vkey"
@@ -55,8 +55,8 @@ def site_key(data: Path, assessment: str, *, publish: bool = False) -> Signer:
     path = data / "keys" / KEY
     if not path.exists() and (data / "snapshots" / PUBLIC).exists():
         raise NoteError(
-            f"缺少回执密钥{path}，而其公钥已公布。请从备份恢复。 / The receipt key {path} is missing, and its public half"
-            " was published. Restore it from the backup of the keys: receipts by another key prove nothing."
+            f"缺少回执密钥{path}，而其公钥已公布。请从备份恢复。 / The receipt key {path} is missing, and its public"
+            " half was published. Restore it from the backup of the keys: receipts by another key prove nothing."
         )
     (data / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
     signer = checkpoint.key(path, f"wuxing/{assessment}/receipts")
