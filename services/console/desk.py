@@ -251,7 +251,7 @@ def enter_form(view: View) -> Response[str]:
         view,
         "enter.html",
         kind=kind,
-        title=forms.title(kind, view.lang),
+        heading=forms.title(kind, view.lang),
         items=items if kind in forms.BY_ITEM else [],
         item=item,
         fields=[one for one in asked if not (one.column == "item" and item is not None)],

@@ -134,7 +134,9 @@ def page(path: str, room: str | None = None, *, kept: bool = True) -> Callable[[
                     let_in(view, room)
                 if "at" in view.params:
                     return _jump(view)
-                return _kept(view, function) if kept else function(view)
+                made = _kept(view, function) if kept else function(view)
+                form, table = view.params.get("download"), view.params.get("table", "")
+                return tables.download(made.content, form, table, request.url.path) if form else made
 
             return await answered(view, lambda: turns(view).page(request, _asked(view), lambda: said(view, work)))
 
@@ -262,8 +264,6 @@ def _kept(view: View, function: Callable[[View], Response[str]]) -> Response[str
     if text is None:
         text = function(view).content
         view.snapshot.keep(key, text)
-    if "download" in view.params:
-        return tables.download(text, view.params["download"], view.params.get("table", ""), url.path)
     return _response(view, text, 200, signed=who is not None)
 
 
