@@ -243,7 +243,8 @@ def unit(view: View) -> Response[str]:
     found = pages.unit(view.state, code, view.lang)
     if found is None:
         raise Refused(404, f"There is no unit {code[:64]!r} on the roster.", f"名单中没有单位{code[:64]!r}。")
-    return render(view, "unit.html", unit=found, assessment=pages.assessment(view.state))
+    told = pages.notices(view.snapshot, code, view.as_of)
+    return render(view, "unit.html", unit=found, notices=told, assessment=pages.assessment(view.state))
 
 
 @page("/audit")

@@ -12,10 +12,12 @@ import duckdb
 import msgspec
 
 from schemas.events import instant
+from schemas.receipts import Notice
 from schemas.refusals import Language
 from services.console import draw
 from services.console.sql import queries
 from services.console.states import Row, Snapshot, State
+from services.ranker import notices as told
 from services.reports.statement import statement
 
 BOARD_ROWS, AUDIT_ROWS = 120, 50
@@ -127,6 +129,13 @@ def unit(state: State, code: str, lang: Language) -> Row | None:
         "margins": state.rows(query("margins", lang), [code]),
         "appeals": state.rows(query("appeals"), {"unit": code}),
     }
+
+
+def notices(snapshot: Snapshot, code: str, as_of: int | None) -> list[Notice]:
+    """What the unit was told of up to a sequence, the newest first."""
+    folder = snapshot.path.parent / f"{snapshot.meta['assessment']}-notices"
+    last = snapshot.sequence if as_of is None else as_of
+    return [one for one in told.read(folder / f"{code}.jsonl") if one.sequence <= last][::-1]
 
 
 @dataclass(frozen=True)

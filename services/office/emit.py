@@ -139,22 +139,26 @@ def emit(  # noqa: PLR0913 - each is an option of the command
         since = store.changes(con) if con else ()
         year, judged = _judged(known, year, file, office, chosen, begun=con is not None, encoding=encoding, since=since)
         _compare(con, judged, chosen, partial(signed, known, year), replace=replace, as_new=as_new)
-        good = [one for row in judged for one in row.sends]
         changes: list[trials.Change] | None = None
         if dry_run:
             if con is None:
                 print(TEXT["no_snapshot"][chosen].format(folder=known.snapshots), file=sys.stderr)
-            fates, changes = trials.trial(con, year, good, chosen)
+            fates, changes = trials.trial(con, year, [one for row in judged for one in row.sends], chosen)
             lines = list(_foreseen(judged, fates, chosen))
         else:
-            letters = list(_letters(known, office, good))
-            with Bar(chosen, "receipts", "回执") as bar:
-                receipts = asyncio.run(send(known, letters, patience=wait, told=bar.step))
-            lines = list(_told(judged, receipts, chosen))
-    _print(lines, changes, format, chosen)
+            lines = deliver(known, judged, office, wait, chosen)
+    show(lines, changes, format, chosen)
     if out is not None:
         _write_back(file, out, lines, chosen)
-    return _outcome(lines, wait, chosen)
+    return outcome(lines, wait, chosen)
+
+
+def deliver(known: Settings, judged: Sequence[Judged], office: str | None, wait: float, lang: Language) -> list[Line]:
+    """Send what goes out for rows, each event with its party's own key, and tell what became of every row."""
+    letters = list(_letters(known, office, [one for row in judged for one in row.sends]))
+    with Bar(lang, "receipts", "回执") as bar:
+        receipts = asyncio.run(send(known, letters, patience=wait, told=bar.step))
+    return list(_told(judged, receipts, lang))
 
 
 def _judged(  # noqa: PLR0913 - what a row is judged by
@@ -180,7 +184,7 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     year = dataclasses.replace(year, roster=(*year.roster, *units))
     _check_party(year, office)
     for number, name, raw, cells in _raws(known, file, office, year, lang, encoding):
-        found = raw if isinstance(raw, Refusal) else _checked(known, checker, raw, office)
+        found = raw if isinstance(raw, Refusal) else checked(known, checker, raw, office)
         line = b"" if isinstance(raw, Refusal) else raw
         if isinstance(found, Event) and not begun:
             begun = True
@@ -270,8 +274,8 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
         made = sheet.event(row, office, names, units, lang)
         yield row.number, row.sheet, made if isinstance(made, Refusal) else signed(known, year, office, made), cells
     for one in left:
-        key = "hidden_sheet" if one.column is None else "left_alone"
-        print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column), file=sys.stderr)
+        key = "untouched" if one.lines else "hidden_sheet" if one.column is None else "left_alone"
+        print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column, lines=one.lines), file=sys.stderr)
 
 
 def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
@@ -290,7 +294,7 @@ def _is_lines(file: Path, head: bytes) -> bool:
     return head.lstrip().startswith(b"{") if named is None else named
 
 
-def _checked(known: Settings, checker: Checker, raw: bytes, office: str | None) -> Event | Refusal:
+def checked(known: Settings, checker: Checker, raw: bytes, office: str | None) -> Event | Refusal:
     """What ingest would say, and whether there is a key to send it with."""
     found = checker.check(raw)
     if not isinstance(found, Event):
@@ -432,6 +436,10 @@ TEXT: dict[str, dict[Language, str]] = {
     },
     "hidden_row": {"en": "{sheet} row {row} is hidden, and read.", "zh": "{sheet}第{row}行已隐藏，仍会读取。"},
     "hidden_sheet": {"en": "the sheet {sheet} is hidden, and read.", "zh": "表{sheet}已隐藏，仍会读取。"},
+    "untouched": {
+        "en": "{sheet}: {lines} prepared lines are not filled in and not sent.",
+        "zh": "{sheet}：{lines}行为预先列出、尚未填写，不发送。",
+    },
     "left_alone": {
         "en": "{sheet}: the column {column} is none of the form's and is left alone.",
         "zh": "{sheet}：列{column}不属于报送列，不读取。",
@@ -449,7 +457,8 @@ COLUMN_TITLES = {
 }  # fmt: skip
 
 
-def _print(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form: str, lang: Language) -> None:
+def show(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form: str, lang: Language) -> None:
+    """Print what became of rows, and in a dry run which units would change: JSON lines, or tables."""
     if form == "json":
         out = sys.stdout.buffer
         for one in (*lines, *(changes or ())):
@@ -477,7 +486,7 @@ def _changes(changes: Sequence[trials.Change], lang: Language) -> Table:
     return table
 
 
-def _outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
+def outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
     """Talk on stderr, and the exit code: a receipt that did not come is worse than a refusal or void that did."""
     kinds = ("accepted", "settled", "ready", "pending", "there", "correction")
     counts = {key: sum(line.outcome == key for line in lines) for key in kinds}

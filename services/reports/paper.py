@@ -196,9 +196,9 @@ def grade(one: GradeStatement, lang: Language) -> str:
 
 
 def reference(line: Line, lang: Language) -> str:
-    """Give what names a line in an appeal: its source and id, and until when one is in time."""
+    """Give what names a line in an appeal: its source and id, until when one is in time, the command that files it."""
     until = f" · {words('appeal_until', lang)} {line.appeal_until}" if line.appeal_until else ""
-    return clean(f"{line.source} {line.id}") + until
+    return clean(f"{line.source} {line.id}") + until + (f" · {line.appeal}" if line.appeal else "")
 
 
 def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:

@@ -26,6 +26,7 @@ class Line(msgspec.Struct, frozen=True):
     """One event of the unit: what it claims, what it counts, the balance of its item before and after, and why.
 
     `source` and `id` name it in an appeal; one is in time until the day `appeal_until`, null where there can be none.
+    `appeal` is the command that files one, null where none is possible or there is one already.
     """
 
     seq: int
@@ -49,6 +50,7 @@ class Line(msgspec.Struct, frozen=True):
     disposition: str
     why: str
     appeal_until: str | None = None
+    appeal: str | None = None
 
 
 class ItemStatement(msgspec.Struct, frozen=True):
@@ -153,7 +155,8 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
             f"--item {item}: the unit has no such item; it has {known}",
             f"--item {item}：该单位没有这一考核项目；现有{known}",
         )
-    book, meta, lines = _book(con), _meta(con), _lines(reader)
+    book, meta = _book(con), _meta(con)
+    lines = _lines(reader, appeals=book is None or book.roles.appeals is not None)
     parts = _parts(reader, lines, book, item)
     last = int(meta.get("sequence", row["last"] or 0))
     ranking = [
@@ -292,8 +295,11 @@ def _meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return point.meta(con) if held else {}
 
 
-def _lines(reader: Reader) -> dict[str | None, list[Line]]:
+def _lines(reader: Reader, *, appeals: bool) -> dict[str | None, list[Line]]:
     """Read every line of the unit by item, in ledger order; under null those that belong to no item."""
+    how = reader.say(
+        "wuxing appeal {unit} --target {seq} --statement TEXT", "wuxing appeal {unit} --target {seq} --statement 理由"
+    )
     found: dict[str | None, list[Line]] = {}
     for row in reader.rows(
         "SELECT s.*, e.raw, e.id, e.reason, e.rater, e.case_name, e.period, e.outcome, e.points, e.characters,"
@@ -301,13 +307,15 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
         " e.unit_group AS new_group, strftime(e.recorded_at, '%Y-%m-%dT%H:%M:%SZ') AS recorded,"
         " s.office_@ AS office_name, s.ground_@ AS ground_name, s.node_@ AS node_name, g.name_@ AS group_name,"
         " c.name_@ AS measure_name, a.name_@ AS attribute_name, v.name_@ AS veto_name, s.why_@ AS why,"
-        " u.name AS unit_name, strftime(d.appeal_until, '%Y-%m-%d') AS appeal_until"
+        " u.name AS unit_name, strftime(d.appeal_until, '%Y-%m-%d') AS appeal_until,"
+        " d.seq IS NOT NULL AND p.target IS NULL AS appealable"
         " FROM statement s JOIN ledger_event e ON e.seq = s.seq LEFT JOIN unit_in_force u ON u.unit = s.unit"
         " LEFT JOIN rulebook_raters g ON g.item = e.item AND g.rater_group = e.rater_group"
         " LEFT JOIN rulebook_measure c ON c.item = e.item AND c.measure = e.measure"
         " LEFT JOIN rulebook_attribute a ON a.attribute = e.attribute"
         " LEFT JOIN rulebook_veto v ON v.veto = e.veto"
         " LEFT JOIN appealable d ON d.seq = s.seq"
+        " LEFT JOIN (SELECT DISTINCT target FROM appeal) p ON p.target = s.seq"
         " WHERE s.unit = $unit ORDER BY s.seq"
     ):
         points = {
@@ -332,6 +340,7 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
                 disposition=row["disposition"],
                 why=row["why"],
                 appeal_until=row["appeal_until"],
+                appeal=how.format(unit=row["unit"], seq=row["seq"]) if appeals and row["appealable"] else None,
                 **points,
             )
         )
