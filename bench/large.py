@@ -44,7 +44,8 @@ def rulebook() -> str:
     """Four parts of five items, each item of 5 points, of the kinds by turns."""
     parts = [f'[[part]]\ncode = "P{n}"\nname = "第{n}部分"\npoints = "25"\n' for n in range(4)]
     items = [
-        f'[[item]]\ncode = "I{n}"\nname = "第{n}项"\npoints = "5"\nin = "P{n % 4}"\noffices = ["bureau"]\ninput = "ratings"\n'
+        f'[[item]]\ncode = "I{n}"\nname = "第{n}项"\npoints = "5"\nin = "P{n % 4}"\noffices = ["bureau"]\n'
+        'input = "ratings"\n'
         f'range = {{ min = "0", max = "5" }}\nmethod = [{{ code = "m", {METHODS[n % len(METHODS)]} }}]\n'
         for n in range(ITEMS)
     ]
@@ -63,9 +64,10 @@ def ratings() -> Iterator[str]:
     draw = random.Random(2013).randrange
     for n in range(RATINGS):
         turn, unit = divmod(n, UNITS)
+        item = (2 * turn + unit % 2) % ITEMS
         yield (
             f'{{"specversion":"1.0","id":"r-{n}","source":"/offices/bureau","type":"rating.recorded.v1",'
-            f'"subject":"U{unit:06d}","time":"2013-12-01T09:00:00+08:00","data":{{"item":"I{(2 * turn + unit % 2) % ITEMS}",'
+            f'"subject":"U{unit:06d}","time":"2013-12-01T09:00:00+08:00","data":{{"item":"I{item}",'
             f'"value":"{draw(500) / 100:.2f}","rater":"评审组"}}}}\n'
         )
 
