@@ -193,6 +193,14 @@ async def provision(
     await asyncio.gather(*(settle(on, wanted) for on, wanted in declared_durables(assessment, offices, units)))
 
 
+async def seal(nc: Client, assessment: str) -> None:
+    """End a ledger for ever, as the provisioner: the server takes nothing more, and nobody can take that back."""
+    js, name = nc.jetstream(timeout=30), stream("LEDGER", assessment)
+    found = (await js.stream_info(name)).config
+    if not found.sealed:
+        await js.update_stream(found.evolve(sealed=True))
+
+
 async def _settle_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
     """Make a stream that is missing; one that was made before it had bounds gets them."""
     assert wanted.name
@@ -262,11 +270,14 @@ def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None)
         raise StreamDiffers(name, found)
 
 
-_SERVERS_OWN = frozenset({"metadata", "consumer_limits", "max_waiting", "placement"})
+_SERVERS_OWN = frozenset({"metadata", "consumer_limits", "max_waiting", "placement", "sealed"})
 
 
 def _refuse_differences(name: str, wanted: StreamConfig | ConsumerConfig, found: StreamConfig | ConsumerConfig) -> None:
-    """Compare every setting that nats-py knows: a transform, a mirror or async persistence must be absent too."""
+    """Compare every setting that nats-py knows: a transform, a mirror or async persistence must be absent too.
+
+    A stream that was sealed is as declared: it can only have been a ledger that was archived.
+    """
     pairs = (
         (field, getattr(wanted, field), getattr(found, field)) for field in vars(wanted) if field not in _SERVERS_OWN
     )

@@ -470,8 +470,8 @@ def test_keys_are_private_stable_and_new_for_new_parties(tmp_path: Path) -> None
     assert {name: key_file(tmp_path, name).read_bytes() for name in names} == seeds
     assert len(list((tmp_path / "keys").iterdir())) == len(names) + 2
     assert not any(seed.decode().strip() in config for seed in seeds.values())
-    assert '"OFFICE-shenji"' in config
-    assert config.count('"UNIT-U004": {') == 1
+    assert f'"{A}/OFFICE-shenji"' in config
+    assert config.count(f'"{A}/UNIT-U004": {{') == 1
 
 
 def test_a_key_that_is_gone_is_missed_and_not_made_again(tmp_path: Path) -> None:
