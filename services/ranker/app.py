@@ -106,7 +106,10 @@ async def once(
     if unsaid := await teller.tell(client, ranking.sequence, signer):
         log.warning("notices.unpublished", error=unsaid)  # the next publication tells them too
     note = checkpoint.read(settings.snapshots / checkpoint.NAME)
-    await jetstream(client).publish(subjects.checkpoint(settings.assessment), note.encode())
+    try:
+        await jetstream(client).publish(subjects.checkpoint(settings.assessment), note.encode())
+    except (NatsError, TimeoutError) as error:  # the next publication's covers this one's
+        log.error("checkpoint.unpublished", error=str(error) or type(error).__name__)  # noqa: TRY400 - it is the broker's
     payload = msgspec.json.encode(ranking)
     if not await announced.announce(client, settings.assessment, payload, signer, before):
         log.warning("ranking.overtaken", sequence=ranking.sequence)  # another ranker worked while this one was held up
