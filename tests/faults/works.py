@@ -33,7 +33,7 @@ from tests.product import BOOK, BOOK_JSON, SHIPPED, small
 ASSESSMENT = "small"
 SERVICES = ("ingest", "scorer", "ranker")
 OFFICES = tuple(office.code for office in BOOK.office)
-PATIENCE = 120.0
+PATIENCE = 300.0
 FLIGHT = 64
 REDELIVERY = 2
 """Seconds until what a dead service had not acknowledged is delivered again; half a minute as provisioned."""
