@@ -76,7 +76,7 @@ class Life:
         self.outcomes: dict[str, Outcome] = {}
         self.wrong: set[str] = set()
         self.done = 0
-        self.pace = 0.1
+        self.pace = 0.5
         self._over = False
 
     # What runs

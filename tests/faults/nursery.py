@@ -6,6 +6,7 @@ input ends, all of them do.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any, Self
 
 TICK = 0.02
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def bear(asked: dict[str, Any]) -> int:
@@ -28,6 +31,8 @@ def bear(asked: dict[str, Any]) -> int:
     code = 70
     try:
         os.setsid()
+        if _LIBC:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         out = os.open(asked["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         quiet = os.open(os.devnull, os.O_RDONLY)
         for given, own in ((quiet, 0), (out, 1), (out, 2)):
