@@ -8,16 +8,18 @@ import shutil
 import sys
 import tempfile
 import time
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults import damage, live
+from tests.faults import damage, live, nodes
 from tests.faults.life import Row
 from tests.faults.nursery import Nursery
 
 #: Of a hundred rounds so many are of each kind.
-SHARES = {"kill": 60, "point": 24, "stop": 6, "network": 6, "two": 6, "disk": 1, "poison": 200, "flood": 2000,
-          "damage": 40}  # fmt: skip
+SHARES = {
+    "kill": 60, "point": 24, "stop": 6, "network": 6, "two": 6, "disk": 1, "poison": 200, "flood": 2000, "nodes": 6,
+    "damage": 40,
+}  # fmt: skip
 
 
 def line(row: Row | None) -> str:
@@ -26,6 +28,15 @@ def line(row: Row | None) -> str:
     if row is None:
         return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
     return f"| {' | '.join(map(str, row))} |"
+
+
+def rows(kind: str, rounds: int, seed: int, folder: Path, nursery: Nursery) -> Iterator[Row]:
+    """What came of so many faults of a kind."""
+    if kind == "nodes":
+        return nodes.play(rounds, seed, folder)
+    if kind == "damage":
+        return damage.play(rounds, seed, folder, nursery)
+    return live.play(kind, rounds, seed, folder, nursery)
 
 
 def main() -> int:
@@ -42,8 +53,7 @@ def main() -> int:
     with Nursery() as nursery:
         for kind in given.kind or SHARES:
             rounds = max(1, SHARES[kind] * given.rounds // 100)
-            play = damage.play if kind == "damage" else partial(live.play, kind)
-            for row in play(rounds, given.seed, folder / kind, nursery):
+            for row in rows(kind, rounds, given.seed, folder / kind, nursery):
                 print(line(row), flush=True)
                 all_good &= row.good
             if all_good or not given.keep:
