@@ -228,6 +228,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     *,
     collector: str = COLLECTOR,
     limits: Connections = Connections(),  # noqa: B008 - frozen
+    running: bool = False,
 ) -> Path:
     """Make the missing keys, write the site's nats.conf for these parties, let the server check it, return its path.
 
@@ -237,11 +238,21 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     held = parties(data)
     later = [unit for unit in held.units if unit not in units] if held and held.assessment == assessment else []
     keys = held.keys if held and held.assessment == assessment else {}
-    return enrol(data, Parties(assessment, tuple(offices), (*units, *later), collector, keys), limits)
+    mine = Parties(assessment, tuple(offices), (*units, *later), collector, keys)
+    return enrol(data, mine, limits, running=running)
 
 
-def enrol(data: Path, mine: Parties, limits: Connections = Connections()) -> Path:  # noqa: B008 - frozen
-    """Give the parties of an assessment their rights beside those of the site's others; returns its nats.conf."""
+def enrol(
+    data: Path,
+    mine: Parties,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
+    *,
+    running: bool = False,
+) -> Path:
+    """Give the parties of an assessment their rights beside those of the site's others; returns its nats.conf.
+
+    A server that is `running` takes it on when told so (SIGHUP), as long as the size of its store stays.
+    """
     check_codes(mine.assessment, mine.offices, mine.units)
     root = site(data)
     for folder in {root, data}:
@@ -256,7 +267,8 @@ def enrol(data: Path, mine: Parties, limits: Connections = Connections()) -> Pat
     }
     own = {name: _public_key(data, name) for name in (PROVISIONER, SYSTEM)}
     store = root.absolute() / "jetstream"
-    head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(root, store), "system_account": "SYS"}
+    room = _held_limit(root) if running else _store_limit(root, store)
+    head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": room, "system_account": "SYS"}
     head["max_connections"] = sum(limits.together(len(one.offices), len(one.units)) for one in everybody.values())
     tables = {"accounts": accounts(list(everybody.values()), users, own, limits)}
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
@@ -540,6 +552,12 @@ def _store_limit(data: Path, store: Path) -> int:
             f"Too little disk for {data}: {room} bytes usable, {_STORE_LEAST} needed. Make room.",
         )
     return min(STORE_LIMIT, room)
+
+
+def _held_limit(root: Path) -> int:
+    """The size of the store that a running server was started with."""
+    found = re.search(r"^WUXING_MAX_FILE_STORE: (\d+)$", (root / "nats.conf").read_text("utf-8"), re.MULTILINE)
+    return int(found[1]) if found else _store_limit(root, root / "jetstream")
 
 
 def _files(folder: Path) -> Iterable[Path]:
