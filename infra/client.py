@@ -296,8 +296,8 @@ async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and
 
 
 async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
-    """The newest message of LEDGER or RANKING, or with `before` the one before that sequence; null where none is."""
-    subject = {"LEDGER": f"ledger.{assessment}.>", "RANKING": f"ranking.{assessment}"}[kind]
+    """The newest message of LEDGER, NOTICE or RANKING, or with `before` the one before that sequence; null without."""
+    subject = f"{kind.lower()}.{assessment}" + (".>" if kind != "RANKING" else "")
     asked = {"last_by_subj": subject} if before is None else {"seq": before - 1}
     if before == 1:
         return None

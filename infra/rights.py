@@ -123,14 +123,14 @@ def _look(name: str) -> tuple[Service, ...]:
 
 
 def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
-    """An office, or with `types` a unit: its own intake, receipts and refusals. `*` is what all units import alike.
+    """An office, or with `types` a unit: its own intake, receipts, refusals; a unit's notices. `*` is what units share.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
     Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
-    for kind in ("RECEIPT", "REFUSED"):
+    for kind in ("RECEIPT", "REFUSED", *(("NOTICE",) if types else ())):
         name = stream(kind, assessment)
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
     hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
@@ -139,8 +139,8 @@ def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload
 
 def service_rights(assessment: str) -> dict[str, Rights]:
     """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
-    intake, ledger, receipt, refused, ranking = (
-        stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+    intake, ledger, receipt, refused, notice, ranking = (
+        stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
     changes = f"changes.{assessment}"
@@ -153,7 +153,13 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         _put(receipts),
         _put(refusals),
     )
-    ranker = (Service(cut, cut, owner=account(assessment, "scorer")), _put(f"ranking.{assessment}"), *_look(ranking))
+    ranker = (
+        Service(cut, cut, owner=account(assessment, "scorer")),
+        _put(f"ranking.{assessment}"),
+        _put(f"notice.{assessment}.*"),
+        *_look(ranking),
+        *_look(notice),
+    )
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
     infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
