@@ -268,15 +268,15 @@ def enrol(
     _refuse_twice(everybody)
     for folder, one in everybody.items():
         _refuse_lost(folder, one)
-    users = {
-        (one.assessment, name): _users(folder, one, name) for folder, one in everybody.items() for name in _all(one)
+    of_all = {
+        (one.assessment, name): users(folder, one, name) for folder, one in everybody.items() for name in _all(one)
     }
     own = {name: _public_key(data, name) for name in (PROVISIONER, SYSTEM)}
     store = root.absolute() / "jetstream"
     room = _held_limit(root) if running else _store_limit(root, store)
     head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": room, "system_account": "SYS"}
     head["max_connections"] = sum(limits.together(len(one.offices), len(one.units)) for one in everybody.values())
-    tables = {"accounts": accounts(list(everybody.values()), users, own, limits)}
+    tables = {"accounts": accounts(list(everybody.values()), of_all, own, limits)}
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
     settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
     config = _write_checked(root / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
@@ -395,13 +395,13 @@ def tls_folder(data: Path) -> Path:
 
 def accounts(
     everybody: Sequence[Parties],
-    users: Mapping[tuple[str, str], Sequence[str]],
+    of_all: Mapping[tuple[str, str], Sequence[str]],
     own: Mapping[str, str],
     limits: Connections,
 ) -> dict[str, Any]:
     """The accounts of the configuration, one a party of an assessment; CORE exports what the others import.
 
-    `users` are the public keys by assessment and name, `own` those of the provisioner and of the system.
+    `of_all` are the public keys by assessment and name, `own` those of the provisioner and of the system.
     """
     held: dict[str, tuple[str, Rights, int]] = {}
     made: dict[str, Any] = {}
@@ -414,7 +414,7 @@ def accounts(
         for name, (party, rights, most) in holders.items():
             granted.append(([name], Rights(rights.says[:own_says]) if party in one.units else rights))
             made[name] = {
-                "users": [_user(party, rights, key) for key in users[one.assessment, party]],
+                "users": [_user(party, rights, key) for key in of_all[one.assessment, party]],
                 "limits": {"max_payload": rights.payload, "max_connections": most, "max_subscriptions": SUBSCRIPTIONS},
                 "imports": _imports(rights),
             }
@@ -515,7 +515,7 @@ def public_keys(data: Path, names: Sequence[str]) -> dict[str, str]:
     return {name: held.keys[name][-1] if held and held.keys.get(name) else _public_key(data, name) for name in names}
 
 
-def _users(data: Path, one: Parties, name: str) -> Sequence[str]:
+def users(data: Path, one: Parties, name: str) -> Sequence[str]:
     """All public keys by which a party or service may come in."""
     return one.keys[name] if name in one.keys else [_public_key(data, name)]
 

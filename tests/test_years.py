@@ -3,16 +3,19 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from litestar.testing import TestClient
 
 from infra.client import connected, jetstream, pull, read_stream
 from infra.rights import parties
@@ -20,7 +23,9 @@ from schemas import roster, soundness, subjects
 from schemas.receipts import Receipt
 from schemas.rulebook import RULEBOOKS
 from services import cli
-from services.process import settings
+from services.console import app as console
+from services.gateway import app as gateway
+from services.process import settings, web
 from services.process.settings import Settings
 from services.site import synthetic
 from services.snapshot import point
@@ -113,7 +118,7 @@ class Site:
                 for one in of
             )
 
-        found: dict[str, dict[str, Any]] = until("the rankings", look, done)
+        found: dict[str, dict[str, Any]] = until("the rankings", look, done, patience=300)
         return found
 
 
@@ -135,7 +140,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     command = [sys.executable, "-m", "services.cli", "up", f"--port={site.port}", "--lang=en"]
     up = subprocess.Popen(command, env=site.environment, stderr=log, stdout=log)
     try:
-        until("the broker", lambda: (site.data / "up.log").read_text("utf-8"), lambda text: "Ctrl-C" in text)
+        said = site.data / "up.log"
+        until("the broker", lambda: said.read_text("utf-8"), lambda text: "Ctrl-C" in text, patience=300)
         for assessment, sent in site.lines.items():
             asyncio.run(site.publish(assessment, sent))
         site.until_ranked(*site.lines)
@@ -161,19 +167,43 @@ def test_each_has_its_own_folder_keys_and_rights(site: Site) -> None:
     folders = {name: site.settings(name).data for name in site.lines}
     assert len({*folders.values()}) == len(folders)
     assert all(one and one.assessment == name for name, one in held.items())
-    keys = [(folder / "keys" / "ioc.nk").read_bytes() for name, folder in folders.items() if "medals-2014" in name]
+    keys = [(folder / "keys" / "jury.nk").read_bytes() for name, folder in folders.items() if "medals" in name]
     assert len({*keys}) == 2
 
     async def across() -> int:
         """An office of one year speaks on the other's subject."""
-        async with connected(site.environment["NATS_URL"], "ioc", folders["medals-2013"]) as client:
-            await client.publish("intake.medals-2014.ioc.stage-reached-v1.assessment", b"{}")
+        async with connected(site.environment["NATS_URL"], "jury", folders["medals-2013"]) as client:
+            await client.publish("intake.medals-2014.jury.stage-reached-v1.assessment", b"{}")
             await client.flush()
         known = site.settings("medals-2014")
         async with connected(known.nats_url, "audit", known.data) as client:
             return (await jetstream(client).stream_info("INTAKE-medals-2014")).state.messages
 
     assert asyncio.run(across()) == 0
+
+
+def test_the_console_and_the_gateway_serve_each_under_its_code(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+    shown = {name: partial(console.create_app, site.settings(name).snapshots) for name in site.lines}
+    with TestClient(web.Several(lambda: shown, partial(console.front, "en"))) as pages:
+        assert {f'href="/{name}/"' in pages.get("/").text for name in site.lines} == {True}
+        for name in site.lines:
+            page = pages.get(f"/{name}")
+            assert page.status_code == 200
+            assert name in page.text
+            inside = re.findall(r'(?:href|src|action|hx-get)="(/[^"]*)"', page.text)
+            assert len(inside) > 20
+            assert [one for one in inside if not one.startswith(f"/{name}/")] == []
+            assert pages.get(next(one for one in inside if one.endswith("console.css"))).status_code == 200
+        assert pages.get("/audit").status_code == 404
+    doors = {name: partial(gateway.made, site.settings(name)) for name in site.lines}
+    with TestClient(web.Several(lambda: doors, gateway.front)) as answers:
+        assert set(answers.get("/").json()["assessments"]) == set(site.lines)
+        assert [answers.get(f"/{name}/v1/events").status_code for name in site.lines] == [401] * len(site.lines)
+        assert answers.get("/v1/events").status_code == 404
+    with TestClient(web.Several(lambda: dict([next(iter(shown.items()))]), partial(console.front, "en"))) as alone:
+        assert alone.get("/").status_code == alone.get("/audit").status_code == 200
 
 
 def test_list_shows_them_all_and_a_command_that_takes_one_asks_which(site: Site) -> None:

@@ -394,13 +394,13 @@ def console(
 
     for one in known:
         door(one, None)  # what cannot be used is said before anything is served
-    app = web.Several(listed, partial(_front, tongue))
+    app = web.Several(listed, partial(front, tongue))
     with metrics.serve_metrics(["console"]) or nullcontext():
         metrics.started("console", lambda: next(filter(None, map(_missing, app.apps.values())), None))
         web.serve(web.Named(app, [*name, host, socket.gethostname(), socket.getfqdn()]), listener)
     return Exit.DONE
 
 
-def _front(lang: Language, codes: Collection[str], _: Scope) -> tuple[str, bytes]:
+def front(lang: Language, codes: Collection[str], _: Scope) -> tuple[str, bytes]:
     """The page that leads to each assessment."""
     return "text/html; charset=utf-8", TEMPLATES.get_template("years.html").render(codes=codes, lang=lang).encode()

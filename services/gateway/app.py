@@ -358,10 +358,10 @@ async def serve(
 
     def listed() -> web.Made:
         every = several() if isinstance(settings, list) else known
-        return {one.assessment: partial(_made, one) for one in every}
+        return {one.assessment: partial(made, one) for one in every}
 
     with listening:
-        await web.Server(web.config(web.Several(listed, _front), **tls)).serve([listening])
+        await web.Server(web.config(web.Several(listed, front), **tls)).serve([listening])
 
 
 def _check(settings: Settings) -> Year:
@@ -372,11 +372,12 @@ def _check(settings: Settings) -> Year:
     return year
 
 
-def _made(settings: Settings) -> Litestar:
+def made(settings: Settings) -> Litestar:
+    """The gateway of an assessment, once it can begin."""
     return create_app(settings, _check(settings))
 
 
-def _front(codes: Collection[str], _: Any) -> tuple[str, bytes]:
+def front(codes: Collection[str], _: Any) -> tuple[str, bytes]:
     """Where the gateway of each assessment stands."""
     return "application/json", msgspec.json.encode({"assessments": {code: f"/{code}/docs" for code in codes}})
 
