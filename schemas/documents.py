@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from schemas.events import PARTY, TYPES, YEAR, Envelope, RosterRow
-from schemas.receipts import Ranking, Receipt
+from schemas.receipts import Notice, Ranking, Receipt
 from schemas.refusals import Refusal
 from schemas.results import Results
 from schemas.rulebook import Rulebook
@@ -23,6 +23,7 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "refusal": Refusal,
     "receipt": Receipt,
     "ranking": Ranking,
+    "notice": Notice,
     "score": Results,
 }
 #: Each channel: its address, who sends (seen from here), what it is for, its messages.
@@ -35,11 +36,15 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "refused": ("refused.{assessment}.{party}", "send", "What intake refused, with reasons.", ("refusal",)),
     "receipt": ("receipt.{assessment}.{party}", "send", "Accepted, refused and settled events.", ("receipt",)),
     "ranking": ("ranking.{assessment}", "send", "What the ranker published.", ("ranking",)),
+    "notice": ("notice.{assessment}.{unit}", "send", "What a publication changed for a unit, and why.", ("notice",)),
     "cut": ("cut.{assessment}", "receive", "Request: the scorer answers with a consistent copy.", ("cut",)),
 }  # fmt: skip
+#: What is said to parties, by the name of its message.
+SAID: dict[str, type[msgspec.Struct]] = {name: PARTS[name] for name in ("refusal", "receipt", "ranking", "notice")}
 PARAMETERS = {
     "assessment": "The assessment's code.",
     "party": "An office's code, or a unit's.",
+    "unit": "The unit's code.",
     "type": "The type of the event, dots as dashes.",
     "subject": "The unit's code, or `assessment`.",
 }
@@ -84,8 +89,8 @@ def _asyncapi() -> dict[str, Any]:
     """The subjects as channels, with the messages that are found on them."""
     template = "#/components/schemas/{name}"
     events, defs = _envelopes(template)
-    _, parts = msgspec.json.schema_components([Refusal, Receipt, Ranking], ref_template=template)
-    payloads = {name: name for name in events} | {p.__name__.lower(): p.__name__ for p in (Refusal, Receipt, Ranking)}
+    _, parts = msgspec.json.schema_components(list(SAID.values()), ref_template=template)
+    payloads = {name: name for name in events} | {name: part.__name__ for name, part in SAID.items()}
     messages: dict[str, Any] = {
         name: {"name": name, "contentType": "application/json", "payload": {"$ref": f"#/components/schemas/{schema}"}}
         for name, schema in payloads.items()

@@ -285,7 +285,7 @@ def _views(con: duckdb.DuckDBPyConnection, said: str) -> None:
     catalogue = any(word in told for word in ("duckdb_", "information_schema", "pg_catalog", "sqlite_master"))
     for one in views if catalogue or ('"show_ref"' in told and not asked) else asked:
         con.execute(one.view())
-        con.execute(f"COMMENT ON VIEW {one.name} IS '{one.comment.replace(chr(39), chr(39) * 2)}'")
+        con.execute(one.described())
 
 
 def _short(cell: Any, most: int) -> Any:

@@ -46,11 +46,11 @@ def explain(
         )
     with point.ledger(at) as (ledger, cut), rules.compute(ledger, as_of=cut):
         found = statement(ledger, unit, at.language, item)
-    paper.write(_page(found, format, at.language, to_file=output is not None), output)
+    paper.write(page(found, format, at.language, to_file=output is not None), output)
     return Exit.DONE
 
 
-def _page(found: Statement, form: str, lang: Language, *, to_file: bool) -> bytes:
+def page(found: Statement, form: str, lang: Language, *, to_file: bool) -> bytes:
     """Put the statement into one of its forms."""
     match form:
         case "json":

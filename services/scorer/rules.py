@@ -66,17 +66,24 @@ EVENT_COLUMNS = {
     "void_detail": "VARCHAR",
     "refers_to": "BIGINT",
 }
+#: The line of a view's comment that says what it holds: a section of docs/spec, or why there is none.
+CITES = re.compile(r"(language|wire|no clause:) ")
 #: What admission adds to an event that was checked.
 JUDGED_COLUMNS = ("admission", "void_reason", "void_detail", "refers_to")
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A macro or a view of the rules; `kept` views are computed once and read as tables while results are computed."""
+    """A macro or a view of the rules; `kept` views are computed once and read as tables while results are computed.
+
+    `cites` is the section of docs/spec that the view holds and the words of the language that lead to it, or "no
+    clause: …" with the reason.
+    """
 
     kind: str
     name: str
     comment: str
+    cites: str
     body: str
     kept: bool
     needs: tuple[str, ...]
@@ -87,6 +94,11 @@ class Definition:
         needed = [f"{name} AS ({every[name].body})" for name in self.needs]
         head = f"WITH {', '.join(needed)} " if needed else ""
         return f"CREATE VIEW {self.name} AS {head}SELECT * FROM ({self.body})"
+
+    def described(self) -> str:
+        """The statement that gives the view its comment, with what it cites."""
+        text = f"{self.comment} [{self.cites}]".replace("'", "''")
+        return f"COMMENT ON VIEW {self.name} IS '{text}'"
 
 
 @cache
@@ -101,7 +113,9 @@ def definitions() -> tuple[Definition, ...]:
             match = re.search(r"^CREATE (VIEW|MACRO) (\w+)", block, flags=re.MULTILINE)
             if not match:
                 continue
-            comment = [line[3:] for line in block[: match.start()].splitlines() if line.startswith("-- ")]
+            head = block[: match.start()].rpartition("\n\n")[2]
+            comment = [line[3:] for line in head.splitlines() if line.startswith("-- ")]
+            cites = [line for line in comment if CITES.match(line)]
             body = block[match.end() :].partition(" AS\n")[2] if match[1] == "VIEW" else block[match.start() :]
             if like := re.match(r" LIKE (\w+) WITH (\w+) FOR (\w+)", block[match.end() :]):
                 body = re.sub(rf"\b{like[3]}\b", like[2], found[like[1]].body)
@@ -111,7 +125,8 @@ def definitions() -> tuple[Definition, ...]:
             found[match[2]] = Definition(
                 match[1],
                 match[2],
-                " ".join(line for line in comment if line != "stage"),
+                " ".join(line for line in comment if line != "stage" and line not in cites),
+                " ".join(cites),
                 body.strip(),
                 "stage" in comment,
                 tuple(name for name in found if name in needs),
@@ -138,7 +153,7 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
     for one in definitions():
         if one.kind == "VIEW":
             con.execute(one.view())
-            con.execute(f"COMMENT ON VIEW {one.name} IS {_quoted(one.comment)}")
+            con.execute(one.described())
 
 
 def load_rulebook(con: duckdb.DuckDBPyConnection, book: Rulebook, roster: Iterable[Unit]) -> None:
@@ -188,10 +203,6 @@ def compute(
                 con.execute(f"DROP {kind} temp.{name}")
         con.execute("RESET VARIABLE as_of")
         con.execute("RESET VARIABLE scope")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.

@@ -11,6 +11,7 @@ GROUP BY unit, parent;
 
 -- Each part that applies, from those of its children that apply and are not out, level by level: a row without a part marks
 -- the level that is reached. Points are null where it is out. One row a unit and part.
+-- language 1 "The tree": part
 -- stage
 CREATE VIEW part_points AS
 WITH RECURSIVE reached AS (
@@ -49,6 +50,7 @@ SELECT unit, part, parent, weight, CASE WHEN NOT is_out THEN points_of(half_up(b
        CASE WHEN NOT is_out THEN points END AS points, is_out FROM reached WHERE part IS NOT NULL;
 
 -- The sum of weight x points of the top level, whole 10^-12, exact. One row a unit.
+-- language 1: final
 CREATE VIEW top_level AS
 SELECT unit, sum(points) AS points
 FROM (SELECT unit, micro(weight) * micro(points) AS points FROM part_points WHERE parent IS NULL
@@ -56,6 +58,7 @@ FROM (SELECT unit, micro(weight) * micro(points) AS points FROM part_points WHER
 GROUP BY unit;
 
 -- The final = that sum x `times`, rounded; 0 where everything is out. One row a unit.
+-- language 1: final
 -- stage
 CREATE VIEW unit_total AS
 SELECT unit, name, category, unit_group, has_left,
