@@ -725,9 +725,10 @@ def ranked(known: Settings, lines: tuple[bytes, ...], before: Any = None, *, upt
     con = file.fold(source, product.year(product.SHIPPED), target=made).con
     with rules.compute(con, upto="own_points"):
         con.execute("CREATE TABLE main.unit_item AS FROM own_points")
+    root = checkpoint.leaves(con).root().hex()
     con.close()
     key, digest = checkpoint.log_key(known.data, "small", begun=False), sha256(made.read_bytes()).hexdigest()
-    return app._rank(Cut(upto or len(lines), str(made), digest), known, before, key)  # noqa: SLF001 - without a broker
+    return app._rank(Cut(upto or len(lines), str(made), digest, root), known, before, key)  # noqa: SLF001 - without a broker
 
 
 def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewritten(tmp_path):
