@@ -138,7 +138,7 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
     again = again or Again(settings.assessment)
     path, source = Path(cut.path).with_suffix(".made"), _opened(cut)
     try:
-        again.check(source, cut.sequence)
+        again.check(source, cut.sequence, cut.root)
         con = again.snapshot(source, path)
     finally:
         source.close()
