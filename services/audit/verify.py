@@ -742,7 +742,7 @@ class Refold:
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
 #: Tables that are compared in a way of their own, and what a difference of some others is called.
-_APART = ("event", "meta", "checkpoint", "refused")
+_APART = ("event", "meta", "checkpoint", "refused", "intake_refused")
 _NAMED = {"event": "event_misread"} | {name: "rules" for name in TABLES if name != "refused"}
 
 

@@ -72,7 +72,7 @@ JUDGED_COLUMNS = ("admission", "void_reason", "void_detail", "refers_to")
 
 @dataclass(frozen=True)
 class Definition:
-    """A macro or a view of the rules; `kept` views are computed once and read as tables while results are computed."""
+    """A macro or view of the rules; `kept` views are computed once and read as tables while results are computed."""
 
     kind: str
     name: str
@@ -82,11 +82,18 @@ class Definition:
     needs: tuple[str, ...]
 
     def view(self) -> str:
-        """The view with all that it needs inside it, once: views of views would be bound again at every mention."""
+        """The view with all that it needs inside it, once: views of views would be bound again at every mention.
+
+        A table macro is made likewise; where what it needs is cut by a variable, its first argument is the cut.
+        """
         every = {one.name: one for one in definitions()}
         needed = [f"{name} AS ({every[name].body})" for name in self.needs]
-        head = f"WITH {', '.join(needed)} " if needed else ""
-        return f"CREATE VIEW {self.name} AS {head}SELECT * FROM ({self.body})"
+        inner = f"WITH {', '.join(needed)} " if needed else ""
+        if self.kind == "VIEW":
+            return f"CREATE VIEW {self.name} AS {inner}SELECT * FROM ({self.body})"
+        head, _, select = self.body.partition(" AS TABLE\n")
+        argument = re.split(r"[(,)]", head)[1]
+        return f"{head} AS TABLE {inner.replace(_CUT, argument)}{select}"
 
 
 @cache
@@ -108,8 +115,9 @@ def definitions() -> tuple[Definition, ...]:
             read = set(re.findall(r"\b(?:FROM|JOIN) (\w+)", body))
             direct = [one for one in found.values() if one.kind == "VIEW" and one.name in read]
             needs = {name for one in direct for name in (*one.needs, one.name)}
+            kind = "TABLE MACRO" if " AS TABLE\n" in body else match[1]
             found[match[2]] = Definition(
-                match[1],
+                kind,
                 match[2],
                 " ".join(line for line in comment if line != "stage"),
                 body.strip(),
@@ -119,6 +127,7 @@ def definitions() -> tuple[Definition, ...]:
     return tuple(found.values())
 
 
+_CUT = "getvariable('as_of')"
 #: Text is compared by its bytes, whatever a client's default collation is.
 _TEXT = re.compile(r"VARCHAR(?!\[)")
 
@@ -134,11 +143,10 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def create_views(con: duckdb.DuckDBPyConnection) -> None:
-    """Install every view, for those who query the file; `compute` does without them."""
+    """Install every view and table macro, for those who query the file; `compute` does without them."""
     for one in definitions():
-        if one.kind == "VIEW":
+        if one.kind != "MACRO":
             con.execute(one.view())
-            con.execute(f"COMMENT ON VIEW {one.name} IS {_quoted(one.comment)}")
 
 
 def load_rulebook(con: duckdb.DuckDBPyConnection, book: Rulebook, roster: Iterable[Unit]) -> None:
@@ -188,10 +196,6 @@ def compute(
                 con.execute(f"DROP {kind} temp.{name}")
         con.execute("RESET VARIABLE as_of")
         con.execute("RESET VARIABLE scope")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.
