@@ -26,6 +26,8 @@ from infra.streams import stream
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
+STOCK_INBOX = "_INBOX"
+"""The prefix of the inboxes of a client that was told of no other."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
 COLLECTOR = "chuangjian"
@@ -87,6 +89,7 @@ class Rights:
     says: tuple[Service, ...]
     hears: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    listens: tuple[str, ...] = ()
     payload: int = SERVER_PAYLOAD
 
 
@@ -113,7 +116,8 @@ def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload
     """An office, or with `types` a unit: its own intake, receipts and refusals. `*` is what all units import alike.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
-    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
+    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess. A program of a party's own
+    may leave its client's inbox as it is: the account holds nobody else, so nobody else can listen there.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
@@ -121,7 +125,7 @@ def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload
         name = stream(kind, assessment)
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
     hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
-    return Rights(tuple(says), hears, payload=payload)
+    return Rights(tuple(says), hears, listens=(f"{STOCK_INBOX}.>",), payload=payload)
 
 
 def service_rights(assessment: str) -> dict[str, Rights]:
@@ -338,7 +342,7 @@ def accounts(  # noqa: PLR0913, PLR0917 - the plain values of the rulebook
 
 
 def inbox(name: str) -> str:
-    """The prefix of the inboxes of a party or service; it may listen on no other."""
+    """The prefix of the inboxes of a party or service; a service may listen on no other."""
     return f"_INBOX_{name}"
 
 
@@ -369,7 +373,7 @@ def _exports(owner: str, granted: Sequence[tuple[list[str], Rights]]) -> list[di
 def _user(name: str, rights: Rights, public: dict[str, str]) -> dict[str, Any]:
     permissions: dict[str, Any] = {
         "publish": [service.local for service in rights.says],
-        "subscribe": [f"{inbox(name)}.>", *rights.hears, *rights.answers],
+        "subscribe": [f"{inbox(name)}.>", *rights.listens, *rights.hears, *rights.answers],
     }
     if rights.answers:
         permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}
