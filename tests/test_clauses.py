@@ -12,6 +12,8 @@ import pytest
 
 from schemas import clauses
 from schemas.faults import RulebookError
+from services.rulebook import rules_page
+from services.scorer import rules
 
 BOOKS = sorted((Path(__file__).parent.parent / "schemas" / "rulebooks").glob("*/rulebook.toml"))
 NAMES = [book.parent.name for book in BOOKS]
@@ -145,3 +147,67 @@ def test_a_text_whose_anchors_do_not_read_is_refused_with_its_line(
     with pytest.raises(RulebookError) as refusal:
         clauses.clauses(path)
     assert place in str(refusal.value)
+
+
+# --- From a clause to its rule, docs/rules.md -------------------------------------------------------------------------
+
+DOCS = Path(__file__).parent.parent / "docs"
+VIEWS = [one for one in rules.definitions() if one.kind == "VIEW"]
+
+
+def sections(page: str) -> dict[str, str]:
+    """The sections of a page of the contract, by number where they have one, else by name."""
+    parts = re.split(r"^## (?:(\d+)\. )?(.*)$", (DOCS / "spec" / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {number or name: text for number, name, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)}
+
+
+SECTIONS = {"language": sections("language.md"), "wire": sections("wire.md")}
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda one: one.name)
+def test_every_view_cites_a_section_of_the_contract_or_says_why_there_is_none(view: rules.Definition) -> None:
+    if reason := view.cites.removeprefix("no clause: ").strip() if view.cites.startswith("no clause: ") else "":
+        assert len(reason.split()) > 3
+        return
+    said = re.fullmatch(r"(language|wire) (\d*) ?(?:\"(.+?)\")?(?:: ([a-z_, ]+))?", view.cites)
+    assert said, f"{view.name} cites nothing"
+    text = SECTIONS[said[1]][said[2] or said[3]]
+    assert said[3] is None or f"**{said[3]}" in text or not said[2]
+    every = "\n".join(SECTIONS["language"].values())
+    assert [word for word in (said[4] or "").split(", ") if not re.search(rf"\b{word}\b", every)] == []
+
+
+def test_the_page_from_clause_to_rule_is_what_would_be_written_now() -> None:
+    assert (DOCS / "rules.md").read_text(encoding="utf-8") == rules_page.page(), (
+        "python -m services.rulebook.rules_page"
+    )
+
+
+@pytest.mark.parametrize(
+    ("clause", "entry", "view", "page", "case"),
+    [
+        ("四(一)1(4)", "item 1.4", "node_entry", "1.4.toml", "the four quarters together cost no more than 2"),
+        ("四(一)1(5)", "item 1.5", "band_cut", "1.5.toml", "of 105 units 21 get 5, 53 get 3, 31 get 1"),
+        ("三(二)", "scheme award", "grade_quota", "awards.toml", "of 30 units 1.5 is 1 by floor and 2 by half-up"),
+        ("四(一)5", "item 5.1", "place_points", "5.1.toml", "3% of the basic points a place, or of the place before"),
+        ("四(一)2(4)", "item 2.4", "ground_step", "2.4.toml", "two inspectors on one matter count once"),
+    ],
+)
+def test_a_clause_leads_to_its_words_its_rule_its_views_and_its_cases(
+    clause: str, entry: str, view: str, page: str, case: str
+) -> None:
+    found = re.search(rf"^## {re.escape(clause)}\n(.*?)(?=^## )", rules_page.page(), re.MULTILINE | re.DOTALL)
+    assert found
+    words = TEXTS["wenzhou-2013"][clause].splitlines()
+    said = found[1]
+    assert [f"> {line}" in said for line in words] == [True for _ in words]
+    at = [said.index(one) for one in (f"[{entry}](", f"| [{view}](", f"Cases, [{page}](", case)]
+    assert at == sorted(at)
+
+
+def test_every_view_and_every_page_of_cases_stands_on_the_page() -> None:
+    said = rules_page.page()
+    assert [one.name for one in VIEWS if f"[{one.name}](" not in said] == []
+    assert [
+        path.name for path in (BOOKS[NAMES.index("wenzhou-2013")].parent / "cases").iterdir() if path.name not in said
+    ] == []

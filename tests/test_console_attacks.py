@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: Questions that would take hours; the engine counts on until it is stopped.
 ENDLESS = "SELECT count(*) FROM range(10000000000) a, range(10000000000) b"
 
+#: A client that waits as long as a loaded machine takes.
+PATIENT = httpx.Client(timeout=120)
+
 
 @contextmanager
 def serving(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
@@ -62,7 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def served(place: Path) -> Iterator[str]:
     with serving(place) as (_, url):
-        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert PATIENT.get(f"{url}/healthz").status_code == 200
         yield url
 
 
@@ -105,7 +108,7 @@ def test_no_question_writes_beside_the_snapshot_or_tells_of_the_machine(served: 
     assert newest is not None
     before = contents(place)
     asked = query.format(wal=f"{newest}.wal", file="/etc/hostname")
-    response = httpx.post(f"{served}/sql", data={"query": asked})
+    response = PATIENT.post(f"{served}/sql", data={"query": asked})
     assert response.status_code == 400
     assert str(place) not in re.findall(r'<p class="notice tie refusal".*?</p>', response.text, re.DOTALL)[0]
     assert contents(place) == before
@@ -151,7 +154,7 @@ def test_a_snapshot_with_a_log_beside_it_is_read_by_nobody(place: Path, tmp_path
         with pytest.raises(held.Unopened):
             held.opened(path)
     with serving(folder) as (_, url):
-        response = httpx.get(f"{url}/", headers={"accept-language": "en"})
+        response = PATIENT.get(f"{url}/", headers={"accept-language": "en"})
         assert (response.status_code, ".wal" in response.text, str(folder) in response.text) == (503, True, False)
 
 
@@ -165,7 +168,7 @@ def test_a_snapshot_with_a_log_beside_it_is_read_by_nobody(place: Path, tmp_path
 )  # fmt: skip
 def test_a_name_in_another_s_hands_reads_nothing(served: str, host: str, status: int) -> None:
     for path in ("/", "/snapshot.duckdb", "/healthz", "/static/console.css"):
-        response = httpx.get(f"{served}{path}", headers={"host": host})
+        response = PATIENT.get(f"{served}{path}", headers={"host": host})
         assert (response.status_code, len(response.content) < 300 or status == 200) == (status, True)
 
 
@@ -178,11 +181,11 @@ def test_a_page_of_another_server_asks_nothing_and_an_address_runs_nothing(serve
         ({"origin": "http://evil.example"}, 403), ({"origin": "null"}, 403), ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403), ({"origin": served + "0"}, 403),
     ):  # fmt: skip
-        response = httpx.post(f"{served}/sql", headers=headers, **asked)  # type: ignore[arg-type]
+        response = PATIENT.post(f"{served}/sql", headers=headers, **asked)  # type: ignore[arg-type]
         assert (response.status_code, ">42<" in response.text) == (status, status == 200), headers
-    response = httpx.get(f"{served}/sql", params=asked["data"])
+    response = PATIENT.get(f"{served}/sql", params=asked["data"])
     assert (response.status_code, "40 + 2" in response.text, ">42<" in response.text) == (200, True, False)
-    assert httpx.post(f"{served}/sql", data={"query": "x" * 100_000}).status_code == 413
+    assert PATIENT.post(f"{served}/sql", data={"query": "x" * 100_000}).status_code == 413
 
 
 def test_questions_without_end_stand_in_nobody_s_way_and_the_newest_is_answered(served: str) -> None:
@@ -247,7 +250,7 @@ def test_who_says_nothing_is_let_go_and_many_of_them_keep_nobody_out(served: str
     quiet = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
     for n, one in enumerate(quiet):
         one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" if n % 2 else b"")
-    assert httpx.get(f"{served}/healthz").status_code == 200
+    assert PATIENT.get(f"{served}/healthz").status_code == 200
     half = socket.create_connection(("127.0.0.1", port))
     half.sendall(b"POST /sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nquery=")
     for one in (*quiet, half):
@@ -256,7 +259,7 @@ def test_who_says_nothing_is_let_go_and_many_of_them_keep_nobody_out(served: str
             while one.recv(65536):
                 pass
         one.close()
-    assert httpx.get(f"{served}/healthz").status_code == 200
+    assert PATIENT.get(f"{served}/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

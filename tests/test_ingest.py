@@ -21,6 +21,7 @@ from schemas import subjects
 from schemas.receipts import Receipt
 from services.ingest import app, limits
 from services.ingest import place as places
+from services.ingest.check import Checker
 from services.process import metrics
 from services.process.settings import Limits, Settings, read
 from tests.faults.works import OFFICES, good
@@ -255,14 +256,14 @@ def test_a_ledger_without_room_stops_ingest_and_costs_no_event(tmp_path: Path) -
 
 
 def test_a_check_that_falls_over_costs_its_own_message_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check = app.Checker.check
+    check = Checker.check
 
     def falls(self: Any, raw: bytes, subject: str | None = None) -> Any:
         if b'"id": "b"' in raw:
             raise RecursionError
         return check(self, raw, subject)
 
-    monkeypatch.setattr(app.Checker, "check", falls)
+    monkeypatch.setattr(Checker, "check", falls)
 
     async def steps(desk: Desk) -> None:
         await desk.taken(event("a"), event("b"), event("c"))

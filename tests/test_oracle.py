@@ -108,9 +108,9 @@ def bare(points: str | None) -> str | None:
 )  # fmt: skip
 def test_the_worked_example_comes_to_what_was_worked_out_by_hand(readings: dict[str, str], final: str) -> None:
     book = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
-    with (HERE / "worked_example" / "roster.csv").open(encoding="utf-8") as file:
+    with (HERE / "regulation" / "worked-example" / "roster.csv").open(encoding="utf-8") as file:
         roster = list(csv.DictReader(file))
-    events = (HERE / "worked_example" / "events.jsonl").read_bytes()
+    events = (HERE / "regulation" / "worked-example" / "events.jsonl").read_bytes()
     found = oracle.score(events, book, roster, readings=readings)
     unit = next(row for row in found["units"] if row["unit"] == "U042")
     assert (final, "final", []) == (unit["final"], unit["state"], unit["flags"])

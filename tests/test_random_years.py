@@ -36,8 +36,8 @@ def test_a_difference_is_told_by_its_path_and_the_file_is_made_small() -> None:
     )
     wrong = Comparison(lambda _words: (0, b"", ""))
 
-    def first(drawn: RandomYear) -> str | None:
-        expected = drawn.expected()
+    def first(year: RandomYear) -> str | None:
+        expected = year.expected()
         forgets = {**json.loads(json.dumps(expected)), "entries": []}
         return next(differences(expected, bare(forgets)), None)
 

@@ -88,12 +88,14 @@ EDITS = {
 @pytest.mark.parametrize("sql", some([*EDITS]))
 def test_what_was_written_to_the_scorer_s_file_is_not_signed(sql: str, tmp_path: Path) -> None:
     settings, made = known(tmp_path), edited(cut(tmp_path, small()), *sql.split("; "))
-    if EDITS[sql] is None:  # a file of events has no recorded times to hold it against: the leaf covers the new one
+    if (
+        names := EDITS[sql]
+    ) is None:  # a file of events has no recorded times to hold it against: the leaf covers the new one
         assert ranked(made, settings).sequence == made.sequence
         return
     with pytest.raises(FileDiffers) as differs:
         ranked(made, settings)
-    assert EDITS[sql] in str(differs.value)
+    assert names in str(differs.value)
     assert not settings.snapshots.exists() or snapshot.latest(settings.snapshots) is None
 
 

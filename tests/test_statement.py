@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from schemas.refusals import Language
     from tests.product import Roster
 
-EXAMPLE = Path(__file__).parent / "worked_example"
+EXAMPLE = Path(__file__).parent / "regulation" / "worked-example"
 GROUP: Roster = [{"unit": f"U{n}", "name": f"单位{n}", "category": "B", "group": "B1"} for n in range(1, 21)]
 some = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 

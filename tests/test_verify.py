@@ -134,7 +134,7 @@ def first(path: Path, *names: str, given: Given | None = None) -> tuple[Any, ...
 
 def early(path: Path, given: Given | None = None) -> dict[str, str]:
     """What is said before the results are recomputed: mark by name."""
-    found = {}
+    found: dict[str, str] = {}
     for one in verifying.of_snapshot(path, given or Given()):
         if one.name == "admitted":
             break
@@ -167,9 +167,9 @@ def test_a_checkpoint_says_what_the_results_rest_on(example):
         opened = json.loads(YEAR[0])["data"]
         digests = {name: checkpoint.digest(opened[name]) for name in ("rulebook", "roster")}
         seq, at, raw = con.execute("SELECT seq, epoch_us(recorded_at), raw FROM event WHERE seq = 1").fetchall()[0]
-        assert said | digests | {"results": point.meta(con)["digest"], "version": make.VERSION} == said
+        assert said | digests | {"results": point.meta(con)["digest"], "version": checkpoint.VERSION} == said
         leaf = b"\0" + seq.to_bytes(8, "big") + at.to_bytes(8, "big") + raw
-        assert checkpoint.leaves(con).hashes[0] == merkle.sha256(leaf).digest()
+        assert checkpoint.leaves(con).hashes[0] == sha256(leaf).digest()
 
 
 def test_a_file_that_was_scored_is_unsigned_and_verify_says_so(tmp_path):
@@ -589,7 +589,7 @@ def test_an_id_that_another_unit_s_event_holds_is_proved_by_that_event_and_a_num
     assert found(made) is None
     assert ([entry["sequence"] for entry in made["held"]], made["stated"]["items"]["1.1"]["points"]) == (
         [2],
-        "2.000000",
+        "5.000000",
     )
     assert (found({**made, "held": []}) or ())[:2] == ("result_forged", "1.1")
     forged = {**made["held"][0], "raw": base64.b64encode(said(other, "M9")).decode()}
@@ -673,7 +673,8 @@ def largest(lines: tuple[bytes, ...], folder: Path) -> bytes:
     counted = [row for row in found["entries"] if row["disposition"] == "counted" and row["kind"] == "deduction"]
     told = b"\n".join(line for line in lines if b"appeal.filed" in line)
     free = [row for row in counted if f'"{row["id"]}"'.encode() not in told]
-    return lines[max(free, key=lambda row: Decimal(row["counted"]))["seq"] - 1]
+    seq: int = max(free, key=lambda row: Decimal(row["counted"]))["seq"]
+    return lines[seq - 1]
 
 
 def test_an_empty_log_has_a_checkpoint_and_holds(tmp_path):

@@ -663,7 +663,7 @@ class Refold:
         """The sequence stated is the last one; a signed ledger has no hole but what was refused, and names that."""
         last, count, lines = self.con.execute(
             "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0),"
-            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused)"
+            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused) + (SELECT count(*) FROM intake_refused)"
         ).fetchall()[0]
         if sequence < last or (self.held.is_signed and sequence != last and count):
             yield fail("meta", "sequence", self.meta.get("sequence"), last)

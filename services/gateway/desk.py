@@ -32,7 +32,8 @@ from schemas import subjects
 from schemas.events import TEXT_MAX
 from schemas.receipts import Receipt
 from schemas.refusals import Refusal
-from services.ingest.check import Checker, Wire, read
+from services.ingest.check import Checker
+from services.ingest.line import Wire, read
 from services.process import metrics, tracing
 from services.process.settings import Settings
 

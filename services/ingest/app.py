@@ -33,6 +33,7 @@ from infra.streams import check_ledger, stream
 from schemas import soundness, subjects
 from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Receipt
+from schemas.refusals import SHA256
 from schemas.year import Year
 from services.ingest import place as places
 from services.ingest.check import Accept, Checker, opened, opened_year
@@ -235,7 +236,8 @@ class Ingest:
                 assert not isinstance(found, Event), "what passed is in the ledger or was set aside"
                 metrics.refused(found.reason)
                 named = msgspec.structs.replace(found, line=entry.sequence)
-                refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), headers))
+                told = {**headers, SHA256: _sha256(entry.data)}
+                refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), told))
                 receipt = Receipt(
                     found.source, found.id, "refused", sha256=_sha256(entry.data),
                     reason=found.reason, path=found.path, message=found.message,

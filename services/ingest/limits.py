@@ -10,7 +10,7 @@ import msgspec
 
 from infra.client import Entry
 from schemas.refusals import Refusal
-from services.ingest.check import Wire, read
+from services.ingest.line import Wire, read
 from services.ingest.place import Place
 from services.process.settings import Limits
 

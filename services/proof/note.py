@@ -267,10 +267,10 @@ class Checkpoint:
         top, units, shown = (_base64(place, "checkpoint") for place in places)
         results, rulebook, roster = (lines.get(name, "") for name in ("results", "rulebook", "roster"))
         sized = all(len(one) == merkle.SIZE for one in (top, units, shown))
-        if not sized or not all(map(DIGEST.fullmatch, (results, rulebook, roster))):
+        if not sized or not all(map(DIGEST.fullmatch, (results, rulebook, roster))) or not lines.get("version"):
             wanted = "a root, and the lines units, shown, results, rulebook, roster, version"
             raise NoteError(f"not an assessment's checkpoint: expected {wanted}")
-        return cls(origin, int(size), top, units, shown, results, rulebook, roster, lines.get("version", ""))
+        return cls(origin, int(size), top, units, shown, results, rulebook, roster, lines["version"])
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from services.proof import checkpoint
 from services.proof.checkpoint import Earlier
 from services.proof.note import Signer
 from services.ranker import announced
+from services.ranker.refusals import Refusals
 from services.snapshot import finals, held, make
 from services.snapshot.again import Again, FileDiffers
 
@@ -68,6 +69,7 @@ class State:
     """What a ranker knows of earlier rounds, to do less in the next; it may begin without it at any time."""
 
     again: Again | None = None
+    refused: Refusals | None = None
     seen: dict[tuple[object, ...], bool] = field(default_factory=dict)
 
 
@@ -91,10 +93,15 @@ async def once(
         return None
     if cut.path is None:
         return None
+    state.refused = state.refused or Refusals(settings.assessment)
+    try:
+        await state.refused.follow(client)
+    except (NatsError, TimeoutError):
+        log.warning("refused.unread")  # the ranking does not wait for what no result rests on
     fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
     with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
         state.again = state.again or Again(settings.assessment)
-        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again)
+        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again, state.refused)
     payload = msgspec.json.encode(ranking)
     headers = announced.signed(payload, signer)
     await jetstream(client).publish(subjects.ranking(settings.assessment), payload, headers=headers)
@@ -109,7 +116,14 @@ async def once(
     return ranking
 
 
-def _rank(cut: Cut, settings: Settings, before: Ranking | None, signer: Signer, again: Again | None = None) -> Ranking:
+def _rank(  # noqa: PLR0913, PLR0917 - what a round goes by, and what it knows of earlier ones
+    cut: Cut,
+    settings: Settings,
+    before: Ranking | None,
+    signer: Signer,
+    again: Again | None = None,
+    refused: Refusals | None = None,
+) -> Ranking:
     """Make the snapshot of a cut from its raw bytes, once the cut is what the scorer said and what they come to."""
     assert cut.path is not None
     again = again or Again(settings.assessment)
@@ -123,6 +137,8 @@ def _rank(cut: Cut, settings: Settings, before: Ranking | None, signer: Signer, 
         assert again.year is not None, "a scorer makes no cut before the opening"
         year = again.year
         found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
+        if refused:
+            refused.write(con)
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         root, signed = _meta(con, "root"), checkpoint.held(con)
         con.execute("CHECKPOINT")

@@ -372,7 +372,7 @@ def purpose(table: str) -> str:
 
 def of_table(table: str) -> str | None:
     """The comment of a table or view: what it is for, and what it holds; null for one that is not ours."""
-    views = {one.name: one.comment for one in rules.definitions() if one.kind == "VIEW"}
+    views = {one.name: f"{one.comment} [{one.cites}]" for one in rules.definitions() if one.kind == "VIEW"}
     held = TABLES[table][1] if table in TABLES else views.get(table)
     return None if held is None else f"{purpose(table)}. {held}"
 

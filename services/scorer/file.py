@@ -22,7 +22,8 @@ from schemas import soundness
 from schemas.events import CHANGES, OPENED, Event
 from schemas.refusals import Refusal
 from schemas.year import Year
-from services.ingest.check import Accept, Checker, Wire, opened, read
+from services.ingest.check import Accept, Checker, opened
+from services.ingest.line import Wire, read
 from services.scorer import rules, store
 from services.scorer.admission import admit
 

@@ -66,17 +66,24 @@ EVENT_COLUMNS = {
     "void_detail": "VARCHAR",
     "refers_to": "BIGINT",
 }
+#: The line of a view's comment that says what it holds: a section of docs/spec, or why there is none.
+CITES = re.compile(r"(language|wire|no clause:) ")
 #: What admission adds to an event that was checked.
 JUDGED_COLUMNS = ("admission", "void_reason", "void_detail", "refers_to")
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A macro or view of the rules; `kept` views are computed once and read as tables while results are computed."""
+    """A macro or a view of the rules; `kept` views are computed once and read as tables while results are computed.
+
+    `cites` is the section of docs/spec that the view holds and the words of the language that lead to it, or "no
+    clause: …" with the reason.
+    """
 
     kind: str
     name: str
     comment: str
+    cites: str
     body: str
     kept: bool
     needs: tuple[str, ...]
@@ -108,7 +115,9 @@ def definitions() -> tuple[Definition, ...]:
             match = re.search(r"^CREATE (VIEW|MACRO) (\w+)", block, flags=re.MULTILINE)
             if not match:
                 continue
-            comment = [line[3:] for line in block[: match.start()].splitlines() if line.startswith("-- ")]
+            head = block[: match.start()].rpartition("\n\n")[2]
+            comment = [line[3:] for line in head.splitlines() if line.startswith("-- ")]
+            cites = [line for line in comment if CITES.match(line)]
             body = block[match.end() :].partition(" AS\n")[2] if match[1] == "VIEW" else block[match.start() :]
             if like := re.match(r" LIKE (\w+) WITH (\w+) FOR (\w+)", block[match.end() :]):
                 body = re.sub(rf"\b{like[3]}\b", like[2], found[like[1]].body)
@@ -119,7 +128,8 @@ def definitions() -> tuple[Definition, ...]:
             found[match[2]] = Definition(
                 kind,
                 match[2],
-                " ".join(line for line in comment if line != "stage"),
+                " ".join(line for line in comment if line != "stage" and line not in cites),
+                " ".join(cites),
                 body.strip(),
                 "stage" in comment,
                 tuple(name for name in found if name in needs),

@@ -20,13 +20,13 @@ from schemas import rulebook as rulebooks
 from schemas import subjects
 from schemas.events import OPENED
 from schemas.faults import RosterError
-from schemas.refusals import Language
+from schemas.refusals import Language, Refusal
 from schemas.roster import Unit
 from schemas.rulebook import Rulebook, en, zh
 from schemas.soundness import RulebookError
 from services.command.options import Lang
 from services.ingest import signatures
-from services.ingest.check import Checker, Refusal
+from services.ingest.check import Checker
 from services.ingest.opening import kept
 from services.office.send import Letter, send
 from services.process import settings as configuration

@@ -1,6 +1,7 @@
 -- Kinds of methods that compare units (language 4): rank, bands, best, level.
 
 -- Who competes: units with a value to which the item applies, not exempted, not left. One row a unit, item and run.
+-- language 4: rank, bands, best, level
 -- stage
 CREATE VIEW contender AS
 SELECT v.unit, v.item, v.run, v.value, m.method, u.category, u.unit_group,
@@ -13,6 +14,7 @@ ANTI JOIN exemption ON exemption.unit = v.unit AND exemption.item = v.item
 WHERE NOT v.lacks;
 
 -- Places (名次) in the pool: equal values share the better place, the next is skipped. One row a unit, item and run.
+-- language 4: rank, bands
 -- stage
 CREATE VIEW contender_place AS
 SELECT contender.*, rank() OVER (PARTITION BY item, run, pool ORDER BY worse ASC) AS place,
@@ -20,6 +22,7 @@ SELECT contender.*, rank() OVER (PARTITION BY item, run, pool ORDER BY worse ASC
 FROM contender;
 
 -- With `per = "rater"`: the units that each rater has rated, in its order. One row a unit, item and rater.
+-- language 4: per
 -- stage
 CREATE VIEW rater_place AS
 SELECT r.unit, r.item, r.rater, m.method,
@@ -35,6 +38,7 @@ CROSS JOIN LATERAL (
 
 -- `rank` 名次赋分: the points of the place in the exact table, or the mean of those of the places that the tied units take
 -- together. One row an item, place and number of tied units.
+-- language 4: rank
 -- stage
 CREATE VIEW place_points AS
 SELECT item, place, tied, CASE ties WHEN 'average' THEN points_of(half_up(total, tied)) ELSE own END AS points
@@ -49,6 +53,7 @@ FROM (SELECT p.item, p.place, p.tied, m.ties, coalesce(own.points, 0) AS own,
         ON last.item = p.item AND last.method = p.method AND last.place = least(p.place + p.tied - 1, m.places));
 
 -- The mean of the points that each rater's order gives, trimmed like a panel. One row a unit and item.
+-- language 4: per
 -- stage
 CREATE VIEW rater_points AS
 SELECT unit, item, points_of(half_up(CASE WHEN trimmed THEN every - largest - smallest ELSE every END,
@@ -62,6 +67,7 @@ FROM (SELECT r.unit, r.item, any_value(item_in_force.panel) = 'trimmed' AND coun
 
 -- `bands` 按比例分档: seats of each band by the largest remainder; equal remainders go to the better band. One row an item,
 -- run, pool and band.
+-- language 4: bands
 CREATE VIEW band_seat AS
 SELECT p.item, p.run, p.pool, p.units, b.ordinal, b.band, b.points,
        sum(nano(b.share)) OVER (PARTITION BY p.item, p.run, p.pool ORDER BY b.ordinal ASC ROWS UNBOUNDED PRECEDING) AS share_upto,
@@ -72,6 +78,7 @@ FROM (SELECT DISTINCT item, method, run, pool, units FROM contender_place) AS p
 JOIN rulebook_band AS b ON b.item = p.item AND b.method = p.method;
 
 -- The last place of each band (档次). One row an item, run, pool and band.
+-- language 4: bands
 -- stage
 CREATE VIEW band_cut AS
 SELECT s.item, s.run, s.pool, s.units, s.ordinal, s.band, s.points,
@@ -83,6 +90,7 @@ SELECT s.item, s.run, s.pool, s.units, s.ordinal, s.band, s.points,
 FROM band_seat AS s JOIN method_in_force AS m ON m.item = s.item;
 
 -- A unit's band is that of its place. One row a unit, item and run.
+-- language 4: bands
 -- stage
 CREATE VIEW band_points AS
 SELECT p.unit, p.item, p.run, p.place, arg_min(c.band, c.ordinal) AS band, arg_min(c.points, c.ordinal) AS points
@@ -91,6 +99,7 @@ JOIN band_cut AS c ON c.item = p.item AND c.run = p.run AND c.pool = p.pool AND 
 GROUP BY p.unit, p.item, p.run, p.place;
 
 -- `best` 比值法: the best value of the pool. One row a unit, item and run.
+-- language 4: best
 -- stage
 CREATE VIEW best_points AS
 SELECT unit, item, run, best,
@@ -106,6 +115,7 @@ FROM (SELECT c.unit, c.item, c.run, c.value, best.value AS best, m.run_points AS
 
 -- `level` 平均分校正: the mean of the pool's values, and of those of the unit's category and group in it. One row a unit, item
 -- and run.
+-- language 4: level
 -- stage
 CREATE VIEW level_mean AS
 SELECT unit, item, run, value, value_of(half_up(pool_total, pool_units)) AS mean_all, value_of(half_up(own_total, own_units)) AS mean_own
@@ -117,6 +127,7 @@ FROM (SELECT contender.unit, contender.item, contender.run, contender.value,
       SEMI JOIN method_in_force AS m ON m.item = contender.item AND m.kind = 'level');
 
 -- The value x the mean of all / the mean of its own, scaled. One row a unit, item and run.
+-- language 4: level
 -- stage
 CREATE VIEW level_points AS
 SELECT l.unit, l.item, l.run, l.levelled, points_of(half_up(micro(m.run_points) * nano(l.levelled), nano(m.of_value))) AS points
@@ -126,6 +137,7 @@ FROM (SELECT unit, item, run,
 JOIN method_in_force AS m ON m.item = l.item;
 
 -- The points of all kinds that compare, within the bounds. One row a unit, item and run.
+-- language 4: rank, bands, best, level
 -- stage
 CREATE VIEW compared_points AS
 SELECT p.unit, p.item, p.run, within(p.points, item_in_force.at_least, item_in_force.at_most)::DECIMAL(18,6) AS points

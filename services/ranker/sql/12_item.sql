@@ -2,6 +2,7 @@
 
 -- Runs (周期、实例) with their points; with `missing = "0"` every value of the period's list is one. One row a unit, item
 -- and run.
+-- language 4 "Runs": ratings
 -- stage
 CREATE VIEW run_points AS
 SELECT p.unit, p.item, p.run, p.points, coalesce(rulebook_period.ordinal, 0) AS ordinal, false AS is_missing
@@ -17,6 +18,7 @@ ANTI JOIN (SELECT * FROM own_points UNION ALL SELECT * FROM compared_points) AS 
   ON p.unit = rated.unit AND p.item = rated.item AND p.run = rulebook_period.value;
 
 -- What the runs of an item come to together. One row a unit and item.
+-- language 4 "Runs": ratings
 -- stage
 CREATE VIEW rated_points AS
 SELECT r.unit, r.item,
@@ -27,6 +29,7 @@ FROM run_points AS r JOIN item_in_force ON item_in_force.item = r.item
 GROUP BY r.unit, r.item;
 
 -- Whether a unit's ratings are complete, and of how many groups of raters it has any. One row a unit and item.
+-- language 5: ratings
 -- stage
 CREATE VIEW rated_state AS
 SELECT r.unit, r.item, r.complete, g.rater_groups
@@ -35,6 +38,7 @@ JOIN (SELECT unit, item, count(DISTINCT rater_group) AS rater_groups FROM rating
   ON g.unit = r.unit AND g.item = r.item;
 
 -- Points before exemptions and vetoes: what there is so far, null where there is none. One row a unit and item.
+-- language 5: item
 -- stage
 CREATE VIEW item_reckoned AS
 SELECT unit, item, ordinal, parent, level, weight, grain, clause, input, exempt, compares, points_base, retired, exempted_by, closed,
@@ -55,6 +59,7 @@ FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, exemption.exempt
 
 -- The measure of exempted items: points and full points of what is not exempted under each part above them, nearest part
 -- first. One row a unit, item and part that has any.
+-- language 6: item
 CREATE VIEW exempt_measure AS
 SELECT exempted.unit, exempted.item, above.part, above.distance, any_value(micro(exempted.points_base)) AS own,
        sum(micro(coalesce(other.points, 0))) AS points_micro,
@@ -68,6 +73,7 @@ WHERE exempted.exempted_by IS NOT NULL AND exempted.exempt = 'proportional' AND 
 GROUP BY exempted.unit, exempted.item, above.part, above.distance;
 
 -- The nearest part with a measure. One row a unit and item that is exempted in proportion.
+-- language 6: item
 CREATE VIEW exempt_share AS
 SELECT unit, item, part, points_micro, points_base_micro, half_up(own * points_micro, points_base_micro) AS granted
 FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points_micro, distance) AS points_micro,
@@ -75,6 +81,7 @@ FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points_micro, 
       FROM exempt_measure GROUP BY unit, item);
 
 -- Points with exemptions: full, 0, in proportion, or out. One row a unit and item.
+-- language 6: item
 -- stage
 CREATE VIEW item_granted AS
 SELECT unit, item, is_out, measured_by, CASE WHEN kept THEN points ELSE to_grain(granted, grain) END::DECIMAL(18,6) AS points
@@ -84,12 +91,14 @@ FROM (SELECT r.unit, r.item, r.grain, r.points, r.exempted_by IS NOT NULL AND r.
                   ELSE points_of(s.granted) END AS granted
       FROM item_reckoned AS r LEFT JOIN exempt_share AS s ON s.unit = r.unit AND s.item = r.item);
 
--- Vetoes that make a part or item 0 (language 7). One row a unit and part or item.
+-- Vetoes that make a part or item 0. One row a unit and part or item.
+-- language 7 "Vetoes": zero
 -- stage
 CREATE VIEW zeroed AS
 SELECT unit, zero AS code, max(seq) AS zeroed_by FROM veto_in_force WHERE zero IS NOT NULL GROUP BY unit, zero;
 
--- Points of each item, after vetoes (language 7): null where there are none or the item is out. One row a unit and item.
+-- Points of each item, after vetoes: null where there are none or the item is out. One row a unit and item.
+-- language 7 "Vetoes": item
 -- stage
 CREATE VIEW item_points AS
 SELECT r.unit, r.item, r.ordinal, r.parent, r.level, r.weight, r.clause, r.input, r.compares, r.points_base, r.exempted_by, r.closed,
@@ -102,6 +111,7 @@ LEFT JOIN (SELECT item, count(*) AS raters FROM rulebook_raters GROUP BY item) A
 LEFT JOIN zeroed ON zeroed.unit = r.unit AND zeroed.code = r.item;
 
 -- Values of the period's list that a unit lacks in a closed item. One row a unit, item and run.
+-- language 5: period, runs
 CREATE VIEW lacking_run AS
 SELECT r.unit, r.item, rulebook_period.value AS run
 FROM item_reckoned AS r

@@ -2,6 +2,7 @@
 
 -- Each part that applies, from those of its children that apply and are not out, level by level: a row without a part marks
 -- the level that is reached. Points are null where it is out. One row a unit and part.
+-- language 1 "The tree": part
 -- stage
 CREATE VIEW part_points AS
 WITH RECURSIVE reached AS (
@@ -39,6 +40,7 @@ SELECT unit, part, parent, weight, CASE WHEN NOT is_out THEN points_of(half_up(b
        CASE WHEN NOT is_out THEN points END AS points, is_out FROM reached WHERE part IS NOT NULL;
 
 -- The sum of weight x points of the top level, whole 10^-12, exact. One row a unit.
+-- language 1: final
 CREATE VIEW top_level AS
 SELECT unit, sum(micro(weight) * micro(coalesce(points, 0))) AS points
 FROM (SELECT unit, weight, points FROM part_points WHERE parent IS NULL
@@ -46,6 +48,7 @@ FROM (SELECT unit, weight, points FROM part_points WHERE parent IS NULL
 GROUP BY unit;
 
 -- The final = that sum x `times`, rounded; 0 where everything is out. One row a unit.
+-- language 1: final
 -- stage
 CREATE VIEW unit_total AS
 SELECT unit, name, category, unit_group, has_left,

@@ -1,6 +1,7 @@
 -- Schemes (language 7): pools, quotas, who is open to a grade, seats.
 
 -- The schemes with their rules in force. One row a scheme.
+-- language 7: scheme
 -- stage
 CREATE VIEW scheme_in_force AS
 SELECT scheme, ordinal, decided(pools, value_of) AS pools, decided(quota_of, value_of) AS quota_of,
@@ -9,6 +10,7 @@ FROM rulebook_scheme CROSS JOIN reading_map;
 
 -- The groups that a category may have: those declared for it or for any, else those in the roster. One row a category and
 -- group.
+-- language 7: pools
 CREATE VIEW category_group AS
 SELECT c.category, g.unit_group FROM rulebook_category AS c
 JOIN rulebook_group AS g ON coalesce(g.category = c.category, true)
@@ -17,6 +19,7 @@ SELECT category, unit_group FROM unit_in_force WHERE NOT EXISTS (SELECT 1 FROM r
 
 -- Which units compete together: `each` category, each `group` of it, or as written. One row a scheme, pool, category and
 -- group.
+-- language 7: pools
 -- stage
 CREATE VIEW scheme_pool AS
 SELECT s.scheme, c.category AS pool, c.category, NULL::VARCHAR AS unit_group
@@ -29,6 +32,7 @@ SELECT scheme, pool, unnest(string_split(pool, '+')), NULL
 FROM (SELECT scheme, unnest(string_split(pools, ',')) AS pool FROM scheme_in_force WHERE pools NOT IN ('each', 'group'));
 
 -- The units of each pool with their order. One row a scheme and unit.
+-- language 7: pools
 -- stage
 CREATE VIEW pool_unit AS
 SELECT p.scheme, p.pool, o.unit, o.final, o.standing
@@ -37,6 +41,7 @@ JOIN unit_order AS o ON o.category = p.category AND coalesce(o.unit_group = p.un
 
 -- Conditions (评定条件) of grades beside the final, and what the unit has of each; what is missing is not met. One row a unit
 -- and condition that is not met.
+-- language 7: require
 CREATE VIEW unmet_requirement AS
 SELECT u.unit, r.grade, r.ordinal FROM unit_order AS u CROSS JOIN rulebook_requirement AS r
 LEFT JOIN attribute_in_force AS a ON r.kind = 'attribute' AND a.unit = u.unit AND a.attribute = r.code
@@ -51,11 +56,13 @@ CROSS JOIN LATERAL (
 WHERE NOT coalesce(held.value >= coalesce(r.at_least, held.value) AND held.value <= coalesce(r.at_most, held.value), false);
 
 -- Grades that a veto bars. One row a unit and grade.
+-- language 7 "Vetoes": bars, grade_at_most
 CREATE VIEW barred_grade AS
 SELECT DISTINCT veto_in_force.unit, rulebook_bar.grade
 FROM veto_in_force JOIN rulebook_bar ON rulebook_bar.veto = veto_in_force.veto;
 
 -- To whom a grade is open. One row a scheme, pool, grade and unit.
+-- language 7: at_least, require
 -- stage
 CREATE VIEW open_grade AS
 SELECT u.scheme, u.pool, g.grade, g.ordinal, u.unit
@@ -65,6 +72,7 @@ ANTI JOIN unmet_requirement ON unmet_requirement.unit = u.unit AND unmet_require
 ANTI JOIN barred_grade ON barred_grade.unit = u.unit AND barred_grade.grade = g.grade;
 
 -- How many units a share is taken of. One row a scheme and pool.
+-- language 7: quota_of
 CREATE VIEW pool_base AS
 SELECT p.scheme, p.pool, CASE WHEN s.quota_of = 'eligible' OR s.pools IN ('each', 'group') THEN count(u.unit)
                               ELSE (SELECT count(*) FROM unit_order) END AS units
@@ -74,6 +82,7 @@ LEFT JOIN pool_unit AS u ON u.scheme = p.scheme AND u.pool = p.pool
 GROUP BY p.scheme, p.pool, s.quota_of, s.pools;
 
 -- Quotas (名额); null where there is none. One row a scheme, pool and grade.
+-- language 7: share, rounding, quotas
 -- stage
 CREATE VIEW grade_quota AS
 SELECT scheme, pool, grade, ordinal,
@@ -87,11 +96,13 @@ FROM (SELECT b.scheme, b.pool, g.grade, g.ordinal, s.quotas,
       JOIN rulebook_grade AS g ON g.scheme = b.scheme);
 
 -- The line of each pool before any tie is resolved, as if all were undecided. One row a scheme and unit.
+-- language 7 "Resolved": tie
 CREATE VIEW plain_line AS
 SELECT scheme, pool, unit, standing AS block, 'undecided' AS tie FROM pool_unit;
 
 -- Seats, grade by grade: the units to which the grade is open and the blocks that owe seats stand in line; a block is served
 -- while a seat is left or it holds some, and the cut goes through the one that needs more. One row a scheme, unit and ordinal.
+-- language 7 "Seats": grade
 -- stage
 CREATE VIEW plain_seat AS
 WITH RECURSIVE seat AS (
@@ -126,6 +137,7 @@ WITH RECURSIVE seat AS (
 SELECT scheme, pool, unit, block, tie, ordinal, given, is_cut FROM seat WHERE ordinal > 0;
 
 -- Ties that are resolved: the units are exactly a block through which the cut of the grade would go. One row an event and unit.
+-- language 7 "Resolved": tie
 -- stage
 CREATE VIEW settled_tie AS
 SELECT t.seq, s.scheme, s.pool, s.unit, list_position(t.units, s.unit) AS position
@@ -138,6 +150,7 @@ QUALIFY count(*) FILTER (position IS NOT NULL) OVER (PARTITION BY t.seq, s.pool,
 
 -- The line of each pool with resolved ties: the latest in its order, then what earlier ones name beside, then the rest as a
 -- block. One row a scheme and unit.
+-- language 7 "Resolved": tie
 -- stage
 CREATE VIEW seat_line AS
 SELECT u.scheme, u.pool, u.unit, s.tie, t.seq AS settled_by,
@@ -148,10 +161,12 @@ LEFT JOIN (SELECT scheme, pool, unit, max(seq) AS seq, arg_max(position, seq) AS
            GROUP BY scheme, pool, unit) AS t ON t.scheme = u.scheme AND t.pool = u.pool AND t.unit = u.unit;
 
 -- Seats as they are, with resolved ties and the rule for the others. One row a scheme, unit and ordinal.
+-- language 7 "Seats": grade, tie
 -- stage
 CREATE VIEW seat LIKE plain_seat WITH seat_line FOR plain_line;
 
 -- Each grade with its units in order, and those that are undecided at its cut. One row a scheme, pool and grade.
+-- language 7: grade, individuals
 -- stage
 CREATE VIEW grade_result AS
 SELECT q.scheme, q.pool, q.grade, q.ordinal, q.quota,
@@ -165,6 +180,7 @@ LEFT JOIN seat AS s ON s.scheme = q.scheme AND s.pool = q.pool AND s.ordinal = q
 GROUP BY q.scheme, q.pool, q.grade, q.ordinal, q.quota, g.has_individuals, p.value;
 
 -- What each unit gets of each scheme in whose pools its category is; null where it gets none. One row a unit and scheme.
+-- language 7: grade
 -- stage
 CREATE VIEW unit_grade AS
 SELECT u.unit, p.scheme, any_value(s.given) AS grade, coalesce(bool_or(s.is_cut AND s.tie = 'undecided'), false) AS is_undecided

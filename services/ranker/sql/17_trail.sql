@@ -1,6 +1,7 @@
 -- The audit trail: what became of every event, and why (wire page, "Dispositions").
 
 -- Each entry with its one disposition, in the order of precedence. One row an entry.
+-- wire "Dispositions": entries
 -- stage
 CREATE VIEW entry_result AS
 SELECT l.seq, l.source, l.id, l.type, CASE WHEN l.adds THEN 'bonus' ELSE 'deduction' END AS kind, l.unit, l.item, l.matter,
@@ -21,11 +22,13 @@ SELECT l.seq, l.source, l.id, l.type, CASE WHEN l.adds THEN 'bonus' ELSE 'deduct
 FROM entry_line AS l;
 
 -- Facts and vetoes that a later one of the same thing replaces. One row an event.
+-- wire "Dispositions"
 CREATE VIEW replacing AS
 SELECT seq, lead(seq) OVER (PARTITION BY type, unit, coalesce(attribute, veto) ORDER BY seq ASC) AS replaced_by
 FROM judged_event WHERE type IN ('fact.recorded.v1', 'veto.recorded.v1') AND stands;
 
 -- The rating that stands in place of another of the same rater, panel and run. One row a rating that is replaced.
+-- wire "Dispositions": ratings
 CREATE VIEW replaced_rating AS
 SELECT e.seq, r.seq AS replaced_by
 FROM judged_event AS e
@@ -37,6 +40,7 @@ ANTI JOIN rating_in_force AS counts ON counts.seq = e.seq
 WHERE e.type = 'rating.recorded.v1' AND e.stands;
 
 -- Each event that is no entry with its one disposition. One row an event.
+-- wire "Dispositions"
 -- stage
 CREATE VIEW event_result AS
 SELECT e.seq, e.source, e.id, e.type, e.unit, e.item, i.clause, e.refers_to, e.void_reason, e.void_detail, e.revoked_by,
@@ -83,6 +87,7 @@ CREATE MACRO void_en(code, detail) AS CASE code
   ELSE code END;
 
 -- The audit trail of every entry, each with its sentence and clause. One row an entry.
+-- wire "Dispositions": entries
 CREATE VIEW entry_trail AS
 SELECT *,
   CASE disposition
@@ -112,6 +117,7 @@ SELECT *,
 FROM entry_result;
 
 -- What became of every other event, each with its sentence. One row an event.
+-- wire "Dispositions"
 CREATE VIEW event_trail AS
 SELECT *,
   CASE disposition

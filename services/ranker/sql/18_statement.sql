@@ -1,12 +1,14 @@
 -- The statement (对账单): every line of every unit with the words of its clause; appeals with their deadlines.
 
 -- What became of every event but conflicts. One row an event.
+-- wire "Dispositions"
 CREATE VIEW trail AS
 SELECT seq, claimed, counted, balance_before, balance_after, disposition, why_zh, why_en FROM entry_trail
 UNION ALL SELECT seq, NULL, NULL, NULL, NULL, disposition, why_zh, why_en FROM event_trail;
 
 -- Every line of a unit: date as sent, office, clause and words, what it claims and counts, the balance before and after.
 -- Revocations, appeals, decisions and approvals stand under the item of what they are about. One row an event.
+-- no clause: the text knows no statement; it shows what the rules made of each event
 CREATE VIEW statement AS
 SELECT e.unit, coalesce(e.item, about.item, of_appeal.item, of_decision.item) AS item, e.seq, left(e.time, 10) AS date, e.time, e.type,
        e.source, split_part(e.source, '/', 3) AS office, office.name_zh AS office_zh, office.name_en AS office_en, i.clause,
@@ -27,6 +29,7 @@ WHERE e.unit <> 'assessment';
 -- Appeals with their deadlines by the days in force: when the target was recorded, until when an appeal was in time, when
 -- its decision is due, and what is late. By recorded time; where a file was folded, by when it occurred. Nothing enforces it.
 -- One row an appeal.
+-- language 8: appeal_days, decision_days
 CREATE VIEW appeal_deadline AS
 WITH moment AS (
   SELECT seq, coalesce(recorded_at, TRY_CAST(occurred AS TIMESTAMP)) AS happened
@@ -47,6 +50,7 @@ LEFT JOIN moment AS d ON d.seq = a.decided_by;
 
 -- What can be appealed (申诉): a standing entry, rating or veto, and until when an appeal against it is in time, null
 -- where no days are in force. One row an event.
+-- language 10 "Appeals": appeals, appeal_days
 CREATE VIEW appealable AS
 SELECT j.seq, coalesce(e.recorded_at, TRY_CAST(e.occurred AS TIMESTAMP)) + to_days(r.value::INTEGER) AS appeal_until
 FROM judged_event AS j
@@ -54,8 +58,9 @@ JOIN ledger_event AS e ON e.seq = j.seq
 LEFT JOIN reading_in_force AS r ON r.name = 'appeal_days'
 WHERE j.stands AND j.type IN ('deduction.recorded.v1', 'bonus.recorded.v1', 'rating.recorded.v1', 'veto.recorded.v1');
 
--- What a decision on appeal may set (language 10): 0 to what an entry claims, the own range of a rating's value; `best` is
+-- What a decision on appeal may set: 0 to what an entry claims, the own range of a rating's value; `best` is
 -- what serves the unit most. One row an entry or rating.
+-- language 10 "Appeals": appeals
 CREATE VIEW decision_range AS
 SELECT e.seq, 0::DECIMAL(18,6) AS low, coalesce(e.points, g.points) AS high, false AS is_binary,
        CASE WHEN g.adds THEN coalesce(e.points, g.points) ELSE 0 END::DECIMAL(18,6) AS best

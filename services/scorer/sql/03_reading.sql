@@ -2,11 +2,13 @@
 -- auditor's SET VARIABLE readings = MAP {'name': 'value'}.
 
 -- The latest standing adoption. One row a reading or parameter that is adopted.
+-- language 8: reading, parameter
 CREATE VIEW reading_adopted AS
 SELECT reading AS name, arg_max(reading_value, seq) AS value, max(seq) AS adopted_by
 FROM year_event WHERE type = 'reading.adopted.v1' GROUP BY reading;
 
 -- What is in force, and whether an option put it there. One row a reading or parameter.
+-- language 8: reading, parameter
 -- stage
 CREATE VIEW reading_in_force AS
 SELECT rulebook_reading.name, rulebook_reading.ordinal, rulebook_reading.clause, rulebook_reading.is_reading,
@@ -20,6 +22,7 @@ CROSS JOIN LATERAL (
 ) AS variable;
 
 -- The readings as one map from what the rulebook writes (`@name`) to the value in force. One row.
+-- language 8: reading
 -- stage
 CREATE VIEW reading_map AS
 SELECT coalesce(map_from_entries(list({'k': '@' || name, 'v': value})), MAP {}) AS value_of
@@ -28,7 +31,8 @@ FROM reading_in_force WHERE is_reading;
 -- Of a key that may be decided by a reading: the value in force.
 CREATE MACRO decided(written, value_of) AS coalesce(map_extract_value(value_of, written), written);
 
--- The method (计分方法) in force of each item of ratings, with its full points (language 4). One row an item.
+-- The method (计分方法) in force of each item of ratings, with its full points. One row an item.
+-- language 4 "To points": method, scoring
 -- stage
 CREATE VIEW method_in_force AS
 SELECT rulebook_method.item, rulebook_method.method, kind, item_points, run_points, of_value, between_rows, step,
@@ -39,8 +43,9 @@ JOIN rulebook_item ON rulebook_item.item = rulebook_method.item
 CROSS JOIN reading_map
 WHERE rulebook_method.method = decided(rulebook_item.scoring, value_of);
 
--- The items with what is in force of them: full points, bounds of a run or of the balance, rules (language 1, 3, 4).
+-- The items with what is in force of them: full points, bounds of a run or of the balance, rules.
 -- One row an item.
+-- language 1: item
 -- stage
 CREATE VIEW item_in_force AS
 SELECT rulebook_item.item, rulebook_item.ordinal, rulebook_item.parent, rulebook_item.level, weight, grain, input, exempt,

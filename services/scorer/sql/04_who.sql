@@ -1,6 +1,7 @@
 -- Units as they are at the cut, what applies to them, who holds and has closed what (language 2, 6, 10).
 
 -- What the roster and later changes say. One row a unit and change.
+-- language 2
 CREATE VIEW unit_change AS
 SELECT unit, 0::BIGINT AS seq, 'joined' AS change, name, category, unit_group, NULL::VARCHAR AS attributes FROM roster
 UNION ALL
@@ -8,6 +9,7 @@ SELECT unit, seq, change, name, category, unit_group, attributes
 FROM ledger_event WHERE type = 'unit.changed.v1' AND admission = 'admitted';
 
 -- Units with name, category and group at the cut, which hold for the whole year. One row a unit.
+-- language 2
 -- stage
 CREATE VIEW unit_in_force AS
 SELECT unit, arg_max(name, seq) FILTER (name IS NOT NULL) AS name,
@@ -21,6 +23,7 @@ WHERE coalesce(list_contains(getvariable('scope')::VARCHAR[], unit), true)
 GROUP BY unit;
 
 -- The latest standing fact (事实) of an attribute. One row a unit and attribute.
+-- language 2: attribute
 CREATE VIEW fact_in_force AS
 SELECT unit, attribute, max(seq) AS seq, arg_max(value, seq) AS value
 FROM judged_event WHERE type = 'fact.recorded.v1' AND stands GROUP BY unit, attribute;
@@ -31,6 +34,7 @@ CREATE MACRO attribute_of(given) AS
          -999999999.999999, 999999999.999999)::DECIMAL(18,6);
 
 -- What the roster, or the latest joining, says of a unit's attributes. One row a unit and attribute.
+-- language 2: attribute
 CREATE VIEW attribute_given AS
 SELECT roster_attribute.unit, roster_attribute.attribute, roster_attribute.value
 FROM roster_attribute JOIN unit_in_force ON unit_in_force.unit = roster_attribute.unit AND unit_in_force.joined_by = 0
@@ -43,6 +47,7 @@ CROSS JOIN rulebook_attribute
 WHERE unit_in_force.joined_by > 0;
 
 -- Attributes (属性) in force. One row a unit and attribute.
+-- language 2: attribute
 -- stage
 CREATE VIEW attribute_in_force AS
 SELECT unit_in_force.unit, rulebook_attribute.attribute, fact_in_force.seq AS recorded_by,
@@ -55,6 +60,7 @@ LEFT JOIN attribute_given
   ON attribute_given.unit = unit_in_force.unit AND attribute_given.attribute = rulebook_attribute.attribute;
 
 -- Items that apply, by the `applies` of the item and of all parts above it. One row a category, group and item.
+-- language 2: applies
 -- stage
 CREATE VIEW item_applies AS
 SELECT kind.category, kind.unit_group, rulebook_item.item
@@ -67,6 +73,7 @@ LEFT JOIN rulebook_applies
 WHERE rulebook_applies.code IS NULL;
 
 -- The items of each unit. One row a unit and item.
+-- language 2: item
 CREATE VIEW unit_has_item AS
 SELECT unit_in_force.unit, item_applies.item, unit_in_force.category, unit_in_force.unit_group, unit_in_force.has_left
 FROM unit_in_force
@@ -75,6 +82,7 @@ JOIN item_applies
 
 -- Who holds each office's place of an item, from when on: places pass on by transfers. One row an item, place and
 -- holding.
+-- language 10: item
 -- stage
 CREATE VIEW place_held AS
 WITH RECURSIVE held AS (
@@ -93,16 +101,19 @@ SELECT item, first_office, office, held_from,
 FROM held;
 
 -- The present holder of each office's place of an item. One row an item and place.
+-- language 10: item
 CREATE VIEW item_holder AS
 SELECT item, first_office, office, held_from FROM place_held WHERE held_upto = 9223372036854775807;
 
 -- Not applicable (不适用): one owning office's exemption suffices. One row a unit and item.
+-- language 6: item
 -- stage
 CREATE VIEW exemption AS
 SELECT unit, item, min(seq) AS exempted_by
 FROM judged_event WHERE type = 'item.exempted.v1' AND stands GROUP BY unit, item;
 
 -- Items that the present holder of every place has closed. One row an item.
+-- language 10 "Closing": item
 -- stage
 CREATE VIEW closed_item AS
 SELECT item_holder.item, max(year_event.seq) AS closed_by FROM item_holder
@@ -111,6 +122,7 @@ LEFT JOIN year_event ON year_event.type = 'item.closed.v1' AND year_event.item =
 GROUP BY item_holder.item HAVING bool_and(year_event.seq IS NOT NULL);
 
 -- The latest standing veto (一票否决) of each kind. One row a unit and veto.
+-- language 7 "Vetoes": veto
 -- stage
 CREATE VIEW veto_in_force AS
 SELECT judged_event.unit, judged_event.veto, max(judged_event.seq) AS seq, any_value(rulebook_veto.zero) AS zero

@@ -1,6 +1,7 @@
 -- Entries (扣分、加分) and what each of them counts (language 3).
 
 -- Every deduction and bonus but conflicts, with what it claims and what is in force of it. One row an entry.
+-- language 3: entries
 -- stage
 CREATE VIEW claim AS
 SELECT e.seq, e.source, e.id, e.type, e.unit, e.item, e.matter, e.ground, e.node, e.reason, e.admission, e.refers_to,
@@ -19,6 +20,7 @@ LEFT JOIN exemption ON exemption.unit = e.unit AND exemption.item = e.item
 WHERE e.type IN ('deduction.recorded.v1', 'bonus.recorded.v1') AND e.admission <> 'conflict';
 
 -- Grounds that others require, from where on they stand on a matter. One row a unit, item, matter and ground.
+-- language 3 "Matter": requires
 CREATE VIEW required_ground AS
 SELECT claim.unit, claim.item, claim.matter, claim.ground, min(claim.seq) AS seq FROM claim
 SEMI JOIN rulebook_ground ON rulebook_ground.item = claim.item AND rulebook_ground.requires = claim.ground
@@ -26,6 +28,7 @@ WHERE claim.in_force GROUP BY claim.unit, claim.item, claim.matter, claim.ground
 
 -- Entries on matters that are charged once (每事项不重复): each with its charge, which goes by the sequence of its first
 -- entry; one whose required ground does not precede it counts nothing. One row an entry.
+-- language 3 "Matter": matter
 -- stage
 CREATE VIEW charge_entry AS
 SELECT claim.seq, charge.charge, charge.rule, claim.branch, claim.ground,
@@ -40,6 +43,7 @@ LEFT JOIN required_ground ON required_ground.unit = claim.unit AND required_grou
  AND required_ground.matter = claim.matter AND required_ground.ground = claim.requires;
 
 -- What each entry adds to its branch: a ground counts in a charge once, at its largest. One row an entry.
+-- language 3 "Matter": matter, branch
 CREATE VIEW ground_step AS
 SELECT seq, charge, rule, branch, lacks_ground,
        greatest(0, points - coalesce(max(points) OVER (PARTITION BY charge, ground ORDER BY seq ASC
@@ -47,6 +51,7 @@ SELECT seq, charge, rule, branch, lacks_ground,
 FROM charge_entry;
 
 -- What each entry adds to the charge of its matter: the largest branch, or under `sum` all of them. One row an entry.
+-- language 3 "Matter": entries
 -- stage
 CREATE VIEW matter_increase AS
 SELECT seq, lacks_ground, CASE rule WHEN 'sum' THEN step
@@ -60,6 +65,7 @@ FROM claim JOIN item_in_force ON item_in_force.item = claim.item AND item_in_for
 
 -- What passes the cap of its node; a cap is used up by what passed it, also where a bound took that. One row an entry
 -- that names a node.
+-- language 3 "Cap": node, cap_group
 CREATE VIEW node_entry AS
 SELECT seq, least(cap, capped) - least(cap, capped - increase) AS passed
 FROM (SELECT claim.seq, coalesce(rulebook_node.cap, 1000000000) AS cap, matter_increase.increase,
@@ -72,6 +78,7 @@ FROM (SELECT claim.seq, coalesce(rulebook_node.cap, 1000000000) AS cap, matter_i
 
 -- The purse that each entry draws on: the item's balance, or the share of the office whose place the source held.
 -- One row an entry.
+-- language 3: entries, purse
 -- stage
 CREATE VIEW purse_entry AS
 SELECT claim.seq, claim.unit, claim.item, claim.adds, matter_increase.increase, matter_increase.lacks_ground,
@@ -88,6 +95,7 @@ LEFT JOIN place_held ON item_in_force.purse = 'separate' AND place_held.item = c
 LEFT JOIN rulebook_office ON rulebook_office.item = place_held.item AND rulebook_office.office = place_held.first_office;
 
 -- What all entries of a purse up to each come to; a purse goes by the sequence of its first entry. One row an entry.
+-- language 3 "Bounds": entries
 -- stage
 CREATE VIEW purse_sum AS
 SELECT seq, increase, lacks_ground, passed, low, high, purse_id, start + total - moved AS before, start + total AS after
@@ -96,8 +104,9 @@ FROM (SELECT p.*, first.purse_id, sum(p.moved) OVER (PARTITION BY first.purse_id
       JOIN (SELECT unit, item, purse, min(seq) AS purse_id FROM purse_entry GROUP BY unit, item, purse) AS first
         ON first.unit = p.unit AND first.item = p.item AND first.purse = p.purse);
 
--- Each entry with the balance before and after it (扣完为止): the start and all that passed so far, kept within the bounds;
--- it counts the change. One row an entry.
+-- Each entry with the balance before and after it (扣完为止): the start and all that passed so far, kept within the bounds.
+-- It counts the change. One row an entry.
+-- language 3 "Bounds": entries
 CREATE VIEW entry_line AS
 SELECT *, abs(balance_before - balance_after)::DECIMAL(18,6) AS points_counted
 FROM (SELECT claim.*, s.increase, s.lacks_ground, s.passed, s.purse_id, i.clause,
@@ -108,6 +117,7 @@ FROM (SELECT claim.*, s.increase, s.lacks_ground, s.passed, s.purse_id, i.clause
       JOIN item_in_force AS i ON i.item = claim.item);
 
 -- The balance of an item after all its entries, over its purses. One row a unit and item that has an entry.
+-- language 3 "Bounds": entries
 -- stage
 CREATE VIEW entry_points AS
 SELECT entry_line.unit, entry_line.item,

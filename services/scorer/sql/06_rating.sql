@@ -2,6 +2,7 @@
 
 -- The latest standing rating of each rater, or of anybody in a panel `latest`. One row a unit, item, run, measure, group of
 -- raters and rater.
+-- language 4 "Which count": ratings
 -- stage
 CREATE VIEW rating_in_force AS
 SELECT e.unit, e.item, coalesce(e.case_name, e.period, '') AS run, coalesce(e.measure, 'value') AS measure,
@@ -13,6 +14,7 @@ GROUP BY e.unit, e.item, run, e.measure, e.rater_group, CASE WHEN item_in_force.
 
 -- The mean of each panel (评审组), trimmed of one highest and one lowest where there are three or more. One row a unit, item,
 -- run, measure and group of raters.
+-- language 4 "To a value": ratings
 -- stage
 CREATE VIEW panel_mean AS
 SELECT *, value_of(half_up(total * 1000, number)) AS value
@@ -25,6 +27,7 @@ FROM (SELECT unit, item, run, measure, rater_group, ratings, trimmed, CASE WHEN 
             GROUP BY r.unit, r.item, r.run, r.measure, r.rater_group));
 
 -- The weighted mean of the groups of raters that have rated. One row a unit, item, run and measure.
+-- language 4: ratings, raters, weights
 -- stage
 CREATE VIEW measure_value AS
 SELECT unit, item, run, measure, rater_groups, value_of(half_up(total, weight)) AS value
@@ -39,6 +42,7 @@ FROM (SELECT p.unit, p.item, p.run, p.measure, count(*)::BIGINT AS rater_groups,
       GROUP BY p.unit, p.item, p.run, p.measure);
 
 -- What a unit has of an item: its measures in one map, and whether all are there. One row a unit, item and run.
+-- language 4: ratings, measure
 -- stage
 CREATE VIEW rated_run AS
 SELECT m.unit, m.item, m.run, map_from_entries(list({'k': m.measure, 'v': m.value})) AS measures,
@@ -48,6 +52,7 @@ GROUP BY m.unit, m.item, m.run;
 
 -- The runs of items with a formula, those of attributes alone included, with the unit's attributes. One row a unit, item
 -- and run.
+-- language 4 "To a value": formula
 CREATE VIEW formula_run AS
 SELECT run.unit, run.item, run.run, run.measures, own.attributes
 FROM (SELECT unit, item, run, measures FROM rated_run
@@ -64,6 +69,7 @@ CREATE MACRO quantity(name, measures, attributes) AS
   coalesce(map_extract_value(measures, name), map_extract_value(attributes, name)::DECIMAL(18,9));
 
 -- Each term of a formula; null where its measure is missing, or its ratio is to 0 or less. One row a unit, item, run and term.
+-- language 4 "To a value": formula
 -- stage
 CREATE VIEW formula_term AS
 SELECT unit, item, run, ordinal, plus_value, less_value, times_value, ratio_value,
@@ -81,6 +87,7 @@ FROM (SELECT *, CASE WHEN is_ratio THEN nano(plus_value) * 1000000000 ELSE (nano
 
 -- The value of each run, and whether it lacks a measure or a ratio; the sum of the terms x the factor, or the mean itself.
 -- One row a unit, item and run.
+-- language 4 "To a value": ratings, formula
 -- stage
 CREATE VIEW run_value AS
 SELECT t.unit, t.item, t.run, t.lacks,

@@ -1,6 +1,7 @@
 -- From a value to points (language 4, "To points"), where no other unit is needed.
 
 -- `direct` 直接计分 and `scale` 按比例折算. One row a unit, item and run.
+-- language 4 "To points": direct, scale
 CREATE VIEW scaled_points AS
 SELECT unit, item, run, within(points_of(half_up(dividend, divisor)), at_least, at_most)::DECIMAL(18,6) AS points
 FROM (SELECT v.unit, v.item, v.run, i.at_least, i.at_most,
@@ -11,6 +12,7 @@ FROM (SELECT v.unit, v.item, v.run, i.at_least, i.at_most,
       JOIN item_in_force AS i ON i.item = v.item);
 
 -- `table` 分段、内插: by steps, or straight between two rows. One row a unit, item and run.
+-- language 4 "To points": table
 CREATE VIEW table_points AS
 SELECT unit, item, run, within(points_of(before + coalesce(half_up(dividend, divisor), 0)), at_least, at_most)::DECIMAL(18,6) AS points
 FROM (SELECT v.unit, v.item, v.run, i.at_least, i.at_most, micro(coalesce(r.points, i.at_least, 0)) AS before,
@@ -21,6 +23,7 @@ FROM (SELECT v.unit, v.item, v.run, i.at_least, i.at_most, micro(coalesce(r.poin
       JOIN item_in_force AS i ON i.item = v.item);
 
 -- What a unit's own events come to, before what needs the other units. One row a unit, item and run.
+-- language 4 "To points": direct, scale, table
 -- stage
 CREATE VIEW own_points AS
 SELECT unit, item, run, points FROM scaled_points
