@@ -113,7 +113,7 @@ _MSG_ID = {
     "properties": {
         "Nats-Msg-Id": {
             "not": {},
-            "description": "Leave it away. The broker compares it across all parties for 0.1 s and drops the second."
+            "description": "Intake refuses it. The broker compares it across parties for 0.1 s and drops the second."
             " Source and id of the event do that for ever.",
         }
     },

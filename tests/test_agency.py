@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import nats
 import pytest
 
-from infra.client import pull
+from infra.client import connected, jetstream, pull
 from infra.rights import API, STOCK_INBOX, configure, inbox, key_file, party_rights
 from infra.streams import RECEIPT_DAYS, declared_durables, stream
 from schemas import documents
@@ -158,6 +158,21 @@ def test_a_stock_client_needs_no_inbox_of_its_own_and_hears_nobody_else_s(nats_s
     asyncio.run(steps())
 
 
+def test_who_gives_the_broker_an_id_that_it_compares_is_refused_by_name_at_the_first_try(tmp_path: Path) -> None:
+    async def steps(desk: Desk) -> None:
+        async with connected(desk.server.url, "ducha", desk.data) as client:
+            js, subject = jetstream(client), f"intake.{A}.ducha.deduction-recorded-v1.U001"
+            await js.publish(subject, event("a"), headers={"Nats-Msg-Id": "1"})
+            await js.publish(subject, event("a"))
+        async with desk.ingest():
+            pass
+        assert await desk.refused() == [(2, "message_id")]
+        told = [(one.id, one.outcome, one.sequence) for one in await desk.receipts()]
+        assert told == [("a", "refused", None), ("a", "accepted", 2)]
+
+    story(tmp_path, steps)
+
+
 def test_an_id_of_another_party_s_message_costs_no_event_of_who_sends_none_and_is_told_to_who_does(
     nats_site: Site,
 ) -> None:
@@ -183,7 +198,7 @@ def test_an_id_of_another_party_s_message_costs_no_event_of_who_sends_none_and_i
 
 def test_no_program_of_ours_gives_the_broker_an_id_that_it_compares() -> None:
     texts = [file.read_text(encoding="utf-8") for room in ("infra", "services") for file in (ROOT / room).rglob("*.py")]
-    assert [text for text in texts if re.search(r"Nats-Msg-Id|Header\.MSG_ID|msg_id", text)] == []
+    assert sum(len(re.findall(r"Nats-Msg-Id|Header\.MSG_ID", text)) for text in texts) == 2, "named in limits.py alone"
 
 
 def test_the_configuration_lets_every_party_hear_its_client_s_inbox(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from schemas.refusals import SHA256
 from schemas.year import Year
 from services.ingest import place as places
 from services.ingest.check import Accept, Checker, opened, opened_year
-from services.ingest.limits import TOLD_EACH, Refused, SetAside, not_appended, not_judged, over_quota
+from services.ingest.limits import TOLD_EACH, Refused, SetAside, message_id, not_appended, not_judged, over_quota
 from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
 from services.process import metrics, tracing
@@ -183,6 +183,8 @@ class Ingest:
         party, subject = _topic(entry.subject)
         if full := over_quota(entry, party, party in self.offices, self.limits, self.place):
             return Judged(entry, party, full, self._loud(party))
+        if marked := message_id(entry):
+            return Judged(entry, party, marked)
         try:
             found = self.checker.check(entry.data, subject)
         except Exception as error:
