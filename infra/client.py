@@ -36,7 +36,7 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
 from infra.connection import Broker, Connection, addresses, pings, tls
-from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file, tls_folder
+from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file, site, tls_folder
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 
@@ -52,6 +52,7 @@ _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WRONG_LAST_SEQUENCE = 10071
+_SEALED = 10109
 _FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
 """No system, no quorum, no room: of the server, the account or the stream, and not of a message."""
 _ADDED = ("Nats-Stream", "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
@@ -66,11 +67,14 @@ class WrongLastSequence(RuntimeError):  # noqa: N818 - as above
 
 
 class AppendRefused(RuntimeError):  # noqa: N818 - as above
-    """The broker refused the batch: nothing of it was stored. `full`: it can take nothing at all just now."""
+    """The broker refused the batch: nothing of it was stored.
+
+    `full`: it can take nothing at all just now; `sealed`: nor ever again, since the stream is archived.
+    """
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
-        self.full = code in _FULL
+        self.full, self.sealed = code in _FULL, code == _SEALED
 
 
 class AppendUnknown(RuntimeError):  # noqa: N818 - as above
@@ -163,8 +167,8 @@ async def embedded(  # noqa: PLR0913 - the plain values of the rulebook
     port: int = -1,
     limits: Connections = Connections(),  # noqa: B008 - frozen
 ) -> AsyncIterator[EmbeddedServer]:
-    """A server of our own on `data`, with keys, rights and streams made; ended at the end."""
-    server = EmbeddedServer(data, port).claim()
+    """A server of our own on the site of `data`, with keys, rights and streams made; ended at the end."""
+    server = EmbeddedServer(site(data), port).claim()
     try:
         configure(data, assessment, offices, units, collector=collector, limits=limits)
         async with server:
@@ -264,8 +268,8 @@ async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and
 
 
 async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
-    """The newest message of LEDGER or RANKING, or with `before` the one before that sequence; null where none is."""
-    subject = {"LEDGER": f"ledger.{assessment}.>", "RANKING": f"ranking.{assessment}"}[kind]
+    """The newest message of LEDGER, NOTICE or RANKING, or with `before` the one before that sequence; null without."""
+    subject = f"{kind.lower()}.{assessment}" + (".>" if kind != "RANKING" else "")
     asked = {"last_by_subj": subject} if before is None else {"seq": before - 1}
     if before == 1:
         return None

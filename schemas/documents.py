@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from schemas.events import PARTY, TYPES, YEAR, Envelope, RosterRow
-from schemas.receipts import Ranking, Receipt
+from schemas.receipts import Notice, Ranking, Receipt
 from schemas.refusals import Refusal
 from schemas.results import Results
 from schemas.rulebook import Rulebook
@@ -28,12 +28,13 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "refusal": Refusal,
     "receipt": Receipt,
     "ranking": Ranking,
+    "notice": Notice,
     "score": Results,
 }
 #: What the account of a party calls `$JS.API`, and where it may hear answers.
 API, INBOXES = "JSC.API", ("_INBOX", "_INBOX_{party}")
-#: Streams in which a party has a durable of its own name, for as many days as they keep.
-DURABLES, DAYS = ("RECEIPT", "REFUSED"), 90
+#: Streams in which a party has a durable of its own name, units or all of them, and the days that they keep.
+DURABLES, DAYS = {"RECEIPT": "all", "REFUSED": "all", "NOTICE": "units"}, 90
 #: Each channel: its address, who sends (seen from here), what it is for, its messages.
 CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "intake": (
@@ -61,7 +62,7 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
     "inbox": (
         "{inbox}.{token}", "send", "The reply subject that the client chose; stock clients choose `_INBOX`.",
-        ("stored", "answer", "receipt", "refusal"),
+        ("stored", "answer", "receipt", "refusal", "notice"),
     ),
     "ledger": (
         "ledger.{assessment}.{party}.{subject}", "send", "The immutable log of events as sent; for services.",
@@ -71,10 +72,17 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "cut": (
         "cut.{assessment}", "receive", "Request: the scorer answers with a consistent copy; for services.", ("cut",),
     ),
+    "notice": (
+        "notice.{assessment}.{unit}", "send", "What a publication changed for a unit, and why; a unit has a durable.",
+        ("notice",),
+    ),
 }  # fmt: skip
+#: What is said to parties, by the name of its message.
+SAID: dict[str, type[msgspec.Struct]] = {name: PARTS[name] for name in ("refusal", "receipt", "ranking", "notice")}
 PARAMETERS: dict[str, dict[str, Any]] = {
     "assessment": {"description": "The assessment's code."},
     "party": {"description": "An office's code, or a unit's."},
+    "unit": {"description": "The unit's code."},
     "type": {"description": "The type of the event, dots as dashes.", "examples": ["deduction-recorded-v1"]},
     "subject": {"description": "The unit's code, or `assessment`."},
     "stream": {
@@ -85,7 +93,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "inbox": {"description": "The prefix of a party's inboxes.", "enum": list(INBOXES), "default": INBOXES[0]},
 }
 #: What answers come to the inbox, by the channel that is asked.
-REPLIES = {"intake": ("stored",), "next": ("receipt", "refusal"), "info": ("answer",), "reset": ("answer",)}
+REPLIES = {"intake": ("stored",), "next": ("receipt", "refusal", "notice"), "info": ("answer",), "reset": ("answer",)}
 #: Messages that are the broker's own, with the schema of their payload.
 _NUMBER = {"type": "integer", "minimum": 1}
 BROKERS: dict[str, tuple[str, dict[str, Any] | None]] = {
@@ -180,8 +188,8 @@ def _asyncapi() -> dict[str, Any]:
     """The subjects as channels, with the messages that are found on them."""
     template = "#/components/schemas/{name}"
     events, defs = _envelopes(template)
-    _, parts = msgspec.json.schema_components([Refusal, Receipt, Ranking], ref_template=template)
-    payloads = {name: name for name in events} | {p.__name__.lower(): p.__name__ for p in (Refusal, Receipt, Ranking)}
+    _, parts = msgspec.json.schema_components(list(SAID.values()), ref_template=template)
+    payloads = {name: name for name in events} | {name: part.__name__ for name, part in SAID.items()}
     messages: dict[str, Any] = {
         name: {"name": name, "contentType": "application/json", "payload": {"$ref": f"#/components/schemas/{schema}"}}
         for name, schema in payloads.items()
@@ -212,8 +220,14 @@ def _asyncapi() -> dict[str, Any]:
             "apiPrefix": API,
             "inboxPrefixes": list(INBOXES),
             "durables": [
-                {"stream": f"{kind}-{{assessment}}", "durable": "{party}", "ack": "explicit", "days": DAYS}
-                for kind in DURABLES
+                {
+                    "stream": f"{kind}-{{assessment}}",
+                    "durable": "{party}",
+                    "parties": who,
+                    "ack": "explicit",
+                    "days": DAYS,
+                }
+                for kind, who in DURABLES.items()
             ],
         },
     }

@@ -62,6 +62,11 @@ def ranking(assessment: str) -> str:
     return _joined("ranking", assessment)
 
 
+def notice(assessment: str, unit: str) -> str:
+    """Where a unit reads what publications change for it."""
+    return _joined("notice", assessment, unit)
+
+
 def cut(assessment: str) -> str:
     """Where the scorer is asked for a consistent copy."""
     return _joined("cut", assessment)

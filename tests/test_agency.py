@@ -104,7 +104,10 @@ def test_asyncapi_names_the_prefixes_and_durables_that_the_broker_has() -> None:
     assert (found["apiPrefix"], documents.DAYS) == (API, RECEIPT_DAYS)
     assert found["inboxPrefixes"] == [STOCK_INBOX, inbox("{party}")]
     own = {(one, config.durable_name) for one, config in declared_durables(A, ["ducha"]) if config.name == "ducha"}
-    assert {(d["stream"].format(assessment=A), d["durable"].format(party="ducha")) for d in found["durables"]} == own
+    said = {
+        (d["stream"].format(assessment=A), d["durable"].format(party="ducha")): d["parties"] for d in found["durables"]
+    }
+    assert {one for one, who in said.items() if who == "all"} == own
 
 
 def test_asyncapi_names_every_subject_that_an_office_may_publish_to_and_hear() -> None:
@@ -113,7 +116,8 @@ def test_asyncapi_names_every_subject_that_an_office_may_publish_to_and_hear() -
     addresses = {
         channels[name]["address"].format(**names, stream=stream(kind, A))
         for name in ("intake", "receipt", "refused", "next", "info", "reset", "acknowledgement", "inbox")
-        for kind in documents.DURABLES
+        for kind, who in documents.DURABLES.items()
+        if who == "all"
     }
     rights = party_rights(A, "ducha")
     assert addresses == {one.local for one in rights.says} | {*rights.hears, *rights.listens}

@@ -19,8 +19,8 @@ from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, state
 
 A = ASSESSMENT
 DEDUCTION = "deduction-recorded-v1"
-INTAKE, LEDGER, RECEIPT, REFUSED, RANKING = (
-    stream(k, A) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+INTAKE, LEDGER, RECEIPT, REFUSED, NOTICE, RANKING = (
+    stream(k, A) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
 )
 EVERYBODY = ("ducha", "chuangjian", "U001", *SERVICES)
 
@@ -55,6 +55,9 @@ NOBODYS_CALLS = [
     f"CONSUMER.MSG.NEXT.{REFUSED}.U002",
     f"CONSUMER.INFO.{REFUSED}.U002",
     f"CONSUMER.RESET.{REFUSED}.U002",
+    f"CONSUMER.MSG.NEXT.{NOTICE}.U002",
+    f"CONSUMER.INFO.{NOTICE}.U002",
+    f"CONSUMER.RESET.{NOTICE}.U002",
     f"DIRECT.GET.{RECEIPT}",
     f"DIRECT.GET.{RECEIPT}.receipt.{A}.kaoji",
     f"DIRECT.GET.{REFUSED}",
@@ -466,8 +469,8 @@ def test_keys_are_private_stable_and_new_for_new_parties(tmp_path: Path) -> None
     assert {name: key_file(tmp_path, name).read_bytes() for name in names} == seeds
     assert len(list((tmp_path / "keys").iterdir())) == len(names) + 2
     assert not any(seed.decode().strip() in config for seed in seeds.values())
-    assert '"OFFICE-shenji"' in config
-    assert config.count('"UNIT-U004": {') == 1
+    assert f'"{A}/OFFICE-shenji"' in config
+    assert config.count(f'"{A}/UNIT-U004": {{') == 1
 
 
 def test_a_key_that_is_gone_is_missed_and_not_made_again(tmp_path: Path) -> None:

@@ -37,7 +37,16 @@ from schemas.refusals import SHA256
 from schemas.year import Year
 from services.ingest import place as places
 from services.ingest.check import Accept, Checker, opened, opened_year
-from services.ingest.limits import TOLD_EACH, Refused, SetAside, message_id, not_appended, not_judged, over_quota
+from services.ingest.limits import (
+    TOLD_EACH,
+    Refused,
+    SetAside,
+    archived,
+    message_id,
+    not_appended,
+    not_judged,
+    over_quota,
+)
 from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
 from services.process import metrics, tracing
@@ -83,6 +92,7 @@ class Ingest:
     #: Intake sequence -> ledger sequence and SHA-256 of what was appended and perhaps never told.
     appended: dict[int, tuple[int, str]] = field(default_factory=dict)
     offices: frozenset[str] = frozenset()
+    sealed: bool = False
 
     def __post_init__(self) -> None:
         self.key = site_key(self.settings.data, self.assessment, publish=True)
@@ -181,6 +191,8 @@ class Ingest:
     def _judge(self, entry: Entry) -> Judged:
         """Judge a message; the first event of an empty ledger may open the assessment with its own rules."""
         party, subject = _topic(entry.subject)
+        if self.sealed:
+            return Judged(entry, party, archived(entry, self.assessment))
         if full := over_quota(entry, party, party in self.offices, self.limits, self.place):
             return Judged(entry, party, full, self._loud(party))
         if marked := message_id(entry):
@@ -219,6 +231,9 @@ class Ingest:
         """Append what a refused batch is made of in halves, until the one that is refused stands alone."""
         if error.full:
             raise error
+        if error.sealed:
+            self.sealed = True
+            return {one.entry.sequence: archived(one.entry, self.assessment) for one in fresh}
         if len(fresh) > 1:
             half = len(fresh) // 2
             return {**await self._append(fresh[:half]), **await self._append(fresh[half:])}
@@ -350,6 +365,7 @@ async def start(
     held = places.read(at)
     intake = await _intake(client, assessment, held.intake if held else 0)
     ingest = Ingest(client, assessment, settings, log, at, settings.limits, accept, ledger_last=info.state.last_seq)
+    ingest.sealed = bool(info.config.sealed)
     if held:
         await _same_history(ingest, held)
         ingest.place = held

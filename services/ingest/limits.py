@@ -1,4 +1,4 @@
-"""What one party may send in a day, and the refusals that are no judgement of an event: over the quota, set aside.
+"""What one party may send in a day, and refusals that judge no event: over the quota, set aside, after the archive.
 
 They are not the contract's reasons (wire.md): the fold never gives them, and they say nothing against the event. It may
 be sent again. infra/decisions/006 says why.
@@ -27,7 +27,7 @@ class SetAside(msgspec.Struct, frozen=True):
     line: int | None
     source: str | None
     id: str | None
-    reason: Literal["over_quota", "message_id", "not_judged", "not_appended"]
+    reason: Literal["over_quota", "message_id", "not_judged", "not_appended", "archived"]
     path: str | None
     message: str
 
@@ -84,6 +84,15 @@ def not_appended(entry: Entry, source: str, identifier: str, said: str) -> SetAs
     """An event that passed and that the broker will not take, alone as in company."""
     words = f"The event passed, but the broker does not store it: {said}. It is not in the ledger. Tell the keeper."
     return SetAside(entry.sequence, source, identifier, "not_appended", None, words)
+
+
+def archived(entry: Entry, assessment: str) -> SetAside:
+    """Whatever comes after the ledger was sealed."""
+    words = (
+        f"The assessment {assessment} is archived and its ledger sealed: nothing more is taken, and nothing in it can"
+        " change. It was not judged."
+    )
+    return SetAside(entry.sequence, *_named(entry.data), "archived", None, words)
 
 
 Refused = Refusal | SetAside

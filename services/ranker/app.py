@@ -23,6 +23,7 @@ from services.proof import checkpoint
 from services.proof.checkpoint import Earlier
 from services.proof.note import Signer
 from services.ranker import announced
+from services.ranker.notices import Teller
 from services.ranker.refusals import Refusals
 from services.snapshot import finals, held, make
 from services.snapshot.again import Again, FileDiffers
@@ -70,6 +71,7 @@ class State:
 
     again: Again | None = None
     refused: Refusals | None = None
+    teller: Teller | None = None
     seen: dict[tuple[object, ...], bool] = field(default_factory=dict)
 
 
@@ -101,7 +103,11 @@ async def once(
     fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
     with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
         state.again = state.again or Again(settings.assessment)
-        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again, state.refused)
+        teller = state.teller = state.teller or Teller(settings.assessment, settings.snapshots)
+        await teller.begin(client, before)
+        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again, teller, state.refused)
+    if unsaid := await teller.tell(client, ranking.sequence, signer):
+        log.warning("notices.unpublished", error=unsaid)  # the next publication tells them too
     payload = msgspec.json.encode(ranking)
     headers = announced.signed(payload, signer)
     await jetstream(client).publish(subjects.ranking(settings.assessment), payload, headers=headers)
@@ -116,12 +122,13 @@ async def once(
     return ranking
 
 
-def _rank(  # noqa: PLR0913, PLR0917 - what a round goes by, and what it knows of earlier ones
+def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
     cut: Cut,
     settings: Settings,
     before: Ranking | None,
     signer: Signer,
     again: Again | None = None,
+    teller: Teller | None = None,
     refused: Refusals | None = None,
 ) -> Ranking:
     """Make the snapshot of a cut from its raw bytes, once the cut is what the scorer said and what they come to."""
@@ -140,6 +147,8 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round goes by, and what it knows o
         if refused:
             refused.write(con)
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
+        if teller:
+            teller.look(con, cut.sequence)
         root, signed = _meta(con, "root"), checkpoint.held(con)
         con.execute("CHECKPOINT")
     finally:

@@ -48,7 +48,7 @@ def explain(
         )
     with point.ledger(at) as (ledger, cut), rules.compute(ledger, as_of=cut):
         found = statement(ledger, _code(ledger, unit), at.language, item)
-    paper.write(_page(found, format, at.language, to_file=output is not None), output)
+    paper.write(page(found, format, at.language, to_file=output is not None), output)
     return Exit.DONE
 
 
@@ -73,7 +73,7 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
-def _page(found: Statement, form: str, lang: Language, *, to_file: bool) -> bytes:
+def page(found: Statement, form: str, lang: Language, *, to_file: bool) -> bytes:
     """Put the statement into one of its forms."""
     match form:
         case "json":

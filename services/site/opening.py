@@ -33,6 +33,7 @@ from services.process import settings as configuration
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings
 from services.rulebook import rehearsal
+from services.site.asking import agreed
 from services.site.provision import connections
 from services.site.stack import keep_services
 
@@ -71,7 +72,7 @@ def open_year(  # noqa: PLR0913 - what a year is, and how it is asked
     book, units = _checked(rulebook, roster)
     _refuse_another(known)
     print(_told(known, book, units, chosen, synthetic=synthetic), file=sys.stderr)
-    if not yes and not _agreed(chosen):
+    if not yes and not agreed(chosen):
         return Exit.NO
     asyncio.run(_open(known, book, units, synthetic=synthetic))
     print(json.dumps({"assessment": assessment, "sequence": 1, "data": str(known.data.absolute())}))
@@ -123,14 +124,6 @@ def _told(known: Settings, book: Rulebook, units: tuple[Unit, ...], lang: Langua
         f"  units       {len(units)}: {kinds}{made_up[0]}\n  offices     {offices}\n"
         f"  collector   {book.roles.collector}\n  signatures  {book.signatures}\n  data        {known.data.absolute()}"
     )
-
-
-def _agreed(lang: Language) -> bool:
-    """Ask on the terminal; without one `--yes` must say it."""
-    if not sys.stdin.isatty():
-        raise Stop(Exit.USE, "Nobody to ask: say --yes to open the year.", "无法询问：请加--yes以开启。")
-    print("确认开启？输入 yes：" if lang == "zh" else "Open it? Type yes: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"yes", "y", "是"}
 
 
 async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, synthetic: bool) -> None:

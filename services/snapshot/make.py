@@ -32,6 +32,8 @@ PUBLISHED = {
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
     "published_value": "contender",
+    "published_attribute": "attribute_in_force",
+    "published_measure": "measure_asked",
 }
 #: What intake refused, which is no part of the ledger: the ranker puts it in, and no result rests on it.
 INTAKE_REFUSED = (
