@@ -26,6 +26,8 @@ from infra.streams import LEASE, lease_subject, stream
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
+STOCK_INBOX = "_INBOX"
+"""The prefix of the inboxes of a client that was told of no other."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
 COLLECTOR = "chuangjian"
@@ -100,6 +102,7 @@ class Rights:
     says: tuple[Service, ...]
     hears: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    listens: tuple[str, ...] = ()
     payload: int = SERVER_PAYLOAD
 
 
@@ -126,7 +129,8 @@ def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload
     """An office, or with `types` a unit: its own intake, receipts, refusals, notices; all checkpoints. `*`: all units'.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
-    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
+    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess. A program of a party's own
+    may leave its client's inbox as it is: the account holds nobody else, so nobody else can listen there.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
@@ -135,7 +139,7 @@ def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
     says.append(_checkpoints(assessment))
     hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
-    return Rights(tuple(says), hears, payload=payload)
+    return Rights(tuple(says), hears, listens=(f"{STOCK_INBOX}.>",), payload=payload)
 
 
 def _checkpoints(assessment: str) -> Service:
@@ -174,6 +178,7 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         *_look(ranking),
         *_look(notice),
         *_turn(assessment, "ranker"),
+        *_look(refused),
     )
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
     infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
@@ -463,7 +468,7 @@ def _holders(one: Parties, limits: Connections) -> dict[str, tuple[str, Rights, 
 
 
 def inbox(name: str) -> str:
-    """The prefix of the inboxes of a party or service; it may listen on no other."""
+    """The prefix of the inboxes of a party or service; a service may listen on no other."""
     return f"_INBOX_{name}"
 
 
@@ -494,7 +499,7 @@ def _exports(owner: str, granted: Sequence[tuple[list[str], Rights]]) -> list[di
 def _user(name: str, rights: Rights, key: str) -> dict[str, Any]:
     permissions: dict[str, Any] = {
         "publish": [service.local for service in rights.says],
-        "subscribe": [f"{inbox(name)}.>", *rights.hears, *rights.answers],
+        "subscribe": [f"{inbox(name)}.>", *rights.listens, *rights.hears, *rights.answers],
     }
     if rights.answers:
         permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}

@@ -217,12 +217,20 @@ def test_tables_and_markdown_come_in_both_languages(example: Path, lang: str, wo
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (("U999",), "no such unit"), (("U042", "--item", "9.9"), "no such item"),
-    (("U042", "--as-of", "gestern"), "--as-of"),
+    (("U042", "--as-of", "gestern"), "--as-of"), (("U042", "--as-of", "2013-06-01"), "2013-06-01T23:59:59+08:00"),
+    ((), "wuxing explain UNIT, one of U001, U002"),
 ])  # fmt: skip
 def test_what_is_not_there_is_named(example: Path, arguments: tuple[str, ...], words: str) -> None:
     code, out, err = command("explain", *arguments, "--snapshot", example, "--lang", "en")
     assert (code, out) == (Exit.USE, b"")
     assert words in err
+
+
+def test_a_unit_is_understood_as_people_write_it(example: Path) -> None:
+    name = explained(example, "U042")["name"]
+    for said in ("u042", " U042 ", "Ｕ０４２", name):
+        code, out, err = command("explain", said, "--snapshot", example, "--format", "json", "--lang", "en")
+        assert (code, json.loads(out)["unit"], err) == (0, "U042", f"{said} → U042 {name}\n")
 
 
 def test_an_earlier_point_shows_the_statement_of_then(example: Path) -> None:

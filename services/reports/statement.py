@@ -562,7 +562,7 @@ def _place_notes(reader: Reader, ranking: list[Placed]) -> list[str]:
 
 
 _GRADES = """
-SELECT g.scheme, s.name_@ AS name, q.pool, g.grade, d.name_@ AS grade_name, g.undecided, r.individuals
+SELECT g.scheme, s.name_@ AS name, q.pool, g.grade, d.name_@ AS grade_name, g.is_undecided, r.individuals
 FROM unit_grade g
 JOIN rulebook_scheme s ON s.scheme = g.scheme
 LEFT JOIN (SELECT DISTINCT scheme, pool, unit FROM pool_unit) q ON q.scheme = g.scheme AND q.unit = g.unit
@@ -594,7 +594,7 @@ def _grades(reader: Reader) -> list[GradeStatement]:
             grade=row["grade"],
             grade_name=row["grade_name"],
             individuals=row["individuals"],
-            undecided=row["undecided"],
+            undecided=row["is_undecided"],
             notes=_grade_notes(reader, row) if row["pool"] is not None else [],
         )
         for row in reader.rows(_GRADES)

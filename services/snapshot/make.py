@@ -18,7 +18,7 @@ from services.process.files import replacing
 from services.proof import checkpoint
 from services.proof.checkpoint import VERSION, Earlier
 from services.proof.note import Signer
-from services.scorer import rules
+from services.scorer import comments, rules
 from services.snapshot.results import computed
 
 #: Published tables, each with the view that computes it again inside the snapshot.
@@ -35,6 +35,11 @@ PUBLISHED = {
     "published_attribute": "attribute_in_force",
     "published_measure": "measure_asked",
 }
+#: What intake refused, which is no part of the ledger: the ranker puts it in, and no result rests on it.
+INTAKE_REFUSED = (
+    "party VARCHAR, intake_seq BIGINT, recorded_at TIMESTAMP, source VARCHAR, id VARCHAR, reason VARCHAR, path VARCHAR,"
+    " message VARCHAR, sha256 VARCHAR"
+)
 
 
 class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
@@ -79,6 +84,8 @@ def complete(
     } | ({"log_key": str(signer.verifier)} if signer else {})
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)
+    con.execute(f"CREATE OR REPLACE TABLE intake_refused ({INTAKE_REFUSED})")
+    comments.write(con, *PUBLISHED, "meta", "intake_refused", "checkpoint", "leaf", "rulebook_json", "roster_json")
     return found
 
 
