@@ -10,6 +10,7 @@ import socket
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any, Self
@@ -114,14 +115,13 @@ def _said(answer: httpx.Response) -> str:
     return unescape(re.sub(r"<[^>]+>|\s+", " ", answer.text))[-1500:]
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    data = tmp_path_factory.mktemp("desk")
+@contextmanager
+def running(data: Path) -> Iterator[Page]:
+    """A small year on a broker of its own, with ingest and the page; three events are in its ledger and ranked."""
     configure(data, ASSESSMENT, OFFICES, CODES)
     (data / "opening.json").write_bytes(OPENING)
     secrets = {one: keys.make(keys.file(data), one) for one in (*OFFICES, FIRST, "audit")}
-    with EmbeddedServer(data) as server, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(desks, "PATIENCE", 20.0)
+    with EmbeddedServer(data) as server:
         site = Site(server, data)
         asyncio.run(_provision(site))
         known = read({"NATS_URL": server.url, "WUXING_DATA": os.fspath(data), "WUXING_ASSESSMENT": ASSESSMENT})
@@ -131,16 +131,23 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
             made = Page(url, site, at, secrets)
             while not (at.desk and at.desk.connected):
                 httpx.get(f"{url}/healthz")
-            _publish(site, OPENING, "deduction", event("d0", subject=FIRST), event("d1", subject=CODES[1]))
+            _publish(site, event("d0", subject=FIRST), event("d1", subject=CODES[1]))
             while len(made.ledger()) < 3:
                 pass
             made.rank()
             yield made
 
 
-def _publish(site: Site, opening: bytes, _kind: str, *raws: bytes) -> None:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with pytest.MonkeyPatch.context() as patched, running(tmp_path_factory.mktemp("desk")) as made:
+        patched.setattr(desks, "PATIENCE", 20.0)
+        yield made
+
+
+def _publish(site: Site, *raws: bytes) -> None:
     async def told() -> None:
-        for party, raw in ((COLLECTOR, opening), *(("ducha", raw) for raw in raws)):
+        for party, raw in ((COLLECTOR, OPENING), *(("ducha", raw) for raw in raws)):
             async with site.as_(party) as client:
                 found = json.loads(raw)
                 subject = subjects.intake(ASSESSMENT, party, found["type"], found["subject"])
@@ -444,6 +451,8 @@ def test_rows_are_put_in_order_and_left_out_as_the_address_says() -> None:
     assert tables.arranged(rows, "t", {"sort.t": "nothing", "sort.u": "a"}) == rows
     text = "<table data-table='t'><tr><th>a<th>b</tr><tr><td>−1.50<td>=1+1</tr></table><table><tr><td>9</table>"
     assert tables.read(text, "t") == [["a", "b"], ["-1.50", "=1+1"]]
+    spanned = "<table data-table='t'><tr><th rowspan=2>a<td>1</tr><tr><td>2</tr><tr><th>b<td>3</tr></table>"
+    assert tables.read(spanned, "t") == [["a", "1"], ["a", "2"], ["b", "3"]]
     answer = tables.download(text, "csv", "t", "/x")
     assert answer.content.decode("utf-8-sig").splitlines() == ["a,b", "-1.50,'=1+1"]
     inside = zipfile.ZipFile(io.BytesIO(tables.download(text, "xlsx", "t", "/x").content))
