@@ -35,9 +35,9 @@ from services.process.ending import Exit, Stop
 from services.process.settings import read
 from services.scorer import file
 from services.snapshot import make
-from tests.broker import Site, _provision
+from tests.broker import ASSESSMENT, Site, _provision
 from tests.product import BOOK, BOOK_JSON, SHIPPED
-from tests.test_gateway import ASSESSMENT, event, ingesting
+from tests.test_gateway import event, ingesting
 
 UNITS = SHIPPED[::18]
 CODES = [unit["unit"] for unit in UNITS]
@@ -71,7 +71,7 @@ class Page:
         return self.browsers[name]
 
     def token(self, browser: httpx.Client) -> str:
-        return re.findall(r'name="token" value="([0-9a-f]{32})"', browser.get("/sign-in").text)[0]
+        return str(re.findall(r'name="token" value="([0-9a-f]{32})"', browser.get("/sign-in").text)[0])
 
     def hand_in(self, browser: httpx.Client, address: str, **more: Any) -> str:
         """What a form leads to: the page of what it would do."""
@@ -444,7 +444,7 @@ def test_every_table_is_downloaded_whole_as_csv_and_as_a_workbook(page: Page) ->
 
 
 def test_rows_are_put_in_order_and_left_out_as_the_address_says() -> None:
-    rows = [{"a": 2, "b": "x"}, {"a": None, "b": "=1+1"}, {"a": 10, "b": "y"}]
+    rows: list[dict[str, Any]] = [{"a": 2, "b": "x"}, {"a": None, "b": "=1+1"}, {"a": 10, "b": "y"}]
     assert [row["a"] for row in tables.arranged(rows, "t", {"sort.t": "a"})] == [2, 10, None]
     assert [row["a"] for row in tables.arranged(rows, "t", {"sort.t": "-a"})] == [10, 2, None]
     assert [row["a"] for row in tables.arranged(rows, "t", {"q.t": "Y"})] == [10]
