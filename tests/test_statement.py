@@ -143,6 +143,11 @@ def test_every_sum_of_any_year_of_any_rulebook_is_what_the_views_say(drawn: Rand
             for unit in units[:3]:
                 whole = statement(found.con, unit, "zh")
                 adds_up(whole)
+                if whole.reach:
+                    low, high = whole.reach.final_worst, whole.reach.final_best
+                    assert Decimal(low or "-Infinity") <= Decimal(whole.final) <= Decimal(high or "Infinity")
+                    assert whole.place is None or (whole.reach.place_best or 1) <= whole.place
+                    assert whole.place is None or whole.place <= (whole.reach.place_worst or whole.place)
                 lines = sum(len(one.lines) for part in whole.parts for one in part.items) + len(whole.other_lines)
                 in_ledger = found.con.execute(
                     "SELECT count(*) FROM event WHERE unit = ? AND admission <> 'conflict'", [unit]

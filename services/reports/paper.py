@@ -23,6 +23,7 @@ from services.reports.workings import text
 
 if TYPE_CHECKING:
     from schemas.refusals import Language
+    from services.reports.reach import Reach
     from services.reports.statement import GradeStatement, ItemStatement, Line, PartStatement, Statement
     from services.reports.workings import Placed
 
@@ -66,6 +67,12 @@ TEXT = {
     "out": ("taken out", "空项剔除"),
     "individuals": ("individuals", "先进个人"),
     "appeal_until": ("appeal until", "申诉截止"),
+    "reach": ("Can still come to", "尚可达到"),
+    "reach_of": (
+        "by what is pending; appeals, revocations, vetoes and exemptions not counted",
+        "只计待定项目，不计申诉、撤销、一票否决与不适用",
+    ),
+    "unbounded": ("without bound", "不限"),
     "none": ("none", "无"),
     "undecided": ("undecided", "待定"),
     "total": ("Total", "汇总"),
@@ -184,8 +191,20 @@ def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
     )
     placed = words("none", lang) if found.place is None else f"{found.place} / {len(found.ranking)}"
     rows.append((words("place", lang), " · ".join([placed, *found.place_notes])))
+    if found.reach:
+        rows.append((words("reach", lang), reach(found.reach, lang)))
     rows += [(one.name, " · ".join([grade(one, lang), *one.notes])) for one in found.grades]
     return rows
+
+
+def reach(one: Reach, lang: Language) -> str:
+    """Write the bounds of what a unit can still come to: of its final, and where it is placed of its place."""
+    low, high = (words("unbounded", lang) if final is None else four(Decimal(final))
+                 for final in (one.final_worst, one.final_best))  # fmt: skip
+    places = f"{one.place_best}–{one.place_worst}"
+    said = [f"{words('final_points', lang)} {low}–{high}"]
+    said += [f"{words('place', lang)} {places}"] if one.place_best is not None else []
+    return " · ".join([*said, words("reach_of", lang)])
 
 
 def grade(one: GradeStatement, lang: Language) -> str:

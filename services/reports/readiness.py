@@ -14,6 +14,7 @@ from services.command.options import LATEST, At
 from services.command.typeset import clean
 from services.process.ending import Exit
 from services.reports import appeals
+from services.reports.reach import Reach, reached
 from services.scorer import rules
 from services.snapshot import point
 
@@ -152,7 +153,10 @@ class StageAhead(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """All that stands in the way of final at one sequence; `final` is the last step where nothing does."""
+    """All that stands in the way of final at one sequence; `final` is the last step where nothing does.
+
+    `reach` is what every unit can still come to.
+    """
 
     assessment: str
     as_of: int
@@ -167,6 +171,7 @@ class Readiness(msgspec.Struct, frozen=True):
     stages: list[StageAhead]
     collector: str | None
     final: Step | None
+    reach: list[Reach]
     facts_until: str | None = None
 
 
@@ -248,6 +253,7 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
         stages=_stages(con, whose),
         collector=whose.names.get(whose.collector),
         final=whose.step(whose.collector, "stage.reached.v1", "finalise") if ready and state != "finalised" else None,
+        reach=list(reached(con).values()),
         facts_until=meta.get("facts_until"),
     )
 
@@ -268,8 +274,10 @@ def _ties(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[UndecidedTie]:
         "SELECT scheme, grade, pool, undecided FROM grade_result WHERE undecided <> [] ORDER BY scheme, ordinal, pool"
     ).fetchall()
     return [
-        UndecidedTie(*row, whose.step(whose.collector, "tie.resolved.v1", "order", units=", ".join(row[3])))
-        for row in rows
+        UndecidedTie(
+            scheme, grade, pool, units, whose.step(whose.collector, "tie.resolved.v1", "order", units=", ".join(units))
+        )
+        for scheme, grade, pool, units in rows
     ]
 
 
@@ -278,7 +286,10 @@ def _assumptions(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[Assumpti
         "SELECT o.name, r.value, r.clause FROM obstacle o JOIN reading_in_force r ON r.name = o.name"
         " WHERE o.kind = 'assumption' ORDER BY o.name"
     ).fetchall()
-    return [Assumption(*row, whose.step(whose.collector, "reading.adopted.v1", "adopt", name=row[0])) for row in rows]
+    return [
+        Assumption(name, value, clause, whose.step(whose.collector, "reading.adopted.v1", "adopt", name=name))
+        for name, value, clause in rows
+    ]
 
 
 def _awaiting(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[AwaitingEntry]:
@@ -288,9 +299,12 @@ def _awaiting(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[AwaitingEnt
     ).fetchall()
     return [
         AwaitingEntry(
-            *row, whose.step(whose.approvals, "approval.recorded.v1", "approve", source=source, id=identifier)
+            seq,
+            unit,
+            item,
+            whose.step(whose.approvals, "approval.recorded.v1", "approve", source=source, id=identifier),
         )
-        for *row, source, identifier in rows
+        for seq, unit, item, source, identifier in rows
     ]
 
 
@@ -299,7 +313,10 @@ def _stages(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[StageAhead]:
         f"SELECT s.stage, s.name_{whose.lang} FROM obstacle o JOIN rulebook_stage s ON s.stage = o.name"
         " WHERE o.kind = 'stage' ORDER BY s.ordinal"
     ).fetchall()
-    return [StageAhead(*row, whose.step(whose.collector, "stage.reached.v1", "reach", name=row[1])) for row in rows]
+    return [
+        StageAhead(stage, name, whose.step(whose.collector, "stage.reached.v1", "reach", name=name))
+        for stage, name in rows
+    ]
 
 
 def _pending(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[PendingItem]:

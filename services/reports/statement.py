@@ -1,5 +1,6 @@
 """The statement (对账单) of one unit: every line and every sum, re-addable with a calculator."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from schemas.year import given
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
+from services.reports.reach import Reach, reached
 from services.reports.readiness import unclosed
 from services.reports.workings import Placed, Reader, Row, Sum, added, as_number, settled, six, text, tied, workings
 from services.snapshot import point
@@ -136,14 +138,22 @@ class Statement(msgspec.Struct, frozen=True):
     place: int | None
     place_notes: list[str]
     ranking: list[Placed]
+    reach: Reach | None
     grades: list[GradeStatement]
     readings: dict[str, str]
 
 
-def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: str | None = None) -> Statement:
+def statement(
+    con: duckdb.DuckDBPyConnection,
+    unit: str,
+    lang: Language,
+    item: str | None = None,
+    reach: Mapping[str, Reach] | None = None,
+) -> Statement:
     """Read the statement of one unit, of one item or of all, inside an open `rules.compute`.
 
-    Ends the command when there is no such unit or item.
+    `reach` is what units can still come to, for who has it already. Ends the command when there is no such unit or
+    item.
     """
     reader = Reader(con, unit, lang)
     row = _unit(reader)
@@ -204,6 +214,7 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
         place=row["place"],
         place_notes=_place_notes(reader, ranking),
         ranking=ranking,
+        reach=_open((reached(con) if reach is None else reach).get(unit)),
         grades=_grades(reader),
         readings={
             one["name"]: one["value"]
@@ -231,6 +242,12 @@ def _unit(reader: Reader) -> Row:
             f"{reader.unit}：单位名单中没有这一单位；单位代码如{known}",
         )
     return found[0]
+
+
+def _open(reach: Reach | None) -> Reach | None:
+    """What a unit can still come to, null where that is settled."""
+    settled_ = reach is None or (reach.final_worst == reach.final_best and reach.place_worst == reach.place_best)
+    return None if settled_ else reach
 
 
 def _final(row: Row) -> str:

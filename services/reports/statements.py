@@ -15,6 +15,7 @@ from services.command.progress import Bar
 from services.process.ending import Exit, Stop
 from services.process.files import replacing
 from services.reports.explain import page
+from services.reports.reach import reached
 from services.reports.statement import statement
 from services.scorer import rules
 from services.snapshot import point
@@ -55,9 +56,10 @@ def statements(
 
 def _made(con: duckdb.DuckDBPyConnection, units: list[str], form: Form, lang: Language) -> Iterator[tuple[str, bytes]]:
     """The name and bytes of every statement, with a bar on stderr."""
+    reach = reached(con)
     with Bar(lang, "statements", "对账单") as bar:
         for done, unit in enumerate(units, 1):
-            yield f"{unit}.{form}", page(statement(con, unit, lang), form, lang, to_file=True)
+            yield f"{unit}.{form}", page(statement(con, unit, lang, reach=reach), form, lang, to_file=True)
             bar.step(done, len(units))
 
 
