@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -153,12 +154,13 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
     try:
         assert again.year is not None, "a scorer makes no cut before the opening"
         year = again.year
-        found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
+        look = partial(teller.look, sequence=cut.sequence) if teller else lambda _: None
+        found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before), look)
         if refused:
             refused.write(con)
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         if teller:
-            teller.look(con, cut.sequence)
+            teller.make(con, cut.sequence)
         root, signed = _meta(con, "root"), checkpoint.held(con)
         con.execute("CHECKPOINT")
     finally:
