@@ -39,6 +39,9 @@ PAGES = (
     "/event/23",
     "/progress",
     "/readings",
+    "/matrix",
+    "/appeals",
+    "/search?q=U01",
     "/what-if",
     "/what-if?r.step=geometric",
     "/proof",
@@ -173,7 +176,7 @@ def test_a_day_leads_to_the_sequence_at_its_end(client) -> None:
     assert response.status_code == 303
     place = response.headers["location"]
     assert re.fullmatch(r"/audit\?item=1\.1&as_of=\d+", place)
-    days = re.findall(r"<td class=\"day\">([\d-]+)", client.get(place).text)
+    days = re.findall(r"<td class=\"day wide\">([\d-]+)", client.get(place).text)
     assert max(days) <= "2013-09-01"
 
 

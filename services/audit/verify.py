@@ -30,6 +30,7 @@ from schemas.soundness import RulebookError
 from schemas.year import Year
 from services.audit import archive, standalone
 from services.audit.export import Stored
+from services.audit.recount import Failed
 from services.audit.replay import KEYS, Refolding
 from services.ingest.check import opened
 from services.process.ending import Exit, Stop
@@ -301,7 +302,7 @@ def of_bundle(file: Path, given: Given) -> Iterator[Finding]:
         yield from [remark("word?", "synthetic")] if bundle.get("synthetic") else []
         for name, *values in standalone.Unit(bundle, trusted if keys or given.witnesses else [], given.older).check():
             yield remark(name, *values) if name.endswith("?") else ok(name, *values)
-    except standalone.Failed as failed:
+    except Failed as failed:
         name, *values = failed.args
         yield fail(name, *values)
     except Exception as error:  # noqa: BLE001 - a bundle is a stranger's; whatever it breaks, it was not read

@@ -40,6 +40,8 @@ from services.scorer import store
 from services.snapshot import point
 from services.snapshot.make import latest
 
+Note = Callable[[str], None]
+"""Takes a sentence on a file that refuses nothing: what is hidden, left alone, or dated oddly."""
 Outcome = Literal["accepted", "refused", "settled", "ready", "pending", "there", "correction"]
 
 
@@ -137,14 +139,14 @@ def emit(  # noqa: PLR0913 - each is an option of the command
             point.year(con) if con else year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
         )
         since = store.changes(con) if con else ()
-        year, judged = _judged(known, year, file, office, chosen, begun=con is not None, encoding=encoding, since=since)
-        _compare(con, judged, chosen, partial(signed, known, year), replace=replace, as_new=as_new)
+        year, judged = judge(known, year, file, office, chosen, begun=con is not None, encoding=encoding, since=since)
+        compare(con, judged, chosen, partial(signed, known, year), replace=replace, as_new=as_new)
         changes: list[trials.Change] | None = None
         if dry_run:
             if con is None:
                 print(TEXT["no_snapshot"][chosen].format(folder=known.snapshots), file=sys.stderr)
             fates, changes = trials.trial(con, year, [one for row in judged for one in row.sends], chosen)
-            lines = list(_foreseen(judged, fates, chosen))
+            lines = list(foreseen(judged, fates, chosen))
         else:
             lines = deliver(known, judged, office, wait, chosen)
     show(lines, changes, format, chosen)
@@ -158,10 +160,10 @@ def deliver(known: Settings, judged: Sequence[Judged], office: str | None, wait:
     letters = list(_letters(known, office, [one for row in judged for one in row.sends]))
     with Bar(lang, "receipts", "回执") as bar:
         receipts = asyncio.run(send(known, letters, patience=wait, told=bar.step))
-    return list(_told(judged, receipts, lang))
+    return list(told(judged, receipts, lang))
 
 
-def _judged(  # noqa: PLR0913 - what a row is judged by
+def judge(  # noqa: PLR0913 - what a row is judged by
     known: Settings,
     year: Year,
     file: Path,
@@ -171,6 +173,7 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     begun: bool,
     encoding: str | None,
     since: Sequence[Event] = (),
+    note: Note = lambda said: print(said, file=sys.stderr),
 ) -> tuple[Year, list[Judged]]:
     """Every row with its event or refusal; an opening in a file for an empty ledger sets the year of what follows.
 
@@ -183,7 +186,7 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     units = (Unit(one.subject, one.name or "", one.category or "", one.unit_group or "") for one in joined)
     year = dataclasses.replace(year, roster=(*year.roster, *units))
     _check_party(year, office)
-    for number, name, raw, cells in _raws(known, file, office, year, lang, encoding):
+    for number, name, raw, cells in _raws(known, file, office, year, lang, encoding, note):
         found = raw if isinstance(raw, Refusal) else checked(known, checker, raw, office)
         line = b"" if isinstance(raw, Refusal) else raw
         if isinstance(found, Event) and not begun:
@@ -195,7 +198,7 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     return year, judged
 
 
-def _compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
+def compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
     con: duckdb.DuckDBPyConnection | None,
     judged: Sequence[Judged],
     lang: Language,
@@ -203,6 +206,7 @@ def _compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
     *,
     replace: bool,
     as_new: bool,
+    note: Note = lambda said: print(said, file=sys.stderr),
 ) -> None:
     """Lay each row beside what the ledger holds of its source: it is new, there already, or a correction."""
     events = [one.found for one in judged if isinstance(one.found, Event)]
@@ -218,18 +222,18 @@ def _compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
             one.first, one.earlier = (taken, sign(subjects.party_of(taken.source) or "", raw)), None
         elif as_new:
             one.earlier = None
-    _warn(judged, first, lang)
+    _warn(judged, first, lang, note)
 
 
-def _warn(judged: Sequence[Judged], first: str, lang: Language) -> None:
-    """Say on stderr which rows occurred in the future, or more than a year before most of the file did."""
+def _warn(judged: Sequence[Judged], first: str, lang: Language, note: Note) -> None:
+    """Say which rows occurred in the future, or more than a year before most of the file did."""
     now = instant(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) or first
     events = [(one, one.found) for one in judged if isinstance(one.found, Event)]
     years = sorted(event.occurred for _, event in events)
     usual = int(years[len(years) // 2][:4]) if years and years[0][0] != "-" else 0
     for one, event in events:
         if event.occurred > now or (usual and abs(int(event.occurred[:4] or 0) - usual) > 1):
-            print(TEXT["odd_time"][lang].format(row=one.row, time=event.time), file=sys.stderr)
+            note(TEXT["odd_time"][lang].format(row=one.row, time=event.time))
 
 
 def _check_party(year: Year, office: str | None) -> None:
@@ -244,7 +248,7 @@ def _check_party(year: Year, office: str | None) -> None:
 
 
 def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
-    known: Settings, file: Path, office: str | None, year: Year, lang: Language, encoding: str | None
+    known: Settings, file: Path, office: str | None, year: Year, lang: Language, encoding: str | None, note: Note
 ) -> Iterator[tuple[int, str | None, bytes | Refusal, dict[str, str]]]:
     """Number, sheet, event (or why it is none) and cells' addresses of every row; in a .jsonl every line counts."""
     try:
@@ -269,13 +273,13 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
     left: list[sheet.Unread] = []
     for row in sheet.rows(file, encoding, left=left):
         if row.hidden:
-            print(TEXT["hidden_row"][lang].format(row=row.number, sheet=row.sheet), file=sys.stderr)
+            note(TEXT["hidden_row"][lang].format(row=row.number, sheet=row.sheet))
         cells = {sheet.PATHS.get(column, ""): cell.address for column, cell in row.cells.items()}
         made = sheet.event(row, office, names, units, lang)
         yield row.number, row.sheet, made if isinstance(made, Refusal) else signed(known, year, office, made), cells
     for one in left:
         key = "untouched" if one.lines else "hidden_sheet" if one.column is None else "left_alone"
-        print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column, lines=one.lines), file=sys.stderr)
+        note(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column, lines=one.lines))
 
 
 def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
@@ -356,7 +360,7 @@ def _unsent(one: Judged, lang: Language) -> Line | None:
     return Line(one.row, one.sheet, event.source, event.id, earlier.how, sequence=earlier.sequence, message=words)
 
 
-def _told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: Language) -> Iterator[Line]:
+def told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: Language) -> Iterator[Line]:
     """Rows with their receipts; of a row that replaces an event, the revocation's where that was not accepted."""
     left = iter(receipts)
     for one in judged:
@@ -374,7 +378,7 @@ def _told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: La
             yield line
 
 
-def _foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate], lang: Language) -> Iterator[Line]:
+def foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate], lang: Language) -> Iterator[Line]:
     """Rows with what the fold would make of them."""
     left = iter(fates)
     for one in judged:

@@ -6,6 +6,7 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Collection, Iterator
+from types import FrameType
 from typing import Any
 
 import h11
@@ -14,16 +15,23 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from services.process.ending import Exit, Stop
+
 #: Requests under way at once; more are told to come again. Connections beyond twice as many are closed at once.
 REQUESTS_MAX = 256
 #: Seconds in which a request must have come whole, body and all, and in which a quiet connection is kept.
 WHOLE_WITHIN, QUIET = 10.0, 5
+#: Bytes of a body beyond which it may take longer, and how long then: a workbook over a slow line.
+LONG, LONG_WITHIN = 64 * 1024, 60.0
+#: Bytes of a request's line and headers.
+HEAD_MAX = 16 * 1024
 
 
 class Protocol(H11Protocol):
     """A connection that is closed unless a whole request comes in time: nobody holds a descriptor by saying nothing."""
 
     _due: asyncio.TimerHandle | None = None
+    _long = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request; beyond the bound the connection is closed."""
@@ -38,6 +46,10 @@ class Protocol(H11Protocol):
         if self._due is None:
             self._wait()
         super().data_received(data)
+        if self.conn.their_state is h11.SEND_BODY and not self._long and self._announced() > LONG:
+            self._stop_waiting()
+            self._wait(LONG_WITHIN)
+            self._long = True
         if self.conn.their_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR):
             self._stop_waiting()
 
@@ -46,16 +58,31 @@ class Protocol(H11Protocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
-        self._due = self.loop.call_later(WHOLE_WITHIN, self.transport.abort)
+    def _announced(self) -> int:
+        """The bytes that the request under way says it has; 0 where it says nothing."""
+        text = header(self.scope, b"content-length")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+    def _wait(self, seconds: float | None = None) -> None:
+        self._due = self.loop.call_later(WHOLE_WITHIN if seconds is None else seconds, self.transport.abort)
 
     def _stop_waiting(self) -> None:
+        self._long = False
         if self._due is not None:
             self._due.cancel()
             self._due = None
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
+    """A server that ends with 0 when it is told to; `told` then says so to answers that would go on for ever."""
+
+    told = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        Server.told = True
+        super().handle_exit(sig, frame)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop when told so, and have done so: uvicorn would raise the signal again and die of it."""
@@ -67,20 +94,62 @@ class _Server(uvicorn.Server):
                 signal.signal(one, handler)
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until told to stop."""
-    config = uvicorn.Config(
-        app,
+def listen(host: str, port: int) -> socket.socket:
+    """A listener; raises Stop where there can be none."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = f"{host}:{port}: {error}"
+        raise Stop(
+            Exit.FAILED, f"{reason}. Choose another --host or --port.", f"{reason}。请另选--host或--port。"
+        ) from None
+
+
+def config(app: ASGIApp, **tls: Any) -> uvicorn.Config:
+    """How every server of ours listens: few at once, nothing without end, no word about itself."""
+    return uvicorn.Config(
+        Bounded(app),
         http=Protocol,
         ws="none",
+        log_config=None,
         log_level="error",
         access_log=False,
         server_header=False,
+        h11_max_incomplete_event_size=HEAD_MAX,
         limit_concurrency=REQUESTS_MAX,
         timeout_keep_alive=QUIET,
         timeout_graceful_shutdown=5,
+        lifespan="on",
+        **tls,
     )
-    _Server(config).run(sockets=[listener])
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until told to stop."""
+    Server(config(app)).run(sockets=[listener])
+
+
+class Bounded:
+    """Passes on only what has no more headers than HEAD_MAX: those that come in one piece the parser lets pass."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 431."""
+        size = sum(len(name) + len(value) for name, value in scope.get("headers", ()))
+        if scope["type"] == ScopeType.HTTP and size + len(scope["query_string"]) > HEAD_MAX:
+            await _say(send, 431, f"431: at most {HEAD_MAX} bytes of headers and address. / 请求头过大。\n")
+            return
+        await self.app(scope, receive, send)
+
+
+async def _say(send: Send, status: int, text: str) -> None:
+    """A plain answer, after which the connection ends."""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": False})
 
 
 class Named:
@@ -97,10 +166,8 @@ class Named:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 421."""
         if scope["type"] == ScopeType.HTTP and not self.known(header(scope, b"host")):
-            body = "421: this server goes by another name; start it with --name NAME. / 请以--name指定域名。\n".encode()
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-            await send({"type": "http.response.start", "status": 421, "headers": headers})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
+            text = "421: this server goes by another name; start it with --name NAME. / 请以--name指定域名。\n"
+            await _say(send, 421, text)
             return
         await self.app(scope, receive, send)
 

@@ -32,6 +32,8 @@ PUBLISHED = {
     "published_event": "event_trail",
     "published_reading": "reading_in_force",
     "published_value": "contender",
+    "published_attribute": "attribute_in_force",
+    "published_measure": "measure_asked",
 }
 
 

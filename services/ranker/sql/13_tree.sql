@@ -18,7 +18,7 @@ WITH RECURSIVE reached AS (
   ), made AS (
     SELECT unit, parent, count(*) FILTER (NOT is_out) AS number,
            least(sum(micro(weight) * micro(points)) FILTER (NOT is_out), 999999999999999999999) AS points,
-           sum(half_up(micro(weight) * base, 1000000)) FILTER (NOT is_out) AS base,
+           sum(CASE WHEN weight = 1 THEN base ELSE half_up(micro(weight) * base, 1000000) END) FILTER (NOT is_out) AS base,
            max(micro(weight) * micro(points)) FILTER (NOT is_out) AS largest
     FROM child GROUP BY unit, parent
   ), combined AS (
