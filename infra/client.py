@@ -37,7 +37,19 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
 from infra.connection import Broker, Connection, addresses, pings, tls
-from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file, site, tls_folder
+from infra.rights import (
+    API,
+    COLLECTOR,
+    PROVISIONER,
+    Connections,
+    Parties,
+    configure,
+    inbox,
+    key_file,
+    parties,
+    site,
+    tls_folder,
+)
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 
@@ -171,12 +183,28 @@ async def embedded(  # noqa: PLR0913 - the plain values of the rulebook
     limits: Connections = Connections(),  # noqa: B008 - frozen
 ) -> AsyncIterator[EmbeddedServer]:
     """A server of our own on the site of `data`, with keys, rights and streams made; ended at the end."""
-    server = EmbeddedServer(site(data), port).claim()
+    mine = Parties(assessment, tuple(offices), tuple(units), collector)
+    async with embedded_site({data: mine}, port=port, limits=limits) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def embedded_site(
+    everybody: Mapping[Path, Parties],
+    *,
+    port: int = -1,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
+) -> AsyncIterator[EmbeddedServer]:
+    """The same for several assessments of one site, by their data folders."""
+    server = EmbeddedServer(site(next(iter(everybody))), port).claim()
     try:
-        configure(data, assessment, offices, units, collector=collector, limits=limits)
+        for data, one in everybody.items():
+            configure(data, one.assessment, one.offices, one.units, collector=one.collector, limits=limits)
         async with server:
-            async with connected(server.url, PROVISIONER, data) as client:
-                await provision(client, assessment, offices, units)
+            async with connected(server.url, PROVISIONER, next(iter(everybody))) as client:
+                for data, one in everybody.items():
+                    found = parties(data) or one
+                    await provision(client, found.assessment, found.offices, found.units)
             yield server
     finally:
         server.stop()

@@ -255,7 +255,6 @@ OTHERS_LISTENING = [
     f"intake.{A}.>",
     f"ranking.{A}",
     f"cut.{A}",
-    "_INBOX.>",
     "_INBOX_kaoji.>",
     "_R_.>",
     "$JS.>",

@@ -33,10 +33,20 @@ from infra.streams import check_ledger, stream
 from schemas import soundness, subjects
 from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Receipt
+from schemas.refusals import SHA256
 from schemas.year import Year
 from services.ingest import place as places
 from services.ingest.check import Accept, Checker, opened, opened_year
-from services.ingest.limits import TOLD_EACH, Refused, SetAside, archived, not_appended, not_judged, over_quota
+from services.ingest.limits import (
+    TOLD_EACH,
+    Refused,
+    SetAside,
+    archived,
+    message_id,
+    not_appended,
+    not_judged,
+    over_quota,
+)
 from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
 from services.process import metrics, tracing
@@ -186,6 +196,8 @@ class Ingest:
             return Judged(entry, party, archived(entry, self.assessment))
         if full := over_quota(entry, party, party in self.offices, self.limits, self.place):
             return Judged(entry, party, full, self._loud(party))
+        if marked := message_id(entry):
+            return Judged(entry, party, marked)
         try:
             found = self.checker.check(entry.data, subject)
         except Exception as error:
@@ -242,7 +254,8 @@ class Ingest:
                 assert not isinstance(found, Event), "what passed is in the ledger or was set aside"
                 metrics.refused(found.reason)
                 named = msgspec.structs.replace(found, line=entry.sequence)
-                refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), headers))
+                told = {**headers, SHA256: _sha256(entry.data)}
+                refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), told))
                 receipt = Receipt(
                     found.source, found.id, "refused", sha256=_sha256(entry.data),
                     reason=found.reason, path=found.path, message=found.message,

@@ -7,6 +7,7 @@ be sent again. infra/decisions/006 says why.
 from typing import Literal
 
 import msgspec
+from nats.js.api import Header
 
 from infra.client import Entry
 from schemas.refusals import Refusal
@@ -26,7 +27,7 @@ class SetAside(msgspec.Struct, frozen=True):
     line: int | None
     source: str | None
     id: str | None
-    reason: Literal["over_quota", "not_judged", "not_appended", "archived"]
+    reason: Literal["over_quota", "message_id", "not_judged", "not_appended", "archived"]
     path: str | None
     message: str
 
@@ -70,6 +71,21 @@ def _named(raw: bytes) -> tuple[str | None, str | None]:
         return None, None
     source, identifier = (text if isinstance(text, str) else None for text in (wire.source, wire.id))
     return source, identifier
+
+
+def message_id(entry: Entry) -> SetAside | None:
+    """Refuse what came with an id that the broker compares: it drops another party's message with the same one.
+
+    That cannot be switched off in the broker. So no program that is in use sends one, and nobody's events are dropped.
+    """
+    if Header.MSG_ID.value not in entry.headers:
+        return None
+    words = (
+        f"It came with the header {Header.MSG_ID.value}, which the broker compares across all parties: another's would"
+        " make it drop yours. It is not in the ledger: send it again without that header. Source and id of the event do"
+        " what it is for."
+    )
+    return SetAside(entry.sequence, *_named(entry.data), "message_id", None, words)
 
 
 def not_judged(entry: Entry, error: Exception) -> SetAside:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -38,6 +39,9 @@ STALL_SECONDS = 30.0
 LEAVE_SECONDS = 90.0
 """What was taken leaves INTAKE when it is acknowledged, after a redelivery at the latest."""
 clock = time.monotonic
+
+assessment: ContextVar[str] = ContextVar("assessment", default="")
+"""Whose numbers are told: the assessment that the running task serves, empty where the process serves but one."""
 
 REGISTRY = CollectorRegistry()
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)

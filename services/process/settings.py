@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from infra.rights import ASSESSMENTS, folders, site
+from infra.rights import ASSESSMENTS, folders, parties, site
 from schemas.refusals import Language
 from schemas.subjects import CODE
 from services.process.ending import Exit, Stop
@@ -110,9 +110,10 @@ def opened(root: Path) -> dict[str, Path]:
 
 def folder(root: Path, assessment: str) -> Path:
     """The data folder of an assessment: the site's own where that is free or its, else one under `assessments`."""
-    there = opened(root)
+    there, held = opened(root), parties(root)
+    taken = root in there.values() or (held is not None and held.assessment != assessment)
     apart = root / ASSESSMENTS / assessment
-    return there.get(assessment) or (apart if apart.is_dir() or root in there.values() else root)
+    return there.get(assessment) or (apart if apart.is_dir() or taken else root)
 
 
 def _place(named: str, root: Path) -> tuple[str, Path]:

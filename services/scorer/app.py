@@ -35,6 +35,7 @@ from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Settings
 from services.process.standby import Turn, turn
+from services.proof import checkpoint, merkle
 from services.proof.receipts import encoded, site_key
 from services.scorer import rules, store
 
@@ -78,6 +79,9 @@ class Scorer:
     compared_since: float = 0.0
 
     def __post_init__(self) -> None:
+        self.leaves = merkle.Frontier()
+        for leaf in checkpoint.leaves(self.con).hashes:
+            self.leaves.append(leaf)
         self.key = site_key(self.settings.data, self.settings.assessment)
         self.checker = Checker(None, (), assessment=self.settings.assessment)
         if self.year:
@@ -171,7 +175,7 @@ class Scorer:
         await asyncio.to_thread(lambda: subprocess.run(command, check=True))
         with path.open("rb") as copied:
             digest = hashlib.file_digest(copied, "sha256").hexdigest()
-        return Cut(self.last, str(path.absolute()), digest, self.traceparent)
+        return Cut(self.last, str(path.absolute()), digest, self.leaves.root().hex(), self.traceparent)
 
     async def _fold(self, entries: Sequence[Entry]) -> None:
         """Fold a batch in one transaction, then tell the parties what only the fold knows."""
@@ -220,6 +224,10 @@ class Scorer:
         passed, refused = store.take(self.con, self.checker, lines)
         for refusal in refused:
             self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", [*msgspec.structs.astuple(refusal)])
+        apart = {refusal.line for refusal in refused}
+        for entry in entries:
+            if entry.sequence not in apart:
+                self.leaves.append(merkle.event_leaf(entry.sequence, entry.recorded_at, entry.data))
         return passed
 
     def changes(self, upto: int) -> list[int] | None:

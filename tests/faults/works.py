@@ -113,9 +113,12 @@ def line(raw: bytes, units: list[str], refusal: tuple[str, str | None] | None) -
         return Line(party, subjects.intake(ASSESSMENT, party, "unreadable", "assessment"), raw, refusal)
 
 
-def until(what: str, look: Callable[[], Any], good: Callable[[Any], bool], words: Callable[[], str] = str) -> Any:
+def until(
+    what: str, look: Callable[[], Any], good: Callable[[Any], bool], words: Callable[[], str] = str,
+    patience: float = PATIENCE,
+) -> Any:  # fmt: skip
     """Look until it is good, and give what was seen; fail with that, and with `words`, when it never is."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not good(seen := look()):
         assert time.monotonic() < deadline, f"waited in vain for {what}: {seen}\n{words()}"
         time.sleep(0.1)  # between two looks at what other processes do; the deadline is what fails
