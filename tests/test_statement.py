@@ -272,6 +272,7 @@ def test_every_rendering_names_each_line_with_the_command_that_appeals_it(exampl
     shown = page_of(example, "U042")
     for page in (paper.table(whole, "zh", to_file=True), paper.markdown(whole, "zh"), printed, shown):
         flat = re.sub(r"\s+", "", page.replace("\\", ""))
+        assert found["root"] in flat
         assert [one for line in lines for one in (line["appeal"], line["id"], line["source"])
                 if one and re.sub(r"\s+", "", one) not in flat] == []  # fmt: skip
 

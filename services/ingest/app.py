@@ -52,6 +52,7 @@ from services.ingest.place import HistoryWentBack, Place
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Limits, Settings
+from services.process.standby import turn
 from services.proof.note import Signer
 from services.proof.receipts import encoded, site_key
 
@@ -351,14 +352,19 @@ def _intake_of(entry: Entry) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-async def start(
+async def start(  # noqa: PLR0913 - what ingest is made of
     client: Client,
     settings: Settings,
     log: structlog.typing.FilteringBoundLogger,
     at: Path,
     accept: Accept = soundness.read,
+    *,
+    ours: bool = True,
 ) -> Ingest:
-    """Read from the streams where ingest stands, and take what was delivered before but never acknowledged."""
+    """Read from the streams where ingest stands, and take what was delivered before but never acknowledged.
+
+    Where another's place has gone on since this folder's was written, not `ours`, only the streams say where.
+    """
     assessment = settings.assessment
     info = await jetstream(client).stream_info(stream("LEDGER", assessment))
     check_ledger(info, assessment)
@@ -374,7 +380,9 @@ async def start(
     await _read_year(ingest)
     # What INTAKE still holds may have been appended, as the last of the ledger.
     waiting = range(max(1, intake.first_seq), intake.last_seq + 1)
-    if not held:
+    known = held is not None and ours
+    if not known:
+        ingest.place.intake = 0
         ingest.place.ledger = max(0, ingest.ledger_last - len(waiting))
         ingest.place.sha256 = next(iter(await _ledger_at(ingest, ingest.place.ledger)), "")
     async for entry in _tail(ingest):
@@ -383,7 +391,7 @@ async def start(
             ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake that was not yet taken")
         else:
             ingest.appended[came_from] = entry.sequence, _sha256(entry.data)
-    _hold_against(ingest, waiting, known=held is not None)
+    _hold_against(ingest, waiting, known=known)
     if waiting:
         await _catch_up(ingest, waiting[0], waiting[-1])
     await asyncio.to_thread(places.write, at, ingest.place)
@@ -483,13 +491,21 @@ async def _catch_up(ingest: Ingest, start: int, upto: int) -> None:
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, accept: Accept = soundness.read) -> None:
     """Serve until told to stop; `accept` reads the rulebook of an opening and says what is wrong with it."""
-    async with connected(settings.nats_url, "ingest", settings.data, forever=True) as client:
-        ingest = await start(client, settings, log, places.file(settings.data, settings.assessment), accept)
+    async with (
+        connected(settings.nats_url, "ingest", settings.data, forever=True) as client,
+        turn(client, settings, "ingest", log) as mine,
+    ):
+        at = places.file(settings.data, settings.assessment)
+        held = places.read(at)
+        ours = mine.ours and (held is None or mine.told <= held.intake)
+        ingest = await start(client, settings, log, at, accept, ours=ours)
 
         async def take(entries: Sequence[Entry]) -> bool:
             if not await ingest.take(entries):
                 await _catch_up(ingest, ingest.intake_next, entries[-1].sequence)
-            return await ingest.take(entries)
+            done = await ingest.take(entries)
+            mine.told = ingest.place.intake
+            return done
 
         shorter = 0
 
@@ -508,6 +524,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, ac
             metrics.waits("ingest", intake.first_seq if intake.messages else None, metrics.LEAVE_SECONDS)
             if untaken:
                 await _catch_up(ingest, ingest.intake_next, intake.last_seq)
+            mine.told = ingest.place.intake
 
         nats = broker(settings.nats_url, "ingest", settings.data)
         await serve(nats, "ingest", settings.assessment, take, heal, log)

@@ -120,6 +120,7 @@ class Statement(msgspec.Struct, frozen=True):
     assessment_state: str
     assessment_state_name: str
     synthetic: bool
+    root: str | None
     unit: str
     name: str
     category: str
@@ -189,6 +190,7 @@ def statement(
         assessment_state=row["assessment_state"],
         assessment_state_name=tables.state(con, row["assessment_state"], lang),
         synthetic=meta.get("synthetic") == "true",
+        root=meta.get("root"),
         unit=unit,
         name=row["name"],
         category=row["category"],
@@ -214,7 +216,7 @@ def statement(
         place=row["place"],
         place_notes=_place_notes(reader, ranking),
         ranking=ranking,
-        reach=_open((reached(con) if reach is None else reach).get(unit)),
+        reach=_open((reached(con, unit) if reach is None else reach).get(unit)),
         grades=_grades(reader),
         readings={
             one["name"]: one["value"]

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,14 +46,17 @@ class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal ha
     """The scorer's incremental points are not those of a whole recomputation: nothing is published."""
 
 
-def complete(
+def complete(  # noqa: PLR0913, PLR0917 - what a snapshot is made of, and who looks on
     con: duckdb.DuckDBPyConnection,
     year: Year,
     sequence: int,
     signer: Signer | None = None,
     earlier: Sequence[Earlier] = (),
+    look: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None,
 ) -> Results:
     """Add the published tables, the checkpoint and `meta` to a file of events; returns the results.
+
+    `look` reads what is computed before it goes.
 
     Raises ProjectionDiffers when the scorer's incremental points are not those of the whole recomputation, and
     LogRewritten when the log does not continue an earlier one. Without a key the checkpoint stays unsigned.
@@ -63,6 +66,7 @@ def complete(
         con.execute("DROP TABLE IF EXISTS main.unit_item")  # the scorer's own, and the same by now
         for table, view in PUBLISHED.items():
             con.execute(f"CREATE TABLE main.{table} AS FROM {view}")
+        look(con)
         found = computed(
             con, assessment=year.assessment, rulebook=year.rulebook.id, as_of=sequence, refused=[], lang="en"
         )
