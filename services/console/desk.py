@@ -55,17 +55,18 @@ def sign_in(view: View) -> Response[Any]:
         raise Refused(503, en or zh, zh) from None
     if cookie is None:
         return render(view, "signin.html", 403, wrong=True, unsafe=False)
-    response: Response[Any] = Redirect("/desk", status_code=303)
-    response.set_cookie(COOKIE, cookie, max_age=LASTS, httponly=True, samesite="strict", secure=_https(view))
+    response: Response[Any] = Redirect(f"{view.root}/desk", status_code=303)
+    response.set_cookie(
+        COOKIE, cookie, max_age=LASTS, httponly=True, samesite="strict", secure=_https(view), path=f"{view.root}/"
+    )
     return response
 
 
 @form("/sign-out")
 def sign_out(view: View) -> Response[Any]:
     """End a session."""
-    del view
-    response: Response[Any] = Redirect("/", status_code=303)
-    response.delete_cookie(COOKIE)
+    response: Response[Any] = Redirect(f"{view.root}/", status_code=303)
+    response.delete_cookie(COOKIE, path=f"{view.root}/")
     return response
 
 
@@ -281,7 +282,7 @@ def _laid(view: View, made: tray.Tray) -> Response[Any]:
     except Stop as stop:
         raise Refused(400, _named(stop.text["en"], made), _named(stop.text["zh"], made)) from None
     _trays(view).put(made)
-    return Redirect(f"/desk/tray/{made.id}", status_code=303)
+    return Redirect(f"{view.root}/desk/tray/{made.id}", status_code=303)
 
 
 def _named(text: str, made: tray.Tray) -> str:
@@ -318,14 +319,14 @@ def act(view: View) -> Response[Any]:
     what = view.fields.get("do")
     if what == "drop":
         _trays(view).drop(found)
-        return Redirect("/desk", status_code=303)
+        return Redirect(f"{view.root}/desk", status_code=303)
     if what in ("ask", "replace", "as_new") and found.state == "tried":
         found.mode = cast("tray.Mode", what)
         found.notes.clear()
         tray.try_(found, door, _con(view))
     elif what == "send" and found.state != "sending":
         later(view, tray.send(found, door), PATIENCE)
-    return Redirect(f"/desk/tray/{found.id}", status_code=303)
+    return Redirect(f"{view.root}/desk/tray/{found.id}", status_code=303)
 
 
 @page("/desk/tray/{key:str}/file", kept=False)

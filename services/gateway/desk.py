@@ -56,6 +56,7 @@ _STATUS = {
     "too_large": 413,
     "conflict": 409,
     "over_quota": 429,
+    "message_id": 422,
     "not_judged": 500,
     "not_appended": 500,
 }

@@ -9,19 +9,21 @@ from typing import Literal, cast
 
 import msgspec
 
-from infra.rights import ASSESSMENTS, folders, site
+from infra.rights import ASSESSMENTS, folders, parties, site
 from schemas.refusals import Language
 from schemas.subjects import CODE
 from services.process.ending import Exit, Stop
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one party may take: events and bytes a day (UTC), connections at once, events that wait at the gateway."""
+    """What one party may take: events a second, events and bytes a day (UTC), connections and places at once."""
 
+    office_second: int = 10_000
     office_events: int = 200_000
     office_bytes: int = 256 * 1024 * 1024
     office_connections: int = 16
     office_places: int = 1000
+    unit_second: int = 50
     unit_events: int = 500
     unit_bytes: int = 4 * 1024 * 1024
     unit_connections: int = 4
@@ -108,9 +110,10 @@ def opened(root: Path) -> dict[str, Path]:
 
 def folder(root: Path, assessment: str) -> Path:
     """The data folder of an assessment: the site's own where that is free or its, else one under `assessments`."""
-    there = opened(root)
+    there, held = opened(root), parties(root)
+    taken = root in there.values() or (held is not None and held.assessment != assessment)
     apart = root / ASSESSMENTS / assessment
-    return there.get(assessment) or (apart if apart.is_dir() or root in there.values() else root)
+    return there.get(assessment) or (apart if apart.is_dir() or taken else root)
 
 
 def _place(named: str, root: Path) -> tuple[str, Path]:
