@@ -60,10 +60,12 @@ ANSWER_WITHIN = 30.0
 Hearer = Callable[[str], None]
 """Told what the broker or the connection complains of."""
 
+WRONG_LAST_SEQUENCE = 10071
+"""The broker's code for a stream or subject that does not end where the writer thought."""
+
 _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_WRONG_LAST_SEQUENCE = 10071
 _SEALED = 10109
 _FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
 """No system, no quorum, no room: of the server, the account or the stream, and not of a message."""
@@ -258,7 +260,7 @@ def _accepted(answer: dict[str, Any], size: int) -> PubAck:
     if error := answer.get("error"):
         code = error.get("err_code")
         said = f"{error.get('description')} (batch of {size}, {code})"
-        raise WrongLastSequence(said) if code == _WRONG_LAST_SEQUENCE else AppendRefused(said, code)
+        raise WrongLastSequence(said) if code == WRONG_LAST_SEQUENCE else AppendRefused(said, code)
     return PubAck.from_response(answer)
 
 
@@ -296,8 +298,8 @@ async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and
 
 
 async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
-    """The newest message of LEDGER, NOTICE or RANKING, or with `before` the one before that sequence; null without."""
-    subject = f"{kind.lower()}.{assessment}" + (".>" if kind != "RANKING" else "")
+    """The newest message of LEDGER, NOTICE, RANKING or CHECKPOINT, or the one before a sequence; null without."""
+    subject = f"{kind.lower()}.{assessment}" + ("" if kind in {"RANKING", "CHECKPOINT"} else ".>")
     asked = {"last_by_subj": subject} if before is None else {"seq": before - 1}
     if before == 1:
         return None

@@ -22,10 +22,12 @@ from typing import Any, NamedTuple
 import nkeys
 
 from infra.server import ServerUnusable, find_binary
-from infra.streams import stream
+from infra.streams import LEASE, lease_subject, stream
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
+STOCK_INBOX = "_INBOX"
+"""The prefix of the inboxes of a client that was told of no other."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
 COLLECTOR = "chuangjian"
@@ -100,6 +102,7 @@ class Rights:
     says: tuple[Service, ...]
     hears: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    listens: tuple[str, ...] = ()
     payload: int = SERVER_PAYLOAD
 
 
@@ -123,18 +126,30 @@ def _look(name: str) -> tuple[Service, ...]:
 
 
 def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
-    """An office, or with `types` a unit: its own intake, receipts, refusals; a unit's notices. `*` is what units share.
+    """An office, or with `types` a unit: its own intake, receipts, refusals, notices; all checkpoints. `*`: all units'.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
-    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
+    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess. A program of a party's own
+    may leave its client's inbox as it is: the account holds nobody else, so nobody else can listen there.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
     for kind in ("RECEIPT", "REFUSED", *(("NOTICE",) if types else ())):
         name = stream(kind, assessment)
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
+    says.append(_checkpoints(assessment))
     hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
-    return Rights(tuple(says), hears, payload=payload)
+    return Rights(tuple(says), hears, listens=(f"{STOCK_INBOX}.>",), payload=payload)
+
+
+def _checkpoints(assessment: str) -> Service:
+    """Reading the signed checkpoints: who holds one can prove afterwards that the log was changed."""
+    return _api(f"DIRECT.GET.{stream('CHECKPOINT', assessment)}", many=True)
+
+
+def _turn(assessment: str, service: str) -> tuple[Service, ...]:
+    """Saying that it is one's turn at a service, and looking whose it is."""
+    return _put(lease_subject(assessment, service)), _api(f"DIRECT.GET.{stream(LEASE, assessment)}", many=True)
 
 
 def service_rights(assessment: str) -> dict[str, Rights]:
@@ -148,27 +163,32 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         *_pull(intake, "ingest"),
         *_look(intake),
         *_look(ledger),
+        *_turn(assessment, "ingest"),
         Service(changes, changes, owner=account(assessment, "scorer")),
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
     )
+    scorer = (*_pull(ledger, "scorer"), *_look(ledger), *_turn(assessment, "scorer"), _put(receipts))
     ranker = (
         Service(cut, cut, owner=account(assessment, "scorer")),
         _put(f"ranking.{assessment}"),
         _put(f"notice.{assessment}.*"),
+        _put(f"checkpoint.{assessment}"),
         *_look(ranking),
         *_look(notice),
+        *_turn(assessment, "ranker"),
+        *_look(refused),
     )
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
     infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
     return {
         "ingest": Rights(ingest),
-        "scorer": Rights((*_pull(ledger, "scorer"), *_look(ledger), _put(receipts)), answers=(cut, changes)),
+        "scorer": Rights(scorer, answers=(cut, changes)),
         "ranker": Rights(ranker),
         "gateway": Rights(gateway, (receipts, refusals)),
-        "audit": Rights((*_look(ledger), *_look(ranking), *infos, *durables)),
+        "audit": Rights((*_look(ledger), *_look(ranking), _checkpoints(assessment), *infos, *durables)),
     }
 
 
@@ -448,7 +468,7 @@ def _holders(one: Parties, limits: Connections) -> dict[str, tuple[str, Rights, 
 
 
 def inbox(name: str) -> str:
-    """The prefix of the inboxes of a party or service; it may listen on no other."""
+    """The prefix of the inboxes of a party or service; a service may listen on no other."""
     return f"_INBOX_{name}"
 
 
@@ -479,7 +499,7 @@ def _exports(owner: str, granted: Sequence[tuple[list[str], Rights]]) -> list[di
 def _user(name: str, rights: Rights, key: str) -> dict[str, Any]:
     permissions: dict[str, Any] = {
         "publish": [service.local for service in rights.says],
-        "subscribe": [f"{inbox(name)}.>", *rights.hears, *rights.answers],
+        "subscribe": [f"{inbox(name)}.>", *rights.listens, *rights.hears, *rights.answers],
     }
     if rights.answers:
         permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}

@@ -19,7 +19,8 @@ from infra.connection import PING_SECONDS, PINGS
 from services import cli
 from services.proof.checkpoint import LogRewritten
 from services.site import stack
-from tests.test_infra import INFRA, free_ports
+from tests.faults.nodes import free_ports
+from tests.test_infra import INFRA
 
 A = "year-2013"
 SUBJECT = f"intake.{A}.ducha.deduction-recorded-v1.U001"

@@ -24,6 +24,7 @@ from services.console import desk, pages, sql, tables
 from services.console.door import Door, door
 from services.console.frame import BODY_MAX, HEADERS, TEMPLATES, answered, let_in, page, render, said, turns
 from services.console.states import NoSnapshot, Snapshots
+from services.console.tray import Trays
 from services.console.turns import Turns
 from services.console.view import Refused, View
 from services.process import log, metrics, settings, web
@@ -105,10 +106,12 @@ def audit(view: View) -> Response[str]:
     return render(view, "audit.html", asked=asked, found=found, by=by)
 
 
-@page("/event/{seq:int}", "audit")
+@page("/event/{seq:int}")
 def event(view: View) -> Response[str]:
-    """One event as it was sent, and what became of it."""
+    """One event as it was sent, and what became of it; a unit may always read its own."""
     found = pages.event(view.state, view.request.path_params["seq"])
+    if found is None or view.who is None or view.who.party != found["unit"]:
+        let_in(view, "audit")
     if found is None:
         raise Refused(404, "There is no such event in the ledger at this point.", "在此序号之前，账本中没有这一事件。")
     return render(view, "event.html", event=found)
@@ -320,7 +323,7 @@ def create_app(snapshots: Path, lang: Language = "en", at: Door | None = None) -
         exception_handlers={Exception: _failed, HTTPException: _failed},
     )
     app.state.snapshots, app.state.turns, app.state.aside = held, turns, aside
-    app.state.lang, app.state.door, app.state.followers = lang, at, 0
+    app.state.lang, app.state.door, app.state.followers, app.state.trays = lang, at, 0, Trays()
     return app
 
 

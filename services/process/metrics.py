@@ -66,10 +66,15 @@ _round = Gauge("wuxing_ranker_round_timestamp_seconds", "When the ranker last ca
                _OF, registry=REGISTRY)  # fmt: skip
 _requests = Counter("wuxing_gateway_answers", "Answers of the gateway, one an event.", ["status"], registry=REGISTRY)
 _waiting = Gauge("wuxing_gateway_in_flight", "Events that the gateway waits for.", registry=REGISTRY)
-_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh.", ["service"], registry=REGISTRY)
+_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh, or a standby that waits.", ["service"],
+               registry=REGISTRY)  # fmt: skip
+_stands_by = Gauge("wuxing_standby", "1 where the process waits until another's turn is over.", ["service"],
+                   registry=REGISTRY)  # fmt: skip
 
 #: Service, of one of several with its assessment -> why it is not ready, null when it is. Only those of this process.
 _checks: dict[str, Callable[[], str | None]] = {}
+#: Service -> whose end this process waits for. Such a one is as ready as it can be.
+_standby: dict[str, str] = {}
 #: Service and patience -> where what waits for it begins, since when that is so, and when it was looked at last.
 _waits: dict[tuple[str, float], tuple[int | None, float, float]] = {}
 
@@ -103,6 +108,15 @@ def _named(service: str) -> str:
 def _own(gauge: Gauge) -> Gauge:
     """The series of the assessment that the running task serves."""
     return gauge.labels(assessment.get())
+
+
+def standby(service: str, why: str | None) -> None:
+    """A service waits until another process's turn is over; null when its own has come."""
+    _stands_by.labels(service).set(why is not None)
+    if why is None:
+        _standby.pop(_named(service), None)
+    else:
+        _standby[_named(service)] = why
 
 
 @contextlib.contextmanager
@@ -236,7 +250,10 @@ def _value(gauge: Gauge, whose: str | None = None) -> float:
 
 def readiness() -> dict[str, str | None]:
     """Every service of this process, with why it is not ready or null."""
-    found = {service: check() or _stalled(service) for service, check in sorted(_checks.items())}
+    found = {
+        service: None if service in _standby else check() or _stalled(service)
+        for service, check in sorted(_checks.items())
+    }
     for service in {one.partition(" ")[0] for one in found}:
         _ready.labels(service).set(not any(why for one, why in found.items() if one.partition(" ")[0] == service))
     return found
@@ -312,7 +329,9 @@ def application() -> WSGIApplication:
         if not path.startswith("/readyz") or (service and not asked):
             return _json(start, "404 Not Found", {"paths": ["/metrics", "/healthz", "/readyz", "/readyz/{service}"]})
         ready = not any(asked.values())
-        return _json(start, "200 OK" if ready else "503 Service Unavailable", {"ready": ready, "services": asked})
+        waiting = {name: why for name, why in _standby.items() if name in asked}
+        told = {"ready": ready, "services": asked} | ({"standby": waiting} if waiting else {})
+        return _json(start, "200 OK" if ready else "503 Service Unavailable", told)
 
     return answer
 

@@ -16,12 +16,14 @@ from services.process.ending import Exit, Stop
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one party may take: events and bytes a day (UTC), connections at once, events that wait at the gateway."""
+    """What one party may take: events a second, events and bytes a day (UTC), connections and places at once."""
 
+    office_second: int = 10_000
     office_events: int = 200_000
     office_bytes: int = 256 * 1024 * 1024
     office_connections: int = 16
     office_places: int = 1000
+    unit_second: int = 50
     unit_events: int = 500
     unit_bytes: int = 4 * 1024 * 1024
     unit_connections: int = 4

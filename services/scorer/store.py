@@ -14,7 +14,7 @@ import pyarrow as pa
 from schemas.events import CHANGES, Event
 from schemas.refusals import Refusal
 from services.ingest.check import Checker, Known
-from services.scorer import rules
+from services.scorer import comments, rules
 from services.scorer.admission import admit
 
 #: Readable by DuckDB 1.4 and later, while this library's own newest storage is not.
@@ -68,6 +68,7 @@ def _blank() -> bytes:
         with connect(path) as con:
             rules.create_tables(con)
             rules.create_views(con)
+            comments.write(con)
         return path.read_bytes()
 
 
