@@ -255,7 +255,6 @@ OTHERS_LISTENING = [
     f"intake.{A}.>",
     f"ranking.{A}",
     f"cut.{A}",
-    "_INBOX.>",
     "_INBOX_kaoji.>",
     "_R_.>",
     "$JS.>",
@@ -293,6 +292,24 @@ def test_an_office_hears_its_own_receipts_and_refusals_live_and_no_other_s(nats_
         assert heard == [f"receipt.{A}.ducha", f"refused.{A}.ducha"]
         assert [(await every.next_msg(10)).subject for _ in range(2)] == [f"receipt.{A}.kaoji", f"receipt.{A}.ducha"]
         assert sum(listening.pending_msgs for listening in own) == 0
+
+
+def test_every_party_reads_every_checkpoint_and_the_ranker_alone_publishes_one(nats_site: Site) -> None:
+    """From the stream, with a key of its own: nobody need be listening when it is published."""
+
+    @on(nats_site, "ranker", "ducha", "U001", "scorer")
+    async def _(ranker: Client, ducha: Client, unit: Client, scorer: Client, _js: JetStreamContext) -> None:
+        for note in (b"one", b"two"):
+            await jetstream(ranker).publish(f"checkpoint.{A}", note)
+        for party in (ducha, unit):
+            newest = await last_entry(party, "CHECKPOINT", A)
+            assert newest
+            assert newest.data == b"two"
+            before = await last_entry(party, "CHECKPOINT", A, newest.sequence)
+            assert before
+            assert before.data == b"one"
+        for role, client in (("ducha", ducha), ("U001", unit), ("scorer", scorer)):
+            await refused(nats_site, role, client, [f"checkpoint.{A}"])
 
 
 @pytest.mark.parametrize("party", ["gongwei", "U003"])

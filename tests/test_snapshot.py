@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 
+from services.console import reference
+from services.console.sql import Ready, queries
+from services.scorer import comments
+from services.snapshot import wide
 from services.snapshot.make import PUBLISHED, prune
 from tests import oracle
 from tests.product import BOOK_JSON, SHIPPED, Json, command, joined, small
@@ -92,6 +98,31 @@ def test_the_views_are_what_the_oracle_says(snapshot: Path, query: Query) -> Non
     assert expected() == query(snapshot, UNITS)
 
 
+def test_the_wide_view_has_a_column_for_each_part_and_item_with_its_published_points(
+    snapshot: Path, query: Query
+) -> None:
+    (row,) = query(snapshot, "SELECT * FROM unit_wide ORDER BY unit LIMIT 1")
+    codes = [one["code"] for table in ("part", "item") for one in BOOK_JSON[table]]
+    assert list(row) == ["unit", "name", "category", "unit_group", "final", "place", "state", *codes]
+    both = "SELECT part AS code, points FROM published_part {0} UNION ALL SELECT item, points FROM published_item {0}"
+    own = {one["code"]: one["points"] for one in query(snapshot, both.format(f"WHERE unit = '{row['unit']}'"))}
+    assert {code: row[code] for code in codes} == {code: own.get(code) for code in codes}
+
+
+def test_columns_of_the_wide_view_are_unlike_each_other_whatever_the_codes_are() -> None:
+    columns = [{"code": code} for code in ("Unit", "a", "A", "a_")]
+    book = SimpleNamespace(part=(), item=[SimpleNamespace(**one) for one in columns])
+    made, _ = wide.statements(book)  # type: ignore[arg-type]
+    assert re.findall(r'AS "([^"]+)"', made) == ["Unit_", "a", "A_", "a__"]
+
+
+@pytest.mark.parametrize("ready", queries().values(), ids=lambda one: one.name)
+def test_every_ready_query_runs_in_the_command_line_too(snapshot: Path, ready: Ready) -> None:
+    assert in_command_line(snapshot, f"SELECT count(*) AS n FROM ({ready.text})") == in_python(
+        snapshot, f"SELECT count(*) AS n FROM ({ready.text})"
+    )
+
+
 def test_a_variable_sets_the_point_in_time(snapshot: Path, query: Query) -> None:
     assert expected(as_of=150) == query(snapshot, f"SET VARIABLE as_of = 150; {UNITS}")
 
@@ -116,9 +147,36 @@ def test_no_column_of_the_file_is_a_binary_floating_point_number(snapshot: Path,
     assert query(snapshot, BINARY) == []
 
 
-def test_every_view_says_what_it_is(snapshot: Path, query: Query) -> None:
-    silent = "SELECT view_name FROM duckdb_views() WHERE NOT internal AND coalesce(comment, '') = ''"
+@pytest.mark.parametrize("kind", ["table", "view", "column", "function"])
+def test_everything_in_the_file_says_what_it_is(snapshot: Path, query: Query, kind: str) -> None:
+    silent = f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE NOT internal AND coalesce(comment, '') = ''"
     assert query(snapshot, silent) == []
+
+
+def test_a_name_of_a_column_means_one_thing_and_no_meaning_is_left_over(snapshot: Path) -> None:
+    rows = in_python(snapshot, "SELECT DISTINCT column_name, comment FROM duckdb_columns() WHERE NOT internal")
+    assert sorted((row["column_name"], row["comment"]) for row in rows) == sorted(comments.COLUMNS.items())
+
+
+def test_what_a_table_or_view_is_for_stands_first(snapshot: Path) -> None:
+    told = "SELECT comment FROM duckdb_tables() UNION ALL SELECT comment FROM duckdb_views() WHERE NOT internal"
+    found = in_python(snapshot, f"SELECT split_part(comment, '. ', 1) AS purpose FROM ({told})")
+    assert {row["purpose"] for row in found} == set(reference.PURPOSES)
+
+
+def test_two_moments_differ_by_what_the_variable_shows_at_each(snapshot: Path, query: Query) -> None:
+    finals = "SELECT unit, final, place, state, flags FROM unit_result ORDER BY unit"
+    old, new = (query(snapshot, f"SET VARIABLE as_of = {at}; {finals}") for at in (60, 150))
+    moved = [(b["unit"], a["final"], b["final"]) for a, b in zip(old, new, strict=True) if a != b]
+    found = query(snapshot, "SELECT * FROM score_diff(60, 150)")
+    assert [(row["unit"], row["final_before"], row["final_after"]) for row in found] == moved
+    assert moved
+    assert query(snapshot, "FROM score_diff(150, 150)") == []
+
+
+def test_what_is_copied_into_a_notice_has_four_decimals(snapshot: Path) -> None:
+    kinds = "SELECT DISTINCT data_type FROM duckdb_columns() WHERE table_name LIKE '公示%' AND data_type LIKE 'DEC%'"
+    assert in_python(snapshot, kinds) == [{"data_type": "DECIMAL(18,4)"}]
 
 
 def test_a_file_of_that_name_is_replaced_whole_and_no_draft_is_left(snapshot: Path) -> None:

@@ -698,7 +698,7 @@ class Refold:
         """The sequence stated is the last one; a signed ledger has no hole but what was refused, and names that."""
         last, count, lines = self.con.execute(
             "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0),"
-            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused)"
+            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused) + (SELECT count(*) FROM intake_refused)"
         ).fetchall()[0]
         if sequence < last or (self.held.is_signed and sequence != last and count):
             yield fail("meta", "sequence", self.meta.get("sequence"), last)
@@ -777,7 +777,7 @@ class Refold:
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
 #: Tables that are compared in a way of their own, and what a difference of some others is called.
-_APART = ("event", "meta", "checkpoint", "refused")
+_APART = ("event", "meta", "checkpoint", "refused", "intake_refused")
 _NAMED = {"event": "event_misread"} | {name: "rules" for name in TABLES if name != "refused"}
 
 
