@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from schemas.faults import RosterError, RulebookError
+from schemas.told import Told
 from services.process import plain
-from services.process.ending import Exit, Stop
+from services.process.ending import Exit
 from services.process.settings import language
 
 #: Where each command lives, and what it does; imported only when it is called.
@@ -169,9 +169,9 @@ def _run(arguments: list[str]) -> int:
         result: Any = application(overview=arguments in ([], ["--help"], ["-h"], ["rulebook"], ["rulebook", "--help"]))(
             arguments
         )
-    except (Stop, RulebookError, RosterError) as end:
-        print(end.text[lang] if isinstance(end, Stop) else end.say(lang), file=sys.stderr)
-        return end.code if isinstance(end, Stop) else Exit.USE
+    except Told as end:
+        print(end.say(lang), file=sys.stderr)
+        return end.code
     except CycloptsError as error:
         print(f"{error}\n{'用法' if lang == 'zh' else 'Usage'}: wuxing --help", file=sys.stderr)
         return Exit.USE
@@ -189,36 +189,10 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else Exit.DONE
 
 
-def known(error: Exception) -> bool:
-    """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a key."""
-    names = {
-        "ServerUnusable",
-        "BrokerUnreachable",
-        "StreamDiffers",
-        "NoLeader",
-        "PartyRefused",
-        "KeyUnsafe",
-        "ClusterOpen",
-        "HistoryChanged",
-        "HistoryWentBack",
-        "PlaceUnreadable",
-        "LogRewritten",
-        "ProjectionDiffers",
-        "FileDiffers",
-        "OtherSchema",
-        "ScorerRuns",
-        "WrongLastSequence",
-        "AppendRefused",
-        "AppendUnknown",
-        "NoteError",
-    }
-    return isinstance(error, OSError) or any(kind.__name__ in names for kind in type(error).__mro__)
-
-
 def told(error: Exception, lang: Literal["zh", "en"]) -> str | None:
-    """What an error says to who runs the command; null where it is a fault of ours."""
+    """What an error of the disk, or of the broker, comes to in words; null where it is a fault of ours."""
     if type(error).__module__.partition(".")[0] != "nats":
-        return str(error) if known(error) else None
+        return str(error) if isinstance(error, OSError) else None
     said = str(error) or type(error).__name__
     if lang == "zh":
         return f"消息服务器未能完成请求：{said}。请确认其已运行，并已建立流（wuxing provision）。"

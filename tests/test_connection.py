@@ -186,4 +186,4 @@ def test_what_the_broker_or_the_log_says_no_to_is_said_in_words_and_ends_with_3(
     said = capsys.readouterr().err
     assert {"en": "wuxing provision", "zh": "请确认其已运行"}[lang] in said
     assert "Traceback" not in said
-    assert cli.told(LogRewritten("x"), "en") == "x"
+    assert LogRewritten("x", "y").say("zh") == "y"

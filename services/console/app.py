@@ -174,7 +174,7 @@ def _said(view: View, work: Callable[[], Response[Any]]) -> Response[Any]:
 
 
 def _refusal(view: View, refused: Refused) -> Response[str]:
-    response = render(view, "error.html", refused.status, bare=refused.status == 503, message=refused.text[view.lang])
+    response = render(view, "error.html", refused.status, bare=refused.status == 503, message=refused.say(view.lang))
     if refused.status == 503:
         response.headers["Retry-After"] = "5"
     return response
@@ -346,7 +346,7 @@ async def _question(view: View, text: str, shown: str) -> Response[Any]:
                 found = sql.ask_apart(path, text, as_of=as_of, readings=chosen)
                 answer = await turns.question(request, found)
             except sql.SqlRefused as error:
-                refused = error.text[view.lang]
+                refused = error.say(view.lang)
             except NoSnapshot:
                 pass  # the page below says so
         return await turns.page(

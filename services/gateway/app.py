@@ -284,7 +284,7 @@ async def serve(settings: Settings, host: str, port: int, log: structlog.typing.
     """Serve until told to stop; raises Stop or BrokerUnreachable where it cannot begin."""
     year = expected(settings)
     if not (seed := key_file(settings.data, "gateway")).is_file():
-        raise BrokerUnreachable(f"没有 gateway 的密钥：{seed}。 / No key for gateway: expected {seed}.")
+        raise BrokerUnreachable(f"No key for gateway: expected {seed}.", f"没有gateway的密钥：应在{seed}。")
     Keys(file(settings.data)).check()
     config = uvicorn.Config(
         create_app(settings, year), host, port, log_config=None, access_log=False, server_header=False,

@@ -51,7 +51,9 @@ class Keys:
             self._seen, self._hashes = None, {}
             return
         if status.st_mode & 0o077:
-            raise KeyUnsafe(f"{self._path} 可被他人读取。 / Others can read {self._path}: chmod 600 it.")
+            raise KeyUnsafe(
+                f"Others can read {self._path}: chmod 600 it.", f"{self._path}可被他人读取：请改为chmod 600。"
+            )
         if (seen := (status.st_mtime_ns, status.st_ino)) != self._seen:
             self._hashes = {office: bytes.fromhex(text) for office, text in load(self._path).items()}
             self._seen = seen
@@ -68,8 +70,8 @@ def load(path: Path) -> dict[str, str]:
     except (ValueError, AttributeError, TypeError):
         pass
     raise KeyUnsafe(
-        f"{path} 不是密钥文件。 / {path} is no file of keys: expected a JSON object, office -> hex SHA-256. "
-        "Remove it and make the keys again."
+        f"{path} is no file of keys: expected a JSON object, office -> hex SHA-256. Remove it and make the keys again.",
+        f"{path}不是密钥文件：应为JSON对象，考核责任单位对应十六进制SHA-256。请移走它，重新生成密钥。",
     )
 
 
