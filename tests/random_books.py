@@ -213,9 +213,10 @@ class BookDraw:
             row["applies"] = applies
 
     def decimals(self, row: Json, points: Fraction) -> None:
-        """Fewer decimals, in which the full points are exact."""
+        """Fewer decimals, in which the full points are exact, a method's own too."""
         decimals = self.one(["6", "6", "6", "2", "1", "0"])
-        if decimals != "6" and (points * 10 ** int(decimals)).denominator == 1:
+        full = [points, *(Fraction(method.get("points", 0)) for method in row.get("method", ()))]
+        if decimals != "6" and all((one * 10 ** int(decimals)).denominator == 1 for one in full):
             row["decimals"] = decimals
 
     # --- items

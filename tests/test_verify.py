@@ -589,7 +589,7 @@ def test_an_id_that_another_unit_s_event_holds_is_proved_by_that_event_and_a_num
     assert found(made) is None
     assert ([entry["sequence"] for entry in made["held"]], made["stated"]["items"]["1.1"]["points"]) == (
         [2],
-        "2.000000",
+        "5.000000",
     )
     assert (found({**made, "held": []}) or ())[:2] == ("result_forged", "1.1")
     forged = {**made["held"][0], "raw": base64.b64encode(said(other, "M9")).decode()}

@@ -245,8 +245,8 @@ class Unit:
             first = held.setdefault((event.source, event.id), event) is event
             event.admitted = first and event.subject in (self.code, "assessment") and self.admit(event, held)
         yield from self.check_rules()
-        yield from self.check_results() if self.bundle["results"] else (("word?", "stated"),)
         yield from self.check_stated()
+        yield from self.check_results() if self.bundle["results"] else (("word?", "stated"),)
 
     def check_log(self) -> Iterator[tuple[Any, ...]]:
         """Check the size, and that the log continues what it was; a checkpoint held needs the bundle's proof."""
