@@ -2,13 +2,26 @@
 
 import os
 import sys
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import (
+    App,
+    Argument,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    RepeatArgumentError,
+    Token,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from schemas.told import Told
 from services.process import plain
@@ -173,7 +186,8 @@ def _run(arguments: list[str]) -> int:
         print(end.say(lang), file=sys.stderr)
         return end.code
     except CycloptsError as error:
-        print(f"{error}\n{'用法' if lang == 'zh' else 'Usage'}: wuxing --help", file=sys.stderr)
+        said = f"{misused(error)}\n用法：wuxing --help" if lang == "zh" else f"{error}\nUsage: wuxing --help"
+        print(said, file=sys.stderr)
         return Exit.USE
     except KeyboardInterrupt:
         print("已中断。" if lang == "zh" else "Interrupted; nothing half-written is left.", file=sys.stderr)
@@ -187,6 +201,29 @@ def _run(arguments: list[str]) -> int:
         print(said, file=sys.stderr)
         return Exit.FAILED
     return result if isinstance(result, int) else Exit.DONE
+
+
+def misused(error: CycloptsError) -> str:  # noqa: PLR0911 - one return a kind
+    """What is wrong with the words of a command, in Chinese; of a kind that is rare the library's own words."""
+    match error:
+        case UnknownCommandError(unused_tokens=[word, *_]):
+            near = get_close_matches(word, [*COMMANDS, "score", "rulebook"], n=1)
+            return f"没有“{word}”这个命令" + (f"；是否应为“{near[0]}”？" if near else "。")
+        case UnknownOptionError(token=token, argument_collection=known):
+            word = token.keyword or token.value
+            near = get_close_matches(word, [name for one in known for name in one.names], n=1)
+            return f"没有{word}这个选项" + (f"；是否应为{near[0]}？" if near else "。")
+        case CoercionError(token=Token() as token, target_type=kind, argument=argument):
+            name = token.keyword or (argument.name.lstrip("-").upper() if argument else "")
+            choices = "、".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
+            return f"{name}的值“{token.value}”无效" + (f"；可用：{choices}。" if choices else "。")
+        case RepeatArgumentError(token=token):
+            return f"{token.keyword}只能写一次。"
+        case MissingArgumentError(argument=Argument() as argument, keyword=keyword):
+            return f"{keyword}缺少值。" if keyword else f"缺少{argument.name.lstrip('-').upper()}。"
+        case UnusedCliTokensError(unused_tokens=list() as words):
+            return f"多余的参数：{'、'.join(words)}。"
+    return f"用法有误：{error}"
 
 
 def told(error: Exception, lang: Literal["zh", "en"]) -> str | None:
