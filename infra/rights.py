@@ -13,8 +13,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,16 +22,20 @@ from typing import Any, NamedTuple
 import nkeys
 
 from infra.server import ServerUnusable, find_binary
-from infra.streams import stream
+from infra.streams import LEASE, lease_subject, stream
 from schemas.told import Told
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
+STOCK_INBOX = "_INBOX"
+"""The prefix of the inboxes of a client that was told of no other."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
 COLLECTOR = "chuangjian"
 """The office that opens the assessment and collects (创建办), unless the rulebook says otherwise."""
 SYSTEM = "sys"
+ASSESSMENTS = "assessments"
+"""The folder of a site that holds the folders of its assessments, all but one that lies in the site's own."""
 UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
 """All that a unit may publish: its appeal, and taking it back."""
 OFFICE_PAYLOAD = 128 * 1024
@@ -72,6 +76,17 @@ class Connections(NamedTuple):
         return offices * self.office_connections + units * self.unit_connections + services
 
 
+@dataclass(frozen=True)
+class Parties:
+    """Who has rights in an assessment; of `keys` the public halves that parties handed in, all in force."""
+
+    assessment: str
+    offices: tuple[str, ...]
+    units: tuple[str, ...]
+    collector: str = COLLECTOR
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Service(NamedTuple):
     """A subject that an account may publish to because another account exports it."""
 
@@ -88,6 +103,7 @@ class Rights:
     says: tuple[Service, ...]
     hears: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    listens: tuple[str, ...] = ()
     payload: int = SERVER_PAYLOAD
 
 
@@ -111,24 +127,36 @@ def _look(name: str) -> tuple[Service, ...]:
 
 
 def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
-    """An office, or with `types` a unit: its own intake, receipts and refusals. `*` is what all units import alike.
+    """An office, or with `types` a unit: its own intake, receipts, refusals, notices; all checkpoints. `*`: all units'.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
-    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
+    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess. A program of a party's own
+    may leave its client's inbox as it is: the account holds nobody else, so nobody else can listen there.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
-    for kind in ("RECEIPT", "REFUSED"):
+    for kind in ("RECEIPT", "REFUSED", *(("NOTICE",) if types else ())):
         name = stream(kind, assessment)
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
+    says.append(_checkpoints(assessment))
     hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
-    return Rights(tuple(says), hears, payload=payload)
+    return Rights(tuple(says), hears, listens=(f"{STOCK_INBOX}.>",), payload=payload)
+
+
+def _checkpoints(assessment: str) -> Service:
+    """Reading the signed checkpoints: who holds one can prove afterwards that the log was changed."""
+    return _api(f"DIRECT.GET.{stream('CHECKPOINT', assessment)}", many=True)
+
+
+def _turn(assessment: str, service: str) -> tuple[Service, ...]:
+    """Saying that it is one's turn at a service, and looking whose it is."""
+    return _put(lease_subject(assessment, service)), _api(f"DIRECT.GET.{stream(LEASE, assessment)}", many=True)
 
 
 def service_rights(assessment: str) -> dict[str, Rights]:
     """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
-    intake, ledger, receipt, refused, ranking = (
-        stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+    intake, ledger, receipt, refused, notice, ranking = (
+        stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
     changes = f"changes.{assessment}"
@@ -136,21 +164,32 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         *_pull(intake, "ingest"),
         *_look(intake),
         *_look(ledger),
-        Service(changes, changes, owner="SCORER"),
+        *_turn(assessment, "ingest"),
+        Service(changes, changes, owner=account(assessment, "scorer")),
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
     )
-    ranker = (Service(cut, cut, owner="SCORER"), _put(f"ranking.{assessment}"), *_look(ranking))
+    scorer = (*_pull(ledger, "scorer"), *_look(ledger), *_turn(assessment, "scorer"), _put(receipts))
+    ranker = (
+        Service(cut, cut, owner=account(assessment, "scorer")),
+        _put(f"ranking.{assessment}"),
+        _put(f"notice.{assessment}.*"),
+        _put(f"checkpoint.{assessment}"),
+        *_look(ranking),
+        *_look(notice),
+        *_turn(assessment, "ranker"),
+        *_look(refused),
+    )
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
     infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
     return {
         "ingest": Rights(ingest),
-        "scorer": Rights((*_pull(ledger, "scorer"), *_look(ledger), _put(receipts)), answers=(cut, changes)),
+        "scorer": Rights(scorer, answers=(cut, changes)),
         "ranker": Rights(ranker),
         "gateway": Rights(gateway, (receipts, refusals)),
-        "audit": Rights((*_look(ledger), *_look(ranking), *infos, *durables)),
+        "audit": Rights((*_look(ledger), *_look(ranking), _checkpoints(assessment), *infos, *durables)),
     }
 
 
@@ -179,9 +218,40 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
         seen[code.casefold()] = f"the {role} {code}"
 
 
+def site(data: Path) -> Path:
+    """The folder of the broker that an assessment's data folder lies in, under `assessments`; else the same one."""
+    return data.parent.parent if data.parent.name == ASSESSMENTS else data
+
+
+def folders(root: Path) -> list[Path]:
+    """The data folders of a site: its own, and those of its other assessments."""
+    return [root, *sorted(path for path in (root / ASSESSMENTS).glob("*") if path.is_dir())]
+
+
 def key_file(data: Path, name: str) -> Path:
-    """Where the seed of a party or service lies."""
-    return data / "keys" / f"{name}.nk"
+    """Where the seed of a party or service lies; those of the broker itself are the site's."""
+    return (site(data) if name in {PROVISIONER, SYSTEM, "routes"} else data) / "keys" / f"{name}.nk"
+
+
+def account(assessment: str, name: str, kind: str = "") -> str:
+    """The account of a service, or with its kind of an office or unit; no code has a slash."""
+    return f"{assessment}/{kind}-{name}" if kind else f"{assessment}/{name.upper()}"
+
+
+def parties(data: Path) -> Parties | None:
+    """Who has rights in the assessment of a folder; null where nothing was configured."""
+    try:
+        held = json.loads((data / "parties.json").read_bytes())
+        lists = {name: tuple(held[name]) for name in ("offices", "units")}
+        keys = {party: tuple(some) for party, some in held["keys"].items()}
+        return Parties(held["assessment"], collector=held["collector"], keys=keys, **lists)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        path = data / "parties.json"
+        raise PartyRefused(
+            f"{path} cannot be read: restore it from the backup.", f"{path}已损坏，请从备份恢复。"
+        ) from None
 
 
 def configure(  # noqa: PLR0913 - the plain values of the rulebook
@@ -192,23 +262,69 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     *,
     collector: str = COLLECTOR,
     limits: Connections = Connections(),  # noqa: B008 - frozen
+    running: bool = False,
 ) -> Path:
-    """Make the missing keys, write `data`/nats.conf for these parties, let the server check it, return its path.
+    """Make the missing keys, write the site's nats.conf for these parties, let the server check it, return its path.
 
+    The rights of the site's other assessments stay, and so do units and keys that came later (`enrol`).
     The collecting office opens the assessment, with a rulebook and a roster in one event, and so may send more at once.
     """
-    check_codes(assessment, offices, units)
-    _private_folder(data / "keys")
-    refuse_open(data)
-    _refuse_lost(data, [*offices, *units, *SERVICES, PROVISIONER, SYSTEM])
-    public = public_keys(data, (*offices, *units, *SERVICES, PROVISIONER, SYSTEM))
-    store = data.absolute() / "jetstream"
-    head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(data, store), "system_account": "SYS"}
-    head["max_connections"] = limits.together(len(offices), len(units))
-    tables = {"accounts": accounts(assessment, offices, units, public, collector, limits)}
+    held = parties(data)
+    later = [unit for unit in held.units if unit not in units] if held and held.assessment == assessment else []
+    keys = held.keys if held and held.assessment == assessment else {}
+    mine = Parties(assessment, tuple(offices), (*units, *later), collector, keys)
+    return enrol(data, mine, limits, running=running)
+
+
+def enrol(
+    data: Path,
+    mine: Parties,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
+    *,
+    running: bool = False,
+) -> Path:
+    """Give the parties of an assessment their rights beside those of the site's others; returns its nats.conf.
+
+    A server that is `running` takes it on when told so (SIGHUP), as long as the size of its store stays.
+    """
+    check_codes(mine.assessment, mine.offices, mine.units)
+    root = site(data)
+    for folder in {root, data}:
+        _private_folder(folder / "keys")
+    refuse_open(root)
+    everybody = {folder: found for folder in folders(root) if (found := parties(folder))} | {data: mine}
+    _refuse_twice(everybody)
+    for folder, one in everybody.items():
+        _refuse_lost(folder, one)
+    of_all = {
+        (one.assessment, name): users(folder, one, name) for folder, one in everybody.items() for name in _all(one)
+    }
+    own = {name: _public_key(data, name) for name in (PROVISIONER, SYSTEM)}
+    store = root.absolute() / "jetstream"
+    room = _held_limit(root) if running else _store_limit(root, store)
+    head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": room, "system_account": "SYS"}
+    head["max_connections"] = sum(limits.together(len(one.offices), len(one.units)) for one in everybody.values())
+    tables = {"accounts": accounts(list(everybody.values()), of_all, own, limits)}
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
     settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
-    return _write_checked(data / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
+    config = _write_checked(root / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
+    _write_private(data / "parties.json", json.dumps(asdict(mine), ensure_ascii=False).encode())
+    return config
+
+
+def _all(one: Parties) -> tuple[str, ...]:
+    return (*one.offices, *one.units, *SERVICES)
+
+
+def _refuse_twice(everybody: Mapping[Path, Parties]) -> None:
+    """Raise PartyRefused where two folders are of one assessment, whose streams would be the same."""
+    seen: dict[str, Path] = {}
+    for folder, one in everybody.items():
+        if (other := seen.setdefault(one.assessment.casefold(), folder)) != folder:
+            raise PartyRefused(
+                f"{other} and {folder} are both of the assessment {one.assessment}: move one of them away.",
+                f"{other}与{folder}属于同一考核{one.assessment}：请移走其中一个。",
+            )
 
 
 def configure_nodes(data: Path, nodes: Sequence[str]) -> list[Path]:
@@ -216,6 +332,7 @@ def configure_nodes(data: Path, nodes: Sequence[str]) -> list[Path]:
 
     Raises ClusterOpen without the certificates, of which everything that listens beyond loopback has need.
     """
+    data = site(data)
     tls = tls_folder(data)
     if missing := [name for name in ("ca.crt", "tls.crt", "tls.key") if not (tls / name).is_file()]:
         listed = ", ".join(missing)
@@ -303,52 +420,65 @@ def _loopback(place: str) -> bool:
 
 def tls_folder(data: Path) -> Path:
     """Where certificates lie: ca.crt for everybody, tls.crt and tls.key for who listens beyond loopback."""
-    return data.absolute() / "tls"
+    return site(data).absolute() / "tls"
 
 
-def accounts(  # noqa: PLR0913, PLR0917 - the plain values of the rulebook
-    assessment: str,
-    offices: Sequence[str],
-    units: Sequence[str],
-    public: dict[str, str],
-    collector: str,
+def accounts(
+    everybody: Sequence[Parties],
+    of_all: Mapping[tuple[str, str], Sequence[str]],
+    own: Mapping[str, str],
     limits: Connections,
 ) -> dict[str, Any]:
-    """The accounts of the configuration, one a party; CORE's exports follow from what the others import."""
-    services = service_rights(assessment)
-    holders = {name.upper(): (name, rights, limits.service_connections) for name, rights in services.items()}
-    for office in offices:
-        payload = COLLECTOR_PAYLOAD if office == collector else OFFICE_PAYLOAD
-        rights = party_rights(assessment, office, payload=payload)
-        holders[f"OFFICE-{office}"] = (office, rights, limits.office_connections)
-    granted = [([account], rights) for account, (_, rights, _) in holders.items()]
-    for unit in units:
-        rights = party_rights(assessment, unit, UNIT_TYPES)
-        holders[f"UNIT-{unit}"] = (unit, rights, limits.unit_connections)
-        granted.append(([f"UNIT-{unit}"], Rights(rights.says[: len(UNIT_TYPES)])))
-    if units:  # of what is exported to all of them each imports its own: so the server need not search thousands
-        common = party_rights(assessment, "*", UNIT_TYPES).says[len(UNIT_TYPES) :]
-        granted.append(([f"UNIT-{unit}" for unit in units], Rights(common)))
-    made = {
-        account: {
-            "users": [_user(name, rights, public)],
-            "limits": {"max_payload": rights.payload, "max_connections": most, "max_subscriptions": SUBSCRIPTIONS},
-            "imports": _imports(rights),
-            "exports": _exports(account, granted),
-        }
-        for account, (name, rights, most) in holders.items()
-    }
+    """The accounts of the configuration, one a party of an assessment; CORE exports what the others import.
+
+    `of_all` are the public keys by assessment and name, `own` those of the provisioner and of the system.
+    """
+    held: dict[str, tuple[str, Rights, int]] = {}
+    made: dict[str, Any] = {}
+    granted: list[tuple[list[str], Rights]] = []
+    for one in everybody:
+        held |= (holders := _holders(one, limits))
+        of_units = [account(one.assessment, unit, "UNIT") for unit in one.units]
+        # Of what is exported to all units each imports its own: so the server need not search thousands.
+        own_says = len(UNIT_TYPES)
+        for name, (party, rights, most) in holders.items():
+            granted.append(([name], Rights(rights.says[:own_says]) if party in one.units else rights))
+            made[name] = {
+                "users": [_user(party, rights, key) for key in of_all[one.assessment, party]],
+                "limits": {"max_payload": rights.payload, "max_connections": most, "max_subscriptions": SUBSCRIPTIONS},
+                "imports": _imports(rights),
+            }
+        if of_units:
+            granted.append((of_units, Rights(party_rights(one.assessment, "*", UNIT_TYPES).says[own_says:])))
+    for name, (_, rights, _) in held.items():
+        made[name]["exports"] = _exports(name, granted) if rights.answers else []
     provisioner = {
-        "nkey": public[PROVISIONER],
+        "nkey": own[PROVISIONER],
         "permissions": {"publish": ["$JS.API.>"], "subscribe": [f"{inbox(PROVISIONER)}.>"]},
     }
     few = {"max_connections": limits.service_connections}
     core = {"jetstream": "enabled", "users": [provisioner], "limits": few, "exports": _exports("CORE", granted)}
-    return {"SYS": {"users": [{"nkey": public[SYSTEM]}], "limits": few}, "CORE": core, **made}
+    return {"SYS": {"users": [{"nkey": own[SYSTEM]}], "limits": few}, "CORE": core, **made}
+
+
+def _holders(one: Parties, limits: Connections) -> dict[str, tuple[str, Rights, int]]:
+    """The accounts of an assessment: whose each is, what it may, and how many connections it has."""
+    found = {
+        account(one.assessment, name): (name, rights, limits.service_connections)
+        for name, rights in service_rights(one.assessment).items()
+    }
+    for office in one.offices:
+        payload = COLLECTOR_PAYLOAD if office == one.collector else OFFICE_PAYLOAD
+        rights = party_rights(one.assessment, office, payload=payload)
+        found[account(one.assessment, office, "OFFICE")] = office, rights, limits.office_connections
+    for unit in one.units:
+        rights = party_rights(one.assessment, unit, UNIT_TYPES)
+        found[account(one.assessment, unit, "UNIT")] = unit, rights, limits.unit_connections
+    return found
 
 
 def inbox(name: str) -> str:
-    """The prefix of the inboxes of a party or service; it may listen on no other."""
+    """The prefix of the inboxes of a party or service; a service may listen on no other."""
     return f"_INBOX_{name}"
 
 
@@ -376,21 +506,26 @@ def _exports(owner: str, granted: Sequence[tuple[list[str], Rights]]) -> list[di
     ]
 
 
-def _user(name: str, rights: Rights, public: dict[str, str]) -> dict[str, Any]:
+def _user(name: str, rights: Rights, key: str) -> dict[str, Any]:
     permissions: dict[str, Any] = {
         "publish": [service.local for service in rights.says],
-        "subscribe": [f"{inbox(name)}.>", *rights.hears, *rights.answers],
+        "subscribe": [f"{inbox(name)}.>", *rights.listens, *rights.hears, *rights.answers],
     }
     if rights.answers:
         permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}
-    return {"nkey": public[name], "permissions": permissions}
+    return {"nkey": key, "permissions": permissions}
 
 
-def _refuse_lost(data: Path, names: Sequence[str]) -> None:
+def _refuse_lost(data: Path, one: Parties) -> None:
     """Raise KeyUnsafe where a key that the configuration knows is gone: in silence nobody gets another."""
-    config = data / "nats.conf"
+    config = site(data) / "nats.conf"
     text = config.read_text("utf-8") if config.exists() else ""
-    if lost := [name for name in names if f'"{inbox(name)}.>"' in text and not key_file(data, name).exists()]:
+    known = {name: account(one.assessment, name, "OFFICE") for name in one.offices}
+    known |= {name: account(one.assessment, name, "UNIT") for name in one.units}
+    known |= {name: account(one.assessment, name) for name in SERVICES}
+    known = {name: f'"{in_}": {{' for name, in_ in known.items() if name not in one.keys}
+    known |= {name: f'"{inbox(name)}.>"' for name in (PROVISIONER,)}
+    if lost := [name for name, said in known.items() if said in text and not key_file(data, name).exists()]:
         listed = ", ".join(lost[:20]) + (f" … ({len(lost)})" if len(lost) > 20 else "")
         raise KeyUnsafe(
             f"Keys are missing: {listed}. Restore them from the backup to {data / 'keys'}. To give these parties new"
@@ -405,8 +540,14 @@ def _private_folder(folder: Path) -> None:
 
 
 def public_keys(data: Path, names: Sequence[str]) -> dict[str, str]:
-    """The public keys of parties, whose seeds are made where there are none."""
-    return {name: _public_key(data, name) for name in names}
+    """The public keys of parties: the newest handed in, else of the seeds, which are made where there are none."""
+    held = parties(data)
+    return {name: held.keys[name][-1] if held and held.keys.get(name) else _public_key(data, name) for name in names}
+
+
+def users(data: Path, one: Parties, name: str) -> Sequence[str]:
+    """All public keys by which a party or service may come in."""
+    return one.keys[name] if name in one.keys else [_public_key(data, name)]
 
 
 def _public_key(data: Path, name: str) -> str:
@@ -451,6 +592,12 @@ def _store_limit(data: Path, store: Path) -> int:
             f"{data}磁盘空间不足：可用{room}字节，需要{_STORE_LEAST}字节。请清理磁盘。",
         )
     return min(STORE_LIMIT, room)
+
+
+def _held_limit(root: Path) -> int:
+    """The size of the store that a running server was started with."""
+    found = re.search(r"^WUXING_MAX_FILE_STORE: (\d+)$", (root / "nats.conf").read_text("utf-8"), re.MULTILINE)
+    return int(found[1]) if found else _store_limit(root, root / "jetstream")
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -1,4 +1,4 @@
-"""Declares the five streams and their durable consumers once, makes them, and refuses to run on others."""
+"""Declares the streams of an assessment and their durables once, makes them, and refuses to run on others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -26,17 +26,23 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from schemas.told import Told
 
-KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
+LEASE = "LEASE"
+"""The stream of whose turn it is at a service: the last word of each, and nothing of the assessment (`infra.lease`)."""
 MAX_MESSAGE = 1536 * 1024
 """Bytes: an assessment.opened of 1 MiB with its headers."""
+MAX_LEASE = 4096
 MAX_INTAKE = 256 * 1024 * 1024
 """Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
 RECEIPT_DAYS = 90
 RANKINGS = 1000
-KEPT_BYTES = {"RECEIPT": 512 * 1024**2, "REFUSED": 256 * 1024**2, "RANKING": 256 * 1024**2}
+CHECKPOINTS = 10_000
+MAX_NOTE = 16 * 1024
+"""Bytes of a signed checkpoint, which all parties may read."""
+KEPT_BYTES = {"RECEIPT": 512 * 1024**2, "REFUSED": 256 * 1024**2, "NOTICE": 256 * 1024**2, "RANKING": 256 * 1024**2}
 """Bytes that may be kept of what can be made again; the oldest goes, and the ledger has the rest of the store."""
-KEPT_EACH = {"RECEIPT": 400_000, "REFUSED": 100_000}
-"""Receipts and refusals of one party, so that nobody's flood takes another's away."""
+KEPT_EACH = {"RECEIPT": 400_000, "REFUSED": 100_000, "NOTICE": 20_000}
+"""Receipts, refusals and notices of one party, so that nobody's flood takes another's away."""
 LEAST_WINDOW = 0.1
 """Seconds, the server's least. A message id is the stream's and not the office's, so an office could have another's
 event dropped as its own duplicate; and what the broker drops gets no receipt. The fold knows duplicates for ever."""
@@ -83,8 +89,13 @@ class NoLeader(Told):
 
 def stream(kind: str, assessment: str) -> str:
     """The name of a stream: its kind and the assessment, as in LEDGER-wenzhou-2013."""
-    assert kind in KINDS
+    assert kind in {*KINDS, LEASE}
     return f"{kind}-{assessment}"
+
+
+def lease_subject(assessment: str, service: str) -> str:
+    """Where the process whose turn it is at a service says so."""
+    return f"lease.{assessment}.{service}"
 
 
 def live(kind: str, assessment: str, party: str) -> str:
@@ -117,11 +128,14 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         }
         return StreamConfig(**{**common, **settings})
 
-    def kept(kind: str) -> StreamConfig:
-        said = RePublish(src=f"{kind.lower()}.{assessment}.*", dest=live(kind, assessment, "{{wildcard(1)}}"))
+    def kept(kind: str, *, said: RePublish | None = None) -> StreamConfig:
         most = {"max_bytes": KEPT_BYTES[kind], "max_msgs_per_subject": KEPT_EACH[kind]}
         days = {"max_age": RECEIPT_DAYS * 86_400, "discard": DiscardPolicy.OLD}
         return log(kind, ".*", allow_atomic=True, republish=said, **most, **days)
+
+    def heard(kind: str) -> StreamConfig:
+        said = RePublish(src=f"{kind.lower()}.{assessment}.*", dest=live(kind, assessment, "{{wildcard(1)}}"))
+        return kept(kind, said=said)
 
     return (
         log(
@@ -134,14 +148,19 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
             duplicate_window=LEAST_WINDOW,
         ),
         log("LEDGER", ".>", allow_atomic=True),
-        kept("RECEIPT"),
-        kept("REFUSED"),
+        heard("RECEIPT"),
+        heard("REFUSED"),
+        kept("NOTICE"),
         log("RANKING", "", max_msgs=RANKINGS, max_bytes=KEPT_BYTES["RANKING"], discard=DiscardPolicy.OLD),
+        log("CHECKPOINT", "", max_msgs=CHECKPOINTS, max_msg_size=MAX_NOTE, discard=DiscardPolicy.OLD),
+        log(LEASE, ".*", max_msgs_per_subject=1, max_msg_size=MAX_LEASE, discard=DiscardPolicy.OLD),
     )
 
 
-def declared_durables(assessment: str, parties: Sequence[str]) -> Iterator[tuple[str, ConsumerConfig]]:
-    """Every durable with its stream: the two services', each party's own receipts and refusals, the gateway's for all.
+def declared_durables(
+    assessment: str, offices: Sequence[str], units: Sequence[str] = ()
+) -> Iterator[tuple[str, ConsumerConfig]]:
+    """Every durable with its stream: the two services', what is said to each party, the gateway's for all.
 
     Only the provisioner makes consumers: whoever can make one can aim it at any subject of the account.
     """
@@ -162,8 +181,10 @@ def declared_durables(assessment: str, parties: Sequence[str]) -> Iterator[tuple
     yield durable("LEDGER", "scorer", ">")
     for kind in ("RECEIPT", "REFUSED"):
         yield durable(kind, "gateway", "*")
-        for party in parties:
+        for party in (*offices, *units):
             yield durable(kind, party, party)
+    for unit in units:
+        yield durable("NOTICE", unit, unit)
 
 
 async def provision(
@@ -186,7 +207,15 @@ async def provision(
         async with gate:
             await _patiently(partial(js.add_consumer, on, wanted))
 
-    await asyncio.gather(*(settle(on, wanted) for on, wanted in declared_durables(assessment, [*offices, *units])))
+    await asyncio.gather(*(settle(on, wanted) for on, wanted in declared_durables(assessment, offices, units)))
+
+
+async def seal(nc: Client, assessment: str) -> None:
+    """End a ledger for ever, as the provisioner: the server takes nothing more, and nobody can take that back."""
+    js, name = nc.jetstream(timeout=30), stream("LEDGER", assessment)
+    found = (await js.stream_info(name)).config
+    if not found.sealed:
+        await js.update_stream(found.evolve(sealed=True))
 
 
 async def _settle_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
@@ -259,11 +288,14 @@ def check_ledger(info: StreamInfo, assessment: str, replicas: int | None = None)
         raise StreamDiffers(name, found)
 
 
-_SERVERS_OWN = frozenset({"metadata", "consumer_limits", "max_waiting", "placement"})
+_SERVERS_OWN = frozenset({"metadata", "consumer_limits", "max_waiting", "placement", "sealed"})
 
 
 def _refuse_differences(name: str, wanted: StreamConfig | ConsumerConfig, found: StreamConfig | ConsumerConfig) -> None:
-    """Compare every setting that nats-py knows: a transform, a mirror or async persistence must be absent too."""
+    """Compare every setting that nats-py knows: a transform, a mirror or async persistence must be absent too.
+
+    A stream that was sealed is as declared: it can only have been a ledger that was archived.
+    """
     pairs = (
         (field, getattr(wanted, field), getattr(found, field)) for field in vars(wanted) if field not in _SERVERS_OWN
     )

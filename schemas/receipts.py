@@ -69,10 +69,64 @@ class Ranking(msgspec.Struct, frozen=True):
     moved: tuple[Moved, ...] = ()
 
 
+class Noticed(msgspec.Struct, frozen=True):
+    """An event of a unit that came or counts otherwise: old and new, why, and until when an appeal is in time (UTC).
+
+    What was before is null where the event is new, `appeal_until` where there can be no appeal.
+    """
+
+    seq: int
+    source: str
+    id: str
+    type: str
+    item: str | None
+    disposition_before: Disposition | None
+    disposition_after: Disposition
+    counted_before: str | None
+    counted_after: str | None
+    value_before: str | None
+    value_after: str | None
+    why_zh: str
+    why_en: str
+    appeal_until: str | None
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A notice (通知) to a unit: what a publication changed for it, after `since` up to `sequence`, and by what.
+
+    `events` are its own, `others` the sequences of those on items that compare it, of readings adopted and of ties
+    resolved; `overtaken_by` and `overtook` name the units. It is one of `of` that a publication made, by `number`.
+    """
+
+    assessment: str
+    unit: str
+    since: int
+    sequence: int
+    time: str | None
+    state_before: str
+    state_after: str
+    final_before: str | None
+    final_after: str | None
+    place_before: int | None
+    place_after: int | None
+    grades_before: dict[str, str | None] | None
+    grades_after: dict[str, str | None] | None
+    events: tuple[Noticed, ...]
+    others: tuple[int, ...]
+    overtaken_by: tuple[str, ...]
+    overtook: tuple[str, ...]
+    number: int = 1
+    of: int = 1
+
+
 class Cut(msgspec.Struct, frozen=True):
-    """A consistent copy of the scorer's file; without a path nothing has changed since the sequence asked for."""
+    """A consistent copy of the scorer's file; without a path nothing has changed since the sequence asked for.
+
+    `root` is the Merkle root over the events as the scorer took them from the log, in hex.
+    """
 
     sequence: int
     path: str | None = None
     sha256: str | None = None
+    root: str | None = None
     traceparent: str | None = None

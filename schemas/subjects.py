@@ -57,9 +57,19 @@ def receipt(assessment: str, party: str) -> str:
     return _joined("receipt", assessment, party)
 
 
+def checkpoint(assessment: str) -> str:
+    """Where the ranker publishes each signed checkpoint, which every party may read."""
+    return _joined("checkpoint", assessment)
+
+
 def ranking(assessment: str) -> str:
     """Where the ranker publishes."""
     return _joined("ranking", assessment)
+
+
+def notice(assessment: str, unit: str) -> str:
+    """Where a unit reads what publications change for it."""
+    return _joined("notice", assessment, unit)
 
 
 def cut(assessment: str) -> str:

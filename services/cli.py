@@ -35,6 +35,8 @@ COMMANDS = {
         "services.site.opening:open_year",
         "Open a year: keys, rights, streams, opening. 开启考核年度",
     ),
+    "list": ("services.site.years:list_years", "List the assessments of this site. 考核列表"),
+    "archive": ("services.site.archiving:archive", "Seal a final year, write all of it to a file. 存档"),
     "up": ("services.site.stack:up", "Run an embedded broker and all services. 启动全部服务"),
     "ingest": ("services.site.stack:ingest", "Check what parties publish, append it to the ledger. 收件"),
     "scorer": ("services.site.stack:scorer", "Fold the ledger into DuckDB. 计分"),
@@ -48,10 +50,12 @@ COMMANDS = {
     "gateway-key": ("services.gateway.keys:gateway_key", "Make an office's bearer key. 网关密钥"),
     "console": ("services.console.app:console", "Serve the page. 网页"),
     "emit": ("services.office.emit:emit", "Publish the rows of a file. 报送"),
+    "appeal": ("services.office.appeal:appeal", "File a unit's appeal. 提出申诉"),
     "template": ("services.office.template:template", "Write an office's workbook. 报送模板"),
     "publish-tables": ("services.reports.publication:publish_tables", "Write the publication tables. 公示表"),
     "export": ("services.audit.export:export", "Write the ledger to a file. 导出账本"),
     "explain": ("services.reports.explain:explain", "Print the statement of one unit. 对账单"),
+    "statements": ("services.reports.statements:statements", "Write the statements of all units. 全部对账单"),
     "appeals": ("services.reports.appeals:appeals", "Show appeals, and what each outcome would move. 申诉"),
     "readiness": ("services.reports.readiness:readiness", "Show what stands in the way of final. 定稿条件"),
     "diff": ("services.reports.diff:diff", "Show what moved between two points. 差异"),
@@ -75,6 +79,19 @@ RULEBOOK = {
     "diff": ("services.rulebook.commands:diff", "Say how two rulebooks differ. 比较两部细则"),
 }
 
+#: The commands of `wuxing keys`.
+KEYS = {
+    "init": ("services.site.keys:init", "Make one's own key, print the public half. 自制密钥"),
+    "add": ("services.site.keys:add", "Let a party in by a key; let units in that joined. 登记公钥、新单位"),
+    "revoke": ("services.site.keys:revoke", "End a key at once. 吊销"),
+    "rotate": ("services.site.keys:rotate", "Put a new key in the old one's place. 更换"),
+    "list": ("services.site.keys:list_keys", "List the keys of all parties. 公钥列表"),
+}
+GROUPS = {
+    "rulebook": (RULEBOOK, "Turn a regulation into a rulebook: check, new, show, test, diff. 考核细则"),
+    "keys": (KEYS, "By which keys parties come in: init, add, revoke, rotate, list. 密钥"),
+}
+
 
 def application(*, overview: bool) -> App:
     """The command line. The overview lists each command by its words here, so that nothing is imported for it."""
@@ -92,10 +109,11 @@ def application(*, overview: bool) -> App:
     for name, (place, words) in COMMANDS.items():
         app.command(place, name=name, help=words if overview else None)
     app.command(score)
-    rulebook = App(name="rulebook", help="Turn a regulation into a rulebook: check, new, show, test, diff. 考核细则")
-    for name, (place, words) in RULEBOOK.items():
-        rulebook.command(place, name=name, help=words if overview else None)
-    app.command(rulebook)
+    for group, (commands, help_) in GROUPS.items():
+        made = App(name=group, help=help_)
+        for name, (place, words) in commands.items():
+            made.command(place, name=name, help=words if overview else None)
+        app.command(made)
     return app
 
 
@@ -179,9 +197,7 @@ def _run(arguments: list[str]) -> int:
     lang: Literal["zh", "en"] = "en"
     try:
         lang = language(next((value for name, value in pairwise(words) if name == "--lang"), None))
-        result: Any = application(overview=arguments in ([], ["--help"], ["-h"], ["rulebook"], ["rulebook", "--help"]))(
-            arguments
-        )
+        result: Any = application(overview=_overview(arguments))(arguments)
     except Told as end:
         print(end.say(lang), file=sys.stderr)
         return end.code
@@ -201,6 +217,12 @@ def _run(arguments: list[str]) -> int:
         print(said, file=sys.stderr)
         return Exit.FAILED
     return result if isinstance(result, int) else Exit.DONE
+
+
+def _overview(arguments: list[str]) -> bool:
+    """Whether nothing but a list of commands is asked for."""
+    asked = [one for one in arguments if one not in {"--help", "-h"}]
+    return not asked or (len(asked) == 1 and asked[0] in GROUPS)
 
 
 def misused(error: CycloptsError) -> str:  # noqa: PLR0911 - one return a kind

@@ -575,6 +575,8 @@ class YearDraw:
         as_of = self.one(
             [None, None, None, None, self.rng.randint(0, len(self.lines) + 1), "2013-05-06T09:40:00+08:00"]
         )
+        if opened and as_of in (0, "2013-05-06T09:40:00+08:00"):  # perhaps before the opening, and without its readings
+            options = {}
         return RandomYear(self.book, self.roster, self.lines, options, as_of, opened)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from services.office import sheet
 from services.process.ending import Exit
 from services.reports.appeals import Move, Prospect, changes, copy, listed, prospects, state
-from services.reports.readiness import obstacles
+from services.reports.readiness import SHEETS, obstacles
 from services.scorer import file, rules
 from services.snapshot import make as snapshots
 from services.snapshot.moves import Standing
@@ -230,6 +231,41 @@ def test_readiness_names_offices_units_appeals_ties_and_assumptions(disputed: Pa
     assert len(found.stages) == len(BOOK.stage)
 
 
+def test_an_item_that_lost_its_only_rating_says_that_its_closing_must_be_revoked_before_anybody_can_rate() -> None:
+    pages = Pages()
+    rated = [pages.rate("2.3", "80", unit) for unit in ("U1", "U2", "U3")]
+    pages.close("2.3")
+    pages.decide(pages.appeal("tongji", rated[0]), "cancelled")
+    item = next(one for one in standing_in_the_way(pages).pending if one.item == "2.3")
+    assert (item.offices, item.lacking) == ([], ["U1"])
+    assert [(one.unit, one.seq, one.by) for one in item.lost] == [("U1", 1, 6)]
+    assert [step.owner for step in item.steps] == ["tongji"] * 3
+    assert [step.what.partition(": a line on the sheet ")[::2] for step in item.steps] == [
+        ("2.3 is closed and nobody can rate U1; revoke the closing /offices/tongji e4 (sequence 4)",
+         "Revocations of tongji.xlsx"),
+        ("rate U1", "Ratings of tongji.xlsx"),
+        ("close 2.3", "Closings of tongji.xlsx"),
+    ]  # fmt: skip
+    pages.revoke("tongji", "e4", "assessment")
+    again = next(one for one in standing_in_the_way(pages).pending if one.item == "2.3")
+    assert [step.what.partition(":")[0] for step in again.steps] == ["rate U1", "close 2.3"]
+
+
+def test_every_obstacle_has_an_owner_and_a_command_on_a_sheet_that_the_workbook_has(
+    disputed: Pages, tmp_path: Path
+) -> None:
+    for unit in ("U1", "U2", "U3"):
+        disputed.rate("5.1", "80", unit)
+    _, out, _ = command("readiness", "--snapshot", written(disputed, tmp_path), "--format", "json", "--lang", "zh")
+    found = json.loads(out)
+    steps = [step for one in found["pending"] for step in one["steps"]]
+    steps += [one["step"] for kind in ("appeals", "ties", "assumptions", "awaiting", "stages") for one in found[kind]]
+    assert {step["owner"] for step in steps} == {office.code for office in BOOK.office}
+    assert {step["command"] == f"wuxing emit {step['owner']}.xlsx --office {step['owner']}" for step in steps} == {True}
+    assert [one["step"]["owner"] for one in found["appeals"]] == [BOOK.roles.appeals]
+    assert {kind: sheet.KINDS[kind] for kind in SHEETS} == SHEETS
+
+
 def complete(units: Roster = THREE) -> Pages:
     """A year in which nothing stands in the way of final; with units enough for a prize all of them tie for it."""
     pages = Pages()
@@ -259,7 +295,8 @@ def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Pages, tm
     code, out, _ = command("readiness", "--snapshot", written(complete(), tmp_path / "ready"), "--lang", "zh")
     assert (code, "可以定稿" in out.decode()) == (Exit.DONE, True)
     made = written(disputed, tmp_path / "not")
-    for lang, words in (("zh", "尚未关闭： 市委市政府督查室"), ("en", "not closed by Supervision Office")):
+    for lang, words in (("zh", "填gongwei.xlsx的“申诉决定”表 · wuxing emit gongwei.xlsx --office gongwei"),
+                        ("zh", "尚未关闭： 市委市政府督查室"), ("en", "not closed by Supervision Office")):  # fmt: skip
         code, out, _ = command("readiness", "--snapshot", made, "--lang", lang)
         assert (code, words in out.decode()) == (Exit.NO, True)
     code, out, _ = command("readiness", "--snapshot", made, "--format", "json")

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import shlex
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -131,7 +133,7 @@ class Office:
 
     def __init__(self, site: Site, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.site, self.folder, self.capsys = site, folder, capsys
-        self.said = ""
+        self.out = self.said = ""
 
     def emit(self, name: str, content: bytes | list[Any], *options: str) -> tuple[int, list[dict[str, Any]]]:
         """Exit code and lines of `wuxing emit` of a file."""
@@ -144,6 +146,13 @@ class Office:
         code = cli.run(["emit", str(path), "--lang", "en", *options])
         out, self.said = self.capsys.readouterr()
         return code, [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    def run(self, *arguments: str) -> int:
+        """Exit code of a command; what it wrote is in `out` and `said`."""
+        self.capsys.readouterr()
+        code = cli.run([*arguments, "--lang", "en"])
+        self.out, self.said = self.capsys.readouterr()
+        return code
 
     def ledger(self) -> list[bytes]:
         async def look() -> list[bytes]:
@@ -354,6 +363,51 @@ def test_a_corrected_row_is_sent_when_it_says_so_and_takes_the_earlier_one_s_pla
     with snapshots_opened(office) as con:
         rows = con.execute("SELECT disposition FROM published_entry WHERE unit = 'U003' ORDER BY seq").fetchall()
     assert rows == [("revoked",), ("counted",)]
+
+
+def test_a_unit_appeals_by_the_command_that_its_statement_names(office: Office) -> None:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = [event("fresh", subject="U002", time=now), event("old", subject="U002"), event("other", subject="U003")]
+    with services(office.site):
+        assert office.emit("year.jsonl", rows, "--as-new")[0] == 0
+        _publish_snapshot(office)
+        fresh, old, other = (next(n for n, one in enumerate(office.ledger(), 1) if id_.encode() in one)
+                             for id_ in ('"fresh"', '"old"', '"other"'))  # fmt: skip
+        assert office.run("explain", "U002", "--format", "json") == 0
+        (named,) = (line["appeal"] for line in _statement_lines(json.loads(office.out)) if line["id"] == "fresh")
+        assert named == f"wuxing appeal U002 --target {fresh} --statement TEXT"
+        before = office.intake()
+        for unit, target, more, code, reason, words in (
+            ("U002", other, (), 1, "other_subject", "another unit"),
+            ("U002", old, (), 1, "late", "ended on 2013-05-16 01:30"),
+            ("U002", 1, (), 1, "other_subject", "another unit"),
+            ("U002", fresh, ("--statement", "s" * 2001), 1, "bad_field", "statement"),
+            ("U002", 10**9, (), 1, None, "no event of sequence"),
+            ("U999", fresh, (), 2, None, "no such unit"),
+            ("U105", fresh, (), 1, "source_not_authorised", "U105.nk"),
+        ):
+            options = ("--target", str(target), *(more or ("--statement", "已按时反馈")))
+            assert office.run("appeal", unit, *options) == code
+            assert json.loads(office.out or "{}").get("reason") == reason
+            assert words in office.out + office.said
+        assert office.intake() == before
+        assert office.run(*shlex.split(named)[1:-1], "已按时反馈") == 0
+        assert office.run("appeal", "U002", "--target", str(old), "--statement", "迟了", "--late") == 0
+        _publish_snapshot(office)
+        assert office.run("appeal", "U002", "--target", str(fresh), "--statement", "再次") == 1
+        assert "has an appeal already" in json.loads(office.out)["message"]
+    appeals = [one for one in map(json.loads, office.ledger()) if one["type"] == "appeal.filed.v1"]
+    assert [(one["source"], one["data"]["target"]["id"]) for one in appeals[-2:]] == [
+        ("/units/U002", "fresh"), ("/units/U002", "old"),
+    ]  # fmt: skip
+    assert office.run("explain", "U002", "--format", "json") == 0
+    assert [
+        one for one in _statement_lines(json.loads(office.out)) if one["id"] in ("fresh", "old") and one["appeal"]
+    ] == []
+
+
+def _statement_lines(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [line for part in found["parts"] for item in part["items"] for line in item["lines"]]
 
 
 def test_every_way_it_can_go_wrong_is_said_and_has_its_exit_code(

@@ -234,6 +234,85 @@ def test_what_has_no_subject_is_refused_with_the_name_that_ingest_would_give(
     drive(site, story)
 
 
+BINARY = {
+    "ce-specversion": "1.0", "ce-source": "/offices/ducha", "ce-type": EVENT["type"], "ce-subject": "U001",
+    "ce-time": EVENT["time"], "ce-note": "%E4%B8%80%20%22x%22",
+}  # fmt: skip
+
+
+def test_an_event_in_the_binary_mode_of_cloudevents_is_the_same_event(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        data = json.dumps(EVENT["data"]).encode()
+        answer = await web.post(data, "application/json", **BINARY, **{"ce-id": "binary"})
+        stored = json.loads((await ledger(site))[-1].data)
+        assert (answer.status_code, stored) == (201, {**EVENT, "id": "binary", "note": '一 "x"'})
+        for body, more, status, reason in (
+            (b'1, "id": "x"', {}, 400, "not_json"),
+            (b"", {}, 400, "not_json"),
+            (data, {"ce-note": "%ff"}, 400, "not_json"),
+            (data, {"ce-data": "x"}, 400, "not_json"),
+            (data, {"ce-specversion": "0.3"}, 422, "not_cloudevent"),
+        ):
+            answer = await web.post(body, "application/json", **{**BINARY, "ce-id": "other", **more})
+            assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+        assert (await web.post(data, "text/plain", **BINARY)).status_code == 415
+
+    drive(site, story)
+
+
+def test_receipts_are_listed_a_page_at_a_time_each_party_its_own(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        shown = {"Authorization": f"Bearer {web.keys['ducha']}"}
+        batch = b"[" + b",".join(event(f"listed-{n}", subject="U001" if n else "U999") for n in range(5)) + b"]"
+        assert (await web.post(batch, MANY)).status_code == 207
+        found: list[dict[str, Any]] = []
+        place = "/v1/receipts?limit=2"
+        while place:
+            page = (await web.http.get(place, headers=shown)).json()
+            assert len(page["receipts"]) <= 2
+            found, place = [*found, *page["receipts"]], page["next"]
+        assert [one["place"] for one in found] == sorted({one["place"] for one in found})
+        assert {f"listed-{n}" for n in range(5)} <= {one["receipt"]["id"] for one in found}
+        refused = (await web.http.get("/v1/receipts?outcome=refused&limit=1000", headers=shown)).json()["receipts"]
+        assert {one["receipt"]["outcome"] for one in refused} == {"refused"}
+        other = await web.http.get("/v1/receipts", headers={"Authorization": f"Bearer {web.keys['kaoji']}"})
+        assert [one for one in other.json()["receipts"] if one["receipt"]["id"].startswith("listed")] == []
+        for query in ("limit=0", "limit=1001", "after=x", "after=1&after=2", "outcome=lost", "page=2"):
+            answer = await web.http.get(f"/v1/receipts?{query}", headers=shown)
+            assert (answer.status_code, answer.json()["title"]) == (400, "bad_list")
+
+    drive(site, story)
+
+
+def test_a_problem_is_told_in_the_language_of_the_caller_with_the_limit_that_holds(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        for asked, text in (("zh-CN,en", "密钥"), ("en-GB", "bearer token"), ("fr", " / ")):
+            answer = await web.http.get("/v1/receipts", headers={"Accept-Language": asked})
+            assert text in answer.json()["detail"]
+        assert " / " not in (await web.http.get("/v1/receipts", headers={"Accept-Language": "zh"})).json()["detail"]
+        for body, kind, limit in (
+            (b"[" + b" " * 8_400_000 + b"]", MANY, 8_388_608),
+            (b" " * 1_100_000, ONE, 1_048_576),
+        ):
+            answer = await web.post(body, kind, **{"Accept-Language": "zh"})
+            assert (answer.status_code, f"至多{limit}字节" in answer.json()["message"]) == (413, True)
+
+    drive(site, story, judged=False)
+
+
+def test_a_unit_s_key_sends_its_appeals_and_an_auditor_s_sends_nothing(site: Site) -> None:
+    async def story(web: Gateway) -> None:
+        web.keys |= {party: keys.make(keys.file(site.data), party) for party in ("U001", "audit")}
+        assert (await web.post(event("appealed"))).status_code == 201
+        data = {"target": {"source": "/offices/ducha", "id": "appealed"}, "statement": "已反馈"}
+        appeal = event("a1", source="/units/U001", type="appeal.filed.v1", data=data)
+        assert (await web.post(appeal, office="U001")).status_code == 201
+        answer = await web.post(event("audited"), office="audit")
+        assert (answer.status_code, answer.json()["title"]) == (403, "reads_only")
+
+    drive(site, story)
+
+
 def test_the_same_post_again_is_accepted_once_and_told_as_a_duplicate(site: Site) -> None:
     async def story(web: Gateway) -> None:
         first = await web.post(event("again"))
@@ -508,7 +587,8 @@ def test_a_day_s_quota_that_is_spent_answers_429_and_asks_the_broker_no_more(sit
             assert 0 < int(answer.headers["retry-after"]) <= 86_400
             before = len(await ledger(site))
             answer = await web.post(event("quota-2"))
-            assert (answer.status_code, answer.json()["title"]) == (429, "too_many")
+            assert (answer.status_code, answer.json()["title"]) == (429, "quota_spent")
+            assert "200000" in answer.json()["detail"]
             assert (await web.ask("/offices/ducha", "quota-2")).status_code == 404
             assert len(await ledger(site)) == before
 
@@ -652,6 +732,8 @@ def test_the_command_ends_with_0_when_it_is_told_to(site: Site) -> None:
         )  # fmt: skip
         while not answers(port):
             assert process.poll() is None, process.communicate()
+        long = httpx.get(f"http://127.0.0.1:{port}/healthz", headers={"x": "x" * 20_000})
+        assert long.status_code == 431
         process.send_signal(told)
         assert (process.wait(60), b"Traceback" in process.communicate()[1]) == (0, False)
 
@@ -684,15 +766,28 @@ def test_a_key_is_kept_as_its_hash_alone_and_a_new_one_ends_the_old(tmp_path: An
     path = keys.file(tmp_path)
     first, other = keys.make(path, "ducha"), keys.make(path, "kaoji")
     known = keys.Keys(path)
-    assert (known.office(first), known.office(other), known.office("x")) == ("ducha", "kaoji", None)
+    assert (known.party(first), known.party(other), known.party("x")) == ("ducha", "kaoji", None)
     assert first not in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
     second = keys.make(path, "ducha")
-    assert (known.office(first), known.office(second)) == (None, "ducha")
+    assert (known.party(first), known.party(second)) == (None, "ducha")
+
+
+def test_a_rotated_key_goes_on_opening_for_as_long_as_was_said(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, now = keys.file(tmp_path), [1000.0]
+    monkeypatch.setattr("services.gateway.keys.time.time", lambda: now[0])
+    first, known = keys.make(path, "ducha"), keys.Keys(path)
+    second = keys.make(path, "ducha", overlap=60)
+    third = keys.make(path, "ducha", overlap=60)
+    assert [known.party(one) for one in (first, second, third)] == [None, "ducha", "ducha"]
+    assert [known.holds("ducha", keys.mark(one)) for one in (first, second, third)] == [False, True, True]
+    now[0] += 60
+    assert [known.party(one) for one in (second, third)] == [None, "ducha"]
+    assert [known.holds("ducha", keys.mark(one)) for one in (second, third)] == [False, True]
 
 
 def test_no_file_is_no_key(tmp_path: Any) -> None:
-    assert keys.Keys(keys.file(tmp_path)).office("anything") is None
+    assert keys.Keys(keys.file(tmp_path)).party("anything") is None
 
 
 def test_a_file_that_others_can_read_or_that_is_none_opens_nothing(tmp_path: Any) -> None:
@@ -700,12 +795,12 @@ def test_a_file_that_others_can_read_or_that_is_none_opens_nothing(tmp_path: Any
     shown = keys.make(path, "ducha")
     path.chmod(0o640)
     with pytest.raises(KeyUnsafe, match="chmod 600"):
-        keys.Keys(path).office(shown)
+        keys.Keys(path).party(shown)
     for text in ("", "[]", '{"ducha": 1}', '{"ducha": "short"}'):
         path.write_text(text)
         path.chmod(0o600)
         with pytest.raises(KeyUnsafe, match="no file of keys"):
-            keys.Keys(path).office(shown)
+            keys.Keys(path).party(shown)
 
 
 def test_the_command_prints_a_key_once_and_refuses_an_unknown_office(
@@ -717,7 +812,7 @@ def test_the_command_prints_a_key_once_and_refuses_an_unknown_office(
     (tmp_path / "opening.json").write_bytes(OPENING)
     assert keys.gateway_key("ducha", lang="en") == 0
     printed = capsys.readouterr()
-    assert keys.Keys(keys.file(tmp_path)).office(printed.out.strip()) == "ducha"
+    assert keys.Keys(keys.file(tmp_path)).party(printed.out.strip()) == "ducha"
     assert "this once" in printed.err
     with pytest.raises(Stop) as stop:
         keys.gateway_key("nobody")

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 #: The README, and the pages that start from what somebody wants; a command that stands on several is run once.
-PAGES = ("README.md", "docs/agency.md", "docs/auditor.md", "docs/legal.md")
+PAGES = ("README.md", "docs/auditor.md", "docs/legal.md")
 LINES = dict.fromkeys(line for page in PAGES for line in commands(page) if line not in WITH_A_BROKER)
 
 

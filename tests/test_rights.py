@@ -19,8 +19,8 @@ from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, state
 
 A = ASSESSMENT
 DEDUCTION = "deduction-recorded-v1"
-INTAKE, LEDGER, RECEIPT, REFUSED, RANKING = (
-    stream(k, A) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+INTAKE, LEDGER, RECEIPT, REFUSED, NOTICE, RANKING = (
+    stream(k, A) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
 )
 EVERYBODY = ("ducha", "chuangjian", "U001", *SERVICES)
 
@@ -55,6 +55,9 @@ NOBODYS_CALLS = [
     f"CONSUMER.MSG.NEXT.{REFUSED}.U002",
     f"CONSUMER.INFO.{REFUSED}.U002",
     f"CONSUMER.RESET.{REFUSED}.U002",
+    f"CONSUMER.MSG.NEXT.{NOTICE}.U002",
+    f"CONSUMER.INFO.{NOTICE}.U002",
+    f"CONSUMER.RESET.{NOTICE}.U002",
     f"DIRECT.GET.{RECEIPT}",
     f"DIRECT.GET.{RECEIPT}.receipt.{A}.kaoji",
     f"DIRECT.GET.{REFUSED}",
@@ -252,7 +255,6 @@ OTHERS_LISTENING = [
     f"intake.{A}.>",
     f"ranking.{A}",
     f"cut.{A}",
-    "_INBOX.>",
     "_INBOX_kaoji.>",
     "_R_.>",
     "$JS.>",
@@ -290,6 +292,24 @@ def test_an_office_hears_its_own_receipts_and_refusals_live_and_no_other_s(nats_
         assert heard == [f"receipt.{A}.ducha", f"refused.{A}.ducha"]
         assert [(await every.next_msg(10)).subject for _ in range(2)] == [f"receipt.{A}.kaoji", f"receipt.{A}.ducha"]
         assert sum(listening.pending_msgs for listening in own) == 0
+
+
+def test_every_party_reads_every_checkpoint_and_the_ranker_alone_publishes_one(nats_site: Site) -> None:
+    """From the stream, with a key of its own: nobody need be listening when it is published."""
+
+    @on(nats_site, "ranker", "ducha", "U001", "scorer")
+    async def _(ranker: Client, ducha: Client, unit: Client, scorer: Client, _js: JetStreamContext) -> None:
+        for note in (b"one", b"two"):
+            await jetstream(ranker).publish(f"checkpoint.{A}", note)
+        for party in (ducha, unit):
+            newest = await last_entry(party, "CHECKPOINT", A)
+            assert newest
+            assert newest.data == b"two"
+            before = await last_entry(party, "CHECKPOINT", A, newest.sequence)
+            assert before
+            assert before.data == b"one"
+        for role, client in (("ducha", ducha), ("U001", unit), ("scorer", scorer)):
+            await refused(nats_site, role, client, [f"checkpoint.{A}"])
 
 
 @pytest.mark.parametrize("party", ["gongwei", "U003"])
@@ -467,8 +487,8 @@ def test_keys_are_private_stable_and_new_for_new_parties(tmp_path: Path) -> None
     assert {name: key_file(tmp_path, name).read_bytes() for name in names} == seeds
     assert len(list((tmp_path / "keys").iterdir())) == len(names) + 2
     assert not any(seed.decode().strip() in config for seed in seeds.values())
-    assert '"OFFICE-shenji"' in config
-    assert config.count('"UNIT-U004": {') == 1
+    assert f'"{A}/OFFICE-shenji"' in config
+    assert config.count(f'"{A}/UNIT-U004": {{') == 1
 
 
 def test_a_key_that_is_gone_is_missed_and_not_made_again(tmp_path: Path) -> None:

@@ -16,20 +16,23 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from infra.client import connected
+from infra.client import connected, last_entry
 from schemas import subjects
-from schemas.receipts import Ranking
+from schemas.receipts import Notice, Ranking
 from services import cli
 from services.ingest import place as places
+from services.proof import checkpoint
 from services.ranker import app as ranker
 from services.snapshot.make import PUBLISHED
 from tests.faults.works import (
@@ -115,6 +118,19 @@ def expected(year: Year) -> tuple[Counter[Any], Counter[Any], Counter[Any]]:
 def test_every_line_has_one_receipt_and_what_the_fold_alone_knows_has_another(works: Works) -> None:
     assert told(works) == expected(works.year)
     assert {how for how, _ in works.year.settled().values()} == {"duplicate", "void", None}
+
+
+def test_every_unit_was_told_of_each_stretch_of_the_year_once_and_up_to_its_last_final(works: Works) -> None:
+    found: dict[str, list[Notice]] = {}
+    for entry in works.stored("NOTICE"):
+        one = msgspec.json.decode(entry.data, type=Notice)
+        assert entry.subject == subjects.notice(ASSESSMENT, one.unit)
+        found.setdefault(one.unit, []).append(one)
+    finals = {unit["unit"]: unit["final"] for unit in works.year.result["units"]}
+    assert {unit: told[-1].final_after for unit, told in found.items()} == finals
+    for told in found.values():
+        assert all(one.sequence <= two.since for one, two in pairwise(told))
+        assert all(one.final_after == two.final_before for one, two in pairwise(told))
 
 
 class Traced(Works):
@@ -207,6 +223,16 @@ def test_the_snapshot_recomputes_to_what_it_published(works: Works) -> None:
         for table, view in PUBLISHED.items():
             assert con.execute(f"SELECT count(*) > 0 FROM {table}").fetchone() == (True,), table
             assert differences(con, table, view) == [], table
+
+
+def test_every_checkpoint_that_is_published_is_read_by_the_parties(works: Works) -> None:
+    async def read(party: str) -> bytes | None:
+        async with connected(works.server.url, party, works.data) as client:
+            newest = await last_entry(client, "CHECKPOINT", ASSESSMENT)
+            return newest and newest.data
+
+    note = (works.settings.snapshots / checkpoint.NAME).read_bytes()
+    assert [asyncio.run(read(party)) for party in ("ducha", works.year.units[0])] == [note, note]
 
 
 async def ranked(works: Works) -> Ranking | None:

@@ -20,6 +20,7 @@ import xlsxwriter
 
 from schemas.events import Event
 from schemas.refusals import Refusal
+from schemas.rulebook import PARAMETERS
 from schemas.year import given
 from services import cli
 from services.command.tables import four
@@ -249,6 +250,52 @@ def test_an_untouched_template_sends_nothing(code: str, tmp_path: Path) -> None:
     for lang in ("zh", "en"):
         assert cli.run(["template", code, str(path), "--lang", lang]) == 0
         assert list(sheet.rows(path)) == []
+
+
+def test_who_collects_has_a_line_for_every_reading_stage_and_tie_and_sends_those_that_are_filled_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "year.xlsx"
+    reached = template.Reached(
+        {"step": ("geometric", 7)}, (("second", "B", ("U002", "U009")),), frozenset({"daily_closed"})
+    )
+    name = next(one.name for one in YEAR.rulebook.office if one.code == "chuangjian")
+    path.write_bytes(template.workbook(path.name, YEAR, ("chuangjian", name), "zh", reached))
+    book = openpyxl.load_workbook(path)
+    head = [cell.value for cell in book["确认读法"][template.ABOVE + 1]]
+    rows = {row[head.index("reading")]: dict(zip(head, row, strict=True))
+            for row in book["确认读法"].iter_rows(min_row=template.ABOVE + 2, values_only=True) if row[2]}  # fmt: skip
+    assert {*rows} == {one.name for one in YEAR.rulebook.reading} | {*PARAMETERS}
+    assert all(row["#question"] and row["#values"] and row["#in_force"] for row in rows.values())
+    assert (rows["step"]["#in_force"], rows["step"]["#adopted"], rows["pool"]["#adopted"]) == (
+        "geometric",
+        "7",
+        "未确认",
+    )
+    left: list[sheet.Unread] = []
+    assert list(sheet.rows(path, left=left)) == []
+    assert [(one.sheet, one.lines) for one in left] == [("确认读法", 19), ("并列排序", 1), ("阶段", 3)]
+    for title, key, cells in (
+        ("确认读法", "step", {"value": "linear", "reason": "按条文", "time": datetime(2014, 1, 6, 9)}),
+        ("并列排序", "second 二等奖", {"units": "U009;U002", "reason": "集体研究", "time": datetime(2014, 1, 7, 9)}),
+        ("阶段", "finalised 定稿", {"time": datetime(2014, 1, 8, 9)}),
+    ):
+        page = book[title]
+        names = [cell.value for cell in page[template.ABOVE + 1]]
+        line = next(row for row in page.iter_rows(min_row=template.ABOVE + 2) if row[2].value == key)
+        for column, value in cells.items():
+            line[names.index(column)].value = value
+    book.save(path)
+    events = [sheet.event(row, "chuangjian", NAMES, UNITS) for row in sheet.rows(path)]
+    found = [json.loads(one) for one in events if isinstance(one, bytes)]
+    assert [(one["type"], one["subject"], one["data"]) for one in found] == [
+        ("reading.adopted.v1", "assessment", {"reading": "step", "value": "linear", "reason": "按条文"}),
+        ("tie.resolved.v1", "assessment", {"grade": "second", "units": ["U009", "U002"], "reason": "集体研究"}),
+        ("stage.reached.v1", "assessment", {"stage": "finalised"}),
+    ]
+    assert all(isinstance(CHECKER.check(json.dumps(one).encode()), Event) for one in found)
+    assert cli.run(["template", "collector", str(tmp_path / "c.xlsx"), "--lang", "zh"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "c.xlsx")
 
 
 def test_a_template_that_is_filled_in_sends_what_was_filled_in(office: Office) -> None:

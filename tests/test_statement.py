@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -12,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
+from litestar.testing import TestClient
 
+from services.console.app import create_app
 from services.process.ending import Exit
 from services.reports import paper
 from services.reports.statement import Statement, statement
 from services.scorer import rules
 from tests.product import command, folded
 from tests.random_years import RandomYear, years
-from tests.test_appeals import Pages
+from tests.test_appeals import Pages, written
 
 if TYPE_CHECKING:
     from schemas.refusals import Language
@@ -140,6 +143,11 @@ def test_every_sum_of_any_year_of_any_rulebook_is_what_the_views_say(drawn: Rand
             for unit in units[:3]:
                 whole = statement(found.con, unit, "zh")
                 adds_up(whole)
+                if whole.reach:
+                    low, high = whole.reach.final_worst, whole.reach.final_best
+                    assert Decimal(low or "-Infinity") <= Decimal(whole.final) <= Decimal(high or "Infinity")
+                    assert whole.place is None or (whole.reach.place_best or 1) <= whole.place
+                    assert whole.place is None or whole.place <= (whole.reach.place_worst or whole.place)
                 lines = sum(len(one.lines) for part in whole.parts for one in part.items) + len(whole.other_lines)
                 in_ledger = found.con.execute(
                     "SELECT count(*) FROM event WHERE unit = ? AND admission <> 'conflict'", [unit]
@@ -209,12 +217,20 @@ def test_tables_and_markdown_come_in_both_languages(example: Path, lang: str, wo
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (("U999",), "no such unit"), (("U042", "--item", "9.9"), "no such item"),
-    (("U042", "--as-of", "gestern"), "--as-of"),
+    (("U042", "--as-of", "gestern"), "--as-of"), (("U042", "--as-of", "2013-06-01"), "2013-06-01T23:59:59+08:00"),
+    ((), "wuxing explain UNIT, one of U001, U002"),
 ])  # fmt: skip
 def test_what_is_not_there_is_named(example: Path, arguments: tuple[str, ...], words: str) -> None:
     code, out, err = command("explain", *arguments, "--snapshot", example, "--lang", "en")
     assert (code, out) == (Exit.USE, b"")
     assert words in err
+
+
+def test_a_unit_is_understood_as_people_write_it(example: Path) -> None:
+    name = explained(example, "U042")["name"]
+    for said in ("u042", " U042 ", "Ｕ０４２", name):
+        code, out, err = command("explain", said, "--snapshot", example, "--format", "json", "--lang", "en")
+        assert (code, json.loads(out)["unit"], err) == (0, "U042", f"{said} → U042 {name}\n")
 
 
 def test_an_earlier_point_shows_the_statement_of_then(example: Path) -> None:
@@ -242,3 +258,52 @@ def test_the_statement_is_a_view_of_the_snapshot(example: Path) -> None:
         ).fetchall()
     assert [row[0] for row in rows] == [1, 2, 3]
     assert rows[2] == (3, "2013-04-03", "市委市政府督查室", "M2", Decimal(1), Decimal(1), "全额计入（四(一)1(1)）")
+
+
+def test_every_rendering_names_each_line_with_the_command_that_appeals_it(example: Path) -> None:
+    found = explained(example, "U042", "--lang", "zh")
+    lines = [line for part in found["parts"] for one in part["items"] for line in one["lines"]]
+    named = [line["appeal"] for line in lines if line["appeal"]]
+    assert named[0] == "wuxing appeal U042 --target 1 --statement 理由"
+    assert len(named) == sum(line["appeal_until"] is not None for line in lines) > 20
+    with duckdb.connect(str(example), read_only=True) as con, rules.compute(con):
+        whole = statement(con, "U042", "zh")
+    printed = json.dumps(paper._pdf_body(whole, "zh"), ensure_ascii=False)  # noqa: SLF001 - what the PDF's page says
+    shown = page_of(example, "U042")
+    for page in (paper.table(whole, "zh", to_file=True), paper.markdown(whole, "zh"), printed, shown):
+        flat = re.sub(r"\s+", "", page.replace("\\", ""))
+        assert found["root"] in flat
+        assert [one for line in lines for one in (line["appeal"], line["id"], line["source"])
+                if one and re.sub(r"\s+", "", one) not in flat] == []  # fmt: skip
+
+
+def page_of(snapshot: Path, unit: str) -> str:
+    """The unit's page of the console over one snapshot."""
+    with TestClient(create_app(snapshot, "zh")) as client:
+        return client.get(f"/unit/{unit}?lang=zh").text
+
+
+def test_the_statements_of_all_units_are_a_file_each_the_same_bytes_every_time(tmp_path: Path) -> None:
+    pages = Pages()
+    pages.deduct("ducha", "1.1", "M1", "criticised", "U2")
+    made = ("--snapshot", written(pages, tmp_path), "--lang", "en")
+    for form, output, head in (("md", tmp_path / "md", b"# "), ("pdf", tmp_path / "pdf.zip", b"%PDF")):
+        twice = []
+        for _ in range(2):
+            code, out, err = command("statements", output, "--format", form, *made)
+            assert (code, out.decode(), err) == (Exit.DONE, f"{output}\n", "")
+            twice.append(contents(output))
+        assert twice[0] == twice[1]
+        heads = {name: content[: len(head)] for name, content in twice[0].items()}
+        assert heads == {f"U{n}.{form}": head for n in (1, 2, 3)}
+        assert twice[0][f"U2.{form}"] == command("explain", "U2", "--format", form, *made)[1]
+    code, _, err = command("statements", tmp_path / "md" / "U1.md" / "x", *made)
+    assert (code, "cannot be written" in err) == (Exit.FAILED, True)
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """What a folder or zip holds, by name."""
+    if output.is_dir():
+        return {path.name: path.read_bytes() for path in output.iterdir()}
+    with zipfile.ZipFile(output) as book:
+        return {name: book.read(name) for name in book.namelist()}

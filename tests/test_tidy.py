@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 from schemas.refusals import Reason
-from services.cli import COMMANDS
+from services.cli import COMMANDS, application
 from services.scorer import rules
 from tests.product import BOOK
 
@@ -166,6 +167,23 @@ def test_every_link_of_a_page_and_every_page_that_the_code_names_is_there() -> N
     ]
     assert len(links) > 10
     assert [f"{page}: {link}" for page, link in links + named if not (page.parent / link).exists()] == []
+
+
+def test_the_year_is_told_in_both_languages_by_commands_and_options_that_there_are() -> None:
+    told = [
+        [
+            line.strip().removesuffix(" --lang zh")
+            for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+            if line.startswith("    wuxing ")
+        ]
+        for page in ("year.md", "year.zh.md")
+    ]
+    plain = [[re.sub(r'"[^"]*"', "TEXT", line) for line in lines] for lines in told]
+    assert plain[0] == plain[1]
+    for line in told[0]:
+        words = shlex.split(line)[1:]
+        application(overview=False).parse_args(words, exit_on_error=False, print_error=False)
+    assert {words.split()[1] for words in told[0]} >= {"open", "emit", "readiness", "statements", "appeal", "archive"}
 
 
 # --- The README -------------------------------------------------------------------------------------------------------

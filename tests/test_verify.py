@@ -27,8 +27,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.receipts import Cut
-from services.audit import bundle, standalone, witness
+from services.audit import bundle, recount, standalone, witness
 from services.audit import verify as verifying
+from services.audit.recount import Failed
 from services.audit.verify import Given, Verification
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings, read
@@ -430,7 +431,7 @@ def found(made: dict[str, Any]) -> tuple[Any, ...] | None:
     """The first failure that the standalone verifier names, null when all holds."""
     try:
         list(standalone.Unit(json.loads(json.dumps(made)), [], []).check())
-    except standalone.Failed as failed:
+    except Failed as failed:
         return failed.args
     return None
 
@@ -439,21 +440,21 @@ def found(made: dict[str, Any]) -> tuple[Any, ...] | None:
 def making(folded: Folded) -> Iterator[bundle.Maker]:
     """Makes bundles of what was folded in memory, signed; every third event has a recorded time."""
     folded.con.execute("UPDATE event SET recorded_at = make_timestamp(1388500000000000 + seq) WHERE seq % 3 = 0")
-    by = note.Signer(checkpoint.origin(folded.year.assessment), note.ED25519, signer().private)
-    make.complete(folded.con, folded.year, folded.lines, by)
+    make.complete(folded.con, folded.year, folded.lines, signer_of(folded))
     yield bundle.Maker(folded.con)
 
 
 def test_a_bundle_passes_its_verifier_as_a_stranger_runs_it(example, shorter, tmp_path):
     out, (_, held) = tmp_path / "u.json", shorter
     assert run("bundle", UNIT, str(out), "--snapshot", str(example), "--checkpoint", str(held))[0] == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.txt", "u.json", "verify.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*bundle.VERIFIER, "README.txt", "u.json"])
     command = [sys.executable, "-I", "-S", "verify.py", "u.json", "--lang", "en", "--checkpoint", str(held)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    made = json.loads(out.read_bytes())
-    assert f"ok   points: final comes to {made['stated']['final']}" in done.stdout.splitlines()
-    assert any(line.startswith("ok   points: place comes to ") for line in done.stdout.splitlines())
+    names = [line.split()[1].rstrip(":") for line in done.stdout.splitlines()]
+    assert names[-2:] == ["placed", "graded"]
+    agreed = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("ok   agrees: ")]
+    assert agreed == ["published:", "rulebook:", "roster:", "words:"]
     assert failures(out, "--checkpoint", str(held)) == []
     vkey = str(signer().verifier)
     assert "key?" not in [line.name for line in checked(out, "--key", vkey)[1].checks]
@@ -468,10 +469,10 @@ def test_a_zip_holds_bundle_verifier_and_readme_and_the_cosignatures_of_witnesse
     text = noted(example, tmp_path / "note").read_text()
     (tmp_path / "note").write_text(note.cosign(text, cosigner, 7), encoding="utf-8")
     out, options = tmp_path / "u.zip", ["--checkpoint", str(tmp_path / "note"), "--witness", str(cosigner.verifier)]
-    assert run("bundle", UNIT, str(out), "--snapshot", str(example), "--no-results", *options)[0] == 0
+    assert run("bundle", UNIT, str(out), "--snapshot", str(example), "--whole", *options)[0] == 0
     with zipfile.ZipFile(out) as packed:
-        assert packed.namelist() == ["bundle.json", "verify.py", "README.txt"]
-        assert json.loads(packed.read("bundle.json"))["results"] is None
+        assert packed.namelist() == ["bundle.json", *bundle.VERIFIER, "README.txt"]
+        assert all("raw" in entry for entry in json.loads(packed.read("bundle.json"))["events"])
     [signed] = [line for line in checked(out)[1].checks if line.name == "signed"]
     assert signed.values[1].endswith(f"w+{cosigner.verifier.id.hex()} @7")
     assert failures(out, "--witness", str(cosigner.verifier)) == []
@@ -495,21 +496,24 @@ def test_what_gives_no_bundle_says_why(example, copied, tmp_path):
 
 @settings(untimed, max_examples=30 if LONG else 3)
 @given(years())
-def test_in_any_year_every_unit_s_bundle_passes_with_and_without_the_results(drawn):
+def test_in_any_year_every_unit_s_bundle_passes_with_the_raters_names_and_without(drawn):
     if not drawn.opened:  # what an opening says is not what such a year is scored by
         drawn = replace(drawn, lines=[line for line in drawn.lines if b"assessment.opened" not in line])
     with product.year_folded(drawn) as folded, making(folded) as maker:
-        for row in maker.computed("en")["units"]:
-            assert found(maker.make(row["unit"], lang="en")) is None
-            assert found(maker.make(row["unit"], results=False, lang="en")) is None
+        for (unit,) in folded.con.execute("SELECT unit FROM published_unit ORDER BY unit").fetchall():
+            assert found(maker.make(unit, whole=True)) is None
+            assert found(maker.make(unit)) is None
 
 
 @cache
-def bundled() -> dict[str, Any]:
+def bundled(*, whole: bool = True) -> dict[str, Any]:
     """The bundle of the unit of the small year of which most is told."""
     with product.folded(joined(YEAR), product.SHIPPED) as folded, making(folded) as maker:
-        query = "SELECT unit FROM event WHERE unit <> 'assessment' GROUP BY unit ORDER BY count(*) DESC, unit LIMIT 1"
-        return maker.make(folded.con.execute(query).fetchall()[0][0], lang="en")
+        return maker.make(MOST, whole=whole)
+
+
+ROSTER = [unit["unit"] for unit in json.loads(YEAR[0])["data"]["roster"]]
+MOST, OTHER = sorted(ROSTER, key=lambda unit: -joined(YEAR[1:]).count(f'"subject":"{unit}"'.encode()))[:2]
 
 
 @settings(untimed, max_examples=200 if LONG else 15)
@@ -532,21 +536,133 @@ def test_each_tampering_of_a_bundle_is_named(data):
             one["sequence"],
         )
     left = events[:at] + events[at + 1 :]
-    assert without(events=left)[:4] == ("event_left_out", made["unit"], len(events), len(left))
+    assert without(events=left) == ("event_left_out", made["unit"], len(events), len(left), [one["sequence"]])
     swapped = list(events)
     swapped[at], swapped[other] = swapped[other], swapped[at]
     assert without(events=swapped)[0] == "events_swapped"
-    stated = copy.deepcopy(made["stated"])
-    item, part = (data.draw(st.sampled_from(sorted(stated[name]))) for name in ("items", "parts"))
-    compares = made["rulebook"]["item"][[i["code"] for i in made["rulebook"]["item"]].index(item)].get("method")
-    stated["items"][item]["points" if not compares else "state"] = "0.123456"
-    assert without(stated=stated)[:2] == ("result_forged", item)
-    for name, forged in (("parts", {**made["stated"]["parts"], part: "0.123456"}), ("final", "0.12345678")):
-        assert without(stated={**made["stated"], name: forged})[:2] == ("result_forged", name)
-    results = copy.deepcopy(made["results"])
-    results["units"][data.draw(st.integers(0, len(results["units"]) - 1))]["place"] = 99
-    assert without(results=results)[:2] == ("result_forged", "digest")
     assert without(size=size + 1) == ("log_truncated", size + 1, size)
+    published = copy.deepcopy(made["published"])
+    where = data.draw(st.sampled_from([name for name in ("all", "own", "year") if any(published[name].values())]))
+    table = data.draw(st.sampled_from([name for name, rows in published[where].items() if rows]))
+    row = data.draw(st.sampled_from(published[where][table]))
+    row[data.draw(st.integers(0, len(row) - 1))] = "0.123456"
+    assert without(published=published)[0] == "published"
+
+
+def test_of_raters_that_are_not_named_a_bundle_shows_numbers_and_each_tampering_is_named():
+    made, whole = bundled(whole=False), bundled()
+    told = [n for n, entry in enumerate(made["events"]) if "told" in entry]
+    names = {json.loads(base64.b64decode(whole["events"][n]["raw"]))["data"]["rater"] for n in told}
+    assert told
+    assert [name for name in names if name in json.dumps(made, ensure_ascii=False)] == []
+    assert [name for name, *_ in standalone.Unit(made, [], []).check() if name == "told?"] == ["told?"]
+    entry = made["events"][told[0]]
+
+    def changed(**change: Any) -> Any:
+        events = [*made["events"]]
+        events[told[0]] = {**entry, **change}
+        return found({**made, "events": events}) or ()
+
+    assert changed(leaf="0" * 64) == ("event_changed", entry["sequence"])
+    assert changed(told={**entry["told"], "id": "another"})[:2] == ("words", entry["sequence"])
+    data = {**entry["told"]["data"], "value": "0.5"}
+    assert changed(told={**entry["told"], "data": data})[0] in ("cross_unit", "result_forged")
+    events = [*made["events"]]
+    at = next(n for n, one in enumerate(whole["events"]) if b"deduction" in base64.b64decode(one["raw"]))
+    body = json.loads(base64.b64decode(events[at]["raw"]))
+    leaf = standalone.Entry(events[at]).leaf.hex()
+    events[at] = {
+        **{key: events[at][key] for key in ("sequence", "recorded", "index", "proof")},
+        "leaf": leaf,
+        "told": body,
+    }
+    assert found({**made, "events": events}) == ("told", MOST), "only ratings are told"
+
+
+OWN, ANOTHER = (f"WHERE unit = '{unit}'" for unit in (MOST, OTHER))
+ENTRY = f"WHERE seq = (SELECT min(seq) FROM published_entry {OWN})"
+#: What a publisher may write into what he then signs, and what the unit's bundle says of it.
+LIES_SIGNED = [
+    (f"UPDATE published_unit SET final = final + 1, final_text = (final + 1)::VARCHAR {OWN}",
+     ("result_forged", "final")),
+    (f"UPDATE published_unit SET final = final + 1, final_text = (final + 1)::VARCHAR {ANOTHER}",
+     ("cross_unit", "final", OTHER)),
+    (f"UPDATE published_unit SET place = coalesce(place, 0) + 1 {OWN}", ("place", MOST)),
+    (f"UPDATE published_unit SET place = coalesce(place, 0) + 1 {ANOTHER}", ("place", OTHER)),
+    (f"UPDATE published_unit SET state = 'left' {OWN}", ()),
+    (f"UPDATE published_unit SET state = 'provisionally' {OWN}", ("result_forged", "state")),
+    (f"UPDATE published_unit SET flags = ['vetoed:safety'] {OWN}", ("result_forged", "flags")),
+    (f"UPDATE published_unit SET unit_group = unit_group || 'x' {OWN}", ()),
+    (f"UPDATE published_unit SET category = CASE category WHEN 'A' THEN 'B' ELSE 'A' END {OWN}", ()),
+    (f"UPDATE published_item SET points = points + 0.1 {OWN} AND item = '1.1'", ("result_forged", "1.1")),
+    (f"UPDATE published_item SET points = points + 0.1 {OWN} AND item = '1.5'", ("cross_unit", "1.5", MOST)),
+    (f"UPDATE published_item SET points = points + 0.1 {ANOTHER} AND item = '1.1'", ("cross_unit", "parts", OTHER)),
+    (f"UPDATE published_item SET state = 'pending' {OWN} AND item = '1.1'", ("result_forged", "1.1")),
+    (f"DELETE FROM published_item {OWN} AND item = '1.2'", ("result_forged", "items")),
+    (f"UPDATE published_part SET points = points + 0.1 {OWN} AND part = '1'", ("result_forged", "parts")),
+    (f"UPDATE published_part SET points = points + 0.1 {ANOTHER} AND part = '1'", ("cross_unit", "parts", OTHER)),
+    ("UPDATE published_grade SET quota = 99 WHERE quota IS NOT NULL", ("grade",)),
+    ("UPDATE published_grade SET individuals = 99 WHERE individuals IS NOT NULL", ("grade",)),
+    (f"UPDATE published_grade SET units = list_append(units, '{MOST}')", ("grade",)),
+    (f"UPDATE published_grade SET undecided = ['{MOST}']", ("grade",)),
+    ("DELETE FROM published_grade WHERE grade = 'passed'", ("grade",)),
+    ("INSERT INTO published_grade SELECT * REPLACE ('none' AS grade) FROM published_grade LIMIT 1", ("grade",)),
+    (f"UPDATE published_unit_grade SET grade = CASE WHEN grade IS NULL THEN 'first' END {ANOTHER}", ("grade",)),
+    (f"UPDATE published_value SET value = value - 1 {OWN} AND item = '1.5'", ("cross_unit", "1.5", MOST)),
+    (f"DELETE FROM published_value {OWN} AND item = '1.5'", ("cross_unit", "1.5", MOST)),
+    (f"DELETE FROM published_value {ANOTHER} AND item = '1.5'", ("cross_unit", "1.5")),
+    ("UPDATE published_reading SET value = 'geometric' WHERE name = 'step'",
+     ("readings", "step", "linear", "geometric")),
+    ("DELETE FROM published_reading WHERE name = 'step'", ("readings", "step", "linear")),
+    (f"UPDATE published_entry SET counted = counted + 1 {ENTRY}", ("result_forged",)),
+    (f"UPDATE published_entry SET disposition = 'revoked' {ENTRY}", ("words",)),
+    (f"UPDATE published_entry SET id = 'another' {ENTRY}", ("words",)),
+    (f"DELETE FROM published_entry {ENTRY}", ("words",)),
+    (f"UPDATE published_event SET disposition = 'void' {OWN}", ("words",)),
+    ("DELETE FROM published_event WHERE seq = 1", ("words", 1)),
+    (f"INSERT INTO published_event SELECT * REPLACE (9999 AS seq) FROM published_event {OWN} LIMIT 1", ("words", 9999)),
+]  # fmt: skip
+
+
+def test_what_a_publisher_forges_and_signs_is_named_by_what_the_unit_holds():
+    with product.folded(joined(YEAR), product.SHIPPED) as folded, making(folded) as maker:
+        con, unseen = folded.con, []
+        digest = maker.meta["digest"]
+        for sql, expected in LIES_SIGNED:
+            con.execute("BEGIN")
+            con.execute(sql)
+            checkpoint.commit(con, folded.year, digest, list(make.PUBLISHED), make.VERSION, signer_of(folded), ())
+            came = found(bundle.Maker(con).make(MOST))
+            con.execute("ROLLBACK")
+            if came is None or came[: len(expected)] != expected:
+                unseen.append((sql, came))
+    assert unseen == []
+
+
+def signer_of(folded: Folded) -> note.Signer:
+    """The key of the log of what was folded."""
+    return note.Signer(checkpoint.origin(folded.year.assessment), note.ED25519, signer().private)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_bundle_that_comes_to_more_than_any_is_not_read(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(standalone, "MOST", 10_000)
+    path, data = tmp_path / "bundle", b"[" + b"[]," * 50_000 + b"[]]"
+    path.write_bytes(data)
+    if packed:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr("bundle.json", data)
+        assert path.stat().st_size < 1000
+    assert failures(path) == [("too_large", "10000")]
+
+
+@pytest.mark.parametrize("written", ["1e999999999", "1/3", "0x1", "1_000", "٣", "NaN", "9" * 201, "1.", "", "--1"])
+def test_a_number_that_would_fill_the_memory_or_is_none_is_named(written):
+    with pytest.raises(Failed) as refused:
+        recount.number(written)
+    assert refused.value.args == ("number", written[:40])
+    with pytest.raises(Failed):
+        recount.half_up(recount.ZERO, 999_999_999)
 
 
 def test_what_the_checkpoint_does_not_say_is_named(tmp_path):
@@ -557,9 +673,9 @@ def test_what_the_checkpoint_does_not_say_is_named(tmp_path):
     cases: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
         ({"rulebook": {**made["rulebook"], "name": "x"}}, ("rulebook",)),
         ({"roster": moved}, ("rulebook",)),  # the opening and the bundle differ
-        ({"readings": {**made["readings"], "step": "geometric"}}, ("readings", "step", "linear", "geometric")),
-        ({"void_sequences": [2]}, ("void", [2])),
         ({"version": "wuxing-bundle-1"}, ("version",)),
+        ({"published": {**made["published"], "private": {}}}, ("published",)),
+        ({"unit": OTHER}, ("published",)),
         ({"keys": [str(stranger)]}, ("signature", "wuxing/small")),
         ({"checkpoint": made["checkpoint"].replace("version ", "version 9")}, ("signature",)),
         ({"year_events": made["year_events"][:-1]}, ("event_left_out", "assessment")),
@@ -585,13 +701,13 @@ def test_an_id_that_another_unit_s_event_holds_is_proved_by_that_event_and_a_num
     other, unit = (row["unit"] for row in json.loads(YEAR[0])["data"]["roster"][:2])
     lines = (YEAR[0], said(other, "M7"), said(unit, "M8", b'"extra": %s, ' % (b"9" * 5001)))
     with product.folded(joined(lines), product.SHIPPED) as folded, making(folded) as maker:
-        made = maker.make(unit, lang="en")
-    assert found(made) is None
-    assert ([entry["sequence"] for entry in made["held"]], made["stated"]["items"]["1.1"]["points"]) == (
-        [2],
-        "5.000000",
-    )
-    assert (found({**made, "held": []}) or ())[:2] == ("result_forged", "1.1")
+        made, told = maker.make(unit, whole=True), maker.make(unit)
+    assert (found(made), found(told)) == (None, None)
+    assert [entry["sequence"] for entry in made["held"]] == [2]
+    assert b"M7" not in b"".join(base64.b64decode(entry.get("raw", "")) for entry in told["held"])
+    assert "M7" not in json.dumps(told), "no other unit's matters"
+    assert ["1.1", "5.000000"] in [line[1:3] for line in map(list, standalone.Unit(made, [], []).check())]
+    assert found({**made, "held": []}) == ("words", 3, None, ("/offices/ducha", "same", "deduction.recorded", ""))
     forged = {**made["held"][0], "raw": base64.b64encode(said(other, "M9")).decode()}
     assert found({**made, "held": [forged]}) == ("event_changed", 2)
 
@@ -609,9 +725,10 @@ def ranked(known: Settings, lines: tuple[bytes, ...], before: Any = None, *, upt
     con = file.fold(source, product.year(product.SHIPPED), target=made).con
     with rules.compute(con, upto="own_points"):
         con.execute("CREATE TABLE main.unit_item AS FROM own_points")
+    root = checkpoint.leaves(con).root().hex()
     con.close()
     key, digest = checkpoint.log_key(known.data, "small", begun=False), sha256(made.read_bytes()).hexdigest()
-    return app._rank(Cut(upto or len(lines), str(made), digest), known, before, key)  # noqa: SLF001 - without a broker
+    return app._rank(Cut(upto or len(lines), str(made), digest, root), known, before, key)  # noqa: SLF001 - without a broker
 
 
 def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewritten(tmp_path):

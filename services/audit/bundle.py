@@ -1,7 +1,7 @@
 """The command `bundle`: one unit's proof, with the verifier beside it, for anybody who has nothing but Python.
 
-The unit's events with their inclusion proofs, the rulebook, the roster, the signed results and the signed checkpoint;
-the format is that of the standalone verifier, and no bundle is written that does not pass it.
+The unit's events with their inclusion proofs, the rulebook, the roster, what is published of all units, and the signed
+checkpoint; the format is that of the standalone verifier, and no bundle is written that does not pass it.
 """
 
 import base64
@@ -16,24 +16,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import duckdb
-import msgspec
 from cyclopts import Parameter
 
-from schemas.refusals import Language
+from schemas.raw import read as read_raw
 from schemas.subjects import ASSESSMENT
-from services.audit import standalone
+from services.audit import places, recount, standalone
+from services.audit.recount import Failed
 from services.process.ending import Exit, Stop
 from services.process.settings import language
-from services.proof import checkpoint, merkle, note
+from services.proof import checkpoint, merkle, note, shown
 from services.proof.note import NoteError
-from services.scorer import rules
 from services.snapshot import point
-from services.snapshot.results import computed
+from services.snapshot.make import PUBLISHED
 
-VERSION = "wuxing-bundle-2"
-#: Up to so many events a bundle carries the whole results, which prove what other units' values come to.
-RESULTS_MAX = 50_000
-VERIFY, README = "verify.py", "README.txt"
+VERSION = "wuxing-bundle-3"
+#: The files of the verifier as they lie beside a bundle.
+VERIFIER = {"verify.py": standalone, "recount.py": recount, "places.py": places}
+README = "README.txt"
+RATING = "rating.recorded.v1"
 Many = Annotated[list[str], Parameter(negative=())]
 Files = Annotated[list[Path], Parameter(negative=())]
 
@@ -45,7 +45,7 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     snapshot: Path | None = None,
     checkpoint: Files = [],  # noqa: B006 - read only
     witness: Many = [],  # noqa: B006 - as above
-    results: bool | None = None,
+    whole: bool = False,
     sign: Path | None = None,
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
@@ -66,8 +66,9 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
         text brings its cosignatures. May be given more than once.
     witness
         The verifier key of a witness whose cosignature the note bears; may be given more than once.
-    results
-        Carry the whole published results, which prove place and grades; without it up to 50,000 events.
+    whole
+        Name the raters too, and show others' events that hold an id first: each byte is then proved. Without it a
+        rating has a number for its rater, and its words are the publisher's.
     sign
         A key file, made at first use: signs the checkpoint of a snapshot that nobody signed, as `score` writes them.
     lang
@@ -77,7 +78,7 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     if out.suffix not in (".json", ".zip"):
         raise Stop(Exit.USE, f"{out}: expected OUT.json or OUT.zip", f"{out}：应为.json或.zip文件")
     with point.snapshot(snapshot) as con:
-        made = Maker(con).make(unit, results=results, sign=sign, older=checkpoint, witnesses=witness, lang=chosen)
+        made = Maker(con).make(unit, whole=whole, sign=sign, older=checkpoint, witnesses=witness)
     _check(made)
     _write(made, out)
     zh = f"{unit}的证据包：{len(made['events'])}个事件，{out}；核对方法见README.txt"
@@ -97,7 +98,10 @@ class Maker:
         self.units = self.leaves.units(self.roster)
         self.documents = {name: checkpoint.held(con, f"{name}_json") for name in ("rulebook", "roster")}
         self.note = checkpoint.held(con) or ""
-        self._results: dict[Language, dict[str, Any]] = {}
+        self.columns = shown.columns(con, list(PUBLISHED))
+        self.own = shown.digests(con, self.columns, private=True)
+        public = [one for one, names in self.columns.items() if "seq" not in names]
+        self.public = {one: shown.rows(con, one, self.columns[one], None) for one in public}
         self._check()
 
     def _check(self) -> None:
@@ -116,36 +120,31 @@ class Maker:
                 f"快照按未经通过的读法计算，无从证明：{text}",
             )
 
-    def make(  # noqa: PLR0913 - as the command's options
-        self, unit: str, *, results: bool | None = None, sign: Path | None = None, older: list[Path] | None = None,
-        witnesses: list[str] | None = None, lang: Language = "zh",
+    def make(
+        self, unit: str, *, whole: bool = False, sign: Path | None = None, older: list[Path] | None = None,
+        witnesses: list[str] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """The bundle of a unit as the standalone verifier's docstring defines it."""
-        whole = self.computed(lang)
-        row = next((row for row in whole["units"] if row["unit"] == unit), None)
-        if row is None:
-            raise Stop(Exit.USE, f"{unit}: no unit of this snapshot's roster", f"{unit}：名单中没有这个单位")
+        if not self.con.execute("SELECT 1 FROM published_unit WHERE unit = ?", [unit]).fetchall():
+            raise Stop(Exit.USE, f"{unit}: no unit of this snapshot", f"{unit}：名单中没有这个单位")
         signed, keys = self._signed(sign)
         notes = [checkpoint.read(path) for path in older or []]
         for other in notes:
             signed = checkpoint.merged(signed, other) if checkpoint.body(other) == checkpoint.body(signed) else signed
-        carried = self.tree.size <= RESULTS_MAX if results is None else results
         return {
             "version": VERSION, "synthetic": self.meta.get("synthetic") == "true", "unit": unit,
             "checkpoint": signed, "size": self.tree.size,
             "keys": [*keys, *(witnesses or [])],
             "consistency": [self._step(other, path) for other, path in zip(notes, older or [], strict=True)],
-            "events": self._entries("unit = ?", unit), "year_events": self._entries("unit = ?", ASSESSMENT),
-            "held": self._entries(_HELD, unit, unit),
-            "void_sequences": [seq for (seq,) in self.con.execute(_VOID).fetchall()],
+            "events": self._entries("unit = ?", unit, whole=whole),
+            "year_events": self._entries("unit = ?", ASSESSMENT),
+            "held": self._entries(_HELD, unit, unit, whole=whole),
             "commitments": {
                 "units": len(self.units.sorted), "unit": self._commitment(unit),
                 ASSESSMENT: self._commitment(ASSESSMENT),
             },
             **{name: json.loads(text or "null") for name, text in self.documents.items()},
-            "readings": whole["readings"],
-            "results": whole if carried else None,
-            "stated": {key: row[key] for key in ("items", "parts", "final")},
+            "published": self._published(unit),
         }  # fmt: skip
 
     def _signed(self, sign: Path | None) -> tuple[str, list[str]]:
@@ -161,27 +160,34 @@ class Maker:
         signer = checkpoint.key(sign, checkpoint.parsed(self.note, "checkpoint").origin)
         return note.sign(self.note, signer), [str(signer.verifier)]
 
-    def computed(self, lang: Language) -> dict[str, Any]:
-        """The whole results, computed once in a language."""
-        if lang not in self._results:
-            names = self.meta["assessment"], self.meta["rulebook"]
-            with rules.compute(self.con):
-                found = computed(
-                    self.con, assessment=names[0], rulebook=names[1], as_of=point.last(self.con), refused=[], lang=lang
-                )
-            self._results[lang] = msgspec.to_builtins(found)
-        return self._results[lang]
+    def _published(self, unit: str) -> dict[str, Any]:
+        """What is published as the checkpoint commits to it: all that all may see, the unit's and the year's words."""
+        words = [one for one in self.columns if one not in self.public]
+        own, year = (
+            {one: shown.rows(self.con, one, self.columns[one], code) for one in words} for code in (unit, ASSESSMENT)
+        )
+        others = {*self.roster, *self.own, *(row[0] for row in self.con.execute(_SHOWN).fetchall())} - {
+            unit,
+            ASSESSMENT,
+        }
+        private = {code: shown.joined(self.own.get(code, {}), self.columns, private=True) for code in sorted(others)}
+        return {"columns": self.columns, "all": self.public, "own": own, "year": year, "private": private}
 
-    def _entries(self, where: str, *values: str) -> list[dict[str, Any]]:
+    def _entries(self, where: str, *values: str, whole: bool = True) -> list[dict[str, Any]]:
         """Events in ledger order, each with its proof that it is in the log."""
-        sql = f"SELECT seq, coalesce(epoch_us(recorded_at), 0), raw FROM event WHERE {where} ORDER BY seq"
-        return [self._entry(*row) for row in self.con.execute(sql, values).fetchall()]
+        sql = f"SELECT seq, coalesce(epoch_us(recorded_at), 0), raw, type, unit FROM event WHERE {where} ORDER BY seq"
+        raters: dict[str, str] = {}
+        return [
+            self._entry(seq, recorded, raw, None if whole else _told(raw, kind, raters, own=unit == values[0]))
+            for seq, recorded, raw, kind, unit in self.con.execute(sql, values).fetchall()
+        ]
 
-    def _entry(self, seq: int, recorded: int, raw: bytes) -> dict[str, Any]:
+    def _entry(self, seq: int, recorded: int, raw: bytes, told: dict[str, Any] | None) -> dict[str, Any]:
         at = bisect_left(self.leaves.sequences, seq)
         proof = [one.hex() for one in self.tree.inclusion(at)]
-        sent = base64.b64encode(raw).decode()
-        return {"sequence": seq, "recorded": recorded, "index": at, "raw": sent, "proof": proof}
+        shown: dict[str, Any] = {"raw": base64.b64encode(raw).decode()}
+        shown = shown if told is None else {"leaf": self.leaves.hashes[at].hex(), "told": told}
+        return {"sequence": seq, "recorded": recorded, "index": at, "proof": proof, **shown}
 
     def _commitment(self, code: str) -> dict[str, Any]:
         one, at, proof = self.units.of(code)
@@ -205,7 +211,20 @@ _HELD = f"""seq IN (
   WHERE (source, id) IN (SELECT (source, id) FROM event WHERE unit IN (?, '{ASSESSMENT}'))
   GROUP BY source, id
 ) AND unit NOT IN (?, '{ASSESSMENT}')"""
-_VOID = "SELECT seq FROM event WHERE stage = 'finalised' AND admission = 'void' ORDER BY seq"
+_SHOWN = " UNION ".join(f"SELECT unit FROM {one}" for one in ("published_unit", "published_item"))
+
+
+def _told(raw: bytes, kind: str, raters: dict[str, str], *, own: bool) -> dict[str, Any] | None:
+    """What is told of an event that is not shown: a rating with a number for its rater, of another's id and source."""
+    body = read_raw(raw)
+    if not own:
+        return {"source": body["source"], "id": body["id"], "type": kind, "subject": "", "data": {}}
+    if kind != RATING:
+        return None
+    rater = raters.setdefault(f"{body['data']['item']} {body['data']['rater']}", f"R{len(raters) + 1}")
+    return {key: body[key] for key in ("source", "id", "type", "subject", "time")} | {
+        "data": body["data"] | {"rater": rater}
+    }
 
 
 def _check(made: dict[str, Any]) -> None:
@@ -213,7 +232,7 @@ def _check(made: dict[str, Any]) -> None:
     try:
         for _ in standalone.Unit(json.loads(json.dumps(made)), [], []).check():
             pass
-    except standalone.Failed as failed:
+    except Failed as failed:
         name, *values = failed.args
         zh, en = (text.format(*values) for text in standalone.SAYS[name])
         raise Stop(
@@ -225,16 +244,22 @@ def _write(made: dict[str, Any], out: Path) -> None:
     """The bundle, the verifier and the README, in one file or in one folder; a stranger's file is not overwritten."""
     parts = {
         "bundle.json": json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode() + b"\n",
-        VERIFY: Path(standalone.__file__).read_bytes(),
+        **{name: Path(str(one.__file__)).read_bytes() for name, one in VERIFIER.items()},
         README: readme(made, "bundle.json" if out.suffix == ".zip" else out.name).encode(),
     }
+    if len(parts["bundle.json"]) > standalone.MOST:
+        raise Stop(
+            Exit.FAILED,
+            f"the bundle comes to {len(parts['bundle.json'])} bytes, more than the {standalone.MOST} that are read",
+            f"证据包有{len(parts['bundle.json'])}字节，超过可读取的{standalone.MOST}字节",
+        )
     try:
         if out.suffix == ".zip":
             with _replacing(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:
                 for name, data in parts.items():
                     packed.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
             return
-        for name in (VERIFY, README):
+        for name in (*VERIFIER, README):
             _check_ours(out.with_name(name), parts[name])
         for name, data in parts.items():
             with _replacing(out if name == "bundle.json" else out.with_name(name)) as draft:
@@ -297,8 +322,9 @@ _README = """\
 {keys}
 手中若有较早的检查点，加 --checkpoint 文件，可证明日志只增不改。
 退出码 0：全部相符；1：写明第一处不符；2：无法读取。
-它证明：这些事件都在签名的日志中，齐全、有序、未改；本单位各项得分由它们按考核细则算出。
-标为“注意”的各行取自发布方，未经证明。verify.py 不用任何第三方程序，可先读再用。
+它证明：这些事件都在签名的日志中，齐全、有序、未改；本单位各项得分由它们按考核细则算出；各单位的名次、等次由
+已签名公布的得分和数据算出。标为“注意”的各行取自发布方，未经证明；以 --whole 打包则写明评分人。
+verify.py 及旁边的 recount.py、places.py 不用任何第三方程序，可先读再用。
 
 {unit} · {origin} · {size} events{en}
 How to check it, on any computer with Python 3.8 or later, without a network:
@@ -306,7 +332,8 @@ How to check it, on any computer with Python 3.8 or later, without a network:
     (without --key the bundle's own key is used, which stands above; compare it with the one published)
 If you hold an earlier checkpoint, add --checkpoint FILE: the log may have grown since, and not changed.
 Exit 0: everything holds; 1: the first thing that does not is named; 2: it cannot be read.
-It proves that these events are in the signed log, all of them, in order and unchanged, and that the unit's points
-follow from them by the rulebook. Lines marked "note" are the publisher's word. verify.py needs nothing but Python;
-read it before you trust it.
+It proves that these events are in the signed log, all of them, in order and unchanged, that the unit's points follow
+from them by the rulebook, and everybody's places and grades from the points and values that were published and signed.
+Lines marked "note" are the publisher's word; a bundle made with --whole names the raters. verify.py, with recount.py
+and places.py beside it, needs nothing but Python; read them before you trust them.
 """

@@ -11,11 +11,11 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import IO, Annotated, Any, Literal, NamedTuple
 
 import duckdb
 import msgspec
@@ -28,8 +28,9 @@ from schemas.events import OPENED
 from schemas.refusals import Language
 from schemas.soundness import RulebookError
 from schemas.year import Year
-from services.audit import standalone
+from services.audit import archive, standalone
 from services.audit.export import Stored
+from services.audit.recount import Failed
 from services.audit.replay import KEYS, Refolding
 from services.ingest.check import opened
 from services.process.ending import Exit, Stop
@@ -115,7 +116,10 @@ SAYS = {
         "line {} ({}): sequence {} was {}, the ledger holds {}",
     ),
     "synthetic": ("合成数据：单位均为虚构", "synthetic data: the units are made up"),
-}  # fmt: skip
+} | archive.SAYS  # fmt: skip
+
+
+Kind = Literal["snapshot", "bundle", "archive"]
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -131,7 +135,7 @@ class Verification(msgspec.Struct, frozen=True):
     """The outcome of all checks of a file."""
 
     file: str
-    kind: Literal["snapshot", "bundle"]
+    kind: Kind
     holds: bool
     checks: list[Line]
 
@@ -170,14 +174,14 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     format: Literal["table", "json"] = "table",  # noqa: A002 - the contract's word
     lang: Literal["zh", "en"] | None = None,
 ) -> int:
-    """Verify a snapshot or a unit's bundle, offline; exit 1 when anything does not hold, and each thing is named.
+    """Verify a snapshot, an archive or a unit's bundle, offline; exit 1 when something does not hold, and what it is.
 
     Example: wuxing verify data/snapshots/latest.duckdb
 
     Parameters
     ----------
     file
-        A snapshot, or a bundle (.json or .zip).
+        A snapshot, an archived year, or a bundle (.json or .zip).
     key
         A verifier key of the log that you trust, instead of the file's own; may be given more than once.
     checkpoint
@@ -201,10 +205,10 @@ def verify(  # noqa: PLR0913 - each is an option of the command
         receipts,
         _keys(receipt_key, note.ED25519) or _beside(file),
     )
-    kind: Literal["snapshot", "bundle"] = "snapshot" if _is_snapshot(file) else "bundle"
+    kind = _kind(file)
     try:
         says = standalone.SAYS if kind == "bundle" else SAYS
-        found = list(_few(of_bundle(file, given) if kind == "bundle" else of_snapshot(file, given)))
+        found = list(_few(_CHECKS[kind](file, given)))
     except held.Unopened as error:
         raise Stop(Exit.FAILED, f"{file}: {error}", f"{file}：{error.say('zh')}") from None
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
@@ -257,15 +261,30 @@ def _note(path: Path) -> str:
         raise Stop(Exit.FAILED, str(error), f"检查点无法读取：{error}") from None
 
 
-def _is_snapshot(file: Path) -> bool:
-    """Whether a file is DuckDB's; a file that cannot be read ends the command."""
+def _kind(file: Path) -> Kind:
+    """What a file is by its first bytes; a file that cannot be read ends the command."""
     try:
+        if archive.is_archive(file):
+            return "archive"
         with file.open("rb") as stream:
-            return stream.read(12)[8:] == b"DUCK"
+            return "snapshot" if stream.read(12)[8:] == b"DUCK" else "bundle"
     except OSError as error:
         raise Stop(
             Exit.FAILED, f"{file}: cannot be read: {error.strerror}", f"{file}：无法读取：{error.strerror}"
         ) from None
+
+
+# -- Archives -------------------------------------------------------------------------------------------------------
+
+
+def of_archive(file: Path, given: Given) -> Iterator[Finding]:
+    """Every check of an archive, and of the snapshot that is in it."""
+
+    def snapshot(path: Path, keys: list[Verifier], intake: list[Verifier]) -> Iterator[archive.Found]:
+        inside = replace(given, keys=keys, receipt_keys=given.receipt_keys or intake)
+        yield from (archive.Found(*one) for one in of_snapshot(path, inside))
+
+    yield from (Finding(*one) for one in archive.check(file, given.keys, snapshot))
 
 
 # -- Bundles --------------------------------------------------------------------------------------------------------
@@ -283,7 +302,7 @@ def of_bundle(file: Path, given: Given) -> Iterator[Finding]:
         yield from [remark("word?", "synthetic")] if bundle.get("synthetic") else []
         for name, *values in standalone.Unit(bundle, trusted if keys or given.witnesses else [], given.older).check():
             yield remark(name, *values) if name.endswith("?") else ok(name, *values)
-    except standalone.Failed as failed:
+    except Failed as failed:
         name, *values = failed.args
         yield fail(name, *values)
     except Exception as error:  # noqa: BLE001 - a bundle is a stranger's; whatever it breaks, it was not read
@@ -296,11 +315,20 @@ def of_bundle(file: Path, given: Given) -> Iterator[Finding]:
 
 
 def _bundle_bytes(file: Path) -> bytes:
-    data = file.read_bytes()
+    """The JSON of a bundle; no more of it is read, or unpacked, than a bundle may come to."""
+    with file.open("rb") as stream:
+        data = _bounded(stream)
     if not data.startswith(b"PK"):
         return data
-    with zipfile.ZipFile(io.BytesIO(data)) as packed:
-        return packed.read("bundle.json")
+    with zipfile.ZipFile(io.BytesIO(data)) as packed, packed.open("bundle.json") as inside:
+        return _bounded(inside)
+
+
+def _bounded(stream: IO[bytes]) -> bytes:
+    data = stream.read(standalone.MOST + 1)
+    if len(data) > standalone.MOST:
+        raise Failed("too_large", standalone.MOST)
+    return data
 
 
 # -- Snapshots ------------------------------------------------------------------------------------------------------
@@ -330,6 +358,13 @@ def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
             yield fail("unreadable", f"{type(error).__name__}: {error}"[:300])
     finally:
         con.close()
+
+
+_CHECKS: dict[Kind, Callable[[Path, Given], Iterator[Finding]]] = {
+    "snapshot": of_snapshot,
+    "bundle": of_bundle,
+    "archive": of_archive,
+}
 
 
 def _objects(differing: list[held.Differing]) -> Iterator[Finding]:
@@ -663,7 +698,7 @@ class Refold:
         """The sequence stated is the last one; a signed ledger has no hole but what was refused, and names that."""
         last, count, lines = self.con.execute(
             "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0),"
-            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused)"
+            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused) + (SELECT count(*) FROM intake_refused)"
         ).fetchall()[0]
         if sequence < last or (self.held.is_signed and sequence != last and count):
             yield fail("meta", "sequence", self.meta.get("sequence"), last)
@@ -742,7 +777,7 @@ class Refold:
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
 #: Tables that are compared in a way of their own, and what a difference of some others is called.
-_APART = ("event", "meta", "checkpoint", "refused")
+_APART = ("event", "meta", "checkpoint", "refused", "intake_refused")
 _NAMED = {"event": "event_misread"} | {name: "rules" for name in TABLES if name != "refused"}
 
 
@@ -772,10 +807,14 @@ def _few(found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _line(one: Finding, says: dict[str, tuple[str, str]], lang: Language) -> Line:
-    mark, name, values = one
-    texts = tuple("-" if value is None else str(value) for value in values)
-    sentence = (says.get(name) or SAYS[name])[lang == "en"]
-    return Line(mark, name, texts, sentence.format(*texts).rstrip())
+    texts = tuple("-" if value is None else str(value) for value in one.values)
+    return Line(one.mark, one.name, texts, said(one, lang, says))
+
+
+def said(one: Finding, lang: Language, says: dict[str, tuple[str, str]] = SAYS) -> str:
+    """A finding as a sentence."""
+    texts = ("-" if value is None else str(value) for value in one.values)
+    return (says.get(one.name) or SAYS[one.name])[lang == "en"].format(*texts).rstrip()
 
 
 _MARKS: dict[Mark, tuple[str, str]] = {"ok": ("通过", "ok  "), "note": ("注意", "note"), "fail": ("不符", "FAIL")}
@@ -807,8 +846,12 @@ def _proved(outcome: Verification, lang: Language) -> str:
         whose = f"signed by the key given, {signer}" if en else f"由所给公钥签名：{signer}"
     what = (
         ("every event read and judged again, every table recomputed" if en else "每个事件重新判定，每张表重算相符")
-        if outcome.kind == "snapshot"
-        else ("the unit's events are in the log, all of them" if en else "本单位事件齐全、均在日志中")
+        if outcome.kind != "bundle"
+        else (
+            "the unit's events are in the log, all of them, and points, places and grades follow"
+            if en
+            else "本单位事件齐全、均在日志中，得分、名次、等次由此算出"
+        )
     )
     open_ = sorted(
         {line.name for line in outcome.checks if line.mark == "note"} - {"synthetic", "key", "key?", "unsigned"}

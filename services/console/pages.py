@@ -12,13 +12,17 @@ import duckdb
 import msgspec
 
 from schemas.events import instant
+from schemas.receipts import Notice
 from schemas.refusals import Language
 from services.console import draw
 from services.console.sql import queries
 from services.console.states import Row, Snapshot, State
+from services.ranker import notices as told
 from services.reports.statement import statement
 
 BOARD_ROWS, AUDIT_ROWS = 120, 50
+#: Events that a search shows.
+FOUND = 20
 #: Seconds for which the values of readings are tried after somebody looked last.
 PATIENCE = 30.0
 #: Columns a board can be sorted by, each with the order it begins with and the other way round.
@@ -28,6 +32,8 @@ SORTS = {
     "unit_group": ("unit_group, place, unit", "unit_group DESC, place, unit"),
     "final": ("final DESC, unit", "final, unit"),
 }
+#: Columns of the audit trail that it can be sorted by.
+AUDIT_SORTS = ("seq", "day", "source", "unit", "type", "counted", "disposition")
 DISPOSITIONS = (
     "counted", "counted_in_part", "no_effect", "awaiting", "rejected", "replaced", "revoked", "revised", "duplicate",
     "void",
@@ -54,6 +60,7 @@ class Shown:
     sort: str = "place"
     turned: bool = False
     page: int = 1
+    size: int = BOARD_ROWS
 
 
 def assessment(state: State) -> Row:
@@ -78,9 +85,10 @@ def board(state: State, lang: Language, shown: Shown) -> list[Row]:
 
 def _category(state: State, category: Row, lang: Language, shown: Shown) -> Row:
     code = category["category"]
+    standing = _standing(state, code)
     asked = {"category": code, "group": shown.group, "text": shown.text}
-    order, start = SORTS[shown.sort][shown.turned], (shown.page - 1) * BOARD_ROWS
-    rows = state.rows(f"{query('board')} ORDER BY {order} LIMIT {BOARD_ROWS:d} OFFSET {start:d}", asked)
+    order, start = SORTS[shown.sort][shown.turned], (shown.page - 1) * shown.size
+    rows = state.rows(f"{query('board')} ORDER BY {order} LIMIT {shown.size:d} OFFSET {start:d}", asked)
     margins = {row["unit"]: row for row in state.once(query("board_margins"))}
     tops, named = state.once(query("tops", lang)), names(state, lang)
     for row in rows:
@@ -89,28 +97,45 @@ def _category(state: State, category: Row, lang: Language, shown: Shown) -> Row:
             "parts": [row["parts"].get(t["part"]) for t in tops],
         }
         row["undecided"] = [flag.partition(":")[2] for flag in row["flags"] if flag.startswith("undecided:")]
-        row["graded"] = [grade for grade in row["grades"].values() if grade]
+        row["graded"] = [grade for grade in row["grades"].values() if grade] if standing != "waits" else []
     units = state.rows(query("board_count"), asked)[0]["units"]
     given = state.once(query("category_grades", lang), code)
+    cuts = [] if standing == "waits" else given
     lines = [
-        {"value": one["at_least"], "kind": "pass", "name": one["name"]} for one in given if one["at_least"] is not None
+        {"value": one["at_least"], "kind": "pass", "name": one["name"]} for one in cuts if one["at_least"] is not None
     ]
     lines += [
         {"value": one["value"], "kind": "award", "name": one["name"]}
-        for one in given
+        for one in cuts
         if one["value"] is not None and one["quota"] is not None
     ]
     return category | {
+        "standing": standing,
         "rows": rows,
         "units": units,
-        "pages": -(-units // BOARD_ROWS),
+        "pages": -(-units // shown.size),
         "grades": given,
         "names": named,
         "tops": tops,
-        "strip": draw.strip(state.once(query("finals"), code), lines),
+        "strip": draw.strip(_dots(state, code, standing), lines),
         "summary": state.once(query("summary"), code)[0],
         "groups": [row["unit_group"] for row in state.once(query("groups"), code)],
     }
+
+
+def _standing(state: State, category: str) -> str:
+    """What grades of a category are yet: `waits` while a unit has a pending item, `soon` before the final, `given`.
+
+    What is pending counts 0 so far, so that nobody has won or lost anything by it.
+    """
+    if assessment(state)["state"] in ("finalised", "amended"):
+        return "given"
+    return "waits" if state.once(query("waiting"), category)[0]["units"] else "soon"
+
+
+def _dots(state: State, category: str, standing: str) -> list[Row]:
+    finals = state.once(query("finals"), category)
+    return [row | {"graded": False, "flags": []} for row in finals] if standing == "waits" else finals
 
 
 def unit(state: State, code: str, lang: Language) -> Row | None:
@@ -119,14 +144,48 @@ def unit(state: State, code: str, lang: Language) -> Row | None:
     if not state.rows("SELECT 1 FROM unit_in_force WHERE unit = ?", [code]):
         return None
     bars, start = draw.waterfall(state.rows(query("bars", lang), {"unit": code}))
+    made = state.read(lambda con: statement(con, code, lang))
     return {
-        "statement": state.read(lambda con: statement(con, code, lang)),
+        "statement": made,
         "bars": bars,
         "axis_start": start,
         "base": bars[0]["before"] if bars else Decimal(0),
         "margins": state.rows(query("margins", lang), [code]),
         "appeals": state.rows(query("appeals"), {"unit": code}),
+        "standing": _standing(state, made.category),
+        "beside": state.rows(query("beside"), [code])[0],
     }
+
+
+def matrix(state: State, lang: Language) -> Row:
+    """Every unit by every item: the points, or that they are pending or not applicable."""
+    rows = state.rows(query("matrix"))
+    for row in rows:
+        row["cells"] = dict(zip(row.pop("items"), zip(row.pop("points"), row.pop("states"), strict=True), strict=True))
+    return {"items": state.rows(query("item_names", lang)), "rows": rows}
+
+
+def search(state: State, lang: Language, text: str, *, events: bool) -> Row:
+    """Units, items and, where they may be seen, events that a text is in; a few of each."""
+    if not text:
+        return {"units": [], "items": [], "events": []}
+    asked = Asked(text=text)
+    return {
+        "units": state.rows(query("search_units"), [text]),
+        "items": [
+            row
+            for row in state.rows(query("item_names", lang))
+            if text.casefold() in f"{row['item']} {row['name']}".casefold()
+        ],
+        "events": audit(state, asked)["rows"][:FOUND] if events else [],
+    }
+
+
+def notices(snapshot: Snapshot, code: str, as_of: int | None) -> list[Notice]:
+    """What the unit was told of up to a sequence, the newest first."""
+    folder = snapshot.path.parent / f"{snapshot.meta['assessment']}-notices"
+    last = snapshot.sequence if as_of is None else as_of
+    return [one for one in told.read(folder / f"{code}.jsonl") if one.sequence <= last][::-1]
 
 
 @dataclass(frozen=True)
@@ -140,6 +199,9 @@ class Asked:
     type: str = ""
     text: str = ""
     page: int = 1
+    size: int = AUDIT_ROWS
+    sort: str = "seq"
+    turned: bool = True
 
 
 def audit(state: State, asked: Asked) -> Row:
@@ -152,9 +214,10 @@ def audit(state: State, asked: Asked) -> Row:
         where += f" AND contains(lower(concat_ws(' ', {words})), lower(?))"
     values, trail = [*chosen.values(), *([asked.text] if asked.text else [])], query("trail")
     events = state.rows(f"SELECT count(*) AS events FROM ({trail}) WHERE {where}", values)[0]["events"]
-    page = f"ORDER BY seq DESC LIMIT {AUDIT_ROWS:d} OFFSET {(asked.page - 1) * AUDIT_ROWS:d}"
+    order = f"{asked.sort} DESC, seq DESC" if asked.turned else f"{asked.sort}, seq"
+    page = f"ORDER BY {order} LIMIT {asked.size:d} OFFSET {(asked.page - 1) * asked.size:d}"
     rows = state.rows(f"FROM ({trail}) WHERE {where} {page}", values)
-    return {"rows": rows, "events": events, "pages": -(-events // AUDIT_ROWS)}
+    return {"rows": rows, "events": events, "pages": -(-events // asked.size)}
 
 
 def filters(state: State, lang: Language) -> Row:
@@ -189,7 +252,8 @@ def progress(state: State, lang: Language) -> Row:
     state = state.whole()
     parameters = state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")
     days = {row["name"]: int(row["value"]) for row in parameters if row["value"] is not None}
-    refused = f"FROM ({queries()['refusals'].text}) WHERE line <= {2**62 if state.as_of is None else state.as_of:d}"
+    upto = 2**62 if state.as_of is None else state.as_of
+    refused = f"FROM ({queries()['refusals'].text}) WHERE refused_by = 'intake' OR line <= {upto:d}"
     return {
         "parts": state.rows(queries()["office_progress"].text),
         "days": days,
@@ -197,7 +261,7 @@ def progress(state: State, lang: Language) -> Row:
         "obstacles": state.rows("SELECT kind, count(*) AS number FROM obstacle GROUP BY kind ORDER BY kind"),
         "obstacle_rows": state.rows(queries()["obstacles"].text),
         "appeals": [row for row in state.rows(query("appeals"), {"unit": None}) if row["state"] == "open"],
-        "refusals": state.rows(f"{refused} ORDER BY line DESC LIMIT 100"),
+        "refusals": state.rows(f"{refused} ORDER BY refused_by DESC, line DESC LIMIT 100"),
         "reasons": state.rows(f"SELECT reason, count(*) AS number {refused} GROUP BY reason ORDER BY 2 DESC, 1"),
         "totals": state.rows(query("totals")),
         "stages": state.rows(query("stages")),

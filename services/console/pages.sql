@@ -102,10 +102,29 @@ SELECT m.*, d.name_{lang} AS name, s.name_{lang} AS scheme_name FROM margin m
 JOIN rulebook_grade d ON d.grade = m.grade JOIN rulebook_scheme s ON s.scheme = m.scheme
 WHERE m.unit = ? AND m.margin IS NOT NULL ORDER BY s.ordinal, m.ordinal
 
+-- :waiting units of a category: those with a pending item
+SELECT count(DISTINCT u.unit) AS units FROM unit_result u JOIN item_result i ON i.unit = u.unit
+WHERE u.category = $1 AND u.state <> 'left' AND i.state = 'pending'
+
+-- :beside a unit on the roster
+SELECT max(unit) FILTER (unit < $1) AS before, min(unit) FILTER (unit > $1) AS after FROM unit_in_force
+
+-- :matrix of units by items
+SELECT u.unit, u.name, u.category, u.final, u.place, list(i.item ORDER BY i.item) AS items,
+       list(i.points ORDER BY i.item) AS points, list(i.state ORDER BY i.item) AS states
+FROM unit_result u JOIN item_result i ON i.unit = u.unit
+WHERE u.state <> 'left' GROUP BY ALL ORDER BY u.unit
+
+-- :search_units by code or name
+SELECT unit, name, category FROM unit_in_force WHERE contains(lower(unit || ' ' || name), lower($1)) ORDER BY unit LIMIT 50
+
+-- :held items of an office
+SELECT item FROM item_holder WHERE office = $1
+
 -- :appeals with their deadlines; of one unit, or all where none is named
-SELECT a.*, strftime(a.filed_at, '%Y-%m-%d') AS day, strftime(a.appeal_until, '%Y-%m-%d') AS until,
+SELECT a.*, f.source, f.id, strftime(a.filed_at, '%Y-%m-%d') AS day, strftime(a.appeal_until, '%Y-%m-%d') AS until,
        strftime(a.decision_due, '%Y-%m-%d') AS due, d.reason AS decision
-FROM appeal_deadline a LEFT JOIN event d ON d.seq = a.decided_by
+FROM appeal_deadline a JOIN event f ON f.seq = a.seq LEFT JOIN event d ON d.seq = a.decided_by
 WHERE a.unit = coalesce($unit, a.unit) ORDER BY a.state <> 'open', a.seq
 
 -- :offices that events come from

@@ -10,7 +10,9 @@ from litestar import Request
 
 from schemas.refusals import Language
 from schemas.told import Told
-from services.console.states import Readings, Snapshot, Snapshots, State
+from services.console.door import COOKIE, Door, Who
+from services.console.states import NoSnapshot, Readings, Snapshot, Snapshots, State
+from services.process import web
 
 THEMES = ("light", "dark", "auto")
 #: Parts of an address that a cookie remembers, so that links do without them.
@@ -34,10 +36,17 @@ class View:
     default: Language
     form: Mapping[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(init=False)
+    fields: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         asked = {**self.request.query_params, **self.form}
         self.params = {name: value for name, value in asked.items() if value}
+
+    @property
+    def root(self) -> str:
+        """The path under which this assessment's pages stand, empty where they are the whole server."""
+        return web.root(self.request.scope)
 
     @cached_property
     def lang(self) -> Language:
@@ -54,6 +63,29 @@ class View:
         """Light, dark, or as the device has it."""
         asked = self.params.get("theme") or self.request.cookies.get("theme")
         return asked if asked in THEMES else "auto"
+
+    @property
+    def door(self) -> Door | None:
+        """Where parties sign in; null where everything is open and nothing can be sent."""
+        found: Door | None = self.request.app.state.door
+        return found
+
+    @cached_property
+    def who(self) -> Who | None:
+        """Who has signed in; null for the public."""
+        if self.door is None:
+            return None
+        try:
+            book = self.snapshot.rulebook
+        except NoSnapshot:
+            book = None
+        if book is None and self.door.year:
+            book = self.door.year.rulebook
+        return self.door.who(self.request.cookies.get(COOKIE), book)
+
+    def may(self, room: str) -> bool:
+        """Whether whoever asks may read a room."""
+        return self.door is None or self.door.may(self.who, room)
 
     def t(self, en: str, zh: str) -> str:
         """A sentence in the page's language."""
@@ -107,7 +139,7 @@ class View:
     def link(self, path: str, /, **more: Any) -> str:
         """The address of another page in the same state."""
         kept = {name: value for name, value in self.params.items() if name == "as_of" or name.startswith("r.")}
-        return _address(path, kept, more)
+        return self.root + _address(path, kept, more)
 
     def chosen(self) -> Readings:
         """The readings of the address, none where they are refused."""
@@ -119,12 +151,13 @@ class View:
     def plain(self, path: str | None = None) -> str:
         """The same page, or another, with no reading of the address."""
         kept = {name: value for name, value in self.params.items() if name not in CHOSEN and not name.startswith("r.")}
-        return _address(path or self.request.url.path, kept, {})
+        return self.root + _address(path or self.request.url.path, kept, {})
 
     def here(self, /, **more: Any) -> str:
         """The address of this page with something changed; a null takes it out."""
-        kept = {name: value for name, value in self.params.items() if name not in ("lang", "theme", "at")}
-        return _address(self.request.url.path, kept, more)
+        passing = ("lang", "theme", "at", "download", "table")
+        kept = {name: value for name, value in self.params.items() if name not in passing}
+        return self.root + _address(self.request.url.path, kept, more)
 
 
 def _address(path: str, kept: Mapping[str, str], more: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The HTTP gateway: events come in as CloudEvents JSON, one or a batch, and leave as NATS messages of their office.
+"""The HTTP gateway: events come in as CloudEvents, one or a batch, and leave as NATS messages of their party.
 
 It decides nothing about events: the bearer key names the party, ingest judges, and the status code repeats in the
 web's words what the receipt says.
@@ -6,13 +6,14 @@ web's words what the receipt says.
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Collection
+from functools import partial
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 import structlog
-import uvicorn
 from litestar import HttpMethod, Litestar, MediaType, Request, Response, get, post, route
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
@@ -21,19 +22,19 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from infra.client import BrokerUnreachable
 from infra.rights import KeyUnsafe, key_file, tls_folder
-from schemas.events import OPENED_SIZE_MAX, SIZE_MAX
+from schemas.events import OPENED_SIZE_MAX
 from schemas.receipts import Receipt
-from schemas.refusals import Reason, message
+from schemas.refusals import Language, Reason, message
 from schemas.year import Year
 from services.gateway import openapi
-from services.gateway.desk import Answer, Busy, Desk, Pending, Problem, TooMany, closed, problem, said
-from services.gateway.keys import Keys, file
+from services.gateway.desk import Answer, Busy, Desk, Listed, Pending, Problem, TooMany, problem, said
+from services.gateway.keys import AUDITOR, Keys, file
 from services.ingest.check import Checker
 from services.ingest.opening import expected
 from services.process import log as logs
-from services.process import metrics, tracing
+from services.process import metrics, tracing, web
 from services.process.ending import Exit, Stop
-from services.process.settings import Settings, read
+from services.process.settings import Settings, several
 
 BATCH_EVENTS = 1000
 BATCH_BYTES = 8 * 1024 * 1024
@@ -41,6 +42,9 @@ BODY_WITHIN = 30.0
 """Seconds for a body to arrive."""
 SINGLE = ("application/cloudevents+json", "application/json")
 BATCH = "application/cloudevents-batch+json"
+BINARY = "binary"
+LISTED_MAX = 1000
+OUTCOMES = ("accepted", "refused", "settled")
 
 _Request = Request[Any, Any, State]
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -60,12 +64,17 @@ class Results(msgspec.Struct, frozen=True):
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
-    """A request that is answered before any event is looked at."""
+    """A request that is answered before any event is looked at: an answer, or a problem with the limits it names."""
 
-    def __init__(self, answer: Answer, headers: dict[str, str] | None = None) -> None:
-        super().__init__(answer.status)
+    def __init__(self, answer: Answer | str, headers: dict[str, str] | None = None, **gaps: int) -> None:
+        super().__init__(str(answer))
         self.answer = answer
         self.headers = headers or {}
+        self.gaps = gaps
+
+    def said(self, lang: Language | None) -> Answer:
+        """The answer in the caller's language."""
+        return problem(self.answer, lang, **self.gaps) if isinstance(self.answer, str) else self.answer
 
 
 def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> Litestar:
@@ -83,18 +92,24 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
         Sending the same again is safe: an event counts once for ever, and the answer says that it was known. 202 and
         503 are no refusals: ask, or send again.
         """
-        party = _party(keys, request)
+        party, lang = _party(keys, request), _language(request)
+        if party == AUDITOR:
+            raise Refused("reads_only")
         kind = _content_type(request)
         body = await _body(request, BATCH_BYTES if kind == BATCH else OPENED_SIZE_MAX)
         parent = tracing.parent(b"", {tracing.HEADER: request.headers.get(tracing.HEADER, "")})
         try:
             if kind != BATCH:
-                return _response((await at.take(party, [body], parent))[0])
-            answers = await at.take(party, _events(body), parent)
+                raw = _structured(request, body) if kind == BINARY else body
+                return _response(_under(request, (await at.take(party, [raw], parent, lang or "en"))[0]))
+            told = await at.take(party, _events(request, body), parent, lang or "en")
+            answers = [_under(request, one) for one in told]
         except TooMany as error:
-            raise Refused(problem("too_many")._replace(retry=error.retry)) from None
+            most = settings.limits
+            gaps = {"limit": at.share, "events": most.office_events, "bytes": most.office_bytes}
+            raise Refused(problem(error.name, lang, **gaps)._replace(retry=error.retry)) from None
         except Busy:
-            raise Refused(closed()) from None
+            raise Refused("try_again") from None
         found = Results([Result(answer.status, answer.body) for answer in answers])
         every = all(answer.status in (200, 201) for answer in answers)
         return Response(found, status_code=200 if every else 207)
@@ -107,16 +122,22 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
         """Ask for the newest receipt of an event of one's own, by its source and id.
 
         Kept are the newest 100,000 receipts since the gateway began, and those that came while it was down. All of 90
-        days are in the broker, for the office's own key.
+        days are in the broker, for the party's own key.
         """
         party = _party(keys, request)
-        asked = [request.query_params.getall(name, []) for name in ("source", "id")]
-        if {*request.query_params} != {"source", "id"} or not all(len(one) == 1 and one[0] for one in asked):
-            raise Refused(problem("bad_query"))
-        answer = at.ask(party, asked[0][0], asked[1][0])
+        source, identifier = _pair(request)
+        answer = at.ask(party, source, identifier)
         if answer is None:
-            raise Refused(problem("no_receipt"))
-        return _response(answer)
+            raise Refused("no_receipt")
+        return _response(_under(request, answer))
+
+    @get(
+        "/v1/receipts", responses=openapi.LIST, security=openapi.SECURITY, operation_id="list",
+        summary="List one's own receipts",
+    )  # fmt: skip
+    async def listed(request: _Request) -> Listed:
+        """List the receipts that are kept of one's own events, oldest first, a page at a time; `next` leads on."""
+        return at.listed(_party(keys, request), *_page_asked(request))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -126,7 +147,7 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
             yield
 
     return Litestar(
-        [_methods, send, ask, _document, _page, _healthz, _readyz],
+        [_methods, send, ask, listed, _document, _docs, _healthz, _readyz],
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="wuxing", version="1", path="/schema", render_plugins=[JsonRenderPlugin()]),
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _bug},
@@ -149,7 +170,7 @@ async def _document(state: State) -> Response[bytes]:
 
 
 @get("/docs", include_in_schema=False, media_type=MediaType.HTML)
-async def _page(state: State) -> Response[str]:
+async def _docs(state: State) -> Response[str]:
     return Response(state.page, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"})
 
 
@@ -167,26 +188,54 @@ async def _readyz(state: State) -> Response[dict[str, bool]]:
 # Reading a request ---------------------------------------------------------------------------------------------------
 
 
+def _language(request: _Request) -> Language | None:
+    """The first of our languages that the caller asks for (Accept-Language); null where it asks for neither."""
+    asked = [part.strip().lower()[:2] for part in request.headers.get("accept-language", "").split(",")]
+    found = next((part for part in asked if part in ("zh", "en")), None)
+    return None if found is None else "zh" if found == "zh" else "en"
+
+
 def _party(keys: Keys, request: _Request) -> str:
-    """The office whose key was shown."""
+    """The party whose key was shown."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     try:
-        office = keys.office(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
+        party = keys.party(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
     except KeyUnsafe as error:
         structlog.get_logger(__name__).error("keys.unsafe", error=str(error))
-        raise Refused(closed()) from None
-    if office is None:
-        raise Refused(problem("no_key"), {"WWW-Authenticate": 'Bearer realm="wuxing"'})
-    return office
+        raise Refused("try_again") from None
+    if party is None:
+        raise Refused("no_key", {"WWW-Authenticate": 'Bearer realm="wuxing"'})
+    return party
+
+
+def _pair(request: _Request) -> tuple[str, str]:
+    """The source and id that are asked for."""
+    asked = [request.query_params.getall(name, []) for name in ("source", "id")]
+    if {*request.query_params} != {"source", "id"} or not all(len(one) == 1 and one[0] for one in asked):
+        raise Refused("bad_query")
+    return asked[0][0], asked[1][0]
+
+
+def _page_asked(request: _Request) -> tuple[int, int, str | None]:
+    """After which place, how many and of which outcome receipts are asked for."""
+    query = request.query_params
+    after, limit, outcome = query.get("after", "0"), query.get("limit", "100"), query.get("outcome")
+    whole = all(one.isascii() and one.isdigit() and len(one) < 18 for one in (after, limit))
+    once = {*query} <= {"after", "limit", "outcome"} and len(list(query.multi_items())) == len({*query})
+    if not (whole and once and 1 <= int(limit) <= LISTED_MAX and outcome in (None, *OUTCOMES)):
+        raise Refused("bad_list")
+    return int(after), int(limit), outcome
 
 
 def _content_type(request: _Request) -> str:
+    """The media type of a body, or BINARY where its event stands in the headers and the body is the data alone."""
     kind, _, rest = request.headers.get("content-type", "").lower().partition(";")
     charset = rest.replace(" ", "").replace('"', "")
     plain = request.headers.get("content-encoding", "identity").lower() == "identity"
-    if kind.strip() in (*SINGLE, BATCH) and charset in ("", "charset=utf-8") and plain:
-        return kind.strip()
-    raise Refused(problem("wrong_media_type"), {"Accept": ", ".join((*SINGLE, BATCH))})
+    binary = "ce-specversion" in request.headers and "cloudevents" not in kind
+    if kind.strip() in (SINGLE if not binary else SINGLE[1:]) + (BATCH,) and charset in ("", "charset=utf-8") and plain:
+        return BINARY if binary else kind.strip()
+    raise Refused("wrong_media_type", {"Accept": ", ".join((*SINGLE, BATCH))})
 
 
 async def _body(request: _Request, most: int) -> bytes:
@@ -202,30 +251,56 @@ async def _body(request: _Request, most: int) -> bytes:
                     if (length := length + len(part)) > most:
                         break
     except TimeoutError:
-        raise Refused(problem("too_slow")) from None
+        raise Refused("too_slow") from None
     if length > most:
-        raise Refused(_unread(Reason.TOO_LARGE, ("bytes", SIZE_MAX), ("value", "more")))
+        raise Refused(_unread(request, Reason.TOO_LARGE, ("bytes", most), ("value", f"{length} or more")))
     return b"".join(parts)
 
 
-def _events(body: bytes) -> list[bytes]:
+def _structured(request: _Request, data: bytes) -> bytes:
+    """The event of the binary mode of CloudEvents over HTTP as structured JSON: attributes of headers, then the data.
+
+    Values are percent-decoded; a header that is there twice is a key that is there twice, which ingest refuses.
+    """
+    try:
+        msgspec.json.decode(data)
+        named = [(name[3:], unquote(value.decode(), errors="strict"))
+                 for name, value in ((name.decode("latin-1"), value) for name, value in request.scope["headers"])
+                 if name.startswith("ce-")]  # fmt: skip
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        expected = ("value", "JSON data, and ce- headers in percent-encoded UTF-8")
+        raise Refused(_unread(request, Reason.NOT_JSON, expected, ("value", "none"))) from None
+    attributes = ", ".join(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in named)
+    return f"{{{attributes}, ".encode() + b'"data": ' + data.strip() + b"}"
+
+
+def _events(request: _Request, body: bytes) -> list[bytes]:
     """The bytes of each event of a batch, exactly as they were sent."""
     try:
         events = [bytes(raw) for raw in _list(body)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Refused(_unread(Reason.NOT_JSON, ("value", "a JSON array of events"), ("value", "none"))) from None
+        expected = ("value", "a JSON array of events")
+        raise Refused(_unread(request, Reason.NOT_JSON, expected, ("value", "none"))) from None
     if len(events) > BATCH_EVENTS:
         seen = ("value", str(len(events)))
-        raise Refused(_unread(Reason.TOO_LARGE, ("value", f"at most {BATCH_EVENTS} events a batch"), seen))
+        raise Refused(_unread(request, Reason.TOO_LARGE, ("value", f"at most {BATCH_EVENTS} events a batch"), seen))
     return events
 
 
-def _unread(reason: Reason, expected: tuple[Any, ...], seen: tuple[Any, ...]) -> Answer:
-    words = message(reason, None, expected, seen)
+def _unread(request: _Request, reason: Reason, expected: tuple[Any, ...], seen: tuple[Any, ...]) -> Answer:
+    words = message(reason, None, expected, seen, _language(request) or "en")
     return said(Receipt(None, None, "refused", reason=reason, message=words))
 
 
 # Answering -----------------------------------------------------------------------------------------------------------
+
+
+def _under(request: _Request, answer: Answer) -> Answer:
+    """An answer whose path leads on from outside, where this gateway is one of several on a server."""
+    if not isinstance(answer.body, Pending):
+        return answer
+    ask = web.root(request.scope) + answer.body.ask
+    return answer._replace(body=msgspec.structs.replace(answer.body, ask=ask))
 
 
 def _response(answer: Answer, headers: dict[str, str] | None = None) -> Response[Any]:
@@ -236,20 +311,20 @@ def _response(answer: Answer, headers: dict[str, str] | None = None) -> Response
     return Response(answer.body, status_code=answer.status, headers={**(headers or {}), **more}, media_type=media)
 
 
-def _refused(_: _Request, error: Refused) -> Response[Any]:
-    return _response(error.answer, error.headers)
+def _refused(request: _Request, error: Refused) -> Response[Any]:
+    return _response(error.said(_language(request)), error.headers)
 
 
-def _http_error(_: _Request, error: HTTPException) -> Response[Any]:
+def _http_error(request: _Request, error: HTTPException) -> Response[Any]:
     """What the framework refuses: a path or method that is not there."""
     name = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "bad_request")
-    return _response(problem(name), dict(error.headers or {}))
+    return _response(problem(name, _language(request)), dict(error.headers or {}))
 
 
-def _bug(_: _Request, error: Exception) -> Response[Any]:
+def _bug(request: _Request, error: Exception) -> Response[Any]:
     """Our own fault: the log has it whole, the answer nothing of it."""
     structlog.get_logger(__name__).error("gateway.failed", exc_info=error)
-    return _response(problem("our_fault"))
+    return _response(problem("our_fault", _language(request)))
 
 
 def _certificate(settings: Settings, host: str) -> dict[str, Any]:
@@ -267,42 +342,50 @@ def _certificate(settings: Settings, host: str) -> dict[str, Any]:
     return {"ssl_certfile": files[0], "ssl_keyfile": files[1]}
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """End in good order when told to: uvicorn would raise the signal again, and end by it."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
 # The command ---------------------------------------------------------------------------------------------------------
 
 
-async def serve(settings: Settings, host: str, port: int, log: structlog.typing.FilteringBoundLogger) -> None:
-    """Serve until told to stop; raises Stop or BrokerUnreachable where it cannot begin."""
+async def serve(
+    settings: Settings | list[Settings], host: str, port: int, log: structlog.typing.FilteringBoundLogger
+) -> None:
+    """Serve one assessment or several until told to stop; raises Stop or BrokerUnreachable where it cannot begin."""
+    known = settings if isinstance(settings, list) else [settings]
+    for one in known:
+        _check(one)
+    tls = _certificate(known[0], host)
+    listening = web.listen(host, port)
+    log.info("gateway.started", url=f"http{'s' if tls else ''}://{host}:{listening.getsockname()[1]}/docs")
+
+    def listed() -> web.Made:
+        every = several() if isinstance(settings, list) else known
+        return {one.assessment: partial(made, one) for one in every}
+
+    with listening:
+        await web.Server(web.config(web.Several(listed, front), **tls)).serve([listening])
+
+
+def _check(settings: Settings) -> Year:
     year = expected(settings)
     if not (seed := key_file(settings.data, "gateway")).is_file():
         raise BrokerUnreachable(f"No key for gateway: expected {seed}.", f"没有gateway的密钥：应在{seed}。")
     Keys(file(settings.data)).check()
-    config = uvicorn.Config(
-        create_app(settings, year), host, port, log_config=None, access_log=False, server_header=False,
-        timeout_graceful_shutdown=5, timeout_keep_alive=15, lifespan="on", **_certificate(settings, host),
-    )  # fmt: skip
-    try:
-        listening = config.bind_socket()
-    except SystemExit:
-        raise Stop(
-            Exit.FAILED, f"{host}:{port} cannot be used: choose another --port.", f"{host}:{port}不可用，请换--port。"
-        ) from None
-    log.info("gateway.started", url=f"http{'s' if config.ssl_certfile else ''}://{host}:{port}/docs")
-    with listening:
-        await _Server(config).serve([listening])
+    return year
+
+
+def made(settings: Settings) -> Litestar:
+    """The gateway of an assessment, once it can begin."""
+    return create_app(settings, _check(settings))
+
+
+def front(codes: Collection[str], _: Any) -> tuple[str, bytes]:
+    """Where the gateway of each assessment stands."""
+    return "application/json", msgspec.json.encode({"assessments": {code: f"/{code}/docs" for code in codes}})
 
 
 def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "en"] | None = None) -> int:
-    """Take events over HTTP for offices that do not speak NATS; docs at /docs, OpenAPI at /openapi.json.
+    """Take events over HTTP for parties that do not speak NATS; docs at /docs, OpenAPI at /openapi.json.
+
+    Of several assessments each stands under its code, as /CODE/docs.
 
     Example: wuxing gateway --port 8081
 
@@ -315,9 +398,9 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "e
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    del lang  # answers are in both languages
-    settings = read()
-    log = logs.configure(settings, "gateway")
+    del lang  # answers are in the caller's
+    settings = several()
+    log = logs.configure(settings[0], "gateway")
     tracing.configure("gateway")
     with metrics.serve_metrics(["gateway"]) or contextlib.nullcontext():
         asyncio.run(serve(settings, host, port, log))

@@ -31,7 +31,7 @@ from infra.client import connected, end, jetstream, pull, pulled_entry
 from schemas import subjects
 from schemas.events import TEXT_MAX
 from schemas.receipts import Receipt
-from schemas.refusals import Refusal
+from schemas.refusals import Language, Refusal
 from services.ingest.check import Checker
 from services.ingest.line import Wire, read
 from services.process import metrics, tracing
@@ -56,6 +56,7 @@ _STATUS = {
     "too_large": 413,
     "conflict": 409,
     "over_quota": 429,
+    "message_id": 422,
     "not_judged": 500,
     "not_appended": 500,
 }
@@ -77,7 +78,10 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with a request, not with an event: RFC 9457, `title` is its name and `detail` in both languages."""
+    """What is wrong with a request, not with an event: RFC 9457, `title` is its name.
+
+    `detail` is in the language that the request asks for (Accept-Language), in both where it asks for neither.
+    """
 
     title: str
     status: int
@@ -98,11 +102,26 @@ class Busy(RuntimeError):  # noqa: N818 - house style: a refusal has a name of i
 
 
 class TooMany(Busy):
-    """One office asks for more than its share: of the places here, or of the events of its day."""
+    """A party asks for more than its share: of the places here (`too_many`), or of its day (`quota_spent`)."""
 
-    def __init__(self, retry: int) -> None:
+    def __init__(self, name: str, retry: int) -> None:
         super().__init__()
+        self.name = name
         self.retry = retry
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A receipt with its place among all receipts, by which a list goes on."""
+
+    place: int
+    receipt: Receipt
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """Receipts of a party, oldest first; `next` is where the list goes on, null at its end."""
+
+    receipts: list[Kept]
+    next: str | None
 
 
 class Waiter:
@@ -123,11 +142,22 @@ class Waiter:
 
 
 class Desk:
-    """Takes events of offices, remembers receipts. `checker` speaks where an event cannot reach ingest."""
+    """Takes events of parties, remembers receipts. `checker` speaks where an event cannot reach ingest.
 
-    def __init__(
-        self, assessment: str, checker: Checker, *, most: int = MOST, kept: int = KEPT, share: int = MOST // 4
+    `service` is whose readiness hangs on the broker; null where its process has other work, as the page does.
+    """
+
+    def __init__(  # noqa: PLR0913 - what bounds a desk
+        self,
+        assessment: str,
+        checker: Checker,
+        *,
+        most: int = MOST,
+        kept: int = KEPT,
+        share: int = MOST // 4,
+        service: str | None = "gateway",
     ) -> None:
+        self._service = service
         self.assessment = assessment
         self.checker = checker
         self.most = most
@@ -162,13 +192,15 @@ class Desk:
                     await client.subscribe(subjects.receipt(self.assessment, "x")[:-1] + "*", cb=self._live)
                     receipts = await pull(client, "RECEIPT", self.assessment, "gateway")
                     self.client, self._js = client, jetstream(client)
-                    metrics.started("gateway", lambda: None if client.is_connected else "the broker is gone")
+                    if self._service:
+                        metrics.started(self._service, lambda: None if client.is_connected else "the broker is gone")
                     while True:
                         await self._catch_up(receipts)
             except Exception as error:  # noqa: BLE001 - whatever it is, the gateway goes on saying that it is closed
                 self._log.warning("broker.lost", error=str(error) or type(error).__name__)
                 self.client = self._js = None
-                metrics.expect("gateway", "it has no connection to the broker")
+                if self._service:
+                    metrics.expect(self._service, "it has no connection to the broker")
                 await asyncio.sleep(1)
 
     async def _catch_up(self, receipts: JetStreamContext.PullSubscription) -> None:
@@ -250,9 +282,23 @@ class Desk:
         kept = self._memory.get(pair)
         return Answer(200, kept[1]) if kept else None
 
+    def listed(self, party: str, after: int, limit: int, outcome: str | None) -> Listed:
+        """The receipts kept of a party, by their place, those after one."""
+        kept = (
+            Kept(place, receipt)
+            for (owner, _, _), (place, receipt) in self._memory.items()
+            if owner == party and place > after and outcome in (None, receipt.outcome)
+        )
+        found = sorted(kept, key=lambda one: one.place)
+        shown, more = found[:limit], {"outcome": outcome} if outcome else {}
+        query = urlencode({"after": shown[-1].place, "limit": limit, **more}) if len(found) > limit else None
+        return Listed(shown, f"/v1/receipts?{query}" if query else None)
+
     # Events
 
-    async def take(self, party: str, raws: Sequence[bytes], parent: str | None = None) -> list[Answer]:
+    async def take(
+        self, party: str, raws: Sequence[bytes], parent: str | None = None, lang: Language = "en"
+    ) -> list[Answer]:
         """Publish events in their order, wait for their receipts, say of each what became of it. Raises Busy.
 
         `parent` is the traceparent of the request: it goes with the messages and not into the events.
@@ -260,7 +306,7 @@ class Desk:
         with self._places(party, len(raws)):
             deadline = asyncio.get_running_loop().time() + PATIENCE
             headers = {tracing.HEADER: parent} if parent else None
-            handed = [await self._publish(party, raw, headers) for raw in raws]
+            handed = [await self._publish(party, raw, headers, lang) for raw in raws]
             answers = [one if isinstance(one, Answer) else await self._answer(one, deadline) for one in handed]
         for answer in answers:
             metrics.answered(answer.status)
@@ -270,11 +316,11 @@ class Desk:
     def _places(self, party: str, events: int) -> Iterator[None]:
         """Places for events of an office while it waits: none has more than its share, nor goes on over its quota."""
         if time.monotonic() < self._over.get(party, 0):
-            raise TooMany(QUOTA_AGAIN)
+            raise TooMany("quota_spent", QUOTA_AGAIN)
         if events > self.most or not self.connected:
             raise Busy
         if self._of_office[party] and self._of_office[party] + events > self.share:  # a batch alone may be larger
-            raise TooMany(RETRY)
+            raise TooMany("too_many", RETRY)
         if self.in_flight + events > self.most:
             raise Busy
         self.in_flight += events
@@ -287,11 +333,14 @@ class Desk:
             self._of_office[party] -= events
             metrics.in_flight(self.in_flight)
 
-    async def _publish(self, party: str, raw: bytes, headers: dict[str, str] | None) -> Answer | Waiter:
+    async def _publish(
+        self, party: str, raw: bytes, headers: dict[str, str] | None, lang: Language = "en"
+    ) -> Answer | Waiter:
         """Hand an event on to INTAKE, or refuse it where it has no subject there."""
         wire = read(raw)
         subject = self._subject(party, wire)
         if subject is None:
+            self.checker.lang = lang
             found = self.checker.check(raw)
             assert isinstance(found, Refusal), "an event without a subject is refused by the same checks"
             metrics.refused(found.reason)
@@ -364,8 +413,13 @@ def refusal(found: Refusal) -> Answer:
 #: Requests that are wrong, by name: status, English, Chinese.
 PROBLEMS: dict[str, tuple[int, str, str]] = {
     "bad_query": (400, "Give source and id, each once.", "请给出source和id各一次。"),
+    "bad_list": (
+        400, "Take after (a place), limit (1 to 1000) and outcome (accepted, refused, settled), each at most once.",
+        "可用after（位置）、limit（1至1000）、outcome（accepted、refused、settled），各至多一次。",
+    ),
     "bad_request": (400, "The request cannot be read; see /docs.", "请求无法读取，参见/docs。"),
-    "no_key": (401, "Show the office's key as a bearer token.", "请以Bearer方式出示责任单位的密钥。"),
+    "no_key": (401, "Show the party's key as a bearer token.", "请以Bearer方式出示本单位的密钥。"),
+    "reads_only": (403, "This key reads and sends nothing.", "此密钥只读，不能报送。"),
     "not_found": (404, "There is nothing at this path; see /docs.", "没有此路径，参见/docs。"),
     "no_receipt": (
         404, "No receipt of this event is kept here. Sending it again is safe: an event counts once.",
@@ -374,12 +428,16 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
     "wrong_method": (405, "This path has no such method; see /docs.", "此路径不支持该方法，参见/docs。"),
     "too_slow": (408, "The body did not arrive in time.", "请求正文未及时到达。"),
     "wrong_media_type": (
-        415, "Send one of the media types of the header Accept, in UTF-8, uncompressed.",
-        "请以UTF-8发送标头Accept所列的类型，不压缩。",
+        415, "Send one of the media types of the header Accept, in UTF-8, uncompressed; with ce- headers JSON.",
+        "请以UTF-8发送标头Accept所列的类型，不压缩；用ce-标头时正文为JSON。",
     ),
     "too_many": (
-        429, "This office has its share of the places here, or of the day's events: try again after Retry-After.",
-        "本单位已占满其名额或当日限额，请按Retry-After所示时间后原样重发。",
+        429, "At most {limit} events of one party wait here at once: try again after Retry-After.",
+        "每家单位同时等待的事件至多{limit}条，请按Retry-After所示时间后原样重发。",
+    ),
+    "quota_spent": (
+        429, "The party has spent its day's quota, {events} events or {bytes} bytes (UTC): send again after it.",
+        "本单位当日限额（{events}条或{bytes}字节，按UTC计）已用完，请于次日重发。",
     ),
     "our_fault": (500, "Something failed here; it was noted.", "服务出错，已记录。"),
     "try_again": (
@@ -389,12 +447,14 @@ PROBLEMS: dict[str, tuple[int, str, str]] = {
 }  # fmt: skip
 
 
-def problem(name: str) -> Answer:
-    """What is wrong with a request, by its name, in both languages."""
+def problem(name: str, lang: Language | None = None, **gaps: int) -> Answer:
+    """What is wrong with a request, by its name, in a language or both; `gaps` are the limits that it names."""
     status, en, zh = PROBLEMS[name]
-    return Answer(status, Problem(name, status, f"{zh} / {en}"), RETRY if status in (TOO_MANY, 503) else None)
+    text = {"en": en, "zh": zh}[lang] if lang else f"{zh} / {en}"
+    text = text.format(**gaps) if gaps else text
+    return Answer(status, Problem(name, status, text), RETRY if status in (TOO_MANY, 503) else None)
 
 
-def closed() -> Answer:
+def closed(lang: Language | None = None) -> Answer:
     """Back-pressure: nothing is lost by sending the same again, for an event counts once."""
-    return problem("try_again")
+    return problem("try_again", lang)

@@ -1,4 +1,8 @@
-"""The offices' bearer keys: a file of hashes that only its owner can read; a key is shown once and never kept."""
+"""The bearer keys of parties: a file of hashes that only its owner can read; a key is shown once and never kept.
+
+A party has one key, and for as long as its rotation overlaps the one before it. `audit` is nobody's code: its key reads
+and sends nothing.
+"""
 
 import hashlib
 import hmac
@@ -8,8 +12,9 @@ import re
 import secrets
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from infra.rights import KeyUnsafe
 from services.ingest.opening import expected
@@ -18,30 +23,51 @@ from services.process.settings import language, read
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _BYTES = 32
+AUDITOR = "audit"
+"""Whose key reads and sends nothing: the name of a service, so that no office or unit has it."""
+HOUR = 3600
+
+
+class Hash(NamedTuple):
+    """The SHA-256 of a key, hex, and the second since 1970 at which it ends, null for never."""
+
+    sha256: str
+    until: int | None = None
 
 
 def file(data: Path) -> Path:
-    """Where the hashes lie: a JSON object, office -> hex SHA-256 of its key."""
+    """Where the hashes lie: a JSON object, party -> hex SHA-256 of its key, or a list of pairs (hash, its end)."""
     return data / "gateway-keys.json"
 
 
 class Keys:
-    """The keys of the offices; a file that has changed is read again at the next question."""
+    """The keys of the parties; a file that has changed is read again at the next question."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int] | None = None
-        self._hashes: dict[str, bytes] = {}
+        self._hashes: dict[str, list[Hash]] = {}
 
-    def office(self, key: str) -> str | None:
-        """The office whose key this is, null where it is nobody's; every hash is compared, in constant time.
+    def party(self, key: str) -> str | None:
+        """The party whose key this is, null where it is nobody's; every hash is compared, in constant time.
 
         Raises KeyUnsafe where others can read the file, or it is none.
         """
         self.check()
-        shown = hashlib.sha256(key.encode(errors="replace")).digest()
-        found = [office for office, kept in self._hashes.items() if hmac.compare_digest(kept, shown)]
+        shown, now = hashlib.sha256(key.encode(errors="replace")).hexdigest(), time.time()
+        found = [
+            party
+            for party, held in self._hashes.items()
+            for one in held
+            if hmac.compare_digest(one.sha256, shown) and (one.until is None or now < one.until)
+        ]
         return found[0] if found else None
+
+    def holds(self, party: str, mark: str) -> bool:
+        """Whether a party still has the key whose `mark` this is. Raises KeyUnsafe."""
+        self.check()
+        held, now = self._hashes.get(party, []), time.time()
+        return any(hmac.compare_digest(one.sha256[:16], mark) and (one.until or now + 1) > now for one in held)
 
     def check(self) -> None:
         """Read the file where it has changed; no file is no key. Raises KeyUnsafe."""
@@ -55,35 +81,47 @@ class Keys:
                 f"Others can read {self._path}: chmod 600 it.", f"{self._path}可被他人读取：请改为chmod 600。"
             )
         if (seen := (status.st_mtime_ns, status.st_ino)) != self._seen:
-            self._hashes = {office: bytes.fromhex(text) for office, text in load(self._path).items()}
+            self._hashes = load(self._path)
             self._seen = seen
 
 
-def load(path: Path) -> dict[str, str]:
+def mark(key: str) -> str:
+    """What a session remembers of the key that opened it: it ends when the key does."""
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()[:16]
+
+
+def load(path: Path) -> dict[str, list[Hash]]:
     """The hashes of a file, none without one; raises KeyUnsafe where it holds anything else, and does not show it."""
     if not path.exists():
         return {}
     try:
         held = json.loads(path.read_bytes())
-        if all(_HASH.fullmatch(text) for text in held.values()):
-            return dict(held)
+        made = {
+            party: [Hash(said)] if isinstance(said, str) else [Hash(*pair) for pair in said]
+            for party, said in held.items()
+        }
+        every = [one for listed in made.values() for one in listed]
+        if all(_HASH.fullmatch(one.sha256) and isinstance(one.until, int | None) for one in every):
+            return made
     except (ValueError, AttributeError, TypeError):
         pass
     raise KeyUnsafe(
-        f"{path} is no file of keys: expected a JSON object, office -> hex SHA-256. Remove it and make the keys again.",
-        f"{path}不是密钥文件：应为JSON对象，考核责任单位对应十六进制SHA-256。请移走它，重新生成密钥。",
+        f"{path} is no file of keys: expected a JSON object, party -> hex SHA-256. Remove it and make the keys again.",
+        f"{path}不是密钥文件：应为JSON对象，代码对应十六进制SHA-256。请移走它，重新生成密钥。",
     )
 
 
-def make(path: Path, office: str) -> str:
-    """Make a key for an office, in place of the one it had, and return it: only its hash is kept."""
-    key = f"wuxing_{office}_{secrets.token_urlsafe(_BYTES)}"
-    hashes = {**load(path), office: hashlib.sha256(key.encode()).hexdigest()}
+def make(path: Path, party: str, *, overlap: int = 0) -> str:
+    """Make a key for a party and return it: only its hash is kept. The one it had lives on for `overlap` seconds."""
+    key, now = f"wuxing_{party}_{secrets.token_urlsafe(_BYTES)}", int(time.time())
+    held = load(path)
+    newest = [one for one in held.get(party, []) if one.until is None] if overlap else []
+    held[party] = [Hash(hashlib.sha256(key.encode()).hexdigest()), *(Hash(one.sha256, now + overlap) for one in newest)]
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(hashes, out, indent=1, sort_keys=True)
+            json.dump(held, out, indent=1, sort_keys=True)
             out.flush()
             os.fsync(out.fileno())
         Path(draft).rename(path)
@@ -92,31 +130,35 @@ def make(path: Path, office: str) -> str:
     return key
 
 
-def gateway_key(office: str, *, lang: Literal["zh", "en"] | None = None) -> int:
-    """Make an office's key for the HTTP gateway, print it once, and keep only its hash; an earlier key ends.
+def gateway_key(party: str, *, overlap: int = 0, lang: Literal["zh", "en"] | None = None) -> int:
+    """Make a party's key for the gateway and the page, print it once, keep only its hash; an earlier key ends.
 
-    Example: wuxing gateway-key ducha
+    Example: wuxing gateway-key ducha --overlap 24
 
     Parameters
     ----------
-    office
-        The office's code, as in the rulebook.
+    party
+        The code of an office or a unit, or audit: that key reads and sends nothing.
+    overlap
+        Hours for which the key that the party had goes on opening, so that its systems can be changed over.
     lang
         Language of texts: zh or en; the locale's without it.
     """
     settings = read()
-    offices = [one.code for one in expected(settings).rulebook.office]
-    if office not in offices:
+    year = expected(settings)
+    offices = [one.code for one in year.rulebook.office]
+    if party not in {*offices, *(unit.unit for unit in year.roster), AUDITOR}:
         listed = ", ".join(offices)
         raise Stop(
             Exit.USE,
-            f"No office {office!r} in the rulebook; expected one of {listed}.",
-            f"考核细则中没有责任单位{office!r}，应为：{listed}。",
+            f"No office or unit {party!r} in the year; offices are {listed}; {AUDITOR} is a key that reads only.",
+            f"本年度没有责任单位或考核对象{party!r}；责任单位：{listed}；{AUDITOR}为只读密钥。",
         )
-    print(make(file(settings.data), office))
+    print(make(file(settings.data), party, overlap=overlap * HOUR))
     say = {
-        "zh": "请妥善保存：此密钥只显示这一次，原有密钥即时失效。",
-        "en": "Keep it safe: it is shown this once, and any earlier key of the office has ended.",
+        "zh": f"请妥善保存：此密钥只显示这一次，原有密钥{f'{overlap}小时后' if overlap else '即时'}失效。",
+        "en": "Keep it safe: it is shown this once, and any earlier key of the party "
+        + (f"ends in {overlap} hours." if overlap else "has ended."),
     }
     print(say[language(lang)], file=sys.stderr)
     return Exit.DONE

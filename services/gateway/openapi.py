@@ -14,7 +14,7 @@ from schemas.documents import documents
 from schemas.events import TYPES
 from schemas.receipts import Receipt
 from schemas.refusals import Reason
-from services.gateway.desk import Pending, Problem, place, problem
+from services.gateway.desk import Listed, Pending, Problem, place, problem
 
 SECURITY: list[dict[str, list[str]]] = [{"key": []}]
 SOURCE, ID = "/offices/ducha", "9b2f0e0c-1"
@@ -64,12 +64,13 @@ def _spec(model: Any, description: str, example: dict[str, Any], media: str = "a
 
 
 def _wrong(description: str, name: str) -> ResponseSpec:
-    example = msgspec.to_builtins(problem(name).body)
+    limits = {"limit": 1000, "events": 200_000, "bytes": 268_435_456}
+    example = msgspec.to_builtins(problem(name, "en", **limits).body)
     return _spec(Problem, description, example, "application/problem+json")
 
 
 _COMMON = {
-    401: _wrong("No office's key was shown.", "no_key"),
+    401: _wrong("No party's key was shown.", "no_key"),
     500: _wrong("A fault of the gateway.", "our_fault"),
 }
 POST: dict[int, ResponseSpec] = {
@@ -78,12 +79,13 @@ POST: dict[int, ResponseSpec] = {
     202: _spec(Pending, "Stored, and not judged within two seconds: ask at Location.", PENDING),
     400: _spec(Receipt, "Not strict JSON, or a batch that is no array.", _refused(Reason.NOT_JSON, None, "…")),
     408: _wrong("The body did not arrive in 30 seconds.", "too_slow"),
+    403: _wrong("The key of an auditor, which sends nothing.", "reads_only"),
     409: _spec(Receipt, "Another event holds this source and id.", _refused(Reason.CONFLICT, "id", "…")),
     413: _spec(Receipt, "Too large: 64 KiB an event (an opening 1 MiB), 1,000 events or 8 MiB a batch.",
                _refused(Reason.TOO_LARGE, None, "…")),
     415: _wrong("Another media type, charset or encoding.", "wrong_media_type"),
     422: _spec(Receipt, "Refused, by name: nothing was recorded but the refusal.", REFUSED),
-    429: _wrong("This office has its share of what may wait, or has spent its day's quota.", "too_many"),
+    429: _wrong("The share of what may wait (too_many) or the day's quota (quota_spent) is taken.", "too_many"),
     503: _wrong("Back-pressure: send the same again after Retry-After.", "try_again"),
     **_COMMON,
 }  # fmt: skip
@@ -92,6 +94,12 @@ GET: dict[int, ResponseSpec] = {
     202: _spec(Pending, "Stored, and not judged yet.", PENDING),
     400: _wrong("The query is not source and id, each once.", "bad_query"),
     404: _wrong("No receipt of this event of one's own is kept here.", "no_receipt"),
+    503: _wrong("The keys cannot be read just now.", "try_again"),
+    **_COMMON,
+}
+LIST: dict[int, ResponseSpec] = {
+    200: _spec(Listed, "A page of receipts.", {"receipts": [{"place": 21, "receipt": ACCEPTED}], "next": None}),
+    400: _wrong("The query is none.", "bad_list"),
     503: _wrong("The keys cannot be read just now.", "try_again"),
     **_COMMON,
 }
@@ -129,24 +137,33 @@ def document(made: dict[str, Any]) -> dict[str, Any]:
         "content": {"application/json": {"schema": results, "examples": {"batch": {"value": example}}}},
     }
     ask["parameters"] = [
-        _parameter("source", SOURCE), _parameter("id", ID),
-    ]  # fmt: skip
-    for operation in (send, ask):
+        _parameter("source", SOURCE, _NAMED, "The event's source.", required=True),
+        _parameter("id", ID, _NAMED, "The event's id.", required=True),
+    ]
+    listed = made["paths"]["/v1/receipts"]["get"]
+    whole = {"type": "integer", "minimum": 0}
+    listed["parameters"] = [
+        _parameter("after", 21, whole, "Receipts after this place; from the first without it."),
+        _parameter("limit", 100, {**whole, "minimum": 1, "maximum": 1000}, "How many at most; 100 without it."),
+        _parameter("outcome", "refused", {"enum": ["accepted", "refused", "settled"]}, "Of one outcome only."),
+    ]
+    for operation in (send, ask, listed):
         operation["responses"] = dict(sorted(operation["responses"].items()))
         for status, names in _HEADERS.items():
             if status in operation["responses"]:
                 headers = {n: {"description": text, "schema": {"type": "string"}} for n, text in names.items()}
                 operation["responses"][status]["headers"] = headers
     made["components"]["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "The office's key: `wuxing gateway-key OFFICE`."}
+        "key": {"type": "http", "scheme": "bearer", "description": "The party's key: `wuxing gateway-key PARTY`."}
     }
     made["info"] = {"title": "wuxing", "version": "1", "description": _ABOUT, "license": {"name": "Apache-2.0"}}
     return made
 
 
 _ABOUT = (
-    "Events of the assessment over HTTP, as CloudEvents 1.0 in structured JSON; an event is published byte for byte as "
-    "it was sent. What an event may hold is in the contract; each refusal has a name, a path and a sentence."
+    "Events of the assessment over HTTP, as CloudEvents 1.0: in structured JSON, published byte for byte as sent, or "
+    "in binary mode, attributes as ce- headers and the data as an application/json body. What an event may hold is in "
+    "the contract; each refusal has a name, a path and a sentence."
 )
 
 
@@ -154,10 +171,13 @@ def _array(name: str, **more: int) -> dict[str, Any]:
     return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}, **more}
 
 
-def _parameter(name: str, example: str) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1, "maxLength": 200}
-    description = f"The event's {name}."
-    shared = {"in": "query", "required": True, "allowReserved": True}
+_NAMED = {"type": "string", "minLength": 1, "maxLength": 200}
+
+
+def _parameter(
+    name: str, example: str | int, schema: dict[str, Any], description: str, *, required: bool = False
+) -> dict[str, Any]:
+    shared = {"in": "query", "required": required, "allowReserved": True}
     return {"name": name, "description": description, "schema": schema, "example": example, **shared}
 
 

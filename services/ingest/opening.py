@@ -9,7 +9,7 @@ from schemas.soundness import RulebookError
 from schemas.year import Year, given
 from services.ingest.check import opened
 from services.process.ending import Exit, Stop
-from services.process.settings import Settings
+from services.process.settings import OPENING, Settings
 
 
 def agree(settings: Settings, year: Year) -> None:
@@ -41,7 +41,7 @@ def agree(settings: Settings, year: Year) -> None:
 
 def kept(settings: Settings) -> Path:
     """Where the opening event lies that `wuxing open` made for the data folder: the folder's one assessment."""
-    return settings.data / "opening.json"
+    return settings.data / OPENING
 
 
 def year_of_folder(settings: Settings) -> Year | None:
@@ -57,10 +57,10 @@ def year_of_folder(settings: Settings) -> Year | None:
     if year.assessment != settings.assessment:
         raise Stop(
             Exit.USE,
-            f"{settings.data} is the data folder of {year.assessment}, not of {settings.assessment}: a folder holds one"
-            " assessment. Set WUXING_ASSESSMENT, or another WUXING_DATA.",
-            f"{settings.data}是{year.assessment}的数据文件夹，不是{settings.assessment}的：一个文件夹只放一个考核。"
-            "请设置WUXING_ASSESSMENT，或另设WUXING_DATA。",
+            f"{settings.data} is the data folder of {year.assessment}, and {settings.assessment} is not open in it. Set"
+            " WUXING_ASSESSMENT or another WUXING_DATA, or open it: wuxing open.",
+            f"{settings.data}是{year.assessment}的数据文件夹，其中没有开启{settings.assessment}。"
+            "请设置WUXING_ASSESSMENT，或另设WUXING_DATA，或用wuxing open开启。",
         )
     return year
 

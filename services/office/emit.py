@@ -40,6 +40,8 @@ from services.scorer import store
 from services.snapshot import point
 from services.snapshot.make import latest
 
+Note = Callable[[str], None]
+"""Takes a sentence on a file that refuses nothing: what is hidden, left alone, or dated oddly."""
 Outcome = Literal["accepted", "refused", "settled", "ready", "pending", "there", "correction"]
 
 
@@ -137,27 +139,31 @@ def emit(  # noqa: PLR0913 - each is an option of the command
             point.year(con) if con else year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
         )
         since = store.changes(con) if con else ()
-        year, judged = _judged(known, year, file, office, chosen, begun=con is not None, encoding=encoding, since=since)
-        _compare(con, judged, chosen, partial(signed, known, year), replace=replace, as_new=as_new)
-        good = [one for row in judged for one in row.sends]
+        year, judged = judge(known, year, file, office, chosen, begun=con is not None, encoding=encoding, since=since)
+        compare(con, judged, chosen, partial(signed, known, year), replace=replace, as_new=as_new)
         changes: list[trials.Change] | None = None
         if dry_run:
             if con is None:
                 print(TEXT["no_snapshot"][chosen].format(folder=known.snapshots), file=sys.stderr)
-            fates, changes = trials.trial(con, year, good, chosen)
-            lines = list(_foreseen(judged, fates, chosen))
+            fates, changes = trials.trial(con, year, [one for row in judged for one in row.sends], chosen)
+            lines = list(foreseen(judged, fates, chosen))
         else:
-            letters = list(_letters(known, office, good))
-            with Bar(chosen, "receipts", "回执") as bar:
-                receipts = asyncio.run(send(known, letters, patience=wait, told=bar.step))
-            lines = list(_told(judged, receipts, chosen))
-    _print(lines, changes, format, chosen)
+            lines = deliver(known, judged, office, wait, chosen)
+    show(lines, changes, format, chosen)
     if out is not None:
         _write_back(file, out, lines, chosen)
-    return _outcome(lines, wait, chosen)
+    return outcome(lines, wait, chosen)
 
 
-def _judged(  # noqa: PLR0913 - what a row is judged by
+def deliver(known: Settings, judged: Sequence[Judged], office: str | None, wait: float, lang: Language) -> list[Line]:
+    """Send what goes out for rows, each event with its party's own key, and tell what became of every row."""
+    letters = list(_letters(known, office, [one for row in judged for one in row.sends]))
+    with Bar(lang, "receipts", "回执") as bar:
+        receipts = asyncio.run(send(known, letters, patience=wait, told=bar.step))
+    return list(told(judged, receipts, lang))
+
+
+def judge(  # noqa: PLR0913 - what a row is judged by
     known: Settings,
     year: Year,
     file: Path,
@@ -167,6 +173,7 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     begun: bool,
     encoding: str | None,
     since: Sequence[Event] = (),
+    note: Note = lambda said: print(said, file=sys.stderr),
 ) -> tuple[Year, list[Judged]]:
     """Every row with its event or refusal; an opening in a file for an empty ledger sets the year of what follows.
 
@@ -179,8 +186,8 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     units = (Unit(one.subject, one.name or "", one.category or "", one.unit_group or "") for one in joined)
     year = dataclasses.replace(year, roster=(*year.roster, *units))
     _check_party(year, office)
-    for number, name, raw, cells in _raws(known, file, office, year, lang, encoding):
-        found = raw if isinstance(raw, Refusal) else _checked(known, checker, raw, office)
+    for number, name, raw, cells in _raws(known, file, office, year, lang, encoding, note):
+        found = raw if isinstance(raw, Refusal) else checked(known, checker, raw, office)
         line = b"" if isinstance(raw, Refusal) else raw
         if isinstance(found, Event) and not begun:
             begun = True
@@ -191,7 +198,7 @@ def _judged(  # noqa: PLR0913 - what a row is judged by
     return year, judged
 
 
-def _compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
+def compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
     con: duckdb.DuckDBPyConnection | None,
     judged: Sequence[Judged],
     lang: Language,
@@ -199,6 +206,7 @@ def _compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
     *,
     replace: bool,
     as_new: bool,
+    note: Note = lambda said: print(said, file=sys.stderr),
 ) -> None:
     """Lay each row beside what the ledger holds of its source: it is new, there already, or a correction."""
     events = [one.found for one in judged if isinstance(one.found, Event)]
@@ -214,18 +222,18 @@ def _compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
             one.first, one.earlier = (taken, sign(subjects.party_of(taken.source) or "", raw)), None
         elif as_new:
             one.earlier = None
-    _warn(judged, first, lang)
+    _warn(judged, first, lang, note)
 
 
-def _warn(judged: Sequence[Judged], first: str, lang: Language) -> None:
-    """Say on stderr which rows occurred in the future, or more than a year before most of the file did."""
+def _warn(judged: Sequence[Judged], first: str, lang: Language, note: Note) -> None:
+    """Say which rows occurred in the future, or more than a year before most of the file did."""
     now = instant(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) or first
     events = [(one, one.found) for one in judged if isinstance(one.found, Event)]
     years = sorted(event.occurred for _, event in events)
     usual = int(years[len(years) // 2][:4]) if years and years[0][0] != "-" else 0
     for one, event in events:
         if event.occurred > now or (usual and abs(int(event.occurred[:4] or 0) - usual) > 1):
-            print(TEXT["odd_time"][lang].format(row=one.row, time=event.time), file=sys.stderr)
+            note(TEXT["odd_time"][lang].format(row=one.row, time=event.time))
 
 
 def _check_party(year: Year, office: str | None) -> None:
@@ -240,7 +248,7 @@ def _check_party(year: Year, office: str | None) -> None:
 
 
 def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
-    known: Settings, file: Path, office: str | None, year: Year, lang: Language, encoding: str | None
+    known: Settings, file: Path, office: str | None, year: Year, lang: Language, encoding: str | None, note: Note
 ) -> Iterator[tuple[int, str | None, bytes | Refusal, dict[str, str]]]:
     """Number, sheet, event (or why it is none) and cells' addresses of every row; in a .jsonl every line counts."""
     try:
@@ -265,13 +273,13 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
     left: list[sheet.Unread] = []
     for row in sheet.rows(file, encoding, left=left):
         if row.hidden:
-            print(TEXT["hidden_row"][lang].format(row=row.number, sheet=row.sheet), file=sys.stderr)
+            note(TEXT["hidden_row"][lang].format(row=row.number, sheet=row.sheet))
         cells = {sheet.PATHS.get(column, ""): cell.address for column, cell in row.cells.items()}
         made = sheet.event(row, office, names, units, lang)
         yield row.number, row.sheet, made if isinstance(made, Refusal) else signed(known, year, office, made), cells
     for one in left:
-        key = "hidden_sheet" if one.column is None else "left_alone"
-        print(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column), file=sys.stderr)
+        key = "untouched" if one.lines else "hidden_sheet" if one.column is None else "left_alone"
+        note(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column, lines=one.lines))
 
 
 def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
@@ -290,7 +298,7 @@ def _is_lines(file: Path, head: bytes) -> bool:
     return head.lstrip().startswith(b"{") if named is None else named
 
 
-def _checked(known: Settings, checker: Checker, raw: bytes, office: str | None) -> Event | Refusal:
+def checked(known: Settings, checker: Checker, raw: bytes, office: str | None) -> Event | Refusal:
     """What ingest would say, and whether there is a key to send it with."""
     found = checker.check(raw)
     if not isinstance(found, Event):
@@ -352,7 +360,7 @@ def _unsent(one: Judged, lang: Language) -> Line | None:
     return Line(one.row, one.sheet, event.source, event.id, earlier.how, sequence=earlier.sequence, message=words)
 
 
-def _told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: Language) -> Iterator[Line]:
+def told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: Language) -> Iterator[Line]:
     """Rows with their receipts; of a row that replaces an event, the revocation's where that was not accepted."""
     left = iter(receipts)
     for one in judged:
@@ -370,7 +378,7 @@ def _told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: La
             yield line
 
 
-def _foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate], lang: Language) -> Iterator[Line]:
+def foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate], lang: Language) -> Iterator[Line]:
     """Rows with what the fold would make of them."""
     left = iter(fates)
     for one in judged:
@@ -432,6 +440,10 @@ TEXT: dict[str, dict[Language, str]] = {
     },
     "hidden_row": {"en": "{sheet} row {row} is hidden, and read.", "zh": "{sheet}第{row}行已隐藏，仍会读取。"},
     "hidden_sheet": {"en": "the sheet {sheet} is hidden, and read.", "zh": "表{sheet}已隐藏，仍会读取。"},
+    "untouched": {
+        "en": "{sheet}: {lines} prepared lines are not filled in and not sent.",
+        "zh": "{sheet}：{lines}行为预先列出、尚未填写，不发送。",
+    },
     "left_alone": {
         "en": "{sheet}: the column {column} is none of the form's and is left alone.",
         "zh": "{sheet}：列{column}不属于报送列，不读取。",
@@ -449,7 +461,8 @@ COLUMN_TITLES = {
 }  # fmt: skip
 
 
-def _print(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form: str, lang: Language) -> None:
+def show(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form: str, lang: Language) -> None:
+    """Print what became of rows, and in a dry run which units would change: JSON lines, or tables."""
     if form == "json":
         out = sys.stdout.buffer
         for one in (*lines, *(changes or ())):
@@ -477,7 +490,7 @@ def _changes(changes: Sequence[trials.Change], lang: Language) -> Table:
     return table
 
 
-def _outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
+def outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
     """Talk on stderr, and the exit code: a receipt that did not come is worse than a refusal or void that did."""
     kinds = ("accepted", "settled", "ready", "pending", "there", "correction")
     counts = {key: sum(line.outcome == key for line in lines) for key in kinds}

@@ -112,6 +112,8 @@ LISTS = ("evidence", "units")
 PROSE = frozenset({"reason", "statement", "evidence", "name"})
 EXACT = frozenset({"matter", "rater", "case", "target_id", "id"})
 NUMBERS = frozenset({"points", "value", "characters"})
+#: What a line may name before anybody has filled it in.
+PREPARED = ("reading", "grade", "stage")
 HEADER_WITHIN = 10
 OFFSET = "+08:00"
 #: A date, or a date and time, as people in China and their spreadsheets show it.
@@ -133,10 +135,11 @@ class Row(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A column that is none of the contract's and is left alone, or (without one) a hidden sheet that has rows."""
+    """A column that is none of the contract's and is left alone, prepared lines that say no more, or a hidden sheet."""
 
     sheet: str | None
-    column: str | None
+    column: str | None = None
+    lines: int = 0
 
 
 class UnusableCellError(ValueError):
@@ -165,8 +168,13 @@ def rows(path: Path, encoding: str | None = None, *, left: list[Unread] | None =
             left += [Unread(sheet.name, one) for one in unknown if not one.startswith("#")]
         filled = [line for line in sheet.lines if line.number > top.number]
         listed = [one for one in (_row(sheet, names, line) for line in filled) if one]
+        if sheet.name is not None:
+            untouched = [one for one in listed if _is_untouched(one.cells)]
+            listed = [one for one in listed if not _is_untouched(one.cells)]
+            if untouched and left is not None:
+                left.append(Unread(sheet.name, lines=len(untouched)))
         if sheet.hidden and listed and left is not None:
-            left.append(Unread(sheet.name, None))
+            left.append(Unread(sheet.name))
         yield from listed
     if not found:
         raise _no_header(path, sheets)
@@ -223,6 +231,12 @@ def _is_blank_form(cells: dict[str, Cell]) -> bool:
     return set(cells) <= {"type", "unit"} and unit == subjects.ASSESSMENT
 
 
+def _is_untouched(cells: dict[str, Cell]) -> bool:
+    """A line that was prepared for who collects: it names a reading, tie or stage of the year, and no fact yet."""
+    unit = cells["unit"].value if "unit" in cells else None
+    return unit == subjects.ASSESSMENT and set(cells) <= {"type", "unit", *PREPARED}
+
+
 def _no_header(path: Path, sheets: Sequence[Sheet]) -> Stop:
     """Names what stands where a header should, and what it may be."""
     shown = [line for sheet in sheets if not sheet.hidden for line in sheet.lines if line.number <= HEADER_WITHIN]
@@ -235,6 +249,15 @@ def _no_header(path: Path, sheets: Sequence[Sheet]) -> Stop:
         f"{where}: no header among its first {HEADER_WITHIN} rows; columns are {names}; found {found}",
         f"{where}：前{HEADER_WITHIN}行中没有表头；可用的列：{names}（或其中文名称）；发现：{found}",
     )
+
+
+def _bilingual(english: str, chinese: str) -> Name:
+    made: Bilingual = msgspec.convert({"zh": chinese, "en": english}, Bilingual)
+    return made
+
+
+#: The stage that no rulebook lists.
+FINALISED = ("finalised", _bilingual("final", "定稿"))
 
 
 # Names for codes ----------------------------------------------------------------------------------------------------
@@ -253,7 +276,7 @@ class Names:
             "attribute": _labels((one.code, one.name) for one in book.attribute),
             "veto": _labels((one.code, one.name) for one in book.veto),
             "grade": _labels((grade.code, grade.name) for one in book.scheme for grade in one.grade),
-            "stage": _labels((one.code, one.name) for one in book.stage) | {"定稿": {"finalised"}},
+            "stage": _labels([*((one.code, one.name) for one in book.stage), FINALISED]),
             "category": _labels((one.code, one.name) for one in book.category),
             "unit_group": _labels((one.code, one.name) for one in book.group),
             "outcome": _labels(OUTCOMES.items()),
@@ -300,11 +323,6 @@ def _equal(code: str, decimal: str) -> bool:
     return bool(re.fullmatch(r"[0-9]+(\.[0-9]+)?", code)) and code.rstrip("0").rstrip(".") == decimal.rstrip(
         "0"
     ).rstrip(".")
-
-
-def _bilingual(english: str, chinese: str) -> Name:
-    made: Bilingual = msgspec.convert({"zh": chinese, "en": english}, Bilingual)
-    return made
 
 
 def _labels(named: Iterable[tuple[str, Name]]) -> dict[str, set[str]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.utility import (
@@ -41,7 +42,7 @@ from schemas.rulebook import (
 from schemas.year import Year, given
 from services.command.options import Lang
 from services.ingest.opening import year_of_folder
-from services.office.sheet import CHANGES, KINDS, OUTCOMES, TITLES
+from services.office.sheet import CHANGES, FINALISED, KINDS, OUTCOMES, TITLES
 from services.process.ending import Exit, Stop
 from services.process.files import replacing
 from services.process.settings import Settings, language, read
@@ -59,6 +60,22 @@ class Form(NamedTuple):
     name: tuple[str, str]
     columns: tuple[str, ...]
     lines: int
+
+
+class Prepared(NamedTuple):
+    """A line that says already what it is about: its cells by column, what its value may be, hints beside it."""
+
+    cells: dict[str, str]
+    values: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+class Reached(NamedTuple):
+    """How far the year is: the value and adoption of each reading, ties (grade, pool, units), stages reached."""
+
+    readings: dict[str, tuple[str, int | None]]
+    ties: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    stages: frozenset[str] = frozenset()
 
 
 _TARGET = ("target_source", "target_id")
@@ -159,6 +176,28 @@ WORDS = {
     "clause": ("Clause", "条款"),
     "words": ("Words of the regulation", "条文"),
     "item": ("Item", "项目"),
+    "question": ("Question", "问题"),
+    "values": ("Values", "可取值"),
+    "in_force": ("In force", "现行值"),
+    "adopted": ("Adopted by sequence", "已确认（序号）"),
+    "tied": ("Tied", "并列单位"),
+    "pool": ("Pool", "范围"),
+    "whole": ("0 to 999", "0至999"),
+    "still": ("not adopted", "未确认"),
+    "last": ("the last: no change counts after it", "最后一步：此后的变动不再计入"),
+}
+#: Names of the parameters, which have no question in the rulebook.
+ASKED = {
+    "publicity_days": ("How many days does the publicity (公示) last?", "公示期多少天？"),
+    "appeal_days": ("Within how many days may a unit appeal?", "申诉期限多少天？"),
+    "decision_days": ("Within how many days is an appeal decided?", "申诉应在多少天内决定？"),
+    "individuals_per_unit": ("How many advanced individuals has a winning unit?", "每个获奖单位有几名先进个人？"),
+}
+#: The hints beside the prepared lines of a sheet; their names begin with #, so that the reader takes none for a column.
+HINTS = {
+    "reading.adopted.v1": ("question", "values", "in_force", "adopted"),
+    "tie.resolved.v1": ("pool", "tied"),
+    "stage.reached.v1": ("name",),
 }
 GUIDE = (
     (
@@ -182,21 +221,29 @@ GUIDE = (
         "5. 代码、分值为文本单元格，按所填原样发送；日期单元格按北京时间（+08:00）。",
     ),
 )
+COLLECTS = (
+    "6. Readings, ties and stages stand on their lines already: fill in the rest of a line, and it is sent.",
+    "6. 读法、并列、阶段已逐行列出：填齐一行的其余各栏才会发送。",
+)
 
 
 def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
     """Write a party's workbook: a sheet a kind of event it may send, its codes as drop-downs, clauses as notes.
+
+    That of who collects has a line for each reading with its question, each tie and each stage that is to come.
 
     Example: wuxing template ducha deductions.xlsx --lang zh
 
     Parameters
     ----------
     party
-        The code of an office of the rulebook, or of a unit, which may appeal.
+        The code of an office of the rulebook, or of a unit, which may appeal; `collector` is the office that collects.
     file
         Where to write it; PARTY.xlsx without it.
     """
-    chosen, year = language(lang), _year(read())
+    chosen, (year, reached) = language(lang), _year(read())
+    if party == "collector" and party not in {office.code for office in year.rulebook.office}:
+        party = year.rulebook.roles.collector
     parties: tuple[Office | Unit, ...] = (*year.rulebook.office, *year.roster)
     name = next((one.name for one in parties if _code(one) == party), None)
     if name is None:
@@ -208,7 +255,7 @@ def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
         )
     path = file or Path(f"{party}.xlsx")
     with replacing(path) as draft:
-        draft.write_bytes(workbook(path.name, year, (party, name), chosen))
+        draft.write_bytes(workbook(path.name, year, (party, name), chosen, reached))
     print(path)
     return Exit.DONE
 
@@ -217,13 +264,30 @@ def _code(one: Office | Unit) -> str:
     return one.code if isinstance(one, Office) else one.unit
 
 
-def _year(known: Settings) -> Year:
-    """The year of the latest snapshot of this assessment, else the folder's, else the settings' or the shipped pair."""
+def _year(known: Settings) -> tuple[Year, Reached | None]:
+    """The year of the latest snapshot of this assessment with how far it is, else the folder's, the settings', ours."""
     if newest := latest(known.snapshots):
         with point.snapshot(newest) as con:
             if point.meta(con).get("assessment") == known.assessment:
-                return point.year(con)
-    return year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
+                return point.year(con), _reached(con)
+    return year_of_folder(known) or given(known.assessment, known.rulebook, known.roster), None
+
+
+def _reached(con: duckdb.DuckDBPyConnection) -> Reached:
+    """How far the year of a snapshot is."""
+    readings = con.execute("SELECT name, value, adopted_by FROM published_reading").fetchall()
+    ties = con.execute(
+        "SELECT grade, pool, undecided FROM published_grade WHERE undecided <> [] ORDER BY scheme, ordinal, pool"
+    ).fetchall()
+    stages = con.execute(
+        "SELECT e.stage FROM event AS e JOIN published_event AS p USING (seq)"
+        " WHERE e.type = 'stage.reached.v1' AND p.disposition = 'counted'"
+    ).fetchall()
+    return Reached(
+        {name: (value, adopted) for name, value, adopted in readings},
+        tuple((grade, pool, tuple(units)) for grade, pool, units in ties),
+        frozenset(stage for (stage,) in stages),
+    )
 
 
 def forms(book: Rulebook, party: str) -> Iterator[tuple[Form, tuple[Item, ...]]]:
@@ -295,19 +359,21 @@ def codes(book: Rulebook, item: Item, kind: str) -> dict[str, list[tuple[str, Na
     }
 
 
-def workbook(file: str, year: Year, party: tuple[str, Name], lang: Language) -> bytes:
+def workbook(file: str, year: Year, party: tuple[str, Name], lang: Language, reached: Reached | None = None) -> bytes:
     """The workbook of a party, given by its code and name, which speaks of itself by its file's name."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
-        _Template(book, file, year, party, lang).write()
+        _Template(book, file, year, party, lang, reached or Reached({})).write()
     return out.getvalue()
 
 
 class _Template:
     """A workbook while it is written."""
 
-    def __init__(self, book: Workbook, file: str, year: Year, party: tuple[str, Name], lang: Language) -> None:
-        self.book, self.year, self.file = book, year, file
+    def __init__(  # noqa: PLR0913, PLR0917 - what a workbook is of
+        self, book: Workbook, file: str, year: Year, party: tuple[str, Name], lang: Language, reached: Reached
+    ) -> None:
+        self.book, self.year, self.file, self.reached = book, year, file, reached
         self.zh = lang == "zh"
         self.party, self.title_of = party[0], self.named(party[1])
         self.forms = list(forms(year.rulebook, self.party))
@@ -344,6 +410,7 @@ class _Template:
 
     def _form(self, sheet: Worksheet, form: Form, items: Sequence[Item], offers: dict[str, str]) -> None:
         """Title, names, header, then lines with their drop-downs; a note at each name says what goes there."""
+        prepared = list(self._prepared(form.type))
         place = f"{form.name[self.zh]} · {self.title_of} · {self.year.rulebook.document}"
         sheet.write_string(0, 0, " · ".join(filter(None, (place, self.notice()))), self.title)
         for n, column in enumerate(form.columns):
@@ -357,13 +424,58 @@ class _Template:
             if column in offers:
                 of_item = offers[column].startswith("=OFFSET")  # where it has no rows, nothing is offered
                 rule |= {"validate": "list", "source": offers[column], "error_type": "warning" if of_item else "stop"}
-            sheet.data_validation(ABOVE + 1, n, ABOVE + OFFERED, n, rule)
-        for line in range(ABOVE + 1, ABOVE + 1 + form.lines):
+            first = ABOVE + 1 + (len(prepared) if column == "value" else 0)
+            sheet.data_validation(first, n, ABOVE + OFFERED, n, rule)
+        for line in range(ABOVE + 1, ABOVE + 1 + form.lines + len(prepared)):
             sheet.write_string(line, 0, form.type, self.text)
             if form.type in YEAR:
                 sheet.write_string(line, 1, subjects.ASSESSMENT, self.text)
+        self._prepare(sheet, form, prepared)
         sheet.freeze_panes(ABOVE + 1, 2)
         sheet.ignore_errors({"number_stored_as_text": f"A1:N{ABOVE + OFFERED + 1}"})
+
+    def _prepared(self, kind: str) -> Iterator[Prepared]:
+        """The lines of who collects that say already what they are about."""
+        book = self.year.rulebook
+        if kind == "reading.adopted.v1":
+            for reading in book.reading:
+                yield self._adoption(reading.name, self.named(reading.question), reading.values)
+            for name in PARAMETERS:
+                yield self._adoption(name, ASKED[name][self.zh], ())
+        elif kind == "tie.resolved.v1":
+            names = {grade.code: grade.name for one in book.scheme for grade in one.grade}
+            for grade, pool, units in self.reached.ties:
+                yield Prepared({"grade": self.shown(grade, names[grade])}, hints=(pool, ";".join(units)))
+        elif kind == "stage.reached.v1":
+            for stage in book.stage:
+                if stage.code not in self.reached.stages:
+                    yield Prepared({"stage": self.shown(stage.code, stage.name)}, hints=("",))
+            yield Prepared({"stage": self.shown(*FINALISED)}, hints=(self.word("last"),))
+
+    def _adoption(self, name: str, question: str, values: tuple[str, ...]) -> Prepared:
+        """The line of a reading or parameter, with its question, what it may be, what is in force and since when."""
+        own = next((one.value for one in self.year.rulebook.parameter if one.name == name), "")
+        in_force, adopted = self.reached.readings.get(name, (values[0] if values else own, None))
+        hints = (question, " · ".join(values) or self.word("whole"), in_force, str(adopted or self.word("still")))
+        return Prepared({"reading": name}, values, hints)
+
+    def _prepare(self, sheet: Worksheet, form: Form, prepared: Sequence[Prepared]) -> None:
+        """Write prepared lines, the drop-down of each one's values, and the hints to the right."""
+        first = len(form.columns)
+        for n, key in enumerate(HINTS.get(form.type, ()) if prepared else (), first):
+            sheet.write_string(1, n, self.word(key), self.label)
+            sheet.write_string(ABOVE, n, f"#{key}", self.header)
+            sheet.set_column(n, n, 60 if key == "question" else 24)
+        for line, one in enumerate(prepared, ABOVE + 1):
+            for column, cell in one.cells.items():
+                sheet.write_string(line, form.columns.index(column), cell, self.text)
+            if "value" in form.columns:
+                whole = {"validate": "custom", "value": "=TRUE", "input_message": self.word("whole")}
+                offered = {"validate": "list", "source": list(one.values), "error_type": "stop"}
+                sheet.data_validation(line, form.columns.index("value"), line, form.columns.index("value"),
+                                      offered if one.values else whole)  # fmt: skip
+            for n, hint in enumerate(one.hints, first):
+                sheet.write_string(line, n, hint, self.wrap)
 
     def _format(self, column: str) -> Format:
         return self.time if column == "time" else self.text
@@ -447,9 +559,7 @@ class _Template:
                 "from": offices,
                 "to": offices,
             },
-            "stage.reached.v1": {
-                "stage": [*((one.code, one.name) for one in book.stage), ("finalised", _bilingual("final", "定稿"))]
-            },
+            "stage.reached.v1": {"stage": [*((one.code, one.name) for one in book.stage), FINALISED]},
             "event.revoked.v1": {"target_source": [(party, party)]},
         }
         return choices.get(kind, {})
@@ -498,7 +608,8 @@ class _Template:
         sheet.set_column(1, 1, 70, self.wrap)
         sheet.set_column(2, 2, 34)
         sheet.write_string(0, 0, f"{self.title_of} · {self.named(self.year.rulebook.name)}", self.title)
-        lines = [text[self.zh].format(file=self.file, office=self.party) for text in GUIDE]
+        guide = (*GUIDE, COLLECTS) if self.party == self.year.rulebook.roles.collector else GUIDE
+        lines = [text[self.zh].format(file=self.file, office=self.party) for text in guide]
         for n, line in enumerate(filter(None, (self.notice(), *lines)), 1):
             sheet.write_string(n, 0, line)
         row = 8

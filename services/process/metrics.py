@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -39,6 +40,9 @@ LEAVE_SECONDS = 90.0
 """What was taken leaves INTAKE when it is acknowledged, after a redelivery at the latest."""
 clock = time.monotonic
 
+assessment: ContextVar[str] = ContextVar("assessment", default="")
+"""Whose numbers are told: the assessment that the running task serves, empty where the process serves but one."""
+
 REGISTRY = CollectorRegistry()
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 _ledger = Gauge("wuxing_ledger_sequence", "Last sequence of the ledger, as this process knows it.", registry=REGISTRY)
@@ -59,10 +63,15 @@ _round = Gauge("wuxing_ranker_round_timestamp_seconds", "When the ranker last ca
                registry=REGISTRY)  # fmt: skip
 _requests = Counter("wuxing_gateway_answers", "Answers of the gateway, one an event.", ["status"], registry=REGISTRY)
 _waiting = Gauge("wuxing_gateway_in_flight", "Events that the gateway waits for.", registry=REGISTRY)
-_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh.", ["service"], registry=REGISTRY)
+_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh, or a standby that waits.", ["service"],
+               registry=REGISTRY)  # fmt: skip
+_stands_by = Gauge("wuxing_standby", "1 where the process waits until another's turn is over.", ["service"],
+                   registry=REGISTRY)  # fmt: skip
 
 #: Service -> why it is not ready, null when it is. Only services of this process are in it.
 _checks: dict[str, Callable[[], str | None]] = {}
+#: Service -> whose end this process waits for. Such a one is as ready as it can be.
+_standby: dict[str, str] = {}
 #: Service and patience -> where what waits for it begins, since when that is so, and when it was looked at last.
 _waits: dict[tuple[str, float], tuple[int | None, float, float]] = {}
 
@@ -84,6 +93,15 @@ def started(service: str, check: Callable[[], str | None] = lambda: None) -> Non
     if service == "ranker":
         round_done()
     _checks[service] = special.get(service, check)
+
+
+def standby(service: str, why: str | None) -> None:
+    """A service waits until another process's turn is over; null when its own has come."""
+    _stands_by.labels(service).set(why is not None)
+    if why is None:
+        _standby.pop(service, None)
+    else:
+        _standby[service] = why
 
 
 @contextlib.contextmanager
@@ -215,7 +233,10 @@ def _value(gauge: Gauge) -> float:
 
 def readiness() -> dict[str, str | None]:
     """Every service of this process, with why it is not ready or null."""
-    found = {service: check() or _stalled(service) for service, check in sorted(_checks.items())}
+    found = {
+        service: None if service in _standby else check() or _stalled(service)
+        for service, check in sorted(_checks.items())
+    }
     for service, why in found.items():
         _ready.labels(service).set(why is None)
     return found
@@ -291,7 +312,9 @@ def application() -> WSGIApplication:
             return _json(start, "404 Not Found", {"paths": ["/metrics", "/healthz", "/readyz", "/readyz/{service}"]})
         asked = {service: found[service]} if service else found
         ready = not any(asked.values())
-        return _json(start, "200 OK" if ready else "503 Service Unavailable", {"ready": ready, "services": asked})
+        waiting = {name: why for name, why in _standby.items() if name in asked}
+        told = {"ready": ready, "services": asked} | ({"standby": waiting} if waiting else {})
+        return _json(start, "200 OK" if ready else "503 Service Unavailable", told)
 
     return answer
 

@@ -1,5 +1,6 @@
 """The settings of a process, read from the environment in one place."""
 
+import contextlib
 import locale
 import os
 import sys
@@ -8,17 +9,21 @@ from typing import Literal, cast
 
 import msgspec
 
+from infra.rights import ASSESSMENTS, folders, parties, site
 from schemas.refusals import Language
+from schemas.subjects import CODE
 from services.process.ending import Exit, Stop
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one party may take: events and bytes a day (UTC), connections at once, events that wait at the gateway."""
+    """What one party may take: events a second, events and bytes a day (UTC), connections and places at once."""
 
+    office_second: int = 10_000
     office_events: int = 200_000
     office_bytes: int = 256 * 1024 * 1024
     office_connections: int = 16
     office_places: int = 1000
+    unit_second: int = 50
     unit_events: int = 500
     unit_bytes: int = 4 * 1024 * 1024
     unit_connections: int = 4
@@ -38,6 +43,11 @@ class Settings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
 
     @property
+    def root(self) -> Path:
+        """The site's folder, where the broker's files and the folders of all its assessments lie."""
+        return site(self.data)
+
+    @property
     def snapshots(self) -> Path:
         """The folder of published snapshots, with the pointer `latest`."""
         return self.data / "snapshots"
@@ -46,14 +56,14 @@ class Settings(msgspec.Struct, frozen=True):
 def read(environment: dict[str, str] | None = None) -> Settings:
     """Settings of `WUXING_*` and `NATS_URL`; a bad variable is wrong use, and its name is said."""
     env = dict(os.environ if environment is None else environment)
+    assessment, data = _place(env.get("WUXING_ASSESSMENT", ""), Path(env.get("WUXING_DATA") or "data"))
     log = env.get("WUXING_LOG") or ("console" if sys.stderr.isatty() else "json")
     if log not in ("console", "json"):
         raise _wrong("WUXING_LOG", "console or json", "console或json", log)
-    data = Path(env.get("WUXING_DATA", "data"))
     return Settings(
         nats_url=env.get("NATS_URL", "nats://127.0.0.1:4222"),
         data=data,
-        assessment=env.get("WUXING_ASSESSMENT") or _opened(data) or "wenzhou-2013",
+        assessment=assessment,
         rulebook=_path(env.get("WUXING_RULEBOOK")),
         roster=_path(env.get("WUXING_ROSTER")),
         log=cast("Literal['console', 'json']", log),
@@ -61,6 +71,19 @@ def read(environment: dict[str, str] | None = None) -> Settings:
         keep=_whole("WUXING_KEEP", env.get("WUXING_KEEP", "20")),
         limits=_limits(env.get("WUXING_LIMITS", "")),
     )
+
+
+def several(environment: dict[str, str] | None = None) -> list[Settings]:
+    """Settings of each assessment that `WUXING_ASSESSMENT` names: one, a list with commas, or `*`, all of the site.
+
+    Without it all that are opened in the site, or what `read` gives where none is.
+    """
+    env = dict(os.environ if environment is None else environment)
+    named = [one.strip() for one in env.get("WUXING_ASSESSMENT", "").split(",") if one.strip()]
+    if named in ([], ["*"]):
+        found = sorted(opened(Path(env.get("WUXING_DATA") or "data")))
+        named = found or ([] if named else [""])
+    return [read(env | {"WUXING_ASSESSMENT": one}) for one in named]
 
 
 class _Data(msgspec.Struct):
@@ -71,12 +94,41 @@ class _Opening(msgspec.Struct):
     data: _Data
 
 
-def _opened(data: Path) -> str | None:
-    """The assessment that the data folder was opened for."""
-    try:
-        return msgspec.json.decode((data / "opening.json").read_bytes(), type=_Opening).data.assessment
-    except (OSError, msgspec.MsgspecError):
-        return None
+OPENING = "opening.json"
+"""The file of a data folder that holds the event with which its ledger begins."""
+
+
+def opened(root: Path) -> dict[str, Path]:
+    """The assessments that were opened in a site, each with its data folder."""
+    found = {}
+    for folder in folders(root):
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            raw = (folder / OPENING).read_bytes()
+            found[msgspec.json.decode(raw, type=_Opening).data.assessment] = folder
+    return found
+
+
+def folder(root: Path, assessment: str) -> Path:
+    """The data folder of an assessment: the site's own where that is free or its, else one under `assessments`."""
+    there, held = opened(root), parties(root)
+    taken = root in there.values() or (held is not None and held.assessment != assessment)
+    apart = root / ASSESSMENTS / assessment
+    return there.get(assessment) or (apart if apart.is_dir() or taken else root)
+
+
+def _place(named: str, root: Path) -> tuple[str, Path]:
+    """The one assessment that is meant, and its data folder."""
+    there = opened(root)
+    if named == "*" or "," in named or (not named and len(there) > 1):
+        listed = ", ".join(sorted(there)) or "-"
+        raise _wrong(
+            "WUXING_ASSESSMENT", f"the code of one assessment, of {listed}", f"一个考核的代码（{listed}）", named
+        )
+    if not named:
+        return next(iter(there.items()), ("wenzhou-2013", root))
+    if not CODE.fullmatch(named):
+        raise _wrong("WUXING_ASSESSMENT", "letters, digits, _ and -, up to 64", "至多64个字母、数字、_和-", named)
+    return named, folder(root, named)
 
 
 def _limits(text: str) -> Limits:

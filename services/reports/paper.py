@@ -23,6 +23,7 @@ from services.reports.workings import text
 
 if TYPE_CHECKING:
     from schemas.refusals import Language
+    from services.reports.reach import Reach
     from services.reports.statement import GradeStatement, ItemStatement, Line, PartStatement, Statement
     from services.reports.workings import Placed
 
@@ -66,6 +67,18 @@ TEXT = {
     "out": ("taken out", "空项剔除"),
     "individuals": ("individuals", "先进个人"),
     "appeal_until": ("appeal until", "申诉截止"),
+    "recorded": ("recorded", "登记"),
+    "root": ("Root of the ledger", "账本根"),
+    "verify": (
+        "the whole is proved by wuxing verify, the unit's evidence packed by wuxing bundle {unit} {unit}.zip",
+        "全部由wuxing verify核验；本单位的证据：wuxing bundle {unit} {unit}.zip",
+    ),
+    "reach": ("Can still come to", "尚可达到"),
+    "reach_of": (
+        "by what is pending; appeals, revocations, vetoes and exemptions not counted",
+        "只计待定项目，不计申诉、撤销、一票否决与不适用",
+    ),
+    "unbounded": ("without bound", "不限"),
     "none": ("none", "无"),
     "undecided": ("undecided", "待定"),
     "total": ("Total", "汇总"),
@@ -184,8 +197,22 @@ def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
     )
     placed = words("none", lang) if found.place is None else f"{found.place} / {len(found.ranking)}"
     rows.append((words("place", lang), " · ".join([placed, *found.place_notes])))
+    if found.reach:
+        rows.append((words("reach", lang), reach(found.reach, lang)))
     rows += [(one.name, " · ".join([grade(one, lang), *one.notes])) for one in found.grades]
+    if found.root:
+        rows.append((words("root", lang), f"{found.root} · {words('verify', lang).format(unit=found.unit)}"))
     return rows
+
+
+def reach(one: Reach, lang: Language) -> str:
+    """Write the bounds of what a unit can still come to: of its final, and where it is placed of its place."""
+    low, high = (words("unbounded", lang) if final is None else four(Decimal(final))
+                 for final in (one.final_worst, one.final_best))  # fmt: skip
+    places = f"{one.place_best}–{one.place_worst}"
+    said = [f"{words('final_points', lang)} {low}–{high}"]
+    said += [f"{words('place', lang)} {places}"] if one.place_best is not None else []
+    return " · ".join([*said, words("reach_of", lang)])
 
 
 def grade(one: GradeStatement, lang: Language) -> str:
@@ -196,9 +223,10 @@ def grade(one: GradeStatement, lang: Language) -> str:
 
 
 def reference(line: Line, lang: Language) -> str:
-    """Give what names a line in an appeal: its source and id, and until when one is in time."""
-    until = f" · {words('appeal_until', lang)} {line.appeal_until}" if line.appeal_until else ""
-    return clean(f"{line.source} {line.id}") + until
+    """Give what names a line in an appeal: its source and id, when it was recorded, until when one is in time, how."""
+    dates = (("recorded", line.recorded and line.recorded[:10]), ("appeal_until", line.appeal_until))
+    said = [clean(f"{line.source} {line.id}"), *(f"{words(key, lang)} {day}" for key, day in dates if day)]
+    return " · ".join([*said, *filter(None, [line.appeal])])
 
 
 def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:

@@ -1,7 +1,7 @@
 """The command `readiness`: all that stands in the way of final, and whose it is."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import duckdb
@@ -11,8 +11,10 @@ from rich.text import Text
 from schemas.refusals import Language
 from services.command import tables
 from services.command.options import LATEST, At
+from services.command.typeset import clean
 from services.process.ending import Exit
 from services.reports import appeals
+from services.reports.reach import Reach, reached
 from services.scorer import rules
 from services.snapshot import point
 
@@ -36,13 +38,61 @@ TEXT = {
     "due": ("due", "期限"),
     "in_force": ("in force", "现行"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
+    "where": ("{what}: a line on the sheet {sheet} of {file}", "{what}：填{file}的“{sheet}”表"),
+    "close": ("close {item}", "办结{item}"),
+    "rate": ("rate {units}", "为{units}评分"),
+    "reopen": (
+        "{item} is closed and nobody can rate {units}; revoke the closing {source} {id} (sequence {seq})",
+        "{item}已办结，无法再为{units}评分；撤销其办结{source} {id}（序号{seq}）",
+    ),
+    "decide": ("decide on the appeal {source} {id}", "对申诉{source} {id}作出决定"),
+    "order": ("put {units} in order", "为{units}排序"),
+    "adopt": ("adopt {name}", "确认{name}"),
+    "approve": ("approve or reject {source} {id}", "审批{source} {id}"),
+    "reach": ("{name} is reached", "到达{name}"),
+    "finalise": ("make it final", "定稿"),
+    "lost": (
+        "of {unit} the rating of sequence {seq} was taken by sequence {by}",
+        "{unit}序号{seq}的评分已由序号{by}取消",
+    ),
+}
+#: The sheet of an office's workbook for each kind of event, (English, Chinese).
+SHEETS = {
+    "rating.recorded.v1": ("Ratings", "评分"),
+    "item.closed.v1": ("Closings", "办结"),
+    "event.revoked.v1": ("Revocations", "撤销"),
+    "appeal.decided.v1": ("Decisions", "申诉决定"),
+    "tie.resolved.v1": ("Ties", "并列排序"),
+    "reading.adopted.v1": ("Adoptions", "确认读法"),
+    "approval.recorded.v1": ("Approvals", "审批"),
+    "stage.reached.v1": ("Stages", "阶段"),
 }
 #: More units than these are counted, not named, in the table; JSON names all.
 NAMED_MAX = 12
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What removes an obstacle: whose it is (an office; null where no rulebook says), what to write, what sends it."""
+
+    owner: str | None
+    owner_name: str | None
+    what: str
+    command: str
+
+
+class LostRating(msgspec.Struct, frozen=True):
+    """A rating that a unit had, and the event that took it away: a revocation, or a decision on appeal."""
+
+    unit: str
+    seq: int
+    by: int
+
+
 class PendingItem(msgspec.Struct, frozen=True):
-    """A pending item: the offices that have not closed it, the units that lack input, all units it holds up."""
+    """A pending item: the offices that have not closed it, the units that lack input, all units it holds up.
+
+    Where all have closed it nobody can rate, so `steps` begin with revoking the closings; `lost` are ratings it had.
+    """
 
     item: str
     name: str
@@ -50,6 +100,8 @@ class PendingItem(msgspec.Struct, frozen=True):
     office_names: list[str]
     lacking: list[str]
     units: list[str]
+    lost: list[LostRating]
+    steps: list[Step]
 
 
 class OpenAppeal(msgspec.Struct, frozen=True):
@@ -61,6 +113,7 @@ class OpenAppeal(msgspec.Struct, frozen=True):
     item: str | None
     decision_due: str | None
     overdue: bool | None
+    step: Step
 
 
 class UndecidedTie(msgspec.Struct, frozen=True):
@@ -70,6 +123,7 @@ class UndecidedTie(msgspec.Struct, frozen=True):
     grade: str
     pool: str
     units: list[str]
+    step: Step
 
 
 class AwaitingEntry(msgspec.Struct, frozen=True):
@@ -78,6 +132,7 @@ class AwaitingEntry(msgspec.Struct, frozen=True):
     seq: int
     unit: str
     item: str
+    step: Step
 
 
 class Assumption(msgspec.Struct, frozen=True):
@@ -86,10 +141,22 @@ class Assumption(msgspec.Struct, frozen=True):
     name: str
     value: str
     clause: str | None
+    step: Step
+
+
+class StageAhead(msgspec.Struct, frozen=True):
+    """A stage of the rulebook that is not reached."""
+
+    stage: str
+    name: str
+    step: Step
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """All that stands in the way of final at one sequence."""
+    """All that stands in the way of final at one sequence; `final` is the last step where nothing does.
+
+    `reach` is what every unit can still come to.
+    """
 
     assessment: str
     as_of: int
@@ -101,8 +168,10 @@ class Readiness(msgspec.Struct, frozen=True):
     ties: list[UndecidedTie]
     assumptions: list[Assumption]
     awaiting: list[AwaitingEntry]
-    stages: list[str]
+    stages: list[StageAhead]
     collector: str | None
+    final: Step | None
+    reach: list[Reach]
     facts_until: str | None = None
 
 
@@ -145,64 +214,123 @@ def unclosed(con: duckdb.DuckDBPyConnection, lang: Language) -> dict[str, list[t
     return found
 
 
+class Owners:
+    """Whose an obstacle is: the offices by code, and who collects, decides on appeals and approves."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, lang: Language, meta: Mapping[str, str]) -> None:
+        self.lang: Language = lang
+        self.names = dict(con.execute(f"SELECT office, name_{lang} FROM office").fetchall())
+        roles = msgspec.json.decode(meta["rulebook_json"])["roles"] if "rulebook_json" in meta else {}
+        self.collector: str | None = roles.get("collector")
+        self.appeals: str | None = roles.get("appeals")
+        self.approvals: str | None = roles.get("approvals") or self.collector
+
+    def step(self, office: str | None, kind: str, key: str, **about: object) -> Step:
+        """What an office writes on which sheet of its workbook, and the command that sends it."""
+        code = office or "OFFICE"
+        what = words("where", self.lang).format(
+            what=words(key, self.lang).format(**about), sheet=SHEETS[kind][self.lang == "zh"], file=f"{code}.xlsx"
+        )
+        return Step(office, self.names.get(office), what, f"wuxing emit {code}.xlsx --office {code}")
+
+
 def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: dict[str, str]) -> Readiness:
     """Read all that stands in the way of final, inside an open `rules.compute`; `meta` is the snapshot's."""
     ready = not con.execute("SELECT 1 FROM obstacle LIMIT 1").fetchall()
     state = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
-    ties = con.execute(
-        "SELECT scheme, grade, pool, undecided FROM grade_result WHERE undecided <> [] ORDER BY scheme, ordinal, pool"
-    ).fetchall()
-    awaiting = con.execute("SELECT seq, unit, item FROM obstacle WHERE kind = 'awaiting' ORDER BY seq").fetchall()
-    stages = con.execute(
-        f"SELECT s.name_{lang} FROM obstacle o JOIN rulebook_stage s ON s.stage = o.name WHERE o.kind = 'stage'"
-        " ORDER BY s.ordinal"
-    ).fetchall()
-    assumed = con.execute(
-        "SELECT o.name, r.value, r.clause FROM obstacle o JOIN reading_in_force r ON r.name = o.name"
-        " WHERE o.kind = 'assumption' ORDER BY o.name"
-    ).fetchall()
+    whose = Owners(con, lang, meta)
     return Readiness(
         assessment=meta.get("assessment", ""),
         as_of=cut,
         assessment_state=state,
         synthetic=meta.get("synthetic") == "true",
         ready=ready,
-        pending=_pending(con, lang),
-        appeals=[
-            OpenAppeal(one.seq, one.unit, one.target, one.item, one.decision_due, one.decision_late)
-            for one in appeals.listed(con)
-            if one.state == "open"
-        ],
-        ties=[UndecidedTie(*row) for row in ties],
-        assumptions=[Assumption(*row) for row in assumed],
-        awaiting=[AwaitingEntry(*row) for row in awaiting],
-        stages=[name for (name,) in stages],
-        collector=_collector(con, lang, meta),
+        pending=_pending(con, whose),
+        appeals=_appeals(con, whose),
+        ties=_ties(con, whose),
+        assumptions=_assumptions(con, whose),
+        awaiting=_awaiting(con, whose),
+        stages=_stages(con, whose),
+        collector=whose.names.get(whose.collector),
+        final=whose.step(whose.collector, "stage.reached.v1", "finalise") if ready and state != "finalised" else None,
+        reach=list(reached(con).values()),
         facts_until=meta.get("facts_until"),
     )
 
 
-def _collector(con: duckdb.DuckDBPyConnection, lang: Language, meta: Mapping[str, str]) -> str | None:
-    """The office that collects, by name."""
-    if "rulebook_json" not in meta:
-        return None
-    code = msgspec.json.decode(meta["rulebook_json"])["roles"]["collector"]
-    row = con.execute(f"SELECT name_{lang} FROM office WHERE office = ?", [code]).fetchone()
-    return row[0] if row else None
+def _appeals(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[OpenAppeal]:
+    known = dict(con.execute("SELECT seq, [source, id] FROM appeal").fetchall())
+    return [
+        OpenAppeal(
+            one.seq, one.unit, one.target, one.item, one.decision_due, one.decision_late,
+            whose.step(whose.appeals, "appeal.decided.v1", "decide", source=known[one.seq][0], id=known[one.seq][1]),
+        )
+        for one in appeals.listed(con) if one.state == "open"
+    ]  # fmt: skip
 
 
-def _pending(con: duckdb.DuckDBPyConnection, lang: Language) -> list[PendingItem]:
-    """Pending items; lacking are units without complete input, where a closing would not make it 0."""
-    offices = unclosed(con, lang)
+def _ties(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[UndecidedTie]:
     rows = con.execute(
-        f"SELECT p.item, i.name_{lang}, list(p.unit ORDER BY p.unit),"
+        "SELECT scheme, grade, pool, undecided FROM grade_result WHERE undecided <> [] ORDER BY scheme, ordinal, pool"
+    ).fetchall()
+    return [
+        UndecidedTie(
+            scheme, grade, pool, units, whose.step(whose.collector, "tie.resolved.v1", "order", units=", ".join(units))
+        )
+        for scheme, grade, pool, units in rows
+    ]
+
+
+def _assumptions(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[Assumption]:
+    rows = con.execute(
+        "SELECT o.name, r.value, r.clause FROM obstacle o JOIN reading_in_force r ON r.name = o.name"
+        " WHERE o.kind = 'assumption' ORDER BY o.name"
+    ).fetchall()
+    return [
+        Assumption(name, value, clause, whose.step(whose.collector, "reading.adopted.v1", "adopt", name=name))
+        for name, value, clause in rows
+    ]
+
+
+def _awaiting(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[AwaitingEntry]:
+    rows = con.execute(
+        "SELECT o.seq, o.unit, o.item, e.source, e.id FROM obstacle o JOIN ledger_event e ON e.seq = o.seq"
+        " WHERE o.kind = 'awaiting' ORDER BY o.seq"
+    ).fetchall()
+    return [
+        AwaitingEntry(
+            seq,
+            unit,
+            item,
+            whose.step(whose.approvals, "approval.recorded.v1", "approve", source=source, id=identifier),
+        )
+        for seq, unit, item, source, identifier in rows
+    ]
+
+
+def _stages(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[StageAhead]:
+    rows = con.execute(
+        f"SELECT s.stage, s.name_{whose.lang} FROM obstacle o JOIN rulebook_stage s ON s.stage = o.name"
+        " WHERE o.kind = 'stage' ORDER BY s.ordinal"
+    ).fetchall()
+    return [
+        StageAhead(stage, name, whose.step(whose.collector, "stage.reached.v1", "reach", name=name))
+        for stage, name in rows
+    ]
+
+
+def _pending(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[PendingItem]:
+    """Pending items; lacking are units without complete input, where a closing would not make it 0."""
+    offices, closings, lost = unclosed(con, whose.lang), _closings(con), _lost(con)
+    rows = con.execute(
+        f"SELECT p.item, i.name_{whose.lang}, list(p.unit ORDER BY p.unit),"
         " coalesce(list(p.unit ORDER BY p.unit) FILTER (NOT (f.input = 'entries' OR f.missing_zero AND r.unit IS NULL"
         " OR coalesce(r.complete, len(f.needed) = 0))), [])"
         " FROM item_points p JOIN rulebook_item i ON i.item = p.item"
         " JOIN item_in_force f ON f.item = p.item"
         " LEFT JOIN rated_state r ON r.unit = p.unit AND r.item = p.item"
         " JOIN unit_in_force u ON u.unit = p.unit AND NOT u.has_left"
-        f" WHERE p.state = 'pending' GROUP BY p.item, i.name_{lang}, p.ordinal ORDER BY p.ordinal"
+        f" WHERE p.state = 'pending' GROUP BY p.item, i.name_{whose.lang}, p.ordinal ORDER BY p.ordinal"
     ).fetchall()
     return [
         PendingItem(
@@ -212,9 +340,55 @@ def _pending(con: duckdb.DuckDBPyConnection, lang: Language) -> list[PendingItem
             [name for _, name in offices.get(item, [])],
             lacking,
             units,
+            [one for one in lost.get(item, []) if one.unit in lacking],
+            list(_steps(whose, item, lacking, [code for code, _ in offices.get(item, [])], closings.get(item, []))),
         )
         for item, name, units, lacking in rows
     ]
+
+
+def _steps(
+    whose: Owners, item: str, lacking: list[str], waiting: list[str], closings: list[tuple[str, int, str, str]]
+) -> Iterator[Step]:
+    """What an item waits for, in order: where all have closed it, the closings are revoked before anybody can rate."""
+    few = named(lacking)
+    for office, seq, source, identifier in () if waiting else closings:
+        yield whose.step(
+            office, "event.revoked.v1", "reopen", item=item, units=few, source=source, id=identifier, seq=seq
+        )
+    for office in waiting or [office for office, *_ in closings]:
+        if lacking:
+            yield whose.step(office, "rating.recorded.v1", "rate", units=few)
+        yield whose.step(office, "item.closed.v1", "close", item=item)
+
+
+def _closings(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, int, str, str]]]:
+    """The closings that stand, by item: office, sequence, source and id."""
+    rows = con.execute(
+        "SELECT c.item, split_part(e.source, '/', 3), e.seq, e.source, e.id FROM year_event c"
+        " JOIN ledger_event e ON e.seq = c.seq WHERE c.type = 'item.closed.v1' ORDER BY e.seq"
+    ).fetchall()
+    found: dict[str, list[tuple[str, int, str, str]]] = {}
+    for item, *rest in rows:
+        found.setdefault(item, []).append((rest[0], rest[1], rest[2], rest[3]))
+    return found
+
+
+def _lost(con: duckdb.DuckDBPyConnection) -> dict[str, list[LostRating]]:
+    """Ratings that were admitted and no longer stand, by item."""
+    rows = con.execute(
+        "SELECT item, unit, seq, coalesce(revoked_by, decided_by) FROM judged_event"
+        " WHERE type = 'rating.recorded.v1' AND admission = 'admitted' AND NOT stands ORDER BY seq"
+    ).fetchall()
+    found: dict[str, list[LostRating]] = {}
+    for item, *rest in rows:
+        found.setdefault(item, []).append(LostRating(*rest))
+    return found
+
+
+def named(units: list[str]) -> str:
+    """A few units by code, and how many more."""
+    return ", ".join(units[:NAMED_MAX]) + (f" … ({len(units)})" if len(units) > NAMED_MAX else "")
 
 
 def words(key: str, lang: Language) -> str:
@@ -235,33 +409,49 @@ def _print(found: Readiness, lang: Language, names: Mapping[str, str], state: st
     for line in point.facts_words(found.facts_until, lang):
         out.print(line)
     out.print(words("ready" if found.ready else "not_ready", lang))
-    groups = {
-        "pending": [_pending_line(one, lang) for one in found.pending],
-        "appeals": [_appeal_line(one, lang) for one in found.appeals],
-        "ties": [f"{names[one.grade]} ({one.pool}): {', '.join(one.units)}" for one in found.ties],
+    if found.final:
+        out.print(Text(f"  → {_step_line(found.final, lang)}", style="bold"))
+    for key, obstacles_of in _groups(found, lang, names).items():
+        if obstacles_of:
+            title = words(key, lang).format(found.collector or words("collector", lang))
+            out.print(Text(f"\n{title} ({len(obstacles_of)})", style="bold"))
+        for line, steps in obstacles_of:
+            out.print(Text(f"  {line}"))
+            for step in steps:
+                out.print(Text(f"    → {_step_line(step, lang)}", style="dim"))
+
+
+def _groups(found: Readiness, lang: Language, names: Mapping[str, str]) -> dict[str, list[tuple[str, Sequence[Step]]]]:
+    """Every obstacle as a line with its steps, by kind."""
+    return {
+        "pending": [(_pending_line(one, lang), one.steps) for one in found.pending],
+        "appeals": [(_appeal_line(one, lang), [one.step]) for one in found.appeals],
+        "ties": [(f"{names[one.grade]} ({one.pool}): {', '.join(one.units)}", [one.step]) for one in found.ties],
         "assumptions": [
-            f"{one.name} · {words('in_force', lang)} {one.value}" + (f" · {one.clause}" if one.clause else "")
+            (" · ".join(filter(None, (one.name, f"{words('in_force', lang)} {one.value}", one.clause))), [one.step])
             for one in found.assumptions
         ],
-        "awaiting": [f"{words('seq', lang)} {one.seq} · {one.unit} · {one.item}" for one in found.awaiting],
-        "stages": found.stages,
+        "awaiting": [
+            (f"{words('seq', lang)} {one.seq} · {one.unit} · {one.item}", [one.step]) for one in found.awaiting
+        ],
+        "stages": [(one.name, [one.step]) for one in found.stages],
     }
-    for key, lines in groups.items():
-        if lines:
-            title = words(key, lang).format(found.collector or words("collector", lang))
-            out.print(Text(f"\n{title} ({len(lines)})", style="bold"))
-        for line in lines:
-            out.print(Text(f"  {line}"))
+
+
+def _step_line(step: Step, lang: Language) -> str:
+    """Whose a step is, what to write and what sends it."""
+    colon = "：" if lang == "zh" else ": "
+    return clean(" · ".join(((step.owner_name or step.owner or "-") + colon + step.what, step.command)))
 
 
 def _pending_line(one: PendingItem, lang: Language) -> str:
-    """An item, the offices that have not closed it, the units without input."""
+    """An item, the offices that have not closed it, the units without input, and the ratings they lost."""
     said = [f"{one.item} {one.name}"]
     if one.office_names:
         said.append(f"{words('unclosed', lang)} {', '.join(one.office_names)}")
     if one.lacking:
-        few = ", ".join(one.lacking[:NAMED_MAX]) + (" …" if len(one.lacking) > NAMED_MAX else "")
-        said.append(f"{words('lacking', lang)} {len(one.lacking)} {words('units', lang)} ({few})")
+        said.append(f"{words('lacking', lang)} {len(one.lacking)} {words('units', lang)} ({named(one.lacking)})")
+    said += [words("lost", lang).format(unit=lost.unit, seq=lost.seq, by=lost.by) for lost in one.lost[:NAMED_MAX]]
     return " · ".join(said)
 
 

@@ -1,5 +1,6 @@
 """The statement (对账单) of one unit: every line and every sum, re-addable with a calculator."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from schemas.year import given
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
+from services.reports.reach import Reach, reached
 from services.reports.readiness import unclosed
 from services.reports.workings import Placed, Reader, Row, Sum, added, as_number, settled, six, text, tied, workings
 from services.snapshot import point
@@ -26,6 +28,7 @@ class Line(msgspec.Struct, frozen=True):
     """One event of the unit: what it claims, what it counts, the balance of its item before and after, and why.
 
     `source` and `id` name it in an appeal; one is in time until the day `appeal_until`, null where there can be none.
+    `appeal` is the command that files one, null where none is possible or there is one already.
     """
 
     seq: int
@@ -49,6 +52,7 @@ class Line(msgspec.Struct, frozen=True):
     disposition: str
     why: str
     appeal_until: str | None = None
+    appeal: str | None = None
 
 
 class ItemStatement(msgspec.Struct, frozen=True):
@@ -116,6 +120,7 @@ class Statement(msgspec.Struct, frozen=True):
     assessment_state: str
     assessment_state_name: str
     synthetic: bool
+    root: str | None
     unit: str
     name: str
     category: str
@@ -134,14 +139,22 @@ class Statement(msgspec.Struct, frozen=True):
     place: int | None
     place_notes: list[str]
     ranking: list[Placed]
+    reach: Reach | None
     grades: list[GradeStatement]
     readings: dict[str, str]
 
 
-def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: str | None = None) -> Statement:
+def statement(
+    con: duckdb.DuckDBPyConnection,
+    unit: str,
+    lang: Language,
+    item: str | None = None,
+    reach: Mapping[str, Reach] | None = None,
+) -> Statement:
     """Read the statement of one unit, of one item or of all, inside an open `rules.compute`.
 
-    Ends the command when there is no such unit or item.
+    `reach` is what units can still come to, for who has it already. Ends the command when there is no such unit or
+    item.
     """
     reader = Reader(con, unit, lang)
     row = _unit(reader)
@@ -153,7 +166,8 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
             f"--item {item}: the unit has no such item; it has {known}",
             f"--item {item}：该单位没有这一考核项目；现有{known}",
         )
-    book, meta, lines = _book(con), _meta(con), _lines(reader)
+    book, meta = _book(con), _meta(con)
+    lines = _lines(reader, appeals=book is None or book.roles.appeals is not None)
     parts = _parts(reader, lines, book, item)
     last = int(meta.get("sequence", row["last"] or 0))
     ranking = [
@@ -176,6 +190,7 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
         assessment_state=row["assessment_state"],
         assessment_state_name=tables.state(con, row["assessment_state"], lang),
         synthetic=meta.get("synthetic") == "true",
+        root=meta.get("root"),
         unit=unit,
         name=row["name"],
         category=row["category"],
@@ -201,6 +216,7 @@ def statement(con: duckdb.DuckDBPyConnection, unit: str, lang: Language, item: s
         place=row["place"],
         place_notes=_place_notes(reader, ranking),
         ranking=ranking,
+        reach=_open((reached(con, unit) if reach is None else reach).get(unit)),
         grades=_grades(reader),
         readings={
             one["name"]: one["value"]
@@ -228,6 +244,12 @@ def _unit(reader: Reader) -> Row:
             f"{reader.unit}：单位名单中没有这一单位；单位代码如{known}",
         )
     return found[0]
+
+
+def _open(reach: Reach | None) -> Reach | None:
+    """What a unit can still come to, null where that is settled."""
+    settled_ = reach is None or (reach.final_worst == reach.final_best and reach.place_worst == reach.place_best)
+    return None if settled_ else reach
 
 
 def _final(row: Row) -> str:
@@ -292,8 +314,11 @@ def _meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return point.meta(con) if held else {}
 
 
-def _lines(reader: Reader) -> dict[str | None, list[Line]]:
+def _lines(reader: Reader, *, appeals: bool) -> dict[str | None, list[Line]]:
     """Read every line of the unit by item, in ledger order; under null those that belong to no item."""
+    how = reader.say(
+        "wuxing appeal {unit} --target {seq} --statement TEXT", "wuxing appeal {unit} --target {seq} --statement 理由"
+    )
     found: dict[str | None, list[Line]] = {}
     for row in reader.rows(
         "SELECT s.*, e.raw, e.id, e.reason, e.rater, e.case_name, e.period, e.outcome, e.points, e.characters,"
@@ -301,13 +326,15 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
         " e.unit_group AS new_group, strftime(e.recorded_at, '%Y-%m-%dT%H:%M:%SZ') AS recorded,"
         " s.office_@ AS office_name, s.ground_@ AS ground_name, s.node_@ AS node_name, g.name_@ AS group_name,"
         " c.name_@ AS measure_name, a.name_@ AS attribute_name, v.name_@ AS veto_name, s.why_@ AS why,"
-        " u.name AS unit_name, strftime(d.appeal_until, '%Y-%m-%d') AS appeal_until"
+        " u.name AS unit_name, strftime(d.appeal_until, '%Y-%m-%d') AS appeal_until,"
+        " d.seq IS NOT NULL AND p.target IS NULL AS appealable"
         " FROM statement s JOIN ledger_event e ON e.seq = s.seq LEFT JOIN unit_in_force u ON u.unit = s.unit"
         " LEFT JOIN rulebook_raters g ON g.item = e.item AND g.rater_group = e.rater_group"
         " LEFT JOIN rulebook_measure c ON c.item = e.item AND c.measure = e.measure"
         " LEFT JOIN rulebook_attribute a ON a.attribute = e.attribute"
         " LEFT JOIN rulebook_veto v ON v.veto = e.veto"
         " LEFT JOIN appealable d ON d.seq = s.seq"
+        " LEFT JOIN (SELECT DISTINCT target FROM appeal) p ON p.target = s.seq"
         " WHERE s.unit = $unit ORDER BY s.seq"
     ):
         points = {
@@ -332,6 +359,7 @@ def _lines(reader: Reader) -> dict[str | None, list[Line]]:
                 disposition=row["disposition"],
                 why=row["why"],
                 appeal_until=row["appeal_until"],
+                appeal=how.format(unit=row["unit"], seq=row["seq"]) if appeals and row["appealable"] else None,
                 **points,
             )
         )
@@ -536,7 +564,7 @@ def _place_notes(reader: Reader, ranking: list[Placed]) -> list[str]:
 
 
 _GRADES = """
-SELECT g.scheme, s.name_@ AS name, q.pool, g.grade, d.name_@ AS grade_name, g.undecided, r.individuals
+SELECT g.scheme, s.name_@ AS name, q.pool, g.grade, d.name_@ AS grade_name, g.is_undecided, r.individuals
 FROM unit_grade g
 JOIN rulebook_scheme s ON s.scheme = g.scheme
 LEFT JOIN (SELECT DISTINCT scheme, pool, unit FROM pool_unit) q ON q.scheme = g.scheme AND q.unit = g.unit
@@ -568,7 +596,7 @@ def _grades(reader: Reader) -> list[GradeStatement]:
             grade=row["grade"],
             grade_name=row["grade_name"],
             individuals=row["individuals"],
-            undecided=row["undecided"],
+            undecided=row["is_undecided"],
             notes=_grade_notes(reader, row) if row["pool"] is not None else [],
         )
         for row in reader.rows(_GRADES)

@@ -167,12 +167,17 @@ def expected() -> frozenset[Object]:
     """The catalogue that this program gives a snapshot: that of one in which nothing has happened."""
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "blank.duckdb"
-        year = given("blank", None, None)
-        with store.fresh(path) as con:
-            rules.load_rulebook(con, year.rulebook, year.roster)
-            complete(con, year, 0)
+        blank(path)
         with opened(path) as con:
             return frozenset(objects(con))
+
+
+def blank(path: Path) -> None:
+    """Make a snapshot in which nothing has happened."""
+    year = given("blank", None, None)
+    with store.fresh(path) as con:
+        rules.load_rulebook(con, year.rulebook, year.roster)
+        complete(con, year, 0)
 
 
 #: How much more than its own bytes a file may come to: texts of an honest one do not pack better, and each event has

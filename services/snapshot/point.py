@@ -150,10 +150,12 @@ def moment(text: str, option: str) -> str:
     time = instant(text)
     if time is None:
         en, zh = ("a sequence or ", "序号或") if option == "--as-of" else ("", "")
+        day = f"{text}T23:59:59+08:00"
+        such = day if instant(day) else "2013-06-01T23:59:59+08:00"
         raise Stop(
             Exit.USE,
-            f"{option}: expected {en}an RFC 3339 time with an offset, found {text!r}",
-            f"{option}：应为{zh}带时区的RFC 3339时间，实为{text!r}",
+            f"{option}: expected {en}an RFC 3339 time with an offset such as {such}, found {text!r}",
+            f"{option}：应为{zh}带时区的RFC 3339时间，如{such}，实为{text!r}",
         )
     return time
 

@@ -37,6 +37,17 @@ FROM (SELECT unit, item, bool_or(complete) AS complete FROM rated_run GROUP BY u
 JOIN (SELECT unit, item, count(DISTINCT rater_group) AS rater_groups FROM rating_in_force GROUP BY unit, item) AS g
   ON g.unit = r.unit AND g.item = r.item;
 
+-- What a unit has of an item, whatever its input. One row a unit and item that has any.
+CREATE VIEW item_input AS
+SELECT unit, item, max(balance) AS balance, max(rated) AS rated, bool_or(complete) AS complete, max(rater_groups) AS rater_groups,
+       min(exempted_by) AS exempted_by
+FROM (SELECT unit, item, points AS balance, NULL::DECIMAL(18,6) AS rated, NULL::BOOLEAN AS complete, NULL::BIGINT AS rater_groups,
+             NULL::BIGINT AS exempted_by FROM entry_points
+      UNION ALL SELECT unit, item, NULL, points, NULL, NULL, NULL FROM rated_points
+      UNION ALL SELECT unit, item, NULL, NULL, complete, rater_groups, NULL FROM rated_state
+      UNION ALL SELECT unit, item, NULL, NULL, NULL, NULL, exempted_by FROM exemption)
+GROUP BY unit, item;
+
 -- Points before exemptions and vetoes: what there is so far, null where there is none. One row a unit and item.
 -- language 5: item
 -- stage
@@ -45,16 +56,12 @@ SELECT unit, item, ordinal, parent, level, weight, grain, clause, input, exempt,
        one_group, CASE WHEN exempted_by IS NOT NULL THEN 'exempt' WHEN closed AND ready THEN 'scored' ELSE 'pending' END AS state,
        to_grain(CASE WHEN retired THEN NULL WHEN input = 'entries' THEN coalesce(balance, within(start, at_least, at_most))
                      ELSE coalesce(rated, CASE WHEN closed AND ready THEN 0 END) END, grain) AS points
-FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, exemption.exempted_by, closed_item.item IS NOT NULL AS closed,
-             entry_points.points AS balance, rated_points.points AS rated, coalesce(rated_state.rater_groups, 0) = 1 AS one_group,
-             i.input = 'entries' OR coalesce(rated_state.complete, len(i.needed) = 0)
-               OR (i.missing_zero AND rated_state.unit IS NULL) AS ready
+FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, own.exempted_by, closed_item.item IS NOT NULL AS closed,
+             own.balance, own.rated, coalesce(own.rater_groups, 0) = 1 AS one_group,
+             i.input = 'entries' OR coalesce(own.complete, len(i.needed) = 0) OR (i.missing_zero AND own.rater_groups IS NULL) AS ready
       FROM unit_has_item AS u
       JOIN item_in_force AS i ON i.item = u.item
-      LEFT JOIN entry_points ON entry_points.unit = u.unit AND entry_points.item = u.item
-      LEFT JOIN rated_points ON rated_points.unit = u.unit AND rated_points.item = u.item
-      LEFT JOIN rated_state ON rated_state.unit = u.unit AND rated_state.item = u.item
-      LEFT JOIN exemption ON exemption.unit = u.unit AND exemption.item = u.item
+      LEFT JOIN item_input AS own ON own.unit = u.unit AND own.item = u.item
       LEFT JOIN closed_item ON closed_item.item = u.item);
 
 -- The measure of exempted items: points and full points of what is not exempted under each part above them, nearest part
@@ -62,8 +69,8 @@ FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, exemption.exempt
 -- language 6: item
 CREATE VIEW exempt_measure AS
 SELECT exempted.unit, exempted.item, above.part, above.distance, any_value(micro(exempted.points_base)) AS own,
-       sum(micro(coalesce(other.points, 0))) AS points,
-       sum(micro(other.points_base)) AS points_base
+       sum(micro(coalesce(other.points, 0))) AS points_micro,
+       sum(micro(other.points_base)) AS points_base_micro
 FROM item_reckoned AS exempted
 JOIN rulebook_above AS above ON above.code = exempted.item
 JOIN rulebook_above AS beside ON beside.part = above.part
@@ -75,9 +82,9 @@ GROUP BY exempted.unit, exempted.item, above.part, above.distance;
 -- The nearest part with a measure. One row a unit and item that is exempted in proportion.
 -- language 6: item
 CREATE VIEW exempt_share AS
-SELECT unit, item, part, points, points_base, half_up(own * points, points_base) AS granted
-FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points, distance) AS points,
-             arg_min(points_base, distance) AS points_base, any_value(own) AS own
+SELECT unit, item, part, points_micro, points_base_micro, half_up(own * points_micro, points_base_micro) AS granted
+FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points_micro, distance) AS points_micro,
+             arg_min(points_base_micro, distance) AS points_base_micro, any_value(own) AS own
       FROM exempt_measure GROUP BY unit, item);
 
 -- Points with exemptions: full, 0, in proportion, or out. One row a unit and item.

@@ -1,5 +1,14 @@
 -- The tree (language 1): parts from the deepest level up, and the final.
 
+-- What the items under each part, or at the top level, come to together. One row a unit and parent.
+-- stage
+CREATE VIEW item_sum AS
+SELECT unit, parent, any_value(level) AS level, count(*) FILTER (NOT is_out) AS number, sum(weighted) FILTER (NOT is_out) AS points,
+       sum(base) FILTER (NOT is_out) AS base, max(weighted) FILTER (NOT is_out) AS largest
+FROM (SELECT unit, parent, level, is_out, micro(weight) * micro(coalesce(points, 0)) AS weighted, micro(weight) * micro(points_base) AS base
+      FROM item_points)
+GROUP BY unit, parent;
+
 -- Each part that applies, from those of its children that apply and are not out, level by level: a row without a part marks
 -- the level that is reached. Points are null where it is out. One row a unit and part.
 -- language 1 "The tree": part
@@ -11,15 +20,16 @@ WITH RECURSIVE reached AS (
   FROM rulebook_part
   UNION ALL
   (WITH child AS (
-    SELECT unit, parent, weight, base, points, is_out FROM reached WHERE part IS NOT NULL
+    SELECT unit, parent, 1 AS number, micro(weight) * micro(points) AS points, half_up(micro(weight) * base, 1000000) AS base,
+           micro(weight) * micro(points) AS largest
+    FROM reached WHERE parent IS NOT NULL AND NOT is_out
+    UNION ALL SELECT unit, parent, 0, NULL, NULL, NULL FROM reached WHERE parent IS NOT NULL AND is_out
     UNION ALL
-    SELECT i.unit, i.parent, i.weight, micro(i.points_base) * 1000000, coalesce(i.points, 0), i.is_out
-    FROM reached JOIN item_points AS i ON reached.part IS NULL AND i.level = reached.level
+    SELECT i.unit, i.parent, i.number, i.points, i.base, i.largest
+    FROM reached JOIN item_sum AS i ON reached.part IS NULL AND i.level = reached.level AND i.parent IS NOT NULL
   ), made AS (
-    SELECT unit, parent, count(*) FILTER (NOT is_out) AS number,
-           least(sum(micro(weight) * micro(points)) FILTER (NOT is_out), 999999999999999999999) AS points,
-           sum(half_up(micro(weight) * base, 1000000)) FILTER (NOT is_out) AS base,
-           max(micro(weight) * micro(points)) FILTER (NOT is_out) AS largest
+    SELECT unit, parent, sum(number) AS number, least(sum(points), 999999999999999999999) AS points, sum(base) AS base,
+           max(largest) AS largest
     FROM child GROUP BY unit, parent
   ), combined AS (
     SELECT m.unit, p.part, p.parent, p.level, p.weight, p.at_least, p.at_most, p.grain,
@@ -42,9 +52,9 @@ SELECT unit, part, parent, weight, CASE WHEN NOT is_out THEN points_of(half_up(b
 -- The sum of weight x points of the top level, whole 10^-12, exact. One row a unit.
 -- language 1: final
 CREATE VIEW top_level AS
-SELECT unit, sum(micro(weight) * micro(coalesce(points, 0))) AS points
-FROM (SELECT unit, weight, points FROM part_points WHERE parent IS NULL
-      UNION ALL SELECT unit, weight, points FROM item_points WHERE parent IS NULL)
+SELECT unit, sum(points) AS points
+FROM (SELECT unit, micro(weight) * micro(points) AS points FROM part_points WHERE parent IS NULL
+      UNION ALL SELECT unit, points FROM item_sum WHERE parent IS NULL)
 GROUP BY unit;
 
 -- The final = that sum x `times`, rounded; 0 where everything is out. One row a unit.

@@ -39,20 +39,26 @@ SELECT p.scheme, p.pool, o.unit, o.final, o.standing
 FROM scheme_pool AS p
 JOIN unit_order AS o ON o.category = p.category AND coalesce(o.unit_group = p.unit_group, true);
 
--- Conditions (评定条件) of grades beside the final, and what the unit has of each; what is missing is not met. One row a unit
--- and condition that is not met.
+-- The measures that conditions of grades ask for (评定条件): the panel's. One row a unit, item and measure that it has.
+-- language 7: require
+CREATE VIEW measure_asked AS
+SELECT m.unit, m.item, m.measure, m.value
+FROM measure_value AS m
+JOIN (SELECT DISTINCT item, code FROM rulebook_requirement WHERE kind = 'measure') AS r ON r.item = m.item AND r.code = m.measure
+JOIN unit_has_item AS h ON h.unit = m.unit AND h.item = m.item
+ANTI JOIN exemption ON exemption.unit = m.unit AND exemption.item = m.item
+WHERE m.run = '';
+
+-- Conditions of grades beside the final, and what the unit has of each; what is missing is not met. One row a unit and
+-- condition that is not met.
 -- language 7: require
 CREATE VIEW unmet_requirement AS
 SELECT u.unit, r.grade, r.ordinal FROM unit_order AS u CROSS JOIN rulebook_requirement AS r
 LEFT JOIN attribute_in_force AS a ON r.kind = 'attribute' AND a.unit = u.unit AND a.attribute = r.code
 LEFT JOIN part_points AS p ON r.kind = 'part' AND p.unit = u.unit AND p.part = r.code
 LEFT JOIN item_points AS i ON r.kind = 'item' AND i.unit = u.unit AND i.item = r.code
-LEFT JOIN measure_value AS m ON r.kind = 'measure' AND m.unit = u.unit AND m.item = r.item AND m.measure = r.code AND m.run = ''
-LEFT JOIN unit_has_item AS h ON r.kind = 'measure' AND h.unit = u.unit AND h.item = r.item
-LEFT JOIN exemption ON r.kind = 'measure' AND exemption.unit = u.unit AND exemption.item = r.item
-CROSS JOIN LATERAL (
-  SELECT coalesce(a.value, p.points, i.points, CASE WHEN h.unit IS NOT NULL AND exemption.unit IS NULL THEN m.value END) AS value
-) AS held
+LEFT JOIN measure_asked AS m ON r.kind = 'measure' AND m.unit = u.unit AND m.item = r.item AND m.measure = r.code
+CROSS JOIN LATERAL (SELECT coalesce(a.value, p.points, i.points, m.value) AS value) AS held
 WHERE NOT coalesce(held.value >= coalesce(r.at_least, held.value) AND held.value <= coalesce(r.at_most, held.value), false);
 
 -- Grades that a veto bars. One row a unit and grade.
@@ -170,20 +176,20 @@ CREATE VIEW seat LIKE plain_seat WITH seat_line FOR plain_line;
 -- stage
 CREATE VIEW grade_result AS
 SELECT q.scheme, q.pool, q.grade, q.ordinal, q.quota,
-       CASE WHEN g.individuals THEN p.value::INTEGER END AS individuals,
+       CASE WHEN g.has_individuals THEN p.value::INTEGER END AS individuals,
        coalesce(list(s.unit ORDER BY s.block ASC, s.unit ASC) FILTER (s.given IS NOT NULL), []) AS units,
        coalesce(list(s.unit ORDER BY s.unit ASC) FILTER (s.is_cut AND s.tie = 'undecided'), []) AS undecided
 FROM grade_quota AS q
 JOIN rulebook_grade AS g ON g.grade = q.grade
 JOIN reading_in_force AS p ON p.name = 'individuals_per_unit'
 LEFT JOIN seat AS s ON s.scheme = q.scheme AND s.pool = q.pool AND s.ordinal = q.ordinal
-GROUP BY q.scheme, q.pool, q.grade, q.ordinal, q.quota, g.individuals, p.value;
+GROUP BY q.scheme, q.pool, q.grade, q.ordinal, q.quota, g.has_individuals, p.value;
 
 -- What each unit gets of each scheme in whose pools its category is; null where it gets none. One row a unit and scheme.
 -- language 7: grade
 -- stage
 CREATE VIEW unit_grade AS
-SELECT u.unit, p.scheme, any_value(s.given) AS grade, coalesce(bool_or(s.is_cut AND s.tie = 'undecided'), false) AS undecided
+SELECT u.unit, p.scheme, any_value(s.given) AS grade, coalesce(bool_or(s.is_cut AND s.tie = 'undecided'), false) AS is_undecided
 FROM unit_in_force AS u
 JOIN (SELECT DISTINCT scheme, category FROM scheme_pool) AS p ON p.category = u.category
 LEFT JOIN seat AS s ON s.scheme = p.scheme AND s.unit = u.unit

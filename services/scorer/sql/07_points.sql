@@ -16,7 +16,7 @@ FROM (SELECT v.unit, v.item, v.run, i.at_least, i.at_most,
 CREATE VIEW table_points AS
 SELECT unit, item, run, within(points_of(before + coalesce(half_up(dividend, divisor), 0)), at_least, at_most)::DECIMAL(18,6) AS points
 FROM (SELECT v.unit, v.item, v.run, i.at_least, i.at_most, micro(coalesce(r.points, i.at_least, 0)) AS before,
-             (micro(r.next_points) - micro(r.points)) * (nano(v.value) - nano(r.x)) AS dividend, nano(r.next_x) - nano(r.x) AS divisor
+             (micro(r.next_points) - micro(r.points)) * (nano(v.value) - micro(r.x) * 1000) AS dividend, (micro(r.next_x) - micro(r.x)) * 1000 AS divisor
       FROM (SELECT run_value.unit, run_value.item, run_value.run, run_value.value, m.method
             FROM run_value JOIN method_in_force AS m ON m.item = run_value.item AND m.kind = 'table') AS v
       ASOF JOIN rulebook_row AS r ON r.item = v.item AND r.method = v.method AND r.x <= v.value
