@@ -232,7 +232,7 @@ def misused(error: CycloptsError) -> str:  # noqa: PLR0911 - one return a kind
             near = get_close_matches(word, [*COMMANDS, "score", "rulebook"], n=1)
             return f"没有“{word}”这个命令" + (f"；是否应为“{near[0]}”？" if near else "。")
         case UnknownOptionError(token=token, argument_collection=known):
-            word = token.keyword or token.value
+            word = str(token.keyword or token.value)
             near = get_close_matches(word, [name for one in known for name in one.names], n=1)
             return f"没有{word}这个选项" + (f"；是否应为{near[0]}？" if near else "。")
         case CoercionError(token=Token() as token, target_type=kind, argument=argument):

@@ -631,7 +631,7 @@ def test_what_a_publisher_forges_and_signs_is_named_by_what_the_unit_holds():
         for sql, expected in LIES_SIGNED:
             con.execute("BEGIN")
             con.execute(sql)
-            checkpoint.commit(con, folded.year, digest, list(make.PUBLISHED), make.VERSION, signer_of(folded), ())
+            checkpoint.commit(con, folded.year, digest, list(make.PUBLISHED), checkpoint.VERSION, signer_of(folded), ())
             came = found(bundle.Maker(con).make(MOST))
             con.execute("ROLLBACK")
             if came is None or came[: len(expected)] != expected:
