@@ -202,8 +202,8 @@ def _run(arguments: list[str]) -> int:
         print(end.say(lang), file=sys.stderr)
         return end.code
     except CycloptsError as error:
-        said = f"{misused(error)}\n用法：wuxing --help" if lang == "zh" else f"{error}\nUsage: wuxing --help"
-        print(said, file=sys.stderr)
+        usage = f"{misused(error)}\n用法：wuxing --help" if lang == "zh" else f"{error}\nUsage: wuxing --help"
+        print(usage, file=sys.stderr)
         return Exit.USE
     except KeyboardInterrupt:
         print("已中断。" if lang == "zh" else "Interrupted; nothing half-written is left.", file=sys.stderr)

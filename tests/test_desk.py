@@ -9,11 +9,12 @@ import re
 import socket
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import pytest
@@ -39,6 +40,7 @@ from tests.broker import ASSESSMENT, Site, _provision
 from tests.product import BOOK, BOOK_JSON, SHIPPED
 from tests.test_gateway import event, ingesting
 
+T = TypeVar("T")
 UNITS = SHIPPED[::18]
 CODES = [unit["unit"] for unit in UNITS]
 FIRST = CODES[0]
@@ -98,7 +100,7 @@ class Page:
             async with self.site.as_("audit") as client:
                 return [entry async for entry in read_stream(client, "LEDGER", ASSESSMENT)]
 
-        return asyncio.run(told())
+        return apart(told())
 
     def rank(self) -> int:
         """Publish a snapshot of the ledger as it is."""
@@ -111,6 +113,12 @@ class Page:
         folded.con.close()
         make.publish(draft, data / "snapshots", f"{ASSESSMENT}-{len(lines)}.duckdb")
         return len(lines)
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread of its own: whoever drives a browser has a loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def stranger() -> httpx.Client:
@@ -130,7 +138,7 @@ def running(data: Path) -> Iterator[Page]:
     secrets = {one: keys.make(keys.file(data), one) for one in (*OFFICES, FIRST, "audit")}
     with EmbeddedServer(data) as server:
         site = Site(server, data)
-        asyncio.run(_provision(site))
+        apart(_provision(site))
         known = read({"NATS_URL": server.url, "WUXING_DATA": os.fspath(data), "WUXING_ASSESSMENT": ASSESSMENT})
         at = door(known, None)
         assert at is not None
@@ -160,7 +168,7 @@ def _publish(site: Site, *raws: bytes) -> None:
                 subject = subjects.intake(ASSESSMENT, party, found["type"], found["subject"])
                 await client.request(subject, raw, timeout=30)
 
-    asyncio.run(told())
+    apart(told())
 
 
 class _Thread(threading.Thread):

@@ -113,7 +113,7 @@ def settings(site: Site, **most: int) -> Settings:
 @contextlib.asynccontextmanager
 async def gateway(site: Site, *, wait: bool = True, **limits: int) -> AsyncIterator[Gateway]:
     """The gateway on a free port of loopback."""
-    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)
+    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)  # type: ignore[arg-type]
     config = uvicorn.Config(create_app(settings(site), YEAR, desk=desk), log_config=None, lifespan="on")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -345,7 +345,7 @@ class Silent:
 
 def alone(**limits: int) -> Desk:
     """A desk without a broker, to which receipts are told by hand."""
-    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)
+    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)  # type: ignore[arg-type]
     desk.client = desk._js = Silent()  # type: ignore[assignment]
     return desk
 

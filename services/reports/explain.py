@@ -54,7 +54,7 @@ def explain(
 
 def _code(con: duckdb.DuckDBPyConnection, said: str | None) -> str:
     """The code of the unit that is meant: as written, in another case or width, or by its name."""
-    units = dict(con.execute("SELECT unit, name FROM unit_in_force ORDER BY unit").fetchall())
+    units: dict[str, str] = dict(con.execute("SELECT unit, name FROM unit_in_force ORDER BY unit").fetchall())
     if said is None:
         some = ", ".join([*units][:6])
         raise Stop(

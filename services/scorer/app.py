@@ -228,9 +228,9 @@ class Scorer:
         passed, refused = store.take(self.con, self.checker, lines)
         for refusal in refused:
             self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", [*msgspec.structs.astuple(refusal)])
-        lines = {refusal.line for refusal in refused}
+        apart = {refusal.line for refusal in refused}
         for entry in entries:
-            if entry.sequence not in lines:
+            if entry.sequence not in apart:
                 self.leaves.append(merkle.event_leaf(entry.sequence, entry.recorded_at, entry.data))
         return passed
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from infra.rights import COLLECTOR
 from schemas.year import given
 from services.console.app import create_app
 from services.scorer import file
@@ -211,12 +212,12 @@ class Roles:
             self.unit(made)
         appeal = self.at.rank()
         with page(self.browser, "en", "light", "desktop", self.complaints) as made:
-            self.signed_in(made, desk.APPEALS)
+            self.signed_in(made, str(desk.APPEALS))
             self.looked(made, "appeal-en", f"/appeals/{appeal}")
             self.looked(made, "appeals-office-en", "/desk")
         for lang, width in (("en", "desktop"), ("zh", "phone")):
             with page(self.browser, lang, "light", width, self.complaints) as made:
-                self.signed_in(made, desk.COLLECTOR)
+                self.signed_in(made, COLLECTOR)
                 for name, path in (
                     ("collector", "/desk"),
                     ("change", "/desk/enter?type=unit.changed.v1"),
