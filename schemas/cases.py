@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from schemas.told import Told
+
 Json = dict[str, Any]
 
 #: When everything in a case occurs; a line that contradicts an earlier one occurs a day later.
@@ -29,13 +31,14 @@ TARGETS = {"revokes": "target", "appeals": "target", "approves": "target", "reje
 OF_THE_YEAR = ("closes", "adopts", "reaches", "resolves", "transfers")
 
 
-class CasesError(Exception):
+class CasesError(Told):
     """A file of cases that cannot be read: where, what is wrong there and what to do, in two languages."""
 
+    code = 2
+
     def __init__(self, place: str, zh: str, en: str) -> None:
-        super().__init__(f"{place}: {en}")
+        super().__init__(f"{place}: {en}", f"{place}：{zh}")
         self.place = place
-        self.text: dict[str, str] = {"zh": f"{place}：{zh}", "en": f"{place}: {en}"}
 
 
 @dataclass(frozen=True)

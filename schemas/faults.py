@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from schemas.lines import lines
 from schemas.refusals import Language
+from schemas.told import Told
 
 Path = tuple[str | int, ...]
 #: The list is cut after so many words.
@@ -54,8 +55,10 @@ def say(said: str, gaps: tuple[Any, ...], lang: Language, nearest: str | None = 
     return text + (f'; did you mean "{nearest}"?' if lang == "en" else f"；是否应为“{nearest}”？")
 
 
-class RulebookError(Exception):
+class RulebookError(Told):
     """A rulebook that cannot be used; says every fault on a line of its own, in either language."""
+
+    code = 2
 
     def __init__(self, faults: list[Fault], file: str | None = None, text: str | None = None) -> None:
         self.faults, self.file, self.text = faults, file, text
@@ -66,16 +69,13 @@ class RulebookError(Exception):
         return "\n".join(described(self.faults, self.file, self.text, lang))
 
 
-class RosterError(Exception):
+class RosterError(Told):
     """A roster that cannot be used; says every fault, each with its line or row, in either language."""
 
-    def __init__(self, said: dict[Language, str]) -> None:
-        super().__init__(said["en"])
-        self.said = said
+    code = 2
 
-    def say(self, lang: Language) -> str:
-        """Every fault with its place, a line each."""
-        return self.said[lang]
+    def __init__(self, said: dict[Language, str]) -> None:
+        super().__init__(said["en"], said["zh"])
 
 
 def described(faults: list[Fault], file: str | None, text: str | None, lang: Language) -> list[str]:

@@ -2,17 +2,30 @@
 
 import os
 import sys
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import (
+    App,
+    Argument,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    RepeatArgumentError,
+    Token,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
-from schemas.faults import RosterError, RulebookError
+from schemas.told import Told
 from services.process import plain
-from services.process.ending import Exit, Stop
+from services.process.ending import Exit
 from services.process.settings import language
 
 #: Where each command lives, and what it does; imported only when it is called.
@@ -185,11 +198,12 @@ def _run(arguments: list[str]) -> int:
     try:
         lang = language(next((value for name, value in pairwise(words) if name == "--lang"), None))
         result: Any = application(overview=_overview(arguments))(arguments)
-    except (Stop, RulebookError, RosterError) as end:
-        print(end.text[lang] if isinstance(end, Stop) else end.say(lang), file=sys.stderr)
-        return end.code if isinstance(end, Stop) else Exit.USE
+    except Told as end:
+        print(end.say(lang), file=sys.stderr)
+        return end.code
     except CycloptsError as error:
-        print(f"{error}\n{'用法' if lang == 'zh' else 'Usage'}: wuxing --help", file=sys.stderr)
+        usage = f"{misused(error)}\n用法：wuxing --help" if lang == "zh" else f"{error}\nUsage: wuxing --help"
+        print(usage, file=sys.stderr)
         return Exit.USE
     except KeyboardInterrupt:
         print("已中断。" if lang == "zh" else "Interrupted; nothing half-written is left.", file=sys.stderr)
@@ -211,37 +225,33 @@ def _overview(arguments: list[str]) -> bool:
     return not asked or (len(asked) == 1 and asked[0] in GROUPS)
 
 
-def known(error: Exception) -> bool:
-    """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a key."""
-    names = {
-        "ServerUnusable",
-        "BrokerUnreachable",
-        "StreamDiffers",
-        "NoLeader",
-        "PartyRefused",
-        "KeyUnsafe",
-        "ClusterOpen",
-        "HistoryChanged",
-        "HistoryWentBack",
-        "PlaceUnreadable",
-        "LogRewritten",
-        "ProjectionDiffers",
-        "FileDiffers",
-        "OtherSchema",
-        "ScorerRuns",
-        "TurnLost",
-        "WrongLastSequence",
-        "AppendRefused",
-        "AppendUnknown",
-        "NoteError",
-    }
-    return isinstance(error, OSError) or any(kind.__name__ in names for kind in type(error).__mro__)
+def misused(error: CycloptsError) -> str:  # noqa: PLR0911 - one return a kind
+    """What is wrong with the words of a command, in Chinese; of a kind that is rare the library's own words."""
+    match error:
+        case UnknownCommandError(unused_tokens=[word, *_]):
+            near = get_close_matches(word, [*COMMANDS, "score", "rulebook"], n=1)
+            return f"没有“{word}”这个命令" + (f"；是否应为“{near[0]}”？" if near else "。")
+        case UnknownOptionError(token=token, argument_collection=known):
+            word = str(token.keyword or token.value)
+            near = get_close_matches(word, [name for one in known for name in one.names], n=1)
+            return f"没有{word}这个选项" + (f"；是否应为{near[0]}？" if near else "。")
+        case CoercionError(token=Token() as token, target_type=kind, argument=argument):
+            name = token.keyword or (argument.name.lstrip("-").upper() if argument else "")
+            choices = "、".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
+            return f"{name}的值“{token.value}”无效" + (f"；可用：{choices}。" if choices else "。")
+        case RepeatArgumentError(token=token):
+            return f"{token.keyword}只能写一次。"
+        case MissingArgumentError(argument=Argument() as argument, keyword=keyword):
+            return f"{keyword}缺少值。" if keyword else f"缺少{argument.name.lstrip('-').upper()}。"
+        case UnusedCliTokensError(unused_tokens=list() as words):
+            return f"多余的参数：{'、'.join(words)}。"
+    return f"用法有误：{error}"
 
 
 def told(error: Exception, lang: Literal["zh", "en"]) -> str | None:
-    """What an error says to who runs the command; null where it is a fault of ours."""
+    """What an error of the disk, or of the broker, comes to in words; null where it is a fault of ours."""
     if type(error).__module__.partition(".")[0] != "nats":
-        return str(error) if known(error) else None
+        return str(error) if isinstance(error, OSError) else None
     said = str(error) or type(error).__name__
     if lang == "zh":
         return f"消息服务器未能完成请求：{said}。请确认其已运行，并已建立流（wuxing provision）。"

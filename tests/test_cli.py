@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from schemas.year import given
+from services import cli
 from services.cli import COMMANDS
 from services.scorer import file
 from tests.product import BOOK_FILE, BOOK_JSON, command
@@ -267,3 +268,22 @@ def test_a_reader_that_goes_away_is_no_error_and_the_snapshot_is_there(tmp_path:
     assert said.splitlines() == ["Synthetic data: the units are made up."]
     assert process.wait() == 0
     assert (tmp_path / "made.duckdb").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nosuch"], "没有“nosuch”这个命令。"), (["scor"], "没有“scor”这个命令；是否应为“score”？"),
+        (["score", "x", "--reding", "a=b"], "没有--reding这个选项；是否应为--reading？"),
+        (["score", "x", "--format", "xml"], "--format的值“xml”无效；可用：json、table。"),
+        (["score", "x", "y"], "多余的参数：y。"), (["score"], "缺少FILE。"),
+        (["score", "x", "--format"], "--format缺少值。"),
+        (["score", "x", "--format", "json", "--format", "table"], "--format只能写一次。"),
+    ],
+)  # fmt: skip
+def test_words_that_no_command_knows_are_named_in_chinese(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    monkeypatch.setenv("WUXING_LANG", "zh")
+    assert cli.run(words) == 2
+    assert capsys.readouterr().err == f"{said}\n用法：wuxing --help\n"

@@ -321,5 +321,5 @@ def test_a_refusal_names_no_folder(place: Path) -> None:
     assert newest is not None
     with pytest.raises(Stop) as stop:
         sql.sql('FROM "' + str(newest) + '"', snapshot=newest)
-    assert "Cannot open file" in stop.value.text["en"]
-    assert str(place) not in stop.value.text["en"]
+    assert "Cannot open file" in stop.value.say("en")
+    assert str(place) not in stop.value.say("en")

@@ -816,7 +816,7 @@ def test_the_command_prints_a_key_once_and_refuses_an_unknown_office(
     assert "this once" in printed.err
     with pytest.raises(Stop) as stop:
         keys.gateway_key("nobody")
-    assert (stop.value.code, "ducha" in stop.value.text["zh"]) == (2, True)
+    assert (stop.value.code, "ducha" in stop.value.say("zh")) == (2, True)
 
 
 # The whole OpenAPI, at random --------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The commands that the README gives a newcomer, run as they stand there."""
+"""The commands that the README and the pages for each reader give, run as they stand there."""
 
 import os
 import re
@@ -23,7 +23,7 @@ WITH_A_BROKER = (
 
 
 def commands(page: str) -> list[str]:
-    lines = re.findall(r"^\$ (.*)", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    lines = re.findall(r"^ *\$ (.*)", (ROOT / page).read_text("utf-8"), re.MULTILINE)
     return [re.sub(r"\s+# .*", "", line) for line in lines]
 
 
@@ -40,7 +40,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("line", [line for line in commands("README.md") if line not in WITH_A_BROKER])
+#: The README, and the pages that start from what somebody wants; a command that stands on several is run once.
+PAGES = ("README.md", "docs/auditor.md", "docs/legal.md")
+LINES = dict.fromkeys(line for page in PAGES for line in commands(page) if line not in WITH_A_BROKER)
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_a_command_of_the_readme_does_what_it_says(folder: Path, line: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WUXING_", "NATS_"))}
     done = subprocess.run(

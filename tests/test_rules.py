@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 
-from services.scorer import rules, store
+from schemas import roster, rulebook
+from services.scorer import rulebook_rows, rules, store
 from services.scorer.rulebook_rows import TABLES
-from tests.product import folded
+from tests.product import BOOK, folded
 from tests.random_years import draw_year
 
 HERE = Path(__file__).parent
@@ -107,3 +112,16 @@ def fill(con: duckdb.DuckDBPyConnection, name: str, case: dict[str, Any]) -> Non
     for table, rows in (("plain_line", line), ("grade_quota", quotas), ("open_grade", is_open)):
         if rows:
             con.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+@pytest.mark.parametrize("fall", ["linear", "geometric"])
+def test_points_by_place_are_exact_and_each_rounded_half_up_once(fall: str) -> None:
+    raw = rulebook.plain(BOOK)
+    for method in next(item for item in raw["item"] if item["code"] == "5.1")["method"]:
+        method["step"] = "3.333333%"
+    book, less = msgspec.convert(raw, rulebook.Rulebook), Fraction(3333333, 10**8)
+    table = [row for row in rulebook_rows.rows(book, roster.shipped())["rulebook_place"] if row[:2] == ("5.1", fall)]
+    exact = [20 * ((1 - less) ** n if fall == "geometric" else 1 - less * n) for n in range(25)]
+    wanted = [Decimal(math.floor(points * 10**6 + Fraction(1, 2))).scaleb(-6) for points in exact]
+    assert wanted != [Decimal(math.floor(points * 10**6)).scaleb(-6) for points in exact], "a floor would not do"
+    assert [Decimal(points) for _, _, place, points, _ in table if 0 < place <= 25] == wanted

@@ -116,6 +116,18 @@ def test_columns_of_the_wide_view_are_unlike_each_other_whatever_the_codes_are()
     assert re.findall(r'AS "([^"]+)"', made) == ["Unit_", "a", "A_", "a__"]
 
 
+def test_an_entry_that_counts_less_names_an_earlier_one_of_the_same_matter_node_or_item(snapshot: Path) -> None:
+    told = r"regexp_extract(e.why_en, 'sequence (\d+) \(', 1)"
+    (row,) = in_python(
+        snapshot,
+        "SELECT count(*) AS named, count(*) FILTER (o.unit = e.unit AND o.item = e.item AND o.kind = e.kind"
+        " AND (e.limited_by <> 'matter' OR o.matter = e.matter) AND o.passed > 0) AS fits"
+        f" FROM published_entry AS e JOIN published_entry AS o ON o.seq < e.seq AND {told} = o.seq::VARCHAR"
+        " WHERE e.limited_by IN ('matter', 'cap', 'bound')",
+    )
+    assert row["named"] == row["fits"] > 10
+
+
 @pytest.mark.parametrize("ready", queries().values(), ids=lambda one: one.name)
 def test_every_ready_query_runs_in_the_command_line_too(snapshot: Path, ready: Ready) -> None:
     assert in_command_line(snapshot, f"SELECT count(*) AS n FROM ({ready.text})") == in_python(

@@ -113,7 +113,7 @@ def run(name: str, *arguments: str) -> tuple[int, str, str]:
             code = int(shell([name, *arguments]))
         except Stop as stop:
             code = int(stop.code)
-            err.write(stop.text["en"])
+            err.write(stop.say("en"))
     out.flush()
     return code, out.buffer.getvalue().decode(), err.getvalue()
 

@@ -431,7 +431,7 @@ def _snapshot(
     try:
         con = held.opened(path)
     except held.Unopened as error:
-        yield fail("member_unread", SNAPSHOT, error.text["en"])
+        yield fail("member_unread", SNAPSHOT, error.say("en"))
         return
     try:
         said = _meta(con)

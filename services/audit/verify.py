@@ -210,7 +210,7 @@ def verify(  # noqa: PLR0913 - each is an option of the command
         says = standalone.SAYS if kind == "bundle" else SAYS
         found = list(_few(_CHECKS[kind](file, given)))
     except held.Unopened as error:
-        raise Stop(Exit.FAILED, f"{file}: {error.text['en']}", f"{file}：{error.text['zh']}") from None
+        raise Stop(Exit.FAILED, f"{file}: {error}", f"{file}：{error.say('zh')}") from None
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0][:200]
         raise Stop(Exit.FAILED, f"{file}: cannot be read: {reason}", f"{file}：无法读取：{reason}") from None
@@ -347,7 +347,7 @@ def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
         try:
             held.check_bounds(con, file)
         except held.Unopened as error:
-            yield fail("bounds", error.text["en"])
+            yield fail("bounds", str(error))
             return
         try:
             yield from _contents(con, given)

@@ -200,7 +200,7 @@ async def _question(view: View, text: str, shown: str) -> Response[Any]:
                 found = sql.ask_apart(path, text, as_of=as_of, readings=chosen)
                 answer = await places.question(request, found)
             except sql.SqlRefused as error:
-                refused = error.text[view.lang]
+                refused = error.say(view.lang)
             except NoSnapshot:
                 pass  # the page below says so
         return await places.page(

@@ -280,7 +280,7 @@ def _laid(view: View, made: tray.Tray) -> Response[Any]:
     try:
         tray.try_(made, door, _con(view))
     except Stop as stop:
-        raise Refused(400, _named(stop.text["en"], made), _named(stop.text["zh"], made)) from None
+        raise Refused(400, _named(stop.say("en"), made), _named(stop.say("zh"), made)) from None
     _trays(view).put(made)
     return Redirect(f"{view.root}/desk/tray/{made.id}", status_code=303)
 

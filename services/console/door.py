@@ -156,7 +156,10 @@ def _secret(path: Path) -> bytes:
     """The secret that signs sessions, made at the first start; raises KeyUnsafe where others can read it."""
     try:
         if path.stat().st_mode & 0o077:
-            raise KeyUnsafe(f"{path} 可被他人读取。 / Others can read {path}: remove it, and a new one is made.")
+            raise KeyUnsafe(
+                f"Others can read {path}: remove it, and a new one is made.",
+                f"{path}可被他人读取：请移走它，会另做一个新的。",
+            )
         found = path.read_bytes()
     except FileNotFoundError:
         found = b""

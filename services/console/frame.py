@@ -238,7 +238,7 @@ def said(view: View, work: Callable[[], Response[Any]]) -> Response[Any]:
 def refusal(view: View, refused: Refused) -> Response[str]:
     """The page that says what is refused."""
     response = render(
-        view, "error.html", refused.status, bare=refused.status in (403, 503), message=refused.text[view.lang]
+        view, "error.html", refused.status, bare=refused.status in (403, 503), message=refused.say(view.lang)
     )
     if refused.status == 503:
         response.headers["Retry-After"] = "5"

@@ -20,6 +20,7 @@ from rich import box
 from rich.table import Table
 
 from schemas.refusals import Language
+from schemas.told import Told
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
@@ -53,12 +54,8 @@ _RESET = re.compile(r"\s*RESET\s+VARIABLE\s+[A-Za-z_]\w*[\s;]*", _ANY)
 PROGRAM = "from services.console.sql import _child; _child()"
 
 
-class SqlRefused(Exception):  # noqa: N818 - house style: a refusal has a name of its own
+class SqlRefused(Told):
     """A query that is not answered, with the sentence that says why."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.text: dict[Language, str] = {"en": en, "zh": zh}
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
     try:
         con = held.opened(path, **ENGINE)
     except held.Unopened as error:
-        raise SqlRefused(f"{path.name}: {error.text['en']}", f"{path.name}：{error.text['zh']}") from None
+        raise SqlRefused(f"{path.name}: {error}", f"{path.name}：{error.say('zh')}") from None
     timer = Timer(seconds, con.interrupt)
     timer.start()
     try:
@@ -193,7 +190,7 @@ def _child() -> None:
         cut = answer.rows if cell is None else [tuple(_short(one, cell) for one in row) for row in answer.rows]
         told: Answer | tuple[str, str] = Answer(answer.columns, cut, answer.more)
     except SqlRefused as refused:
-        told = refused.text["en"], refused.text["zh"]
+        told = refused.say("en"), refused.say("zh")
     sys.stdout.buffer.write(pickle.dumps(told))
 
 
@@ -346,7 +343,7 @@ def sql(  # noqa: PLR0913 - each is an option of the command
             asked = query if query is not None else known[str(ready)].text
             answer = asyncio.run(ask_apart(file, asked, rows=limit, seconds=600.0, cell=None))
     except SqlRefused as refused:
-        raise Stop(Exit.USE, refused.text["en"], refused.text["zh"]) from None
+        raise Stop(Exit.USE, refused.say("en"), refused.say("zh")) from None
     _print(answer, format)
     if answer.more:
         print(f"只显示前{limit}行。" if tongue == "zh" else f"Only the first {limit} rows are shown.", file=sys.stderr)

@@ -248,5 +248,5 @@ def opened(path: Path) -> Snapshot:
         con = held.opened(path, **ENGINE)
         point.check(con, path)
     except (held.Unopened, Stop) as error:
-        raise NoSnapshot(str(path), error.text) from None
+        raise NoSnapshot(str(path), error.words) from None
     return Snapshot(path, con, point.meta(con))

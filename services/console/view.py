@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from litestar import Request
 
 from schemas.refusals import Language
+from schemas.told import Told
 from services.console.door import COOKIE, Door, Who
 from services.console.states import NoSnapshot, Readings, Snapshot, Snapshots, State
 from services.process import web
@@ -18,13 +19,12 @@ THEMES = ("light", "dark", "auto")
 CHOSEN = ("lang", "theme")
 
 
-class Refused(Exception):  # noqa: N818 - house style: a refusal has a name of its own
+class Refused(Told):
     """A page that cannot be shown, with its status and the sentence that says why and what to do."""
 
     def __init__(self, status: int, en: str, zh: str) -> None:
-        super().__init__(en)
+        super().__init__(en, zh)
         self.status = status
-        self.text: dict[Language, str] = {"en": en, "zh": zh}
 
 
 @dataclass

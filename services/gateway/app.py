@@ -367,7 +367,7 @@ async def serve(
 def _check(settings: Settings) -> Year:
     year = expected(settings)
     if not (seed := key_file(settings.data, "gateway")).is_file():
-        raise BrokerUnreachable(f"没有 gateway 的密钥：{seed}。 / No key for gateway: expected {seed}.")
+        raise BrokerUnreachable(f"No key for gateway: expected {seed}.", f"没有gateway的密钥：应在{seed}。")
     Keys(file(settings.data)).check()
     return year
 

@@ -77,7 +77,9 @@ class Keys:
             self._seen, self._hashes = None, {}
             return
         if status.st_mode & 0o077:
-            raise KeyUnsafe(f"{self._path} 可被他人读取。 / Others can read {self._path}: chmod 600 it.")
+            raise KeyUnsafe(
+                f"Others can read {self._path}: chmod 600 it.", f"{self._path}可被他人读取：请改为chmod 600。"
+            )
         if (seen := (status.st_mtime_ns, status.st_ino)) != self._seen:
             self._hashes = load(self._path)
             self._seen = seen
@@ -104,8 +106,8 @@ def load(path: Path) -> dict[str, list[Hash]]:
     except (ValueError, AttributeError, TypeError):
         pass
     raise KeyUnsafe(
-        f"{path} 不是密钥文件。 / {path} is no file of keys: expected a JSON object, party -> hex SHA-256. "
-        "Remove it and make the keys again."
+        f"{path} is no file of keys: expected a JSON object, party -> hex SHA-256. Remove it and make the keys again.",
+        f"{path}不是密钥文件：应为JSON对象，代码对应十六进制SHA-256。请移走它，重新生成密钥。",
     )
 
 

@@ -438,9 +438,9 @@ async def _tail(ingest: Ingest) -> AsyncIterator[Entry]:
             return
         await asyncio.sleep(LOOK_SECONDS)
     raise HistoryWentBack(
-        f"账本只能读至序号{following - 1}，应至{ingest.ledger_last}。 / "
-        f"The ledger should end at {ingest.ledger_last}, and can be read up to {following - 1} only: a store is"
-        " damaged, or its brokers have not met yet. Start ingest again."
+        f"The ledger should end at {ingest.ledger_last}, and can be read up to {following - 1} only: a store"
+        " is damaged, or its brokers have not met yet. Start ingest again.",
+        f"账本应止于序号{ingest.ledger_last}，只能读至{following - 1}：存储已损坏，或集群尚未会合。请重新启动ingest。",
     )
 
 
@@ -460,10 +460,12 @@ async def _same_history(ingest: Ingest, held: Place) -> None:
             break
         await asyncio.sleep(LOOK_SECONDS)  # a replica lags
     raise HistoryWentBack(
-        f"账本止于序号{ingest.ledger_last}，而收件处已写至{held.ledger}，或该处内容已不同。 / The ledger ends at"
-        f" {ingest.ledger_last}, and ingest had appended {held.ledger}, or that is another event now: its store was"
-        " damaged or replaced. Restore it from a copy (docs/operations.md). Where an older copy was restored on"
-        f" purpose, move {ingest.at} away: sequences after it will then be given a second time."
+        f"The ledger ends at {ingest.ledger_last}, and ingest had appended {held.ledger}, or that is another"
+        " event now: its store was damaged or replaced. Restore it from a copy (docs/operations.md). Where an"
+        f" older copy was restored on purpose, move {ingest.at} away: sequences after it will then be given a"
+        " second time.",
+        f"账本止于序号{ingest.ledger_last}，而ingest已写至{held.ledger}，或该处内容已不同：存储已损坏或被替换。请从备份恢复"
+        f"（docs/operations.md）；若有意恢复较早的备份，请移走{ingest.at}，其后的序号将被再次使用。",
     )
 
 

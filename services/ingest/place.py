@@ -9,15 +9,17 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.told import Told
+
 SHOWN_LOSSES = 100
 """How many losses are remembered to be shown."""
 
 
-class HistoryWentBack(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class HistoryWentBack(Told):
     """The ledger is not the one that ingest appended to: nothing is appended on top of it."""
 
 
-class PlaceUnreadable(RuntimeError):  # noqa: N818 - as above
+class PlaceUnreadable(Told):
     """The file that says where ingest stands is there, and is none."""
 
 
@@ -54,8 +56,9 @@ def read(path: Path) -> Place | None:
         return msgspec.json.decode(path.read_bytes(), type=Place)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise PlaceUnreadable(
-            f"{path}已损坏。请先核对账本与导出或快照，再移走该文件。 / {path} cannot be read. Compare the ledger with"
-            " an export or a snapshot first, then move the file away: ingest makes it anew from the streams."
+            f"{path} cannot be read. Compare the ledger with an export or a snapshot first, then move the file"
+            " away: ingest makes it anew from the streams.",
+            f"{path}已损坏。请先核对账本与导出或快照，再移走该文件，ingest会由各流重建它。",
         ) from None
 
 

@@ -1,10 +1,8 @@
 """How a command ends: its exit code of the contract, and the sentence that says why."""
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from schemas.refusals import Language
+from schemas.told import Told
 
 
 class Exit(IntEnum):
@@ -16,10 +14,9 @@ class Exit(IntEnum):
     FAILED = 3
 
 
-class Stop(Exception):  # noqa: N818 - it is no error of ours
+class Stop(Told):
     """Ends a command with a code and a sentence in both languages; no traceback reaches a user."""
 
     def __init__(self, code: Exit, en: str, zh: str) -> None:
-        super().__init__(en)
+        super().__init__(en, zh)
         self.code = code
-        self.text: dict[Language, str] = {"en": en, "zh": zh}

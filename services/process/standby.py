@@ -23,6 +23,7 @@ from nats.errors import Error as NatsError
 from infra import lease
 from infra.client import end
 from infra.lease import Word
+from schemas.told import Told
 from services.process import metrics
 from services.process.settings import Settings
 
@@ -30,7 +31,7 @@ Meanwhile = Callable[[], Coroutine[None, None, None]]
 """What a process does again and again while it waits."""
 
 
-class TurnLost(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class TurnLost(Told):
     """Another process has taken the lease: this one was away for too long."""
 
 
@@ -196,8 +197,9 @@ async def turn(
             raise
         body.uncancel()
         raise TurnLost(
-            f"{mine.lost.where}已接替{service}：本进程停顿过久。 / {mine.lost.where} has taken over as {service}: this"
-            " process was held up for too long. Nothing is lost; started again, it waits as standby."
+            f"{mine.lost.where} has taken over as {service}: this process was held up for too long. Nothing is"
+            " lost; started again, it waits as standby.",
+            f"{mine.lost.where}已接替{service}：本进程停顿过久。没有丢失任何内容；重新启动后作为备用等待。",
         ) from None
     finally:
         if not mine.lost:  # who lost it keeps the folder's lock until the process has ended

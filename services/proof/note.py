@@ -26,6 +26,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from schemas.told import Told
 from services.proof import merkle
 
 ED25519 = 1  # signature type of a log's own signature
@@ -36,7 +37,7 @@ SECONDS_MAX = 2**63 - 1
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class NoteError(Exception):
+class NoteError(Told):
     """A key, note or checkpoint that cannot be trusted; says what was expected and what was found."""
 
 

@@ -55,8 +55,9 @@ def site_key(data: Path, assessment: str, *, publish: bool = False) -> Signer:
     path = data / "keys" / KEY
     if not path.exists() and (data / "snapshots" / PUBLIC).exists():
         raise NoteError(
-            f"缺少回执密钥{path}，而其公钥已公布。请从备份恢复。 / The receipt key {path} is missing, and its public"
-            " half was published. Restore it from the backup of the keys: receipts by another key prove nothing."
+            f"The receipt key {path} is missing, and its public half was published. Restore it from the backup of"
+            " the keys: receipts by another key prove nothing.",
+            f"缺少回执密钥{path}，而其公钥已公布。请从密钥的备份恢复：用别的密钥签的回执证明不了什么。",
         )
     (data / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
     signer = checkpoint.key(path, f"wuxing/{assessment}/receipts")

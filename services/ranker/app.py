@@ -189,14 +189,14 @@ def _opened(cut: Cut) -> duckdb.DuckDBPyConnection:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != cut.sha256:
         raise FileDiffers(
-            f"计分文件的副本{path.name}的SHA-256为{digest}，应为{cut.sha256}。 / "
             f"The copy {path.name} of the scorer's file has the SHA-256 {digest}, the scorer said {cut.sha256}:"
-            " somebody else wrote it. Nothing is signed."
+            " somebody else wrote it. Nothing is signed.",
+            f"计分文件的副本{path.name}的SHA-256为{digest}，应为{cut.sha256}。",
         )
     try:
         return held.opened(path)
     except held.Unopened as error:
-        raise FileDiffers(f"{error.text['zh']} / {path.name}: {error.text['en']}") from None
+        raise FileDiffers(f"{path.name}: {error}", f"{path.name}：{error.say('zh')}") from None
 
 
 def _whole(settings: Settings, before: Ranking | None, seen: dict[tuple[object, ...], bool]) -> bool:

@@ -9,7 +9,6 @@ from typing import Literal
 import msgspec
 
 from schemas.events import OPENED
-from schemas.faults import RosterError, RulebookError
 from schemas.refusals import Language, Refusal
 from schemas.rulebook import Rulebook
 from schemas.subjects import CODE
@@ -48,10 +47,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
             f"--assessment: expected 1 to 64 letters, digits, _ or -, found {assessment!r}",
             f"--assessment：应为1至64个字母、数字、_或-，实为{assessment!r}",
         )
-    try:
-        year = given(assessment, rulebook, roster, rehearsal.load)
-    except (RulebookError, RosterError) as error:
-        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
+    year = given(assessment, rulebook, roster, rehearsal.load)
     over = [name for name, option in options.items() if option is not None] + ["synthetic"] * (roster is not None)
     time = as_of if as_of is not None and not (as_of.isascii() and as_of.isdigit()) else None
     at = moment(time, "--as-of") if time is not None else None

@@ -21,7 +21,6 @@ from rich.table import Table
 from schemas.events import Event
 from schemas.refusals import Language, Refusal
 from schemas.rulebook import Rulebook
-from schemas.soundness import RulebookError
 from schemas.soundness import load as load_rulebook
 from schemas.year import Year
 from services.command import tables
@@ -129,7 +128,7 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
             if not known:
                 raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
             return _smallest(search(base, unit, at_most), year, format, chosen, tables.grades(con, chosen))
-        book = _book(rulebook)
+        book = load_rulebook(rulebook) if rulebook else None
         wanted = Changes(
             frozenset(_sequence(base, text, "--drop") for text in drop),
             tuple(_revision(base, text) for text in revise),
@@ -225,13 +224,6 @@ def _lines(path: Path | None) -> tuple[bytes, ...]:
         raise Stop(
             Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
         ) from None
-
-
-def _book(path: Path | None) -> Rulebook | None:
-    try:
-        return load_rulebook(path) if path else None
-    except RulebookError as error:
-        raise Stop(Exit.USE, str(error), str(error)) from None
 
 
 def _sequence(con: duckdb.DuckDBPyConnection, text: str, option: str) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from schemas import cases, roster
 from schemas.clauses import clauses
-from schemas.faults import RosterError, RulebookError, described
+from schemas.faults import described
 from schemas.refusals import Language
 from schemas.rulebook import RULEBOOKS, Rulebook, plain
 from schemas.warnings import warnings
@@ -40,7 +40,7 @@ def check(rulebook: Path, *, lang: Lang | None = None) -> int:
     """
     words = language(lang)
     path = found(rulebook)
-    book = loaded(path)
+    book = rehearsal.load(path)
     print(page.plain(sentences(book, words)), end="")
     text = path.read_text(encoding="utf-8-sig")
     for line in described(warnings(book), str(path), text, words):
@@ -110,7 +110,7 @@ def show(
     """
     words = language(lang)
     path = found(rulebook)
-    book = loaded(path)
+    book = rehearsal.load(path)
     text = path.parent / "text.zh.txt"
     rows = page.rows(book, clauses(text) if text.exists() else {}, words)
     if format == "pdf" and out is None:
@@ -142,7 +142,7 @@ def run_cases(rulebook: Path, *, lang: Lang | None = None) -> int:
     """
     words = language(lang)
     path = found(rulebook)
-    book = loaded(path)
+    book = rehearsal.load(path)
     pages = sorted((path.parent / "cases").glob("*.toml"))
     if not pages:
         raise Stop(
@@ -183,7 +183,7 @@ def diff(
         Language of texts: zh or en; the locale's without it.
     """
     words = language(lang)
-    one, other = loaded(found(before)), loaded(found(after))
+    one, other = (rehearsal.load(found(path)) for path in (before, after))
     print(differences.words(one, other, words), end="")
     if ledger is not None:
         print(differences.moved(one, other, ledger, roster, words), end="")
@@ -203,21 +203,9 @@ def found(rulebook: Path) -> Path:
     )
 
 
-def loaded(path: Path) -> Rulebook:
-    """A rulebook that is sound, its made-up years included; one that is not ends the command."""
-    try:
-        return rehearsal.load(path)
-    except RulebookError as error:
-        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
-
-
 def _compared(page_: Path, book: Rulebook, lang: Language) -> Iterator[tuple[str, list[str]]]:
     """Every case of a page with what did not come as it says."""
-    try:
-        years = cases.read(page_, plain(book))
-    except cases.CasesError as error:
-        raise Stop(Exit.USE, error.text["en"], error.text["zh"]) from None
-    for year in years:
+    for year in cases.read(page_, plain(book)):
         result, void = _come_to(year, book, lang)
         differ = list(cases.check(year, result, void))
         for case in year.cases:
@@ -234,13 +222,10 @@ def _differs(one: cases.Fault, lang: Language) -> str:
 
 def _come_to(year: cases.Year, book: Rulebook, lang: Language) -> tuple[dict[str, Any], dict[int, str]]:
     """What the engine makes of the events of cases under each set of readings, and why it made events void."""
-    try:
-        wrong = "".join(fault.words for fault in roster.faults(list(year.roster), book, lang))
-        if wrong:
-            raise Stop(Exit.USE, wrong, wrong)
-        given = Year(book.id, book, roster.read(year.roster))
-    except RosterError as error:
-        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
+    wrong = "".join(fault.words for fault in roster.faults(list(year.roster), book, lang))
+    if wrong:
+        raise Stop(Exit.USE, wrong, wrong)
+    given = Year(book.id, book, roster.read(year.roster))
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "events.jsonl"
         path.write_bytes(year.lines)

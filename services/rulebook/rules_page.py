@@ -35,7 +35,7 @@ is a reading; how each is read is argued in [the regulation, read as rules](spec
 rulebook means stands in [the rulebook language](spec/language.md), by the section that each view cites.
 
 ```
-wuxing rulebook show                  # this page without views and cases, of any rulebook, as a table, HTML or PDF
+wuxing rulebook show wenzhou-2013     # this page without views and cases, of any rulebook, as a table, HTML or PDF
 wuxing rulebook test wenzhou-2013     # computes the cases again
 wuxing sql "FROM band_points"         # asks a view of the latest snapshot
 ```

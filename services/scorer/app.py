@@ -28,6 +28,7 @@ from schemas import subjects
 from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Cut, Disposition, Receipt
 from schemas.refusals import Reason, message
+from schemas.told import Told
 from schemas.year import Year
 from services.ingest.check import Checker, opened, opened_year
 from services.ingest.opening import agree
@@ -49,15 +50,15 @@ UNIT_ITEM = "unit VARCHAR, item VARCHAR, run VARCHAR, points DECIMAL(18,6)"
 DIRTY_ALL = ("reading.adopted.v1", "assessment.opened.v1")
 
 
-class HistoryChanged(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class HistoryChanged(Told):
     """The log is not the one that was folded: nothing is folded on top of it, and no ranking is published."""
 
 
-class OtherSchema(RuntimeError):  # noqa: N818 - as above
+class OtherSchema(Told):
     """The scorer's file was made by another version of this program."""
 
 
-class ScorerRuns(RuntimeError):  # noqa: N818 - as above
+class ScorerRuns(Told):
     """Another scorer has the file."""
 
 
@@ -123,8 +124,9 @@ class Scorer:
         """Raise HistoryChanged unless the log still reaches as far as was folded and holds these events as folded."""
         if log_last < self.last:
             raise HistoryChanged(
-                f"账本止于序号{log_last}，而已折叠至{self.last}。 / The ledger ends at {log_last}, but was folded to"
-                f" {self.last}: its store was damaged or replaced. Restore it from a copy; nothing is folded before."
+                f"The ledger ends at {log_last}, but was folded to {self.last}: its store was damaged or replaced."
+                " Restore it from a copy; nothing is folded before.",
+                f"账本止于序号{log_last}，而已折叠至{self.last}：存储已损坏或被替换。请从备份恢复，此前不再折叠。",
             )
         for seq in sorted({*sequences} - {0}):
             row = self.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
@@ -133,8 +135,9 @@ class Scorer:
             ]
             if row and found != [row[0]]:
                 raise HistoryChanged(
-                    f"账本序号{seq}的内容已被更改。 / Sequence {seq} of the ledger is not what was folded. Compare with"
-                    " an export or a snapshot; nothing is folded until the log is restored."
+                    f"Sequence {seq} of the ledger is not what was folded. Compare with an export or a snapshot;"
+                    " nothing is folded until the log is restored.",
+                    f"账本序号{seq}的内容已被更改。请与导出或快照核对；恢复之前不再折叠。",
                 )
 
     async def compare_range(self, start: int, end: int) -> None:
@@ -182,8 +185,9 @@ class Scorer:
         expected = list(range(self.last + 1, self.last + 1 + len(entries)))
         if [entry.sequence for entry in entries] != expected:
             raise HistoryChanged(
-                f"账本在序号{self.last}之后不连续。 / The ledger has a hole after {self.last}. Stop, and find out who"
-                " changed the stream; a deleted scorer file is rebuilt from the ledger."
+                f"The ledger has a hole after {self.last}. Stop, and find out who changed the stream; a deleted scorer"
+                " file is rebuilt from the ledger.",
+                f"账本在序号{self.last}之后不连续。请停止，查明谁改动了该流；删除计分文件后可由账本重建。",
             )
         await self.compare(self.last, {self.last})
         with tracing.span("scorer.fold", [(entry.data, entry.headers) for entry in entries], events=len(entries)):
@@ -277,10 +281,9 @@ _ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND a
 
 def _changed(sequence: int) -> HistoryChanged:
     return HistoryChanged(
-        f"账本序号{sequence}的内容已被更改或缺失。 / "
-        f"Sequence {sequence} of the ledger is not what was folded, or is gone."
-        " Compare with an export or a snapshot (wuxing replay names what differs); nothing is folded until the log is"
-        " restored."
+        f"Sequence {sequence} of the ledger is not what was folded, or is gone. Compare with an export or a"
+        " snapshot (wuxing replay names what differs); nothing is folded until the log is restored.",
+        f"账本序号{sequence}的内容已被更改或缺失。请与导出或快照核对（wuxing replay指出不同之处）；恢复之前不再折叠。",
     )
 
 
@@ -313,7 +316,8 @@ def _locked(path: Path) -> IO[bytes]:
     except OSError:
         file.close()
         raise ScorerRuns(
-            f"另一计分服务正在使用{path}。 / Another scorer has {path}: stop it first, or wait until it has ended."
+            f"Another scorer has {path}: stop it first, or wait until it has ended.",
+            f"另一计分服务正在使用{path}：请先停止它，或等它结束。",
         ) from None
     return file
 
@@ -322,9 +326,9 @@ def _check_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
     if found != [(rules.SCHEMA,)]:
         raise OtherSchema(
-            f"{path}由另一版本的程序生成。请停止服务后删除该文件，计分服务将由账本重建，结果不变。 / "
             f"{path} was made by another version of this program (schema {found[0][0] if found else '-'}, expected"
-            f" {rules.SCHEMA}). Delete the file: the scorer then folds the ledger again, to the same results."
+            f" {rules.SCHEMA}). Delete the file: the scorer then folds the ledger again, to the same results.",
+            f"{path}由另一版本的程序生成。请停止服务后删除该文件，计分服务将由账本重建，结果不变。",
         )
 
 

@@ -22,11 +22,9 @@ from schemas import roster as rosters
 from schemas import rulebook as rulebooks
 from schemas import subjects
 from schemas.events import OPENED
-from schemas.faults import RosterError
 from schemas.refusals import Language, Refusal
 from schemas.roster import Unit
 from schemas.rulebook import Rulebook, en, zh
-from schemas.soundness import RulebookError
 from services.command.options import Lang
 from services.ingest import signatures
 from services.ingest.check import Checker
@@ -89,12 +87,9 @@ def open_year(  # noqa: PLR0913 - what a year is, and how it is asked
 
 
 def _checked(rulebook: Path, roster: Path) -> tuple[Rulebook, tuple[Unit, ...]]:
-    """The rulebook and the roster, sound; raises Stop with everything that is wrong with them."""
-    try:
-        book = rehearsal.load(rulebook)
-        return book, rosters.load(roster, book)
-    except (RulebookError, RosterError) as error:
-        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
+    """The rulebook and the roster, sound; raises Told with everything that is wrong with them."""
+    book = rehearsal.load(rulebook)
+    return book, rosters.load(roster, book)
 
 
 def _refuse_another(known: Settings) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import duckdb
 
+from schemas.told import Told
 from schemas.year import Year
 from services.ingest.check import Checker, opened_year
 from services.proof import checkpoint, merkle
@@ -12,7 +13,7 @@ from services.scorer.rulebook_rows import TABLES
 from services.snapshot import held, point
 
 
-class FileDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class FileDiffers(Told):
     """The scorer's file is not what its own raw bytes come to, or not what the scorer said: nothing is signed."""
 
 
@@ -94,8 +95,9 @@ class Again:
 
 def _differs(where: str, found: str, expected: str) -> FileDiffers:
     return FileDiffers(
-        f"计分文件的{where}与原始字节重算不符（{found}，应为{expected}），不予签名。请停止计分服务，删除其文件，由账本重建，"
-        f"并查明谁改动了它。 / The scorer's file, {where}: found {found}, expected {expected}; it is not what its raw"
-        " bytes come to, and is not signed. Stop the scorer, keep the file as evidence, delete it and let the ledger be"
-        " folded again; find out who wrote to it."
+        f"The scorer's file, {where}: found {found}, expected {expected}; it is not what its raw bytes come"
+        " to, and is not signed. Stop the scorer, keep the file as evidence, delete it and let the ledger be"
+        " folded again; find out who wrote to it.",
+        f"计分文件的{where}与原始字节重算不符（{found}，应为{expected}），不予签名。请停止计分服务，"
+        "留存该文件作为证据后删除，由账本重建，并查明谁改动了它。",
     )

@@ -15,7 +15,7 @@ import duckdb
 
 from schemas import soundness
 from schemas.faults import RulebookError
-from schemas.refusals import Language
+from schemas.told import Told
 from schemas.year import given
 from services.scorer import rules, store
 from services.scorer.rulebook_rows import TABLES
@@ -33,14 +33,8 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 NAME = "snapshot"
 
 
-class Unopened(Exception):  # noqa: N818 - house style: a refusal has a name of its own
+class Unopened(Told):
     """A file that is not opened, with the sentence that says why; neither names the file."""
-
-    text: dict[Language, str]
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.text = {"en": en, "zh": zh}
 
 
 class Object(NamedTuple):

@@ -13,6 +13,7 @@ import duckdb
 from schemas import roster as rosters
 from schemas.results import Results, canonical
 from schemas.rulebook import plain
+from schemas.told import Told
 from schemas.year import Year
 from services.process.files import replacing
 from services.proof import checkpoint
@@ -43,7 +44,7 @@ INTAKE_REFUSED = (
 )
 
 
-class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
+class ProjectionDiffers(Told):
     """The scorer's incremental points are not those of a whole recomputation: nothing is published."""
 
 
@@ -140,9 +141,9 @@ def _compare(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     if rows:
         raise ProjectionDiffers(
-            f"增量结果与重算不符：{rows[0][:3]}。 / The scorer's points of {rows[0][0]}, item {rows[0][1]} differ"
-            " from the recomputation. Stop the scorer, delete its file and let it fold the ledger again;"
-            " report this as a bug."
+            f"The scorer's points of {rows[0][0]}, item {rows[0][1]} differ from the recomputation. Stop the"
+            " scorer, delete its file and let it fold the ledger again; report this as a bug.",
+            f"{rows[0][0]}的项目{rows[0][1]}增量计分与重算不符。请停止计分服务，删除其文件，由账本重建，并报告此缺陷。",
         )
 
 

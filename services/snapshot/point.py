@@ -39,7 +39,7 @@ def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         con = held.opened(path)
     except held.Unopened as error:
-        raise Stop(Exit.FAILED, f"{path}: {error.text['en']}", f"{path}：{error.text['zh']}") from None
+        raise Stop(Exit.FAILED, f"{path}: {error}", f"{path}：{error.say('zh')}") from None
     try:
         check(con, path)
         yield con

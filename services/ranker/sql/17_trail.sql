@@ -86,10 +86,28 @@ CREATE MACRO void_en(code, detail) AS CASE code
   WHEN 'not_first' THEN 'an assessment is opened by its first event only' WHEN 'obstacles' THEN 'it cannot be final yet: ' || detail
   ELSE code END;
 
+-- Points in a sentence, without the zeros that say nothing.
+CREATE MACRO said(points) AS rtrim(rtrim(points::DECIMAL(18,6)::VARCHAR, '0'), '.');
+
+-- What earlier entries have taken of what an entry might count: what its matter came to, and the latest that counted on the
+-- matter, passed the cap of the node, counted on the balance. One row an entry.
+-- language 3: ground
+CREATE VIEW entry_taken AS
+SELECT r.*, sum(r.increase) OVER of_matter AS matter_before,
+       max(CASE WHEN r.increase > 0 THEN r.seq END) OVER of_matter AS matter_by,
+       max(CASE WHEN r.passed > 0 THEN r.seq END) OVER of_node AS cap_by,
+       max(CASE WHEN r.counted > 0 THEN r.seq END) OVER of_purse AS bound_by
+FROM entry_result AS r
+JOIN purse_sum AS s ON s.seq = r.seq
+LEFT JOIN rulebook_node AS n ON n.item = r.item AND n.node = r.node
+WINDOW of_matter AS (PARTITION BY r.unit, r.item, r.kind, r.matter ORDER BY r.seq ASC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+       of_node AS (PARTITION BY r.unit, r.item, r.kind, n.cap_group ORDER BY r.seq ASC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+       of_purse AS (PARTITION BY s.purse_id ORDER BY r.seq ASC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
+
 -- The audit trail of every entry, each with its sentence and clause. One row an entry.
 -- wire "Dispositions": entries
 CREATE VIEW entry_trail AS
-SELECT *,
+SELECT * EXCLUDE (matter_before, matter_by, cap_by, bound_by),
   CASE disposition
     WHEN 'duplicate' THEN concat('与序号', refers_to, '为同一事件，只计一次') WHEN 'void' THEN '无效：' || void_zh(void_reason, void_detail)
     WHEN 'revoked' THEN CASE WHEN revoked_by IS NOT NULL THEN concat('由序号', revoked_by, '撤销')
@@ -97,8 +115,10 @@ SELECT *,
     WHEN 'rejected' THEN concat('审批未通过（序号', approved_by, '）') WHEN 'awaiting' THEN '待审批'
     WHEN 'revised' THEN concat('经申诉由序号', decided_by, '改定为', points_in_force, '，计', counted) WHEN 'counted' THEN '全额计入'
     ELSE CASE limited_by WHEN 'not_applicable' THEN '该项不适用于该单位' WHEN 'exempt' THEN concat('该项不适用（序号', exempted_by, '）')
-           WHEN 'ground' THEN '同一事项此前没有所须的情形，不计' WHEN 'cap' THEN '该节点分值已达上限'
-           WHEN 'bound' THEN '该项分值已到限' ELSE '同一事项不重复计' END
+           WHEN 'ground' THEN '同一事项此前没有所须的情形，不计'
+           WHEN 'cap' THEN '该节点分值已达上限' || coalesce('，此前最近计至序号' || cap_by, '')
+           WHEN 'bound' THEN '该项分值已到限' || coalesce('，此前最近计至序号' || bound_by, '')
+           ELSE '同一事项不重复计' || coalesce('：该事项共计' || said(matter_before + increase) || '分，至序号' || matter_by || '已计' || said(matter_before) || '分', '') END
   END || coalesce('（' || clause || '）', '') AS why_zh,
   CASE disposition
     WHEN 'duplicate' THEN concat('The same event as sequence ', refers_to, '; it counts once')
@@ -111,10 +131,12 @@ SELECT *,
     ELSE CASE limited_by WHEN 'not_applicable' THEN 'The item is not one of the unit''s'
            WHEN 'exempt' THEN concat('The item does not apply (sequence ', exempted_by, ')')
            WHEN 'ground' THEN 'The ground that it requires does not precede it on the same matter'
-           WHEN 'cap' THEN 'The cap of the node is used up' WHEN 'bound' THEN 'The points of the item are at their bound'
-           ELSE 'A matter counts once' END
+           WHEN 'cap' THEN 'The cap of the node is used up' || coalesce(', the latest before it by sequence ' || cap_by, '')
+           WHEN 'bound' THEN 'The points of the item are at their bound' || coalesce(', the latest before it taken by sequence ' || bound_by, '')
+           ELSE 'A matter counts once' || coalesce(': it comes to ' || said(matter_before + increase) || ', ' || said(matter_before)
+                || ' of them taken up to sequence ' || matter_by, '') END
   END || coalesce(' (' || clause || ')', '') AS why_en
-FROM entry_result;
+FROM entry_taken;
 
 -- What became of every other event, each with its sentence. One row an event.
 -- wire "Dispositions"
