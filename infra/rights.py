@@ -312,6 +312,11 @@ def enrol(
     return config
 
 
+def named(config: Path) -> frozenset[str]:
+    """The accounts of a configuration that `enrol` wrote."""
+    return frozenset(re.findall(r'"([^"/]+/[^"]+)": \{"users"', config.read_text("utf-8")))
+
+
 def _all(one: Parties) -> tuple[str, ...]:
     return (*one.offices, *one.units, *SERVICES)
 

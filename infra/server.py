@@ -148,6 +148,11 @@ class EmbeddedServer:
         if self._process:
             self._process.send_signal(signal.SIGHUP)
 
+    async def renew(self) -> None:
+        """End in good order and start on the same port and store: an account that is new has imports only then."""
+        await asyncio.to_thread(self._end, signal.SIGTERM)
+        await self.__aenter__()
+
     async def again(self) -> None:
         """Start anew what has ended or is not well, on the same port and store; raises ServerUnusable."""
         self.kill()

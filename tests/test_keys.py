@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.client import BrokerUnreachable, connected
-from infra.rights import configure, key_file, parties
+from infra.client import BrokerUnreachable, connected, embedded_site, end, jetstream
+from infra.rights import PROVISIONER, Parties, configure, key_file, parties
 from infra.server import EmbeddedServer
+from infra.streams import provision, stream
 from services import cli
+from services.process.settings import read
+from services.site.provision import let_in
+from services.site.stack import keep_server
 from tests.broker import ASSESSMENT, OFFICES, UNITS
 from tests.faults.works import until
 
@@ -107,3 +111,29 @@ def test_a_key_is_put_in_the_place_of_all_and_all_of_a_party_end(
 def test_what_cannot_be_is_said(wuxing: Command, arguments: tuple[str, ...], code: int, said: str) -> None:
     found, _, err = wuxing(*arguments)
     assert (found, said in err) == (code, True), err
+
+
+def test_another_assessment_is_let_in_while_the_first_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offices, second = ("ducha", "chuangjian"), tmp_path / "assessments" / "b"
+
+    async def play() -> tuple[int, int]:
+        async with embedded_site({tmp_path: Parties("a", offices, ("U1",))}) as server:
+            monkeypatch.setenv("WUXING_DATA", str(tmp_path))
+            monkeypatch.setenv("NATS_URL", server.url)
+            monkeypatch.setenv("WUXING_ASSESSMENT", "b")
+            keeper = asyncio.create_task(keep_server(server))
+            async with connected(server.url, "audit", tmp_path, forever=True) as before:
+                second.mkdir(parents=True)
+                configure(second, "b", offices, ("U1", "U2"), running=True)
+                await let_in(read())
+                async with connected(server.url, PROVISIONER, second) as client:
+                    await provision(client, "b", offices, ("U1", "U2"))
+                async with connected(server.url, "ingest", second) as client:
+                    new = await jetstream(client).stream_info(stream("LEDGER", "b"))
+                while not before.is_connected:  # noqa: ASYNC110 - the client tells nobody that it is back
+                    await asyncio.sleep(0.1)
+                old = await jetstream(before).stream_info(stream("LEDGER", "a"))
+            await end(keeper)
+            return old.state.last_seq, new.state.last_seq
+
+    assert asyncio.run(play()) == (0, 0)

@@ -207,11 +207,12 @@ def _put(known: Settings, mine: Parties, new: Parties, lang: Language) -> int:
         if seed.exists() and users(known.data, Parties("", (), ()), party)[0] not in keys:
             seed.rename(seed.with_suffix(".ended"))  # powerless, and no longer taken for the party's
     made = asyncio.run(_durables(known, new))
+    how = "reload" if new.units == mine.units else "restart"
     units = [unit for unit in new.units if unit not in mine.units]
     said = [
         (bool(units), f"已加入：{'、'.join(units)}", f"added: {', '.join(units)}"),
-        (True, f"已写入{config}；wuxing up会自动加载，否则请重新加载服务器（systemctl reload wuxing-nats）。",
-         f"{config} is written; `wuxing up` takes it on by itself, else: systemctl reload wuxing-nats."),
+        (True, f"已写入{config}；wuxing up会自动加载，否则：systemctl {how} wuxing-nats。",
+         f"{config} is written; `wuxing up` takes it on by itself, else: systemctl {how} wuxing-nats."),
         (not made, "服务器未应答：启动后请运行wuxing provision。",
          "The broker does not answer: run wuxing provision when it is up."),
         (new.keys != mine.keys, "如需以新公钥核验签名，请由组织单位登记key.changed。",

@@ -1,13 +1,17 @@
 """Sets a site up that has its own nats-server: keys and configuration before it starts, streams and durables after."""
 
 import asyncio
+import contextlib
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 
-from infra.client import BrokerUnreachable, connected
+from infra.client import BrokerUnreachable, connected, jetstream
 from infra.rights import COLLECTOR, PROVISIONER, Connections, Parties, configure, configure_nodes, parties
 from infra.streams import provision as make_streams
+from infra.streams import stream
 from services.command.options import Lang
 from services.ingest.opening import expected
 from services.process.ending import Exit, Stop
@@ -35,17 +39,19 @@ async def let_in(settings: Settings) -> None:
     deadline = asyncio.get_running_loop().time() + LET_IN_WITHIN
     while True:
         try:
-            async with connected(settings.nats_url, "audit", settings.data):
+            async with connected(settings.nats_url, "audit", settings.data) as client:
+                with contextlib.suppress(NotFoundError):  # the streams come later; that somebody says so is enough
+                    await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
                 return
-        except BrokerUnreachable as error:
+        except (BrokerUnreachable, NatsError) as error:
             if asyncio.get_running_loop().time() > deadline:
                 config = settings.root / "nats.conf"
                 raise Stop(
                     Exit.FAILED,
-                    f"The broker does not go by {config} yet: {error}. `wuxing up` reloads it by itself; else reload it"
-                    " (systemctl reload wuxing-nats), and run this again.",
-                    f"服务器尚未采用{config}：{error}。`wuxing up`会自动重新加载；否则请重新加载"
-                    "（systemctl reload wuxing-nats），然后重新运行。",
+                    f"The broker does not go by {config} yet: {error}. `wuxing up` takes it on by itself; else restart"
+                    " it (systemctl restart wuxing-nats), and run this again.",
+                    f"服务器尚未采用{config}：{error}。`wuxing up`会自动采用；否则请重启服务器"
+                    "（systemctl restart wuxing-nats），然后重新运行。",
                 ) from None
         await asyncio.sleep(LOOK_SECONDS)
 

@@ -23,6 +23,7 @@ from nats.errors import Error as NatsError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client import connected, embedded_site, end, jetstream
+from infra.rights import named
 from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import stream
 from schemas import subjects
@@ -278,13 +279,16 @@ async def keep_server(server: EmbeddedServer) -> None:
     """
     log = structlog.get_logger(service="up")
     unwell, wait, config = 0, 1, server.data / "nats.conf"
-    written = config.stat().st_mtime_ns
+    written, accounts = config.stat().st_mtime_ns, named(config)
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         if (now := config.stat().st_mtime_ns) != written:
-            written = now
-            server.reload()
-            log.info("server.reloaded", config=str(config))
+            before, accounts, written = accounts, named(config), now
+            if accounts <= before:
+                server.reload()
+            else:
+                await server.renew()
+            log.info("server.renewed", config=str(config), accounts=len(accounts - before))
         if await asyncio.to_thread(lambda: server.healthy):
             unwell, wait = 0, 1
             continue
