@@ -32,6 +32,7 @@ from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
@@ -394,6 +395,8 @@ async def _read_batch(client: Client, name: str, start: int, count: int, subject
         request = json.dumps(wanted | ({"next_by_subj": subject} if subject else {})).encode()
         await client.publish(f"{API}.DIRECT.GET.{name}", request, reply=reply)
         await asyncio.wait_for(done, ANSWER_WITHIN)
+    except TimeoutError:  # asyncio's own has no words, and a command that ended with it ended in a traceback
+        raise NatsTimeout from None
     finally:
         await subscription.unsubscribe()
     return entries

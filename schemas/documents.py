@@ -16,7 +16,7 @@ from schemas.events import PARTY, TYPES, YEAR, Envelope, RosterRow
 from schemas.receipts import Notice, Ranking, Receipt
 from schemas.refusals import Refusal
 from schemas.results import Results
-from schemas.rulebook import Rulebook
+from schemas.rulebook import SHIPPED, Rulebook
 from schemas.subjects import ASSESSMENT
 
 GENERATED = Path(__file__).parent / "generated"
@@ -87,7 +87,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "subject": {"description": "The unit's code, or `assessment`."},
     "stream": {
         "description": "A stream with a durable of the party's name: its kind, a dash and the assessment's code.",
-        "examples": [f"{kind}-wenzhou-2013" for kind in DURABLES],
+        "examples": [f"{kind}-{SHIPPED.name}" for kind in DURABLES],
     },
     "token": {"description": "What the client, or the broker, chose."},
     "inbox": {"description": "The prefix of a party's inboxes.", "enum": list(INBOXES), "default": INBOXES[0]},

@@ -229,6 +229,7 @@ def known(error: Exception) -> bool:
         "FileDiffers",
         "OtherSchema",
         "ScorerRuns",
+        "TurnLost",
         "WrongLastSequence",
         "AppendRefused",
         "AppendUnknown",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 
 from services.console import reference
+from services.console.sql import Ready, queries
 from services.scorer import comments
+from services.snapshot import wide
 from services.snapshot.make import PUBLISHED, prune
 from tests import oracle
 from tests.product import BOOK_JSON, SHIPPED, Json, command, joined, small
@@ -92,6 +96,31 @@ def test_every_published_table_equals_the_view_that_computes_it_again(snapshot: 
 
 def test_the_views_are_what_the_oracle_says(snapshot: Path, query: Query) -> None:
     assert expected() == query(snapshot, UNITS)
+
+
+def test_the_wide_view_has_a_column_for_each_part_and_item_with_its_published_points(
+    snapshot: Path, query: Query
+) -> None:
+    (row,) = query(snapshot, "SELECT * FROM unit_wide ORDER BY unit LIMIT 1")
+    codes = [one["code"] for table in ("part", "item") for one in BOOK_JSON[table]]
+    assert list(row) == ["unit", "name", "category", "unit_group", "final", "place", "state", *codes]
+    both = "SELECT part AS code, points FROM published_part {0} UNION ALL SELECT item, points FROM published_item {0}"
+    own = {one["code"]: one["points"] for one in query(snapshot, both.format(f"WHERE unit = '{row['unit']}'"))}
+    assert {code: row[code] for code in codes} == {code: own.get(code) for code in codes}
+
+
+def test_columns_of_the_wide_view_are_unlike_each_other_whatever_the_codes_are() -> None:
+    columns = [{"code": code} for code in ("Unit", "a", "A", "a_")]
+    book = SimpleNamespace(part=(), item=[SimpleNamespace(**one) for one in columns])
+    made, _ = wide.statements(book)  # type: ignore[arg-type]
+    assert re.findall(r'AS "([^"]+)"', made) == ["Unit_", "a", "A_", "a__"]
+
+
+@pytest.mark.parametrize("ready", queries().values(), ids=lambda one: one.name)
+def test_every_ready_query_runs_in_the_command_line_too(snapshot: Path, ready: Ready) -> None:
+    assert in_command_line(snapshot, f"SELECT count(*) AS n FROM ({ready.text})") == in_python(
+        snapshot, f"SELECT count(*) AS n FROM ({ready.text})"
+    )
 
 
 def test_a_variable_sets_the_point_in_time(snapshot: Path, query: Query) -> None:

@@ -146,6 +146,55 @@ def test_every_view_says_what_it_is_and_fits_a_screen(one: rules.Definition) -> 
     assert len(one.body.splitlines()) <= 40
 
 
+#: Words of one regulation: what it calls its city and its prizes, and its codes of offices, items and parts.
+TITLES = re.compile(r"温州|wenzhou|市创建办|五型|达标奖", re.IGNORECASE)
+CODES = (
+    {one.code for one in BOOK.office}
+    | {one.code for one in BOOK.item}
+    | {"A", "B", "daily", "year_end", "first", "2013"}
+)
+#: What is about that regulation and says so: the default assessment, the page of its clauses, an example of a request.
+ABOUT_IT = {"services/process/settings.py", "services/rulebook/rules_page.py", "services/gateway/openapi.py"}
+
+
+def words_of(module: Path) -> Iterator[tuple[int, str]]:
+    """Texts of a module that decide something: not its docstrings, and not the keys of its messages."""
+    told = {
+        id(node.body[0].value)
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body and isinstance(node.body[0], ast.Expr)
+    }  # fmt: skip
+    keys = {id(one) for node in ast.walk(tree(module)) if isinstance(node, ast.Tuple | ast.Dict) for one in parts(node)}
+    for node in ast.walk(tree(module)):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in told:
+            continue
+        if TITLES.search(node.value) or (node.value in CODES and id(node) not in keys):
+            yield node.lineno, node.value
+
+
+def parts(node: ast.Tuple | ast.Dict) -> list[ast.expr | None]:
+    return [*(node.elts if len(node.elts) == 1 else ())] if isinstance(node, ast.Tuple) else [*node.keys]
+
+
+def test_no_line_names_a_city_an_item_or_an_office_of_one_regulation() -> None:
+    python = [
+        f"{module.as_posix()}:{line}: {word}"
+        for module in MODULES if module.parts[0] != "infra" and module.as_posix() not in ABOUT_IT
+        for line, word in words_of(module)
+    ]  # fmt: skip
+    sql = [
+        f"{file.relative_to(ROOT).as_posix()}: {word}"
+        for folder in ("services", "schemas") for file in (ROOT / folder).rglob("*.sql")
+        for text in [re.sub(r"--.*", "", file.read_text(encoding="utf-8"))]
+        for word in [
+            *re.findall(f"{TITLES.pattern}|daily|year_end|2013", text),
+            *CODES.intersection(re.findall(r"'([^']*)'", text)),
+        ]
+    ]  # fmt: skip
+    assert python + sql == []
+
+
 # --- Documents --------------------------------------------------------------------------------------------------------
 
 

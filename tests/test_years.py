@@ -1,4 +1,4 @@
-"""Two years of one city and three more cities at once on one broker: each by its own rights, rules and ledger."""
+"""Two years of one place and two more places at once on one broker: each by its own rights, rules and ledger."""
 
 import asyncio
 import json
@@ -28,16 +28,16 @@ from services.gateway import app as gateway
 from services.process import settings, web
 from services.process.settings import Settings
 from services.site import synthetic
-from services.snapshot import point
 from tests.faults.works import until
 from tests.product import folded, joined, scored
 
+PATIENCE = 600.0
+"""Seconds: five processes serve all of them, on a machine that may be busy."""
 #: Assessment, its rulebook, how many of its units; the last is opened while the others run.
 YEARS = [
     ("medals-2013", "medal-table", 6),
     ("medals-2014", "medal-table", 6),
     ("information", "information-2013", 2),
-    ("wenzhou", "wenzhou-2013", 2),
 ]
 LATER = "later"
 
@@ -49,11 +49,11 @@ class Line(NamedTuple):
     raw: bytes
 
 
-def lines(book_name: str, assessment: str, count: int) -> list[Line]:
+def lines(book_name: str, assessment: str, count: int, *, settled: bool = True) -> list[Line]:
     book = soundness.load(RULEBOOKS / book_name / "rulebook.toml")
     units = roster.load(RULEBOOKS / book_name / "roster.csv", book)
     chosen = units[:: max(1, len(units) // count)][:count]
-    made = synthetic.year(book, chosen, assessment, 5, 30, settled=True)
+    made = synthetic.year(book, chosen, assessment, 5, 30, settled=settled)
     return [Line(*one) for one in made]
 
 
@@ -118,7 +118,7 @@ class Site:
                 for one in of
             )
 
-        found: dict[str, dict[str, Any]] = until("the rankings", look, done, patience=300)
+        found: dict[str, dict[str, Any]] = until("the rankings", look, done, patience=PATIENCE)
         return found
 
 
@@ -141,7 +141,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     up = subprocess.Popen(command, env=site.environment, stderr=log, stdout=log)
     try:
         said = site.data / "up.log"
-        until("the broker", lambda: said.read_text("utf-8"), lambda text: "Ctrl-C" in text, patience=300)
+        until("the broker", lambda: said.read_text("utf-8"), lambda text: "Ctrl-C" in text, patience=PATIENCE)
         for assessment, sent in site.lines.items():
             asyncio.run(site.publish(assessment, sent))
         site.until_ranked(*site.lines)
@@ -227,7 +227,7 @@ def test_another_is_opened_while_the_others_run(site: Site) -> None:
         "open", LATER, "--rulebook", str(book / "rulebook.toml"), "--roster", str(book / "roster.csv"), "--yes"
     )
     assert (code, json.loads(out)["assessment"] if code == 0 else err) == (0, LATER)
-    sent = lines("new", LATER, 100)
+    sent = lines("new", LATER, 100, settled=False)
     asyncio.run(site.publish(LATER, sent[1:]))
     assert site.until_ranked(LATER, *ledgers)[LATER]["ranked"] > 1
     assert {name: site.ledger(name) for name in ledgers} == ledgers
@@ -265,8 +265,6 @@ def test_a_year_that_is_archived_takes_nothing_more_and_the_others_go_on(site: S
 
 
 def test_what_is_not_final_is_archived_only_when_told(site: Site, tmp_path: Path) -> None:
-    with point.snapshot(site.settings("wenzhou").snapshots / "latest.duckdb") as con:
-        assert point.meta(con)["state"] == "finalised"
     code, _, err = site.command("archive", str(tmp_path / "a.zip"), "--yes", assessment=LATER)
     assert (code, "not finalised" in err) == (1, True)
     assert not (tmp_path / "a.zip").exists()

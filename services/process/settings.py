@@ -76,13 +76,20 @@ def read(environment: dict[str, str] | None = None) -> Settings:
 def several(environment: dict[str, str] | None = None) -> list[Settings]:
     """Settings of each assessment that `WUXING_ASSESSMENT` names: one, a list with commas, or `*`, all of the site.
 
-    Without it all that are opened in the site, or what `read` gives where none is.
+    Without it all that are opened in the site, or what `read` gives where none is. Raises Stop where `*` finds none.
     """
     env = dict(os.environ if environment is None else environment)
     named = [one.strip() for one in env.get("WUXING_ASSESSMENT", "").split(",") if one.strip()]
     if named in ([], ["*"]):
-        found = sorted(opened(Path(env.get("WUXING_DATA") or "data")))
-        named = found or ([] if named else [""])
+        root = Path(env.get("WUXING_DATA") or "data")
+        found = sorted(opened(root))
+        if named and not found:
+            raise Stop(
+                Exit.FAILED,
+                f"No year is open in {root}. Open one: wuxing open CODE --rulebook RULEBOOK.toml --roster ROSTER.csv",
+                f"{root}中没有已开启的考核。请先开启：wuxing open 代码 --rulebook RULEBOOK.toml --roster ROSTER.csv",
+            )
+        named = found or [""]
     return [read(env | {"WUXING_ASSESSMENT": one}) for one in named]
 
 

@@ -93,7 +93,7 @@ def _query() -> str:
             f"{side}_item AS (SELECT * REPLACE (coalesce({side}, {far})::DECIMAL(18,6) AS points) FROM bounds)"
         )
         made = {"item_points": f"{side}_item"}
-        for name, new in (("part_points", "part"), ("top_level", "top"), ("unit_total", "total")):
+        for name, new in (("item_sum", "sum"), ("part_points", "part"), ("top_level", "top"), ("unit_total", "total")):
             body = bodies[name]
             for old, other in made.items():
                 body = re.sub(rf"\b{old}\b", other, body)

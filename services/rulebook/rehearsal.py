@@ -190,7 +190,7 @@ class _Rehearsal:
         for n, (ground, node) in enumerate(product(item.ground, nodes)):
             unit = self._unit(f"g{trial.rep}-{n}", trial.rep)
             if ground.adds and item.start != "0" and first is not None:
-                self._with_required(item, item.ground[first[1]], unit, "first", node=node, points=abs(first[0]))
+                self._with_required(item, item.ground[first[1]], unit, "before", node=node, points=abs(first[0]))
             trial.grounds[self._with_required(item, ground, unit, "then", node=node)] = ground
 
     def _to_bound(self, item: Item, unit: str, wanted: Decimal, *, adds: bool) -> bool:

@@ -63,6 +63,8 @@ TABLES = {
     "published_event": (PUBLISHED, "What event_trail came to when it was published."),
     "published_reading": (PUBLISHED, "What reading_in_force came to when it was published."),
     "published_value": (PUBLISHED, "What contender came to when it was published."),
+    "published_attribute": (PUBLISHED, "What attribute_in_force came to when it was published."),
+    "published_measure": (PUBLISHED, "What measure_asked came to when it was published."),
 }  # fmt: skip
 #: What each name of a column means. Sequences are those of the ledger; a unit is its code.
 COLUMNS = {

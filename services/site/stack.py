@@ -102,7 +102,7 @@ def _service(name: str, run: Run, environment: dict[str, str] | None = None) -> 
     """Run one service; started by a parent that holds its standard input, it ends with the parent."""
     env = dict(os.environ) if environment is None else environment
     known = settings.several(env)
-    log = logs.configure(known[0] if known else settings.read(env | {"WUXING_ASSESSMENT": ""}), name)
+    log = logs.configure(known[0], name)
     tracing.configure(name)
     alone = len(known) == 1 and env.get("WUXING_ASSESSMENT") != "*"
     serving = run(known[0], log) if alone else _all(run, partial(settings.several, env), log)

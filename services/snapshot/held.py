@@ -4,13 +4,17 @@ An engine in memory with this program's own macros reads the file's tables, and 
 and macros of the file are looked at (`objects`) and never used.
 """
 
+import json
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
+from schemas import soundness
+from schemas.faults import RulebookError
 from schemas.refusals import Language
 from schemas.year import given
 from services.scorer import rules, store
@@ -169,21 +173,36 @@ _NAMES = (
 
 
 @cache
-def expected() -> frozenset[Object]:
-    """The catalogue that this program gives a snapshot: that of one in which nothing has happened."""
+def expected(rulebook: str | None = None) -> frozenset[Object]:
+    """The catalogue that this program gives a snapshot: that of one in which nothing has happened.
+
+    `rulebook` is the snapshot's own, as JSON: its parts and items are columns of one view.
+    """
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "blank.duckdb"
-        blank(path)
+        blank(path, rulebook)
         with opened(path) as con:
             return frozenset(objects(con))
 
 
-def blank(path: Path) -> None:
-    """Make a snapshot in which nothing has happened."""
+def blank(path: Path, rulebook: str | None = None) -> None:
+    """Make a snapshot in which nothing has happened, of a rulebook given as JSON, or of the shipped one."""
     year = given("blank", None, None)
+    if rulebook is not None:
+        year = replace(year, rulebook=soundness.read(json.loads(rulebook)), roster=())
     with store.fresh(path) as con:
         rules.load_rulebook(con, year.rulebook, year.roster)
         complete(con, year, 0)
+
+
+def _rulebook(con: duckdb.DuckDBPyConnection) -> str | None:
+    """The rulebook that a file says is its own; null where it says none that is sound."""
+    try:
+        rows = con.execute(f"SELECT value FROM {NAME}.main.meta WHERE key = 'rulebook_json'").fetchall()
+        soundness.read(json.loads(rows[0][0]))
+    except (duckdb.Error, IndexError, TypeError, ValueError, RulebookError):
+        return None
+    return str(rows[0][0])
 
 
 #: How much more than its own bytes a file may come to: texts of an honest one do not pack better, and each event has
@@ -225,7 +244,7 @@ class Differing(NamedTuple):
 
 def differing(con: duckdb.DuckDBPyConnection) -> list[Differing]:
     """Every object of a file that is not this program's by name, kind and text, and every one that it lacks."""
-    mine, theirs = expected(), objects(con)
+    mine, theirs = expected(_rulebook(con)), objects(con)
     ours, others = ({(one.kind, one.name) for one in some} for some in (mine - theirs, theirs - mine))
     named = dict.fromkeys(ours & others, "other")
     named |= dict.fromkeys(ours - others, "missing") | dict.fromkeys(others - ours, "foreign")

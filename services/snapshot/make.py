@@ -19,6 +19,7 @@ from services.proof import checkpoint
 from services.proof.checkpoint import VERSION, Earlier
 from services.proof.note import Signer
 from services.scorer import comments, rules
+from services.snapshot import wide
 from services.snapshot.results import computed
 
 #: Published tables, each with the view that computes it again inside the snapshot.
@@ -70,6 +71,8 @@ def complete(  # noqa: PLR0913, PLR0917 - what a snapshot is made of, and who lo
         found = computed(
             con, assessment=year.assessment, rulebook=year.rulebook.id, as_of=sequence, refused=[], lang="en"
         )
+    for statement in wide.statements(year.rulebook):
+        con.execute(statement)
     made = checkpoint.commit(con, year, found.digest, list(PUBLISHED), VERSION, signer, earlier)
     con.execute("CREATE OR REPLACE TABLE meta (key VARCHAR, value VARCHAR)")
     facts = {

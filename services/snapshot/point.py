@@ -28,9 +28,7 @@ from services.snapshot.make import complete, latest
 @contextmanager
 def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot read-only, the one published last without a path; what is none ends the command."""
-    folder = settings.read().snapshots
-    path = path or latest(folder)
-    if path is None:
+    if path is None and (path := latest(folder := settings.read().snapshots)) is None:
         raise Stop(
             Exit.FAILED,
             f"{folder} holds no published snapshot; name one with --snapshot FILE.duckdb",

@@ -38,6 +38,7 @@ JOIN (SELECT unit, item, count(DISTINCT rater_group) AS rater_groups FROM rating
   ON g.unit = r.unit AND g.item = r.item;
 
 -- What a unit has of an item, whatever its input. One row a unit and item that has any.
+-- language 5: item
 CREATE VIEW item_input AS
 SELECT unit, item, max(balance) AS balance, max(rated) AS rated, bool_or(complete) AS complete, max(rater_groups) AS rater_groups,
        min(exempted_by) AS exempted_by

@@ -1,6 +1,7 @@
 -- The tree (language 1): parts from the deepest level up, and the final.
 
 -- What the items under each part, or at the top level, come to together. One row a unit and parent.
+-- language 1 "The tree": part
 -- stage
 CREATE VIEW item_sum AS
 SELECT unit, parent, any_value(level) AS level, count(*) FILTER (NOT is_out) AS number, sum(weighted) FILTER (NOT is_out) AS points,
