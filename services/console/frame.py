@@ -153,7 +153,7 @@ def form(path: str, *, most: int = BODY_MAX, open_: bool = False) -> Callable[[C
     def made(function: Callable[[View], Any]) -> Any:
         async def handle(request: Request[Any, Any, Any]) -> Response[Any]:
             view = View(request, request.app.state.snapshots, request.app.state.lang)
-            for name, value in (await request.form()).multi_items():
+            for name, value in (await request.form()).items():
                 if isinstance(value, UploadFile):
                     view.files[name] = value.filename, await value.read()
                 elif isinstance(value, str):
