@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo test test-long test-browser check lint format bench lock clean
+.PHONY: all help demo test faults test-long test-browser check lint format bench lock clean
 
 all: $(READY) ## put everything into .venv
 
@@ -24,6 +24,9 @@ demo: $(READY) ## run a whole synthetic year through a real broker and the servi
 
 test: check ## check, and run all tests on a real nats-server
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+faults: $(READY) ## kill, stop, cut off and damage everything by the hundred, seeded; hours. SEED=1 ROUNDS=840
+	$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),840)
 
 .venv/ready-long: $(READY) requirements-long.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-long.lock

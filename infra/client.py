@@ -32,11 +32,24 @@ from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
 from infra.connection import Broker, Connection, addresses, pings, tls
-from infra.rights import API, COLLECTOR, PROVISIONER, Connections, configure, inbox, key_file, site, tls_folder
+from infra.rights import (
+    API,
+    COLLECTOR,
+    PROVISIONER,
+    Connections,
+    Parties,
+    configure,
+    inbox,
+    key_file,
+    parties,
+    site,
+    tls_folder,
+)
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 
@@ -48,10 +61,12 @@ ANSWER_WITHIN = 30.0
 Hearer = Callable[[str], None]
 """Told what the broker or the connection complains of."""
 
+WRONG_LAST_SEQUENCE = 10071
+"""The broker's code for a stream or subject that does not end where the writer thought."""
+
 _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_WRONG_LAST_SEQUENCE = 10071
 _SEALED = 10109
 _FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
 """No system, no quorum, no room: of the server, the account or the stream, and not of a message."""
@@ -168,12 +183,28 @@ async def embedded(  # noqa: PLR0913 - the plain values of the rulebook
     limits: Connections = Connections(),  # noqa: B008 - frozen
 ) -> AsyncIterator[EmbeddedServer]:
     """A server of our own on the site of `data`, with keys, rights and streams made; ended at the end."""
-    server = EmbeddedServer(site(data), port).claim()
+    mine = Parties(assessment, tuple(offices), tuple(units), collector)
+    async with embedded_site({data: mine}, port=port, limits=limits) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def embedded_site(
+    everybody: Mapping[Path, Parties],
+    *,
+    port: int = -1,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
+) -> AsyncIterator[EmbeddedServer]:
+    """The same for several assessments of one site, by their data folders."""
+    server = EmbeddedServer(site(next(iter(everybody))), port).claim()
     try:
-        configure(data, assessment, offices, units, collector=collector, limits=limits)
+        for data, one in everybody.items():
+            configure(data, one.assessment, one.offices, one.units, collector=one.collector, limits=limits)
         async with server:
-            async with connected(server.url, PROVISIONER, data) as client:
-                await provision(client, assessment, offices, units)
+            async with connected(server.url, PROVISIONER, next(iter(everybody))) as client:
+                for data, one in everybody.items():
+                    found = parties(data) or one
+                    await provision(client, found.assessment, found.offices, found.units)
             yield server
     finally:
         server.stop()
@@ -230,7 +261,7 @@ def _accepted(answer: dict[str, Any], size: int) -> PubAck:
     if error := answer.get("error"):
         code = error.get("err_code")
         said = f"{error.get('description')} (batch of {size}, {code})"
-        raise WrongLastSequence(said) if code == _WRONG_LAST_SEQUENCE else AppendRefused(said, code)
+        raise WrongLastSequence(said) if code == WRONG_LAST_SEQUENCE else AppendRefused(said, code)
     return PubAck.from_response(answer)
 
 
@@ -268,8 +299,8 @@ async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and
 
 
 async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
-    """The newest message of LEDGER, NOTICE or RANKING, or with `before` the one before that sequence; null without."""
-    subject = f"{kind.lower()}.{assessment}" + (".>" if kind != "RANKING" else "")
+    """The newest message of LEDGER, NOTICE, RANKING or CHECKPOINT, or the one before a sequence; null without."""
+    subject = f"{kind.lower()}.{assessment}" + ("" if kind in {"RANKING", "CHECKPOINT"} else ".>")
     asked = {"last_by_subj": subject} if before is None else {"seq": before - 1}
     if before == 1:
         return None
@@ -364,6 +395,8 @@ async def _read_batch(client: Client, name: str, start: int, count: int, subject
         request = json.dumps(wanted | ({"next_by_subj": subject} if subject else {})).encode()
         await client.publish(f"{API}.DIRECT.GET.{name}", request, reply=reply)
         await asyncio.wait_for(done, ANSWER_WITHIN)
+    except TimeoutError:  # asyncio's own has no words, and a command that ended with it ended in a traceback
+        raise NatsTimeout from None
     finally:
         await subscription.unsubscribe()
     return entries

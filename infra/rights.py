@@ -22,10 +22,12 @@ from typing import Any, NamedTuple
 import nkeys
 
 from infra.server import ServerUnusable, find_binary
-from infra.streams import stream
+from infra.streams import LEASE, lease_subject, stream
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
+STOCK_INBOX = "_INBOX"
+"""The prefix of the inboxes of a client that was told of no other."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
 COLLECTOR = "chuangjian"
@@ -100,6 +102,7 @@ class Rights:
     says: tuple[Service, ...]
     hears: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    listens: tuple[str, ...] = ()
     payload: int = SERVER_PAYLOAD
 
 
@@ -123,18 +126,30 @@ def _look(name: str) -> tuple[Service, ...]:
 
 
 def party_rights(assessment: str, party: str, types: Sequence[str] = (), payload: int = OFFICE_PAYLOAD) -> Rights:
-    """An office, or with `types` a unit: its own intake, receipts, refusals; a unit's notices. `*` is what units share.
+    """An office, or with `types` a unit: its own intake, receipts, refusals, notices; all checkpoints. `*`: all units'.
 
     A party may set its own durables back (RESET), so receipts of 90 days can be read again and not just once.
-    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess.
+    Units hear nothing live: their durables wait just as well, on inboxes nobody can guess. A program of a party's own
+    may leave its client's inbox as it is: the account holds nobody else, so nobody else can listen there.
     """
     own = f"intake.{assessment}.{party}"
     says = [_put(f"{own}.{kind}.{party}") for kind in types] or [_put(f"{own}.*.*")]
     for kind in ("RECEIPT", "REFUSED", *(("NOTICE",) if types else ())):
         name = stream(kind, assessment)
         says += [*_pull(name, party), _api(f"CONSUMER.RESET.{name}.{party}")]
+    says.append(_checkpoints(assessment))
     hears = () if types else (f"receipt.{assessment}.{party}", f"refused.{assessment}.{party}")
-    return Rights(tuple(says), hears, payload=payload)
+    return Rights(tuple(says), hears, listens=(f"{STOCK_INBOX}.>",), payload=payload)
+
+
+def _checkpoints(assessment: str) -> Service:
+    """Reading the signed checkpoints: who holds one can prove afterwards that the log was changed."""
+    return _api(f"DIRECT.GET.{stream('CHECKPOINT', assessment)}", many=True)
+
+
+def _turn(assessment: str, service: str) -> tuple[Service, ...]:
+    """Saying that it is one's turn at a service, and looking whose it is."""
+    return _put(lease_subject(assessment, service)), _api(f"DIRECT.GET.{stream(LEASE, assessment)}", many=True)
 
 
 def service_rights(assessment: str) -> dict[str, Rights]:
@@ -148,27 +163,32 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         *_pull(intake, "ingest"),
         *_look(intake),
         *_look(ledger),
+        *_turn(assessment, "ingest"),
         Service(changes, changes, owner=account(assessment, "scorer")),
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
     )
+    scorer = (*_pull(ledger, "scorer"), *_look(ledger), *_turn(assessment, "scorer"), _put(receipts))
     ranker = (
         Service(cut, cut, owner=account(assessment, "scorer")),
         _put(f"ranking.{assessment}"),
         _put(f"notice.{assessment}.*"),
+        _put(f"checkpoint.{assessment}"),
         *_look(ranking),
         *_look(notice),
+        *_turn(assessment, "ranker"),
+        *_look(refused),
     )
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
     infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
     return {
         "ingest": Rights(ingest),
-        "scorer": Rights((*_pull(ledger, "scorer"), *_look(ledger), _put(receipts)), answers=(cut, changes)),
+        "scorer": Rights(scorer, answers=(cut, changes)),
         "ranker": Rights(ranker),
         "gateway": Rights(gateway, (receipts, refusals)),
-        "audit": Rights((*_look(ledger), *_look(ranking), *infos, *durables)),
+        "audit": Rights((*_look(ledger), *_look(ranking), _checkpoints(assessment), *infos, *durables)),
     }
 
 
@@ -234,6 +254,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     *,
     collector: str = COLLECTOR,
     limits: Connections = Connections(),  # noqa: B008 - frozen
+    running: bool = False,
 ) -> Path:
     """Make the missing keys, write the site's nats.conf for these parties, let the server check it, return its path.
 
@@ -243,11 +264,21 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     held = parties(data)
     later = [unit for unit in held.units if unit not in units] if held and held.assessment == assessment else []
     keys = held.keys if held and held.assessment == assessment else {}
-    return enrol(data, Parties(assessment, tuple(offices), (*units, *later), collector, keys), limits)
+    mine = Parties(assessment, tuple(offices), (*units, *later), collector, keys)
+    return enrol(data, mine, limits, running=running)
 
 
-def enrol(data: Path, mine: Parties, limits: Connections = Connections()) -> Path:  # noqa: B008 - frozen
-    """Give the parties of an assessment their rights beside those of the site's others; returns its nats.conf."""
+def enrol(
+    data: Path,
+    mine: Parties,
+    limits: Connections = Connections(),  # noqa: B008 - frozen
+    *,
+    running: bool = False,
+) -> Path:
+    """Give the parties of an assessment their rights beside those of the site's others; returns its nats.conf.
+
+    A server that is `running` takes it on when told so (SIGHUP), as long as the size of its store stays.
+    """
     check_codes(mine.assessment, mine.offices, mine.units)
     root = site(data)
     for folder in {root, data}:
@@ -257,14 +288,15 @@ def enrol(data: Path, mine: Parties, limits: Connections = Connections()) -> Pat
     _refuse_twice(everybody)
     for folder, one in everybody.items():
         _refuse_lost(folder, one)
-    users = {
-        (one.assessment, name): _users(folder, one, name) for folder, one in everybody.items() for name in _all(one)
+    of_all = {
+        (one.assessment, name): users(folder, one, name) for folder, one in everybody.items() for name in _all(one)
     }
     own = {name: _public_key(data, name) for name in (PROVISIONER, SYSTEM)}
     store = root.absolute() / "jetstream"
-    head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": _store_limit(root, store), "system_account": "SYS"}
+    room = _held_limit(root) if running else _store_limit(root, store)
+    head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": room, "system_account": "SYS"}
     head["max_connections"] = sum(limits.together(len(one.offices), len(one.units)) for one in everybody.values())
-    tables = {"accounts": accounts(list(everybody.values()), users, own, limits)}
+    tables = {"accounts": accounts(list(everybody.values()), of_all, own, limits)}
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
     settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
     config = _write_checked(root / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
@@ -383,13 +415,13 @@ def tls_folder(data: Path) -> Path:
 
 def accounts(
     everybody: Sequence[Parties],
-    users: Mapping[tuple[str, str], Sequence[str]],
+    of_all: Mapping[tuple[str, str], Sequence[str]],
     own: Mapping[str, str],
     limits: Connections,
 ) -> dict[str, Any]:
     """The accounts of the configuration, one a party of an assessment; CORE exports what the others import.
 
-    `users` are the public keys by assessment and name, `own` those of the provisioner and of the system.
+    `of_all` are the public keys by assessment and name, `own` those of the provisioner and of the system.
     """
     held: dict[str, tuple[str, Rights, int]] = {}
     made: dict[str, Any] = {}
@@ -402,7 +434,7 @@ def accounts(
         for name, (party, rights, most) in holders.items():
             granted.append(([name], Rights(rights.says[:own_says]) if party in one.units else rights))
             made[name] = {
-                "users": [_user(party, rights, key) for key in users[one.assessment, party]],
+                "users": [_user(party, rights, key) for key in of_all[one.assessment, party]],
                 "limits": {"max_payload": rights.payload, "max_connections": most, "max_subscriptions": SUBSCRIPTIONS},
                 "imports": _imports(rights),
             }
@@ -436,7 +468,7 @@ def _holders(one: Parties, limits: Connections) -> dict[str, tuple[str, Rights, 
 
 
 def inbox(name: str) -> str:
-    """The prefix of the inboxes of a party or service; it may listen on no other."""
+    """The prefix of the inboxes of a party or service; a service may listen on no other."""
     return f"_INBOX_{name}"
 
 
@@ -467,7 +499,7 @@ def _exports(owner: str, granted: Sequence[tuple[list[str], Rights]]) -> list[di
 def _user(name: str, rights: Rights, key: str) -> dict[str, Any]:
     permissions: dict[str, Any] = {
         "publish": [service.local for service in rights.says],
-        "subscribe": [f"{inbox(name)}.>", *rights.hears, *rights.answers],
+        "subscribe": [f"{inbox(name)}.>", *rights.listens, *rights.hears, *rights.answers],
     }
     if rights.answers:
         permissions["allow_responses"] = {"max": 1, "expires": _ANSWER_TIME}
@@ -503,7 +535,7 @@ def public_keys(data: Path, names: Sequence[str]) -> dict[str, str]:
     return {name: held.keys[name][-1] if held and held.keys.get(name) else _public_key(data, name) for name in names}
 
 
-def _users(data: Path, one: Parties, name: str) -> Sequence[str]:
+def users(data: Path, one: Parties, name: str) -> Sequence[str]:
     """All public keys by which a party or service may come in."""
     return one.keys[name] if name in one.keys else [_public_key(data, name)]
 
@@ -546,6 +578,12 @@ def _store_limit(data: Path, store: Path) -> int:
             f"Too little disk for {data}: {room} bytes usable, {_STORE_LEAST} needed. Make room.",
         )
     return min(STORE_LIMIT, room)
+
+
+def _held_limit(root: Path) -> int:
+    """The size of the store that a running server was started with."""
+    found = re.search(r"^WUXING_MAX_FILE_STORE: (\d+)$", (root / "nats.conf").read_text("utf-8"), re.MULTILINE)
+    return int(found[1]) if found else _store_limit(root, root / "jetstream")
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -107,6 +107,16 @@ class EmbeddedServer:
         self._lock = lock
         return self
 
+    @property
+    def taken(self) -> bool:
+        """Whether another server, of this machine, has the data folder."""
+        try:
+            self.claim()
+        except ServerUnusable:
+            return True
+        self.stop()
+        return False
+
     def start(self) -> Self:
         """Start and wait until JetStream has recovered; after `kill()` on the same port and store."""
         self._spawn()
@@ -129,6 +139,11 @@ class EmbeddedServer:
     def healthy(self) -> bool:
         """Whether the server says of itself that it and its store work."""
         return self.running and _healthy(self.monitoring)
+
+    def reload(self) -> None:
+        """Take on what has changed in the configuration; connections whose rights did not change go on."""
+        if self._process:
+            self._process.send_signal(signal.SIGHUP)
 
     async def again(self) -> None:
         """Start anew what has ended or is not well, on the same port and store; raises ServerUnusable."""

@@ -1,4 +1,4 @@
-"""Declares the six streams and their durable consumers once, makes them, and refuses to run on others."""
+"""Declares the streams of an assessment and their durables once, makes them, and refuses to run on others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -24,13 +24,19 @@ from nats.js.api import (
 )
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
-KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
+KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
+LEASE = "LEASE"
+"""The stream of whose turn it is at a service: the last word of each, and nothing of the assessment (`infra.lease`)."""
 MAX_MESSAGE = 1536 * 1024
 """Bytes: an assessment.opened of 1 MiB with its headers."""
+MAX_LEASE = 4096
 MAX_INTAKE = 256 * 1024 * 1024
 """Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
 RECEIPT_DAYS = 90
 RANKINGS = 1000
+CHECKPOINTS = 10_000
+MAX_NOTE = 16 * 1024
+"""Bytes of a signed checkpoint, which all parties may read."""
 KEPT_BYTES = {"RECEIPT": 512 * 1024**2, "REFUSED": 256 * 1024**2, "NOTICE": 256 * 1024**2, "RANKING": 256 * 1024**2}
 """Bytes that may be kept of what can be made again; the oldest goes, and the ledger has the rest of the store."""
 KEPT_EACH = {"RECEIPT": 400_000, "REFUSED": 100_000, "NOTICE": 20_000}
@@ -79,8 +85,13 @@ class NoLeader(RuntimeError):  # noqa: N818 - as above
 
 def stream(kind: str, assessment: str) -> str:
     """The name of a stream: its kind and the assessment, as in LEDGER-wenzhou-2013."""
-    assert kind in KINDS
+    assert kind in {*KINDS, LEASE}
     return f"{kind}-{assessment}"
+
+
+def lease_subject(assessment: str, service: str) -> str:
+    """Where the process whose turn it is at a service says so."""
+    return f"lease.{assessment}.{service}"
 
 
 def live(kind: str, assessment: str, party: str) -> str:
@@ -137,6 +148,8 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         heard("REFUSED"),
         kept("NOTICE"),
         log("RANKING", "", max_msgs=RANKINGS, max_bytes=KEPT_BYTES["RANKING"], discard=DiscardPolicy.OLD),
+        log("CHECKPOINT", "", max_msgs=CHECKPOINTS, max_msg_size=MAX_NOTE, discard=DiscardPolicy.OLD),
+        log(LEASE, ".*", max_msgs_per_subject=1, max_msg_size=MAX_LEASE, discard=DiscardPolicy.OLD),
     )
 
 

@@ -1,4 +1,9 @@
-"""How the contract looks to other systems: JSON Schema and AsyncAPI 3; `python -m schemas.documents` writes it."""
+"""How the contract looks to other systems: JSON Schema and AsyncAPI 3; `python -m schemas.documents` writes it.
+
+The AsyncAPI document is all that a client of another system needs: where it connects and how it proves who it is, what
+its account calls JetStream, the durables that wait for it, and which answer comes on what. tests/test_agency.py holds
+it against the broker's own configuration.
+"""
 
 import json
 import sys
@@ -11,7 +16,7 @@ from schemas.events import PARTY, TYPES, YEAR, Envelope, RosterRow
 from schemas.receipts import Notice, Ranking, Receipt
 from schemas.refusals import Refusal
 from schemas.results import Results
-from schemas.rulebook import Rulebook
+from schemas.rulebook import SHIPPED, Rulebook
 from schemas.subjects import ASSESSMENT
 
 GENERATED = Path(__file__).parent / "generated"
@@ -26,27 +31,121 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "notice": Notice,
     "score": Results,
 }
+#: What the account of a party calls `$JS.API`, and where it may hear answers.
+API, INBOXES = "JSC.API", ("_INBOX", "_INBOX_{party}")
+#: Streams in which a party has a durable of its own name, units or all of them, and the days that they keep.
+DURABLES, DAYS = {"RECEIPT": "all", "REFUSED": "all", "NOTICE": "units"}, 90
 #: Each channel: its address, who sends (seen from here), what it is for, its messages.
 CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "intake": (
         "intake.{assessment}.{party}.{type}.{subject}", "receive",
-        "A party publishes its events here, and may publish nothing else.", tuple(TYPES),
+        "A party publishes its events here, one a message, and may publish nothing else.", tuple(TYPES),
     ),
-    "ledger": ("ledger.{assessment}.{party}.{subject}", "send", "The immutable log of events as sent.", tuple(TYPES)),
-    "refused": ("refused.{assessment}.{party}", "send", "What intake refused, with reasons.", ("refusal",)),
-    "receipt": ("receipt.{assessment}.{party}", "send", "Accepted, refused and settled events.", ("receipt",)),
-    "ranking": ("ranking.{assessment}", "send", "What the ranker published.", ("ranking",)),
-    "notice": ("notice.{assessment}.{unit}", "send", "What a publication changed for a unit, and why.", ("notice",)),
-    "cut": ("cut.{assessment}", "receive", "Request: the scorer answers with a consistent copy.", ("cut",)),
+    "receipt": (
+        "receipt.{assessment}.{party}", "send",
+        "Accepted, refused and settled events; an office may subscribe, and every party has a durable.", ("receipt",),
+    ),
+    "refused": ("refused.{assessment}.{party}", "send", "What intake refused, with reasons; likewise.", ("refusal",)),
+    "next": (
+        f"{API}.CONSUMER.MSG.NEXT.{{stream}}.{{party}}", "receive",
+        "Asks a durable for the next messages; they come to the reply subject, each with a reply to acknowledge it on.",
+        ("next",),
+    ),
+    "info": (f"{API}.CONSUMER.INFO.{{stream}}.{{party}}", "receive", "Asks where a durable stands.", ("empty",)),
+    "reset": (
+        f"{API}.CONSUMER.RESET.{{stream}}.{{party}}", "receive", "Sets a durable back, to read all of 90 days again.",
+        ("reset",),
+    ),
+    "acknowledgement": (
+        "$JS.ACK.{stream}.{party}.{token}", "receive", "The reply subject of a message of a durable: it is done with.",
+        ("empty",),
+    ),
+    "inbox": (
+        "{inbox}.{token}", "send", "The reply subject that the client chose; stock clients choose `_INBOX`.",
+        ("stored", "answer", "receipt", "refusal", "notice"),
+    ),
+    "ledger": (
+        "ledger.{assessment}.{party}.{subject}", "send", "The immutable log of events as sent; for services.",
+        tuple(TYPES),
+    ),
+    "ranking": ("ranking.{assessment}", "send", "What the ranker published; for services.", ("ranking",)),
+    "cut": (
+        "cut.{assessment}", "receive", "Request: the scorer answers with a consistent copy; for services.", ("cut",),
+    ),
+    "notice": (
+        "notice.{assessment}.{unit}", "send", "What a publication changed for a unit, and why; a unit has a durable.",
+        ("notice",),
+    ),
 }  # fmt: skip
 #: What is said to parties, by the name of its message.
 SAID: dict[str, type[msgspec.Struct]] = {name: PARTS[name] for name in ("refusal", "receipt", "ranking", "notice")}
-PARAMETERS = {
-    "assessment": "The assessment's code.",
-    "party": "An office's code, or a unit's.",
-    "unit": "The unit's code.",
-    "type": "The type of the event, dots as dashes.",
-    "subject": "The unit's code, or `assessment`.",
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "assessment": {"description": "The assessment's code."},
+    "party": {"description": "An office's code, or a unit's."},
+    "unit": {"description": "The unit's code."},
+    "type": {"description": "The type of the event, dots as dashes.", "examples": ["deduction-recorded-v1"]},
+    "subject": {"description": "The unit's code, or `assessment`."},
+    "stream": {
+        "description": "A stream with a durable of the party's name: its kind, a dash and the assessment's code.",
+        "examples": [f"{kind}-{SHIPPED.name}" for kind in DURABLES],
+    },
+    "token": {"description": "What the client, or the broker, chose."},
+    "inbox": {"description": "The prefix of a party's inboxes.", "enum": list(INBOXES), "default": INBOXES[0]},
+}
+#: What answers come to the inbox, by the channel that is asked.
+REPLIES = {"intake": ("stored",), "next": ("receipt", "refusal", "notice"), "info": ("answer",), "reset": ("answer",)}
+#: Messages that are the broker's own, with the schema of their payload.
+_NUMBER = {"type": "integer", "minimum": 1}
+BROKERS: dict[str, tuple[str, dict[str, Any] | None]] = {
+    "stored": (
+        "The broker's word on a publication. With `error`, or `duplicate` true, it is NOT stored: see Nats-Msg-Id.",
+        {
+            "type": "object",
+            "properties": {
+                "stream": {"type": "string"}, "seq": _NUMBER, "duplicate": {"type": "boolean"},
+                "error": {"type": "object"},
+            },
+        },
+    ),
+    "next": (
+        "How many messages at most, and how long to wait in nanoseconds.",
+        {"type": "object", "properties": {"batch": _NUMBER, "expires": _NUMBER, "no_wait": {"type": "boolean"}}},
+    ),
+    "reset": ("The sequence to read from.", {"type": "object", "properties": {"seq": _NUMBER}}),
+    "answer": ("JetStream's own answer, with `error` where it is a no.", {"type": "object"}),
+    "empty": ("Nothing.", None),
+    "cut": ("An empty request; the answer names the copy, its sequence and hash.", None),
+}  # fmt: skip
+_MSG_ID = {
+    "type": "object",
+    "properties": {
+        "Nats-Msg-Id": {
+            "not": {},
+            "description": "Intake refuses it. The broker compares it across parties for 0.1 s and drops the second."
+            " Source and id of the event do that for ever.",
+        }
+    },
+}
+_FROM_INTAKE = {
+    "type": "object",
+    "properties": {
+        "Wuxing-Intake-Sequence": {"type": "string", "description": "The sequence that the broker answered with."},
+        "Wuxing-Sha256": {"type": "string", "description": "Of a refusal: SHA-256 of the bytes as they came."},
+    },
+}
+SERVER = {
+    "host": "127.0.0.1:4222",
+    "protocol": "nats",
+    "protocolVersion": "1.0",
+    "description": "The site's NATS server; its keeper names the host. Beyond loopback it demands TLS: trust the site's"
+    " own authority, tls/ca.crt of its data folder. Headers are needed; 128 KiB a message, 1.5 MB for the collecting"
+    " office.",
+    "security": [{"$ref": "#/components/securitySchemes/nkey"}],
+}
+NKEY = {
+    "type": "asymmetricEncryption",
+    "description": "The party's own nkey: an Ed25519 seed (SU…), in the file keys/<party>.nk which the keeper gives it."
+    " Every NATS client signs the server's nonce with it. Each party has an account of its own.",
 }
 
 
@@ -95,28 +194,70 @@ def _asyncapi() -> dict[str, Any]:
         name: {"name": name, "contentType": "application/json", "payload": {"$ref": f"#/components/schemas/{schema}"}}
         for name, schema in payloads.items()
     }
-    messages["cut"] = {"name": "cut", "summary": "An empty request; the answer names the copy, its sequence and hash."}
+    for name in events:
+        messages[name]["headers"] = _MSG_ID
+    for name in ("receipt", "refusal"):
+        messages[name]["headers"] = _FROM_INTAKE
+    for name, (summary, schema) in BROKERS.items():
+        messages[name] = {"name": name, "summary": summary} | ({"payload": schema} if schema else {})
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "wuxing", "version": "1.0.0", "description": "Events, subjects and results of the contract."},
-        "defaultContentType": "application/json",
-        "channels": {name: _channel(name) for name in CHANNELS},
-        "operations": {
-            name: {"action": action, "channel": {"$ref": f"#/channels/{name}"}, "summary": summary}
-            for name, (_, action, summary, _) in CHANNELS.items()
+        "info": {
+            "title": "wuxing",
+            "version": "1.0.0",
+            "description": "Events, subjects and results of the contract, as another system's client meets them.",
         },
-        "components": {"messages": messages, "schemas": {**events, **defs, **parts}},
+        "defaultContentType": "application/json",
+        "servers": {"site": SERVER},
+        "channels": {name: _channel(name) for name in CHANNELS},
+        "operations": {name: _operation(name) for name in CHANNELS},
+        "components": {
+            "securitySchemes": {"nkey": NKEY},
+            "messages": messages,
+            "schemas": {**events, **defs, **parts},
+        },
+        "x-jetstream": {
+            "apiPrefix": API,
+            "inboxPrefixes": list(INBOXES),
+            "durables": [
+                {
+                    "stream": f"{kind}-{{assessment}}",
+                    "durable": "{party}",
+                    "parties": who,
+                    "ack": "explicit",
+                    "days": DAYS,
+                }
+                for kind, who in DURABLES.items()
+            ],
+        },
     }
 
 
 def _channel(name: str) -> dict[str, Any]:
     address, _, summary, messages = CHANNELS[name]
+    parameters = {key: words for key, words in PARAMETERS.items() if f"{{{key}}}" in address}
     return {
         "address": address,
         "description": summary,
-        "parameters": {key: {"description": words} for key, words in PARAMETERS.items() if f"{{{key}}}" in address},
+        "servers": [{"$ref": "#/servers/site"}],
+        "parameters": parameters,
         "messages": {message: {"$ref": f"#/components/messages/{message}"} for message in messages},
     }
+
+
+def _operation(name: str) -> dict[str, Any]:
+    """What is done on a channel, seen from here, and what is answered on the inbox of who asked."""
+    _, action, summary, _ = CHANNELS[name]
+    made = {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{name}"},
+        "summary": summary,
+        "bindings": {"nats": {"bindingVersion": "0.1.0"}},
+    }
+    if name in REPLIES:
+        answers = [{"$ref": f"#/channels/inbox/messages/{one}"} for one in REPLIES[name]]
+        made["reply"] = {"channel": {"$ref": "#/channels/inbox"}, "messages": answers}
+    return made
 
 
 def main() -> None:

@@ -120,9 +120,13 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """A consistent copy of the scorer's file; without a path nothing has changed since the sequence asked for."""
+    """A consistent copy of the scorer's file; without a path nothing has changed since the sequence asked for.
+
+    `root` is the Merkle root over the events as the scorer took them from the log, in hex.
+    """
 
     sequence: int
     path: str | None = None
     sha256: str | None = None
+    root: str | None = None
     traceparent: str | None = None

@@ -12,6 +12,8 @@ Phrase = tuple[Any, ...]
 #: What a field that is not there holds.
 ABSENT: Any = msgspec.UNSET
 SHOWN_MAX = 60
+#: The header of a message on `refused.…` with the SHA-256 of the bytes as they came, in lower-case hex.
+SHA256 = "Wuxing-Sha256"
 
 
 class Reason(StrEnum):

@@ -57,6 +57,11 @@ def receipt(assessment: str, party: str) -> str:
     return _joined("receipt", assessment, party)
 
 
+def checkpoint(assessment: str) -> str:
+    """Where the ranker publishes each signed checkpoint, which every party may read."""
+    return _joined("checkpoint", assessment)
+
+
 def ranking(assessment: str) -> str:
     """Where the ranker publishes."""
     return _joined("ranking", assessment)

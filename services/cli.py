@@ -66,6 +66,19 @@ RULEBOOK = {
     "diff": ("services.rulebook.commands:diff", "Say how two rulebooks differ. 比较两部细则"),
 }
 
+#: The commands of `wuxing keys`.
+KEYS = {
+    "init": ("services.site.keys:init", "Make one's own key, print the public half. 自制密钥"),
+    "add": ("services.site.keys:add", "Let a party in by a key; let units in that joined. 登记公钥、新单位"),
+    "revoke": ("services.site.keys:revoke", "End a key at once. 吊销"),
+    "rotate": ("services.site.keys:rotate", "Put a new key in the old one's place. 更换"),
+    "list": ("services.site.keys:list_keys", "List the keys of all parties. 公钥列表"),
+}
+GROUPS = {
+    "rulebook": (RULEBOOK, "Turn a regulation into a rulebook: check, new, show, test, diff. 考核细则"),
+    "keys": (KEYS, "By which keys parties come in: init, add, revoke, rotate, list. 密钥"),
+}
+
 
 def application(*, overview: bool) -> App:
     """The command line. The overview lists each command by its words here, so that nothing is imported for it."""
@@ -83,10 +96,11 @@ def application(*, overview: bool) -> App:
     for name, (place, words) in COMMANDS.items():
         app.command(place, name=name, help=words if overview else None)
     app.command(score)
-    rulebook = App(name="rulebook", help="Turn a regulation into a rulebook: check, new, show, test, diff. 考核细则")
-    for name, (place, words) in RULEBOOK.items():
-        rulebook.command(place, name=name, help=words if overview else None)
-    app.command(rulebook)
+    for group, (commands, help_) in GROUPS.items():
+        made = App(name=group, help=help_)
+        for name, (place, words) in commands.items():
+            made.command(place, name=name, help=words if overview else None)
+        app.command(made)
     return app
 
 
@@ -170,9 +184,7 @@ def _run(arguments: list[str]) -> int:
     lang: Literal["zh", "en"] = "en"
     try:
         lang = language(next((value for name, value in pairwise(words) if name == "--lang"), None))
-        result: Any = application(overview=arguments in ([], ["--help"], ["-h"], ["rulebook"], ["rulebook", "--help"]))(
-            arguments
-        )
+        result: Any = application(overview=_overview(arguments))(arguments)
     except (Stop, RulebookError, RosterError) as end:
         print(end.text[lang] if isinstance(end, Stop) else end.say(lang), file=sys.stderr)
         return end.code if isinstance(end, Stop) else Exit.USE
@@ -193,6 +205,12 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else Exit.DONE
 
 
+def _overview(arguments: list[str]) -> bool:
+    """Whether nothing but a list of commands is asked for."""
+    asked = [one for one in arguments if one not in {"--help", "-h"}]
+    return not asked or (len(asked) == 1 and asked[0] in GROUPS)
+
+
 def known(error: Exception) -> bool:
     """Whether an error is one that says itself what to do: of the disk, the broker, a rulebook, a key."""
     names = {
@@ -211,6 +229,7 @@ def known(error: Exception) -> bool:
         "FileDiffers",
         "OtherSchema",
         "ScorerRuns",
+        "TurnLost",
         "WrongLastSequence",
         "AppendRefused",
         "AppendUnknown",

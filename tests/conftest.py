@@ -1,5 +1,27 @@
-"""What all tests share: one real nats-server a session."""
+"""What all tests share: one real nats-server a session, and how much of a long table runs every day."""
+
+import os
+from collections import Counter
+
+import pytest
 
 from tests.broker import nats_site
 
 __all__ = ["nats_site"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a table marked `every(n)` each n-th case runs in CI, whose time is bounded; all under WUXING_TEST=long."""
+    if os.environ.get("WUXING_TEST") == "long" or config.getoption("keyword"):
+        return
+    seen: Counter[str] = Counter()
+    left: list[pytest.Item] = []
+    for item in items:
+        mark = item.get_closest_marker("every")
+        name = item.nodeid.partition("[")[0]
+        seen[name] += 1
+        if mark and (seen[name] - 1) % mark.args[0]:
+            left.append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]

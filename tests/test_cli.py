@@ -100,6 +100,7 @@ def test_an_empty_file_is_a_year_in_which_nothing_happened(tmp_path: Path) -> No
         (["score", "F", "--reading", "pace=linear"], 2, ["pace=linear", "matter_rule"]),
         (["score", "F", "--reading", "publicity_days=7"], 2, ["publicity_days=7"]),
         (["score", "F", "--as-of", "yesterday"], 2, ["--as-of", "'yesterday'"]),
+        (["score", "F", "--as-of", "2013-06-01"], 2, ["such as 2013-06-01T23:59:59+08:00"]),
         (["score", "F", "--as-of", "2013-05-06T09:30:00"], 2, ["--as-of"]),
         (["score", "F", "--as-of", "-1"], 2, []),
         (["score", "F", "--format", "xml"], 2, ["format"]),

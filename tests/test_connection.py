@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from infra import connection
-from infra.client import broker, connected, embedded, jetstream
+from infra.client import broker, connected, embedded, jetstream, read_stream
 from infra.connection import PING_SECONDS, PINGS
 from services import cli
+from services.process.standby import TurnLost
 from services.proof.checkpoint import LogRewritten
 from services.site import stack
-from tests.test_infra import INFRA, free_ports
+from tests.faults.nodes import free_ports
+from tests.test_infra import INFRA
 
 A = "year-2013"
 SUBJECT = f"intake.{A}.ducha.deduction-recorded-v1.U001"
@@ -186,4 +189,24 @@ def test_what_the_broker_or_the_log_says_no_to_is_said_in_words_and_ends_with_3(
     said = capsys.readouterr().err
     assert {"en": "wuxing provision", "zh": "请确认其已运行"}[lang] in said
     assert "Traceback" not in said
-    assert cli.told(LogRewritten("x"), "en") == "x"
+    assert cli.told(LogRewritten("x"), "en") == cli.told(TurnLost("x"), "en") == "x"
+
+
+def test_a_broker_that_falls_silent_while_the_ledger_is_read_is_an_error_with_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by `make faults`: a broker killed at that moment ended ingest in a traceback."""
+    monkeypatch.setattr("infra.client.ANSWER_WITHIN", 0.5)
+
+    async def steps() -> None:
+        async with (
+            embedded(tmp_path, A, ("ducha", "chuangjian"), ("U001",)) as server,
+            connected(server.url, "ingest", tmp_path) as client,
+        ):
+            assert server.pid
+            os.kill(server.pid, signal.SIGSTOP)
+            with pytest.raises(NatsError, match="timeout"):
+                [entry async for entry in read_stream(client, "LEDGER", A)]
+            os.kill(server.pid, signal.SIGCONT)
+
+    asyncio.run(steps())

@@ -113,7 +113,7 @@ def settings(site: Site, **most: int) -> Settings:
 @contextlib.asynccontextmanager
 async def gateway(site: Site, *, wait: bool = True, **limits: int) -> AsyncIterator[Gateway]:
     """The gateway on a free port of loopback."""
-    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)
+    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)  # type: ignore[arg-type]
     config = uvicorn.Config(create_app(settings(site), YEAR, desk=desk), log_config=None, lifespan="on")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -265,7 +265,8 @@ def test_receipts_are_listed_a_page_at_a_time_each_party_its_own(site: Site) -> 
         shown = {"Authorization": f"Bearer {web.keys['ducha']}"}
         batch = b"[" + b",".join(event(f"listed-{n}", subject="U001" if n else "U999") for n in range(5)) + b"]"
         assert (await web.post(batch, MANY)).status_code == 207
-        found, place = [], "/v1/receipts?limit=2"
+        found: list[dict[str, Any]] = []
+        place = "/v1/receipts?limit=2"
         while place:
             page = (await web.http.get(place, headers=shown)).json()
             assert len(page["receipts"]) <= 2
@@ -344,7 +345,7 @@ class Silent:
 
 def alone(**limits: int) -> Desk:
     """A desk without a broker, to which receipts are told by hand."""
-    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)
+    desk = Desk(ASSESSMENT, Checker(YEAR.rulebook, YEAR.roster), **limits)  # type: ignore[arg-type]
     desk.client = desk._js = Silent()  # type: ignore[assignment]
     return desk
 
@@ -774,7 +775,7 @@ def test_a_key_is_kept_as_its_hash_alone_and_a_new_one_ends_the_old(tmp_path: An
 
 def test_a_rotated_key_goes_on_opening_for_as_long_as_was_said(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path, now = keys.file(tmp_path), [1000.0]
-    monkeypatch.setattr(keys.time, "time", lambda: now[0])
+    monkeypatch.setattr("services.gateway.keys.time.time", lambda: now[0])
     first, known = keys.make(path, "ducha"), keys.Keys(path)
     second = keys.make(path, "ducha", overlap=60)
     third = keys.make(path, "ducha", overlap=60)

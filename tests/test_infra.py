@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,12 +22,12 @@ from infra.server import EmbeddedServer, ServerUnusable, find_binary
 from infra.streams import KINDS, provision, stream
 from services.cli import COMMANDS
 from services.process import metrics
+from tests.faults.nodes import NODES, certified, written
 
 INFRA = Path(__file__).parents[1] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
 YAML = [INFRA / name for name in ("compose.yaml", "helm/values-nats.yaml", "prometheus/alerts.yaml",
                                   "prometheus/prometheus.yml")]  # fmt: skip
-NODES = ("n1", "n2", "n3")
 BY_PROCESS = {"ingest", "scorer", "ranker", "gateway", "console"}
 
 
@@ -157,40 +156,6 @@ def test_the_chart_s_values_keep_what_the_ledger_needs() -> None:
 
 
 # The cluster ---------------------------------------------------------------------------------------------------------
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
-
-
-def certified(folder: Path) -> None:
-    """The certificates of the site, as the script makes them."""
-    subprocess.run([INFRA / "nats/certificates.sh", folder / "tls", *NODES], check=True, capture_output=True)
-
-
-def written(folder: Path, *, here: bool = False) -> list[Path]:
-    """The three nodes' files as they are configured; `here` puts all of them on this machine, each with its store."""
-    certified(folder)
-    configure(folder, "y", ["ducha", "chuangjian"], ["U1"])
-    made = configure_nodes(folder, NODES)
-    if not here:
-        return made
-    ports = free_ports(6)
-    routes = dict(zip(NODES, ports[:3], strict=True))
-    moved = []
-    for number, path in enumerate(made):
-        home = folder / path.stem
-        home.mkdir()
-        for name in ("nats.conf", path.name):
-            text = (folder / name).read_text("utf-8").replace(f"{folder}/jetstream", f"{home}/jetstream")
-            text = text.replace("0.0.0.0:4222", f"127.0.0.1:{ports[3 + number]}").replace("8222", "-1")
-            text = text.replace("0.0.0.0:6222", f"127.0.0.1:{routes[path.stem]}")
-            text = re.sub(r"@(n\d):6222", lambda found: f"@127.0.0.1:{routes[found[1]]}", text)
-            (home / name).write_text(text, "utf-8")
-        moved.append(home / path.name)
-    return moved
 
 
 def test_the_server_takes_each_node_s_file(tmp_path: Path) -> None:

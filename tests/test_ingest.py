@@ -317,6 +317,20 @@ def test_a_quota_is_a_day_s_by_the_broker_s_clock_and_bytes_count_too() -> None:
     assert place.spent == {"U1": (3, 0)}
 
 
+def test_a_party_s_pace_is_a_second_s_by_the_broker_s_clock_and_no_other_s() -> None:
+    place, most = places.Place(), Limits(unit_second=2, office_second=3)
+
+    def refused(second: int, party: str, *, office: bool = False) -> bool:
+        entry = Entry(1, "", {}, second * limits.SECOND + 17, b"")
+        found = limits.over_quota(entry, party, office, most, place)
+        assert found is None or ("a second" in found.message and found.reason == "over_quota")
+        return found is not None
+
+    assert [refused(1, "U1") for _ in range(3)] == [False, False, True]
+    assert [refused(1, "ducha", office=True) for _ in range(4)] == [False, False, False, True]
+    assert [refused(1, "U2"), refused(2, "U1")] == [False, False]
+
+
 def test_limits_are_set_by_name_and_others_are_refused() -> None:
     assert read({"WUXING_LIMITS": "unit_events=7, office_bytes=1"}).limits == Limits(unit_events=7, office_bytes=1)
     for text in ("unit_events=0", "unit_events", "events=1", "unit_events=-1"):

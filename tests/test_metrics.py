@@ -1,6 +1,7 @@
 """What a service tells its keeper: the numbers, alive, ready, and the trace of an event."""
 
 import asyncio
+import contextvars
 import json
 import os
 import urllib.error
@@ -29,7 +30,8 @@ def _no_services(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def value(name: str, **labels: str) -> float:
-    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+    found = (metrics.REGISTRY.get_sample_value(name, one) for one in (labels, labels | {"assessment": ""}))
+    return next(filter(None, found), 0.0)
 
 
 def asked(port: int, path: str) -> tuple[int, Any]:
@@ -194,3 +196,20 @@ def test_spans_are_sent_only_where_an_endpoint_is_named(monkeypatch: pytest.Monk
     tracing.configure("ingest")
     assert [provider.resource.attributes["service.name"] for provider in set_to] == ["wuxing-ingest"]
     set_to[0].shutdown()
+
+
+def test_of_several_assessments_each_has_its_own_numbers_and_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_checks", {})
+    metrics.expect("scorer")
+    for name, last in (("a", 5000), ("b", 5)):
+        with_name = contextvars.copy_context()
+        with_name.run(metrics.assessment.set, name)
+        with_name.run(metrics.folded, 5)
+        with_name.run(metrics.ledger, last)
+        with_name.run(metrics.started, "scorer")
+    found = metrics.readiness()
+    assert {*found} == {"scorer a", "scorer b"}
+    assert found["scorer b"] is None
+    assert "4995" in str(found["scorer a"])
+    assert value("wuxing_ready", service="scorer") == 0
+    assert [value("wuxing_ledger_sequence", assessment=name) for name in ("a", "b")] == [5000, 5]

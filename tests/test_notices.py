@@ -19,6 +19,7 @@ from services.console.app import create_app
 from services.proof.note import Signer
 from services.ranker import announced, notices
 from services.ranker.notices import Teller, made
+from services.scorer import rules
 from services.snapshot.moves import side
 from tests.broker import ASSESSMENT, Site
 from tests.test_appeals import Pages, written
@@ -47,6 +48,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ledger(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(file), read_only=True) as con:
         yield con
+
+
+def publish(teller: Teller, con: duckdb.DuckDBPyConnection, sequence: int) -> None:
+    """What the ranker does with a snapshot: it looks while all is computed, then makes the notices."""
+    with rules.compute(con, as_of=sequence):
+        teller.look(con, sequence)
+    teller.make(con, sequence)
 
 
 def told(con: duckdb.DuckDBPyConnection, since: int, sequence: int) -> dict[str, Notice]:
@@ -129,7 +137,7 @@ def test_a_unit_reads_its_own_notices_and_a_ranker_begins_where_the_last_one_end
             teller = Teller(ASSESSMENT, tmp_path)
             await teller.begin(ranker, None)
             for sequence in (3, 5):
-                teller.look(ledger, sequence)
+                await asyncio.to_thread(publish, teller, ledger, sequence)
                 teller.ready = [msgspec.structs.replace(one, unit=one.unit.replace("U", "U00")) for one in teller.ready]
                 assert await teller.tell(ranker, sequence, signer) is None
             durable = await pull(unit, "NOTICE", ASSESSMENT, "U001")
@@ -146,15 +154,15 @@ def test_a_unit_reads_its_own_notices_and_a_ranker_begins_where_the_last_one_end
 
             again = Teller(ASSESSMENT, tmp_path)
             await again.begin(ranker, None)
-            again.look(ledger, 5)
+            await asyncio.to_thread(publish, again, ledger, 5)
             assert again.ready == [], "told already"
-            again.look(ledger, 6)
+            await asyncio.to_thread(publish, again, ledger, 6)
             assert {(one.since, one.sequence) for one in again.ready} == {(5, 6)}
             half = msgspec.structs.replace(found[1], unit="U002", since=5, sequence=6, number=1, of=2)
             await jetstream(ranker).publish(subjects.notice(ASSESSMENT, "U002"), msgspec.json.encode(half))
             last = Teller(ASSESSMENT, tmp_path)
             await last.begin(ranker, None)
-            last.look(ledger, 7)
+            await asyncio.to_thread(publish, last, ledger, 7)
             assert {one.since for one in last.ready} == {5}, "of a publication that was told in part all is told again"
 
     asyncio.run(session())

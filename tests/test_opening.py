@@ -51,5 +51,5 @@ def test_a_folder_is_opened_once_with_the_bytes_that_are_its_ledger_s_first(
     assert json.loads(kept)["data"]["assessment"] == "city-2014"
     assert set(json.loads(kept)["data"]["keys"]) >= {"ducha", "U001"}
     assert opened(BOOK_FILE) == 3
-    assert "in use" in capsys.readouterr().err
+    assert "open already" in capsys.readouterr().err
     assert (data / "opening.json").read_bytes() == kept

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from services.proof import checkpoint, receipts
+from services.proof.note import NoteError
 from services.scorer import file
 from services.snapshot import make
 from tests.product import command, year
@@ -98,3 +99,11 @@ def test_a_receipt_that_intake_did_not_sign_is_no_evidence(folder: Path, tmp_pat
     assert found[:2] == ("receipt_unread", "1")
     stranger = str(checkpoint.key(tmp_path / "k", "wuxing/receipts").verifier)
     assert {one[0] for one in checked(folder, held, "--receipt-key", stranger)} == {"receipt_unsigned"}
+
+
+def test_a_receipt_key_that_is_gone_is_missed_and_not_made_again(tmp_path: Path) -> None:
+    signer = receipts.site_key(tmp_path, "y", publish=True)
+    assert receipts.site_key(tmp_path, "y").verifier == signer.verifier
+    (tmp_path / "keys" / receipts.KEY).unlink()
+    with pytest.raises(NoteError, match="Restore it from the backup"):
+        receipts.site_key(tmp_path, "y")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 import structlog
 
-from infra.client import Message, connected, embedded, publish_batch
+from infra.client import Message, connected, embedded, jetstream, publish_batch
 from schemas import roster as rosters
 from schemas import subjects
 from schemas.events import Event
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from schemas.receipts import Ranking
+
 ASSESSMENT = "small"
 
 
@@ -39,6 +43,7 @@ class Published:
     data: Path
     url: str
     snapshot: Path
+    ranking: Ranking
 
     def variables(self) -> dict[str, str]:
         return {"NATS_URL": self.url, "WUXING_DATA": str(self.data), "WUXING_ASSESSMENT": ASSESSMENT}
@@ -54,22 +59,23 @@ def accepted() -> list[bytes]:
     return raws
 
 
-async def publish(url: str, data: Path, raws: Sequence[bytes]) -> Path:
+def message(raw: bytes) -> Message:
+    """An event as intake appends it."""
+    event = json.loads(raw)
+    return Message(subjects.ledger(ASSESSMENT, subjects.party_of(event["source"]) or "", event["subject"]), raw)
+
+
+async def publish(url: str, data: Path, raws: Sequence[bytes]) -> Ranking:
     """Append, fold and rank: the road of the services in one process."""
-    events = [json.loads(raw) for raw in raws]
-    messages = [
-        Message(subjects.ledger(ASSESSMENT, subjects.party_of(event["source"]) or "", event["subject"]), raw)
-        for event, raw in zip(events, raws, strict=True)
-    ]
     settings = read({"NATS_URL": url, "WUXING_DATA": str(data), "WUXING_ASSESSMENT": ASSESSMENT})
     async with connected(url, "ingest", data) as client:
-        await publish_batch(client, messages, 0)
+        await publish_batch(client, [*map(message, raws)], 0)
     async with connected(url, "scorer", data) as client:
         folding = await scorer.start(client, settings, structlog.get_logger())
         cut = await folding.cut(0)
-        folding.con.close()
+        folding.close()
     key = checkpoint.log_key(data, ASSESSMENT, begun=False)
-    return settings.snapshots / _rank(cut, settings, None, key).snapshot
+    return _rank(cut, settings, None, key)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +84,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     units = [row["unit"] for row in json.loads(raws[0])["data"]["roster"]]
 
     async def made() -> Published:
-        return Published(raws, data, server.url, await publish(server.url, data, raws))
+        ranking = await publish(server.url, data, raws)
+        return Published(raws, data, server.url, data / "snapshots" / ranking.snapshot, ranking)
 
     with asyncio.Runner() as runner:
         context = embedded(data, ASSESSMENT, [one["code"] for one in BOOK_JSON["office"]], units)
@@ -235,3 +242,56 @@ def test_without_a_key_or_a_server_the_ledger_is_said_to_be_out_of_reach(
     code, _, said = command("export", tmp_path / "ledger.jsonl")
     assert code == 3
     assert "audit" in said
+
+
+#: What may happen to the log or to the fold's file, in SQL on the latter, and the sequence that is named.
+FLIPS = {
+    "UPDATE event SET raw = from_hex(to_hex(raw)[:-3] || CASE to_hex(raw)[-3] WHEN '2' THEN '3' ELSE '2' END"
+    " || to_hex(raw)[-2:]) WHERE seq = 30": 30,
+    "UPDATE event SET recorded_at = recorded_at + INTERVAL 1 MICROSECOND WHERE seq = 1": 1,
+    "DELETE FROM event WHERE seq = 20": 20,
+    "UPDATE event SET seq = 41 - seq WHERE seq IN (20, 21)": 20,
+}
+
+
+def test_a_bit_that_differs_between_the_log_and_the_fold_is_named_by_the_whole_comparison(published: Published) -> None:
+    async def named() -> list[str]:
+        settings, found = read(published.variables()), []
+        async with connected(published.url, "scorer", published.data) as client:
+            folding = await scorer.start(client, settings, structlog.get_logger())
+            await folding.compare_range(1, folding.last)
+            for sql in FLIPS:
+                folding.con.execute("BEGIN")
+                folding.con.execute(sql)
+                with pytest.raises(scorer.HistoryChanged) as changed:
+                    await folding.compare_range(1, folding.last)
+                folding.con.execute("ROLLBACK")
+                found.append(str(changed.value))
+            folding.close()
+        return found
+
+    for said, sequence in zip(asyncio.run(named()), FLIPS.values(), strict=True):
+        assert f"Sequence {sequence} of the ledger is not what was folded" in said
+
+
+async def announce(at: Published, sha256: str, *more: bytes) -> None:
+    """The ranker says of which bytes the snapshot is; intake appends more."""
+    payload = msgspec.json.encode(msgspec.structs.replace(at.ranking, sha256=sha256))
+    async with connected(at.url, "ranker", at.data) as client:
+        await jetstream(client).publish(subjects.ranking(ASSESSMENT), payload)
+    if more:
+        async with connected(at.url, "ingest", at.data) as client:
+            await publish_batch(client, [*map(message, more)], len(at.raws))
+
+
+def test_the_file_is_held_against_what_was_published_and_a_ledger_that_goes_on_is_said(at_broker: Published) -> None:
+    """The last of this file: the ledger grows by it."""
+    digest = hashlib.sha256(at_broker.snapshot.read_bytes()).hexdigest()
+    asyncio.run(announce(at_broker, "0" * 64))
+    code, found = replayed()
+    difference = {"kind": "file", "where": at_broker.snapshot.name, "column": "SHA-256", "ledger": "0" * 64}
+    assert (code, found["difference"]) == (1, {**difference, "snapshot": digest})
+    asyncio.run(announce(at_broker, digest, at_broker.raws[-1].replace(b'"id":"', b'"id":"once-more-')))
+    code, printed, _ = command("replay", "--lang", "en")
+    assert code == 0
+    assert f"; the ledger goes on to sequence {len(at_broker.raws) + 1}; the file is the one" in printed.decode()

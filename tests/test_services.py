@@ -27,11 +27,12 @@ import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from infra.client import connected
+from infra.client import connected, last_entry
 from schemas import subjects
 from schemas.receipts import Notice, Ranking
 from services import cli
 from services.ingest import place as places
+from services.proof import checkpoint
 from services.ranker import app as ranker
 from services.snapshot.make import PUBLISHED
 from tests.faults.works import (
@@ -222,6 +223,16 @@ def test_the_snapshot_recomputes_to_what_it_published(works: Works) -> None:
         for table, view in PUBLISHED.items():
             assert con.execute(f"SELECT count(*) > 0 FROM {table}").fetchone() == (True,), table
             assert differences(con, table, view) == [], table
+
+
+def test_every_checkpoint_that_is_published_is_read_by_the_parties(works: Works) -> None:
+    async def read(party: str) -> bytes | None:
+        async with connected(works.server.url, party, works.data) as client:
+            newest = await last_entry(client, "CHECKPOINT", ASSESSMENT)
+            return newest and newest.data
+
+    note = (works.settings.snapshots / checkpoint.NAME).read_bytes()
+    assert [asyncio.run(read(party)) for party in ("ducha", works.year.units[0])] == [note, note]
 
 
 async def ranked(works: Works) -> Ranking | None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from services.console import reference
 from services.console.sql import Ready, queries
+from services.scorer import comments
 from services.snapshot import wide
 from services.snapshot.make import PUBLISHED, prune
 from tests import oracle
@@ -157,9 +159,36 @@ def test_no_column_of_the_file_is_a_binary_floating_point_number(snapshot: Path,
     assert query(snapshot, BINARY) == []
 
 
-def test_every_view_says_what_it_is(snapshot: Path, query: Query) -> None:
-    silent = "SELECT view_name FROM duckdb_views() WHERE NOT internal AND coalesce(comment, '') = ''"
+@pytest.mark.parametrize("kind", ["table", "view", "column", "function"])
+def test_everything_in_the_file_says_what_it_is(snapshot: Path, query: Query, kind: str) -> None:
+    silent = f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE NOT internal AND coalesce(comment, '') = ''"
     assert query(snapshot, silent) == []
+
+
+def test_a_name_of_a_column_means_one_thing_and_no_meaning_is_left_over(snapshot: Path) -> None:
+    rows = in_python(snapshot, "SELECT DISTINCT column_name, comment FROM duckdb_columns() WHERE NOT internal")
+    assert sorted((row["column_name"], row["comment"]) for row in rows) == sorted(comments.COLUMNS.items())
+
+
+def test_what_a_table_or_view_is_for_stands_first(snapshot: Path) -> None:
+    told = "SELECT comment FROM duckdb_tables() UNION ALL SELECT comment FROM duckdb_views() WHERE NOT internal"
+    found = in_python(snapshot, f"SELECT split_part(comment, '. ', 1) AS purpose FROM ({told})")
+    assert {row["purpose"] for row in found} == set(reference.PURPOSES)
+
+
+def test_two_moments_differ_by_what_the_variable_shows_at_each(snapshot: Path, query: Query) -> None:
+    finals = "SELECT unit, final, place, state, flags FROM unit_result ORDER BY unit"
+    old, new = (query(snapshot, f"SET VARIABLE as_of = {at}; {finals}") for at in (60, 150))
+    moved = [(b["unit"], a["final"], b["final"]) for a, b in zip(old, new, strict=True) if a != b]
+    found = query(snapshot, "SELECT * FROM score_diff(60, 150)")
+    assert [(row["unit"], row["final_before"], row["final_after"]) for row in found] == moved
+    assert moved
+    assert query(snapshot, "FROM score_diff(150, 150)") == []
+
+
+def test_what_is_copied_into_a_notice_has_four_decimals(snapshot: Path) -> None:
+    kinds = "SELECT DISTINCT data_type FROM duckdb_columns() WHERE table_name LIKE '公示%' AND data_type LIKE 'DEC%'"
+    assert in_python(snapshot, kinds) == [{"data_type": "DECIMAL(18,4)"}]
 
 
 def test_a_file_of_that_name_is_replaced_whole_and_no_draft_is_left(snapshot: Path) -> None:

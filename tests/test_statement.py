@@ -217,12 +217,20 @@ def test_tables_and_markdown_come_in_both_languages(example: Path, lang: str, wo
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (("U999",), "no such unit"), (("U042", "--item", "9.9"), "no such item"),
-    (("U042", "--as-of", "gestern"), "--as-of"),
+    (("U042", "--as-of", "gestern"), "--as-of"), (("U042", "--as-of", "2013-06-01"), "2013-06-01T23:59:59+08:00"),
+    ((), "wuxing explain UNIT, one of U001, U002"),
 ])  # fmt: skip
 def test_what_is_not_there_is_named(example: Path, arguments: tuple[str, ...], words: str) -> None:
     code, out, err = command("explain", *arguments, "--snapshot", example, "--lang", "en")
     assert (code, out) == (Exit.USE, b"")
     assert words in err
+
+
+def test_a_unit_is_understood_as_people_write_it(example: Path) -> None:
+    name = explained(example, "U042")["name"]
+    for said in ("u042", " U042 ", "Ｕ０４２", name):
+        code, out, err = command("explain", said, "--snapshot", example, "--format", "json", "--lang", "en")
+        assert (code, json.loads(out)["unit"], err) == (0, "U042", f"{said} → U042 {name}\n")
 
 
 def test_an_earlier_point_shows_the_statement_of_then(example: Path) -> None:
@@ -264,6 +272,7 @@ def test_every_rendering_names_each_line_with_the_command_that_appeals_it(exampl
     shown = page_of(example, "U042")
     for page in (paper.table(whole, "zh", to_file=True), paper.markdown(whole, "zh"), printed, shown):
         flat = re.sub(r"\s+", "", page.replace("\\", ""))
+        assert found["root"] in flat
         assert [one for line in lines for one in (line["appeal"], line["id"], line["source"])
                 if one and re.sub(r"\s+", "", one) not in flat] == []  # fmt: skip
 

@@ -15,7 +15,7 @@ import pytest
 from services.audit import verify as verifying
 from services.audit.verify import Given
 from services.proof import checkpoint, note
-from services.scorer import file
+from services.scorer import file, rules
 from services.snapshot import held, make
 from services.snapshot.make import PUBLISHED
 from tests import product
@@ -94,7 +94,7 @@ def test_there_is_enough_to_tamper_with(whole: Path) -> None:
     assert len(TABLES) + len(VIEWS) + len(MACROS) + len(COLUMNS) > 250
     with held.opened(whole) as con:
         empty = [one for one in TABLES if not con.execute(f"SELECT 1 FROM {one} LIMIT 1").fetchall()]
-    assert len(empty) <= 3, "what has no row cannot be changed"
+    assert len(empty) <= 4, "what has no row cannot be changed"
 
 
 # -- The catalogue -----------------------------------------------------------------------------------------------------
@@ -109,7 +109,8 @@ def test_every_view_that_is_another_and_every_one_that_is_missing_is_named(whole
 
 
 def test_every_macro_that_is_another_or_stands_before_the_engine_s_own_is_named(whole: Path, tmp_path: Path) -> None:
-    own = [f"CREATE OR REPLACE MACRO {one}(a) AS a" for one in MACROS]
+    tables = {one.name for one in rules.definitions() if one.kind == "TABLE MACRO"}
+    own = [f"CREATE OR REPLACE MACRO {one}(a) AS {'TABLE SELECT a' * (one in tables) or 'a'}" for one in MACROS]
     before = [
         "list_contains",
         "getvariable",
@@ -183,7 +184,7 @@ def test_a_row_more_or_less_is_named(whole: Path, tmp_path: Path, table: str) ->
     if not rows:
         with held.opened(whole) as con:
             kinds = con.execute(f"DESCRIBE FROM {table}").fetchall()
-        values = ", ".join("'x'" if kind == "VARCHAR" else "1" for _, kind, *_ in kinds)
+        values = ", ".join({"VARCHAR": "'x'", "TIMESTAMP": "NULL"}.get(kind, "1") for _, kind, *_ in kinds)
         path = tampered(whole, tmp_path, f"INSERT INTO {table} VALUES ({values})")
         lines = list(verifying.of_snapshot(path, Given()))
         assert [one for one in lines if one.name in ("options", "refused", "rules", "table", "result_forged")]

@@ -148,7 +148,11 @@ def test_every_view_says_what_it_is_and_fits_a_screen(one: rules.Definition) -> 
 
 #: Words of one regulation: what it calls its city and its prizes, and its codes of offices, items and parts.
 TITLES = re.compile(r"温州|wenzhou|市创建办|五型|达标奖", re.IGNORECASE)
-CODES = {one.code for one in (*BOOK.office, *BOOK.item)} | {"A", "B", "daily", "year_end", "first", "2013"}
+CODES = (
+    {one.code for one in BOOK.office}
+    | {one.code for one in BOOK.item}
+    | {"A", "B", "daily", "year_end", "first", "2013"}
+)
 #: What is about that regulation and says so: the default assessment, the page of its clauses, an example of a request.
 ABOUT_IT = {"services/process/settings.py", "services/rulebook/rules_page.py", "services/gateway/openapi.py"}
 

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.receipts import Cut
-from services.audit import bundle, standalone, witness
+from services.audit import bundle, recount, standalone, witness
 from services.audit import verify as verifying
 from services.audit.recount import Failed
 from services.audit.verify import Given, Verification
@@ -631,7 +631,7 @@ def test_what_a_publisher_forges_and_signs_is_named_by_what_the_unit_holds():
         for sql, expected in LIES_SIGNED:
             con.execute("BEGIN")
             con.execute(sql)
-            checkpoint.commit(con, folded.year, digest, list(make.PUBLISHED), make.VERSION, signer_of(folded), ())
+            checkpoint.commit(con, folded.year, digest, list(make.PUBLISHED), checkpoint.VERSION, signer_of(folded), ())
             came = found(bundle.Maker(con).make(MOST))
             con.execute("ROLLBACK")
             if came is None or came[: len(expected)] != expected:
@@ -642,6 +642,27 @@ def test_what_a_publisher_forges_and_signs_is_named_by_what_the_unit_holds():
 def signer_of(folded: Folded) -> note.Signer:
     """The key of the log of what was folded."""
     return note.Signer(checkpoint.origin(folded.year.assessment), note.ED25519, signer().private)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_bundle_that_comes_to_more_than_any_is_not_read(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(standalone, "MOST", 10_000)
+    path, data = tmp_path / "bundle", b"[" + b"[]," * 50_000 + b"[]]"
+    path.write_bytes(data)
+    if packed:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr("bundle.json", data)
+        assert path.stat().st_size < 1000
+    assert failures(path) == [("too_large", "10000")]
+
+
+@pytest.mark.parametrize("written", ["1e999999999", "1/3", "0x1", "1_000", "٣", "NaN", "9" * 201, "1.", "", "--1"])
+def test_a_number_that_would_fill_the_memory_or_is_none_is_named(written):
+    with pytest.raises(Failed) as refused:
+        recount.number(written)
+    assert refused.value.args == ("number", written[:40])
+    with pytest.raises(Failed):
+        recount.half_up(recount.ZERO, 999_999_999)
 
 
 def test_what_the_checkpoint_does_not_say_is_named(tmp_path):
@@ -704,9 +725,10 @@ def ranked(known: Settings, lines: tuple[bytes, ...], before: Any = None, *, upt
     con = file.fold(source, product.year(product.SHIPPED), target=made).con
     with rules.compute(con, upto="own_points"):
         con.execute("CREATE TABLE main.unit_item AS FROM own_points")
+    root = checkpoint.leaves(con).root().hex()
     con.close()
     key, digest = checkpoint.log_key(known.data, "small", begun=False), sha256(made.read_bytes()).hexdigest()
-    return app._rank(Cut(upto or len(lines), str(made), digest), known, before, key)  # noqa: SLF001 - without a broker
+    return app._rank(Cut(upto or len(lines), str(made), digest, root), known, before, key)  # noqa: SLF001 - without a broker
 
 
 def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewritten(tmp_path):

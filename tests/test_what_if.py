@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,12 @@ def test_the_readings_that_a_year_was_scored_under_stay_when_it_is_changed(page:
     assert [one["unit"] for one in found["moved"] if one["items"]] == ["U041"]
     late = "2014-01-01T00:00:00Z"
     assert asked("diff", target, f"{target}@5", "--facts-until", late)["readings"] == {}
+
+
+def test_diff_tells_events_from_numbers(page: tuple[Path, Path]) -> None:
+    _, out, _ = command("diff", f"{page[0]}@1", page[0], "--lang", "en")
+    assert re.search(r"own: events \d+ \(\d\.\d\)", " ".join(out.decode().split()))
+    assert "+" not in re.sub(r" \+\d+\b", "", out.decode())
 
 
 def test_diff_names_a_unit_that_came_level(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import tempfile
 import zlib
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -354,7 +354,7 @@ def _text(folder: Path, name: str) -> str:
         raise Broken("member_unread", name, error) from None
 
 
-def _listed(folder: Path, keys: list[Verifier]) -> Iterator[Found]:
+def _listed(folder: Path, keys: list[Verifier]) -> Generator[Found, None, Listed | None]:
     """Who signed the list; returns what it says, null where it cannot be trusted."""
     text = _text(folder, LIST)
     try:

@@ -247,6 +247,12 @@ def _write(made: dict[str, Any], out: Path) -> None:
         **{name: Path(str(one.__file__)).read_bytes() for name, one in VERIFIER.items()},
         README: readme(made, "bundle.json" if out.suffix == ".zip" else out.name).encode(),
     }
+    if len(parts["bundle.json"]) > standalone.MOST:
+        raise Stop(
+            Exit.FAILED,
+            f"the bundle comes to {len(parts['bundle.json'])} bytes, more than the {standalone.MOST} that are read",
+            f"证据包有{len(parts['bundle.json'])}字节，超过可读取的{standalone.MOST}字节",
+        )
     try:
         if out.suffix == ".zip":
             with _replacing(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as packed:

@@ -53,6 +53,7 @@ def number(text: str) -> Fraction:
 
 def half_up(value: Fraction, places: int = 6) -> Fraction:
     """Round away from zero, to 6 decimals of points or 9 of values; keep what is larger at the largest."""
+    need(0 <= places <= 9, "number", places)
     size = min(int(abs(value) * 10**places + Fraction(1, 2)), 10 ** (9 + places) - 1)
     return Fraction(size if value > 0 else -size, 10**places)
 

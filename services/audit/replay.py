@@ -47,7 +47,9 @@ KEYS = {
     "published_entry": ("seq",),
     "published_event": ("seq",),
     "published_reading": ("name",),
-    "published_value": ("unit", "item"),
+    "published_value": ("unit", "item", "run"),
+    "published_attribute": ("unit", "attribute"),
+    "published_measure": ("unit", "item", "measure"),
 }
 
 

@@ -58,7 +58,7 @@ SCORING = (*ENTRIES, RATING, "submission.recorded", "item.exempted", "item.close
 OF_UNIT = (*SCORING[:5], "fact.recorded", VETO, "approval.recorded")  # void of a unit that is not there
 OPEN = (*SCORING, *OF_UNIT, "reading.adopted", "tie.resolved", "unit.changed", "item.transferred")  # not while final
 REFER = {"event.revoked": "target", "appeal.filed": "target", "approval.recorded": "target", "appeal.decided": "appeal"}
-MOST = 2**28  # bytes of a bundle that is read
+MOST = 2**25  # bytes of a bundle that is read: what they may come to in memory is some 25 times that
 SAYS = {  # first the failures; a name with ? is for the reader to judge
     "version": ("包的格式是 {}，需要 {}", "the bundle's format is {}, expected {}"),
     "signature": ("{} 没有可信的签名", "{} is without a signature that fits"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import IO, Annotated, Any, Literal, NamedTuple
 
 import duckdb
 import msgspec
@@ -315,11 +315,20 @@ def of_bundle(file: Path, given: Given) -> Iterator[Finding]:
 
 
 def _bundle_bytes(file: Path) -> bytes:
-    data = file.read_bytes()
+    """The JSON of a bundle; no more of it is read, or unpacked, than a bundle may come to."""
+    with file.open("rb") as stream:
+        data = _bounded(stream)
     if not data.startswith(b"PK"):
         return data
-    with zipfile.ZipFile(io.BytesIO(data)) as packed:
-        return packed.read("bundle.json")
+    with zipfile.ZipFile(io.BytesIO(data)) as packed, packed.open("bundle.json") as inside:
+        return _bounded(inside)
+
+
+def _bounded(stream: IO[bytes]) -> bytes:
+    data = stream.read(standalone.MOST + 1)
+    if len(data) > standalone.MOST:
+        raise Failed("too_large", standalone.MOST)
+    return data
 
 
 # -- Snapshots ------------------------------------------------------------------------------------------------------
@@ -689,7 +698,7 @@ class Refold:
         """The sequence stated is the last one; a signed ledger has no hole but what was refused, and names that."""
         last, count, lines = self.con.execute(
             "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0),"
-            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused)"
+            " (SELECT count(*) FROM event), (SELECT count(*) FROM refused) + (SELECT count(*) FROM intake_refused)"
         ).fetchall()[0]
         if sequence < last or (self.held.is_signed and sequence != last and count):
             yield fail("meta", "sequence", self.meta.get("sequence"), last)
@@ -768,7 +777,7 @@ class Refold:
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
 #: Tables that are compared in a way of their own, and what a difference of some others is called.
-_APART = ("event", "meta", "checkpoint", "refused")
+_APART = ("event", "meta", "checkpoint", "refused", "intake_refused")
 _NAMED = {"event": "event_misread"} | {name: "rules" for name in TABLES if name != "refused"}
 
 
@@ -838,7 +847,11 @@ def _proved(outcome: Verification, lang: Language) -> str:
     what = (
         ("every event read and judged again, every table recomputed" if en else "每个事件重新判定，每张表重算相符")
         if outcome.kind != "bundle"
-        else ("the unit's events are in the log, all of them" if en else "本单位事件齐全、均在日志中")
+        else (
+            "the unit's events are in the log, all of them, and points, places and grades follow"
+            if en
+            else "本单位事件齐全、均在日志中，得分、名次、等次由此算出"
+        )
     )
     open_ = sorted(
         {line.name for line in outcome.checks if line.mark == "note"} - {"synthetic", "key", "key?", "unsigned"}

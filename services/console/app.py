@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,12 +22,14 @@ from schemas.refusals import Language
 from schemas.year import Year
 from services.console import desk, pages, sql, tables
 from services.console.door import Door, door
-from services.console.frame import BODY_MAX, HEADERS, answered, let_in, page, render, said, turns
+from services.console.frame import BODY_MAX, HEADERS, TEMPLATES, answered, let_in, page, render, said, turns
 from services.console.states import NoSnapshot, Snapshots
+from services.console.tray import Trays
 from services.console.turns import Turns
 from services.console.view import Refused, View
 from services.process import log, metrics, settings, web
 from services.process.ending import Exit
+from services.process.settings import Settings
 from services.process.web import own_page
 from services.snapshot import point
 from services.snapshot.make import latest
@@ -103,10 +106,12 @@ def audit(view: View) -> Response[str]:
     return render(view, "audit.html", asked=asked, found=found, by=by)
 
 
-@page("/event/{seq:int}", "audit")
+@page("/event/{seq:int}")
 def event(view: View) -> Response[str]:
-    """One event as it was sent, and what became of it."""
+    """One event as it was sent, and what became of it; a unit may always read its own."""
     found = pages.event(view.state, view.request.path_params["seq"])
+    if found is None or view.who is None or view.who.party != found["unit"]:
+        let_in(view, "audit")
     if found is None:
         raise Refused(404, "There is no such event in the ledger at this point.", "在此序号之前，账本中没有这一事件。")
     return render(view, "event.html", event=found)
@@ -318,7 +323,7 @@ def create_app(snapshots: Path, lang: Language = "en", at: Door | None = None) -
         exception_handlers={Exception: _failed, HTTPException: _failed},
     )
     app.state.snapshots, app.state.turns, app.state.aside = held, turns, aside
-    app.state.lang, app.state.door, app.state.followers = lang, at, 0
+    app.state.lang, app.state.door, app.state.followers, app.state.trays = lang, at, 0, Trays()
     return app
 
 
@@ -329,10 +334,10 @@ async def _headed(message: Message, _scope: Scope) -> None:
         message["headers"] = [*message["headers"], *ours]
 
 
-def _missing(held: Snapshots) -> str | None:
+def _missing(app: Litestar) -> str | None:
     """Why the console is not ready: it has nothing to show. What it shows is told on the way."""
     try:
-        newest = held.current()
+        newest = app.state.snapshots.current()
     except NoSnapshot as missing:
         return f"there is no snapshot at {missing}"
     metrics.shown(newest.sequence, newest.path)
@@ -373,16 +378,32 @@ def console(
     lang
         Language where a browser asks for neither: zh or en; the locale's without it.
     """
-    read = settings.read()
-    chosen = log.configure(read, "console")
-    place = snapshots or read.snapshots
+    known = [settings.read()] if snapshots else settings.several()
+    chosen = log.configure(known[0], "console")
     listener = web.listen(host, port)
-    chosen.info("console.started", url=f"http://{host}:{listener.getsockname()[1]}/", snapshots=str(place))
-    at = door(read, _year(place))
-    if at is None and not host.startswith("127.") and host not in ("localhost", "::1"):
-        chosen.warning("console.open", host=host, why="no access.toml: whoever reaches it reads everything")
-    app = create_app(place, settings.language(lang), at)
+    chosen.info("console.started", url=f"http://{host}:{listener.getsockname()[1]}/", assessments=len(known))
+    tongue = settings.language(lang)
+
+    def made(one: Settings) -> Litestar:
+        place = snapshots or one.snapshots
+        at = door(one, _year(place))
+        if at is None and not host.startswith("127.") and host not in ("localhost", "::1"):
+            chosen.warning("console.open", host=host, why="no access.toml: whoever reaches it reads everything")
+        return create_app(place, tongue, at)
+
+    def listed() -> web.Made:
+        every = known if snapshots else settings.several()
+        return {one.assessment: partial(made, one) for one in every}
+
+    for one in known:
+        door(one, None)  # what cannot be used is said before anything is served
+    app = web.Several(listed, partial(front, tongue))
     with metrics.serve_metrics(["console"]) or nullcontext():
-        metrics.started("console", lambda: _missing(app.state.snapshots))
+        metrics.started("console", lambda: next(filter(None, map(_missing, app.apps.values())), None))
         web.serve(web.Named(app, [*name, host, socket.gethostname(), socket.getfqdn()]), listener)
     return Exit.DONE
+
+
+def front(lang: Language, codes: Collection[str], _: Scope) -> tuple[str, bytes]:
+    """The page that leads to each assessment."""
+    return "text/html; charset=utf-8", TEMPLATES.get_template("years.html").render(codes=codes, lang=lang).encode()

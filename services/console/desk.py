@@ -26,7 +26,6 @@ FILE_MAX = 8 * 1024 * 1024
 PATIENCE = 2.5
 """Seconds for which an answer waits until all is sent; then the page is looked at again."""
 RECEIPTS = 20
-_trays = tray.Trays()
 
 
 # Signing in ---------------------------------------------------------------------------------------------------------
@@ -56,17 +55,18 @@ def sign_in(view: View) -> Response[Any]:
         raise Refused(503, en or zh, zh) from None
     if cookie is None:
         return render(view, "signin.html", 403, wrong=True, unsafe=False)
-    response: Response[Any] = Redirect("/desk", status_code=303)
-    response.set_cookie(COOKIE, cookie, max_age=LASTS, httponly=True, samesite="strict", secure=_https(view))
+    response: Response[Any] = Redirect(f"{view.root}/desk", status_code=303)
+    response.set_cookie(
+        COOKIE, cookie, max_age=LASTS, httponly=True, samesite="strict", secure=_https(view), path=f"{view.root}/"
+    )
     return response
 
 
 @form("/sign-out")
 def sign_out(view: View) -> Response[Any]:
     """End a session."""
-    del view
-    response: Response[Any] = Redirect("/", status_code=303)
-    response.delete_cookie(COOKIE)
+    response: Response[Any] = Redirect(f"{view.root}/", status_code=303)
+    response.delete_cookie(COOKIE, path=f"{view.root}/")
     return response
 
 
@@ -116,6 +116,11 @@ def _sends(view: View) -> tuple[Door, Who]:
     return door, who
 
 
+def _trays(view: View) -> tray.Trays:
+    found: tray.Trays = view.request.app.state.trays
+    return found
+
+
 def _year(view: View, door: Door) -> Year:
     """The year as the newest snapshot has it, or as the folder was opened for."""
     try:
@@ -156,7 +161,7 @@ def desk(view: View) -> Response[str]:
     year = _year(view, door)
     items = _items(view, who, year) if who.role == "office" else []
     receipts = door.desk.listed(who.party, 0, 10**6, None).receipts[-RECEIPTS:] if door.desk else []
-    for one in _trays.listed(who.party):
+    for one in _trays(view).listed(who.party):
         if door.desk:
             tray.follow(one, door.desk)
     kinds = [(kind, forms.title(kind, view.lang)) for kind in forms.kinds(who, year.rulebook, items)]
@@ -167,7 +172,7 @@ def desk(view: View) -> Response[str]:
         kinds=kinds if door.desk else [],
         sends=door.desk is not None and who.role != "auditor",
         receipts=list(reversed(receipts)),
-        trays=_trays.listed(who.party),
+        trays=_trays(view).listed(who.party),
         work=_work(view, who) if snapshot else {},
         steps=_steps(view) if snapshot and who.collector else None,
         now=forms.now(),
@@ -276,8 +281,8 @@ def _laid(view: View, made: tray.Tray) -> Response[Any]:
         tray.try_(made, door, _con(view))
     except Stop as stop:
         raise Refused(400, _named(stop.text["en"], made), _named(stop.text["zh"], made)) from None
-    _trays.put(made)
-    return Redirect(f"/desk/tray/{made.id}", status_code=303)
+    _trays(view).put(made)
+    return Redirect(f"{view.root}/desk/tray/{made.id}", status_code=303)
 
 
 def _named(text: str, made: tray.Tray) -> str:
@@ -288,7 +293,7 @@ def _named(text: str, made: tray.Tray) -> str:
 
 def _tray(view: View) -> tuple[Door, tray.Tray]:
     door, who = _sends(view)
-    found = _trays.of(who.party, str(view.request.path_params["key"]))
+    found = _trays(view).of(who.party, str(view.request.path_params["key"]))
     if found is None:
         raise Refused(
             404,
@@ -313,15 +318,15 @@ def act(view: View) -> Response[Any]:
     door, found = _tray(view)
     what = view.fields.get("do")
     if what == "drop":
-        _trays.drop(found)
-        return Redirect("/desk", status_code=303)
+        _trays(view).drop(found)
+        return Redirect(f"{view.root}/desk", status_code=303)
     if what in ("ask", "replace", "as_new") and found.state == "tried":
         found.mode = cast("tray.Mode", what)
         found.notes.clear()
         tray.try_(found, door, _con(view))
     elif what == "send" and found.state != "sending":
         later(view, tray.send(found, door), PATIENCE)
-    return Redirect(f"/desk/tray/{found.id}", status_code=303)
+    return Redirect(f"{view.root}/desk/tray/{found.id}", status_code=303)
 
 
 @page("/desk/tray/{key:str}/file", kept=False)

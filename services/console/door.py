@@ -65,7 +65,7 @@ class Door:
         self.desk: Desk | None = None
         if year is not None and key_file(settings.data, "gateway").is_file():
             checker = Checker(year.rulebook, year.roster)
-            self.desk = Desk(year.assessment, checker, share=settings.limits.office_places)
+            self.desk = Desk(year.assessment, checker, share=settings.limits.office_places, service=None)
         self._secret = _secret(settings.data / "page-secret")
 
     def sign_in(self, key: str) -> str | None:

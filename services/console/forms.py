@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from schemas.refusals import Language
 from schemas.rulebook import Item, Name, Rulebook, en, zh
+from schemas.subjects import ASSESSMENT
 from schemas.year import Year
 from services.console.door import Who
 from services.console.states import State
@@ -89,7 +90,9 @@ def takes(kind: str, item: Item) -> bool:
     }.get(kind, True)
 
 
-def fields(kind: str, year: Year, state: State, items: list[Item], item: Item | None, lang: Language) -> list[Field]:  # noqa: PLR0913, PLR0917 - what a form is made of
+def fields(  # noqa: PLR0913, PLR0917 - what a form is made of
+    kind: str, year: Year, state: State | None, items: list[Item], item: Item | None, lang: Language
+) -> list[Field]:
     """The fields of a kind of event, those of its item chosen; a field that the item has not is left out."""
     found = []
     for written in COLUMNS[kind].split():
@@ -104,6 +107,19 @@ def fields(kind: str, year: Year, state: State, items: list[Item], item: Item | 
 def _named(codes: Iterable[tuple[str, Name]], lang: Language, *, codes_too: bool = False) -> list[Option]:
     pairs = [(code, zh(name) if lang == "zh" else en(name)) for code, name in codes]
     return [(code, f"{code} {name}" if codes_too else name) for code, name in pairs]
+
+
+def _units(year: Year, state: State | None) -> list[Option]:
+    """The units that have not left, of the newest snapshot, before there is one of the opening."""
+    if state is None:
+        return [(unit.unit, f"{unit.unit} {unit.name}") for unit in year.roster]
+    rows = state.rows("SELECT unit, name FROM unit_in_force WHERE NOT has_left ORDER BY unit")
+    return [(row["unit"], f"{row['unit']} {row['name']}") for row in rows]
+
+
+def _about(kind: str, lang: Language) -> list[Option]:
+    """What else than a unit an event may be about: a revocation also takes back one about the year."""
+    return [(ASSESSMENT, "年度" if lang == "zh" else "the year")] if kind == "event.revoked.v1" else []
 
 
 def _grounds(item: Item, _year: Year, kind: str, lang: Language) -> list[Option]:
@@ -143,13 +159,12 @@ _OF_ITEM: dict[str, Callable[[Item, Year, str, Language], list[Option] | None]] 
 
 
 def _options(  # noqa: PLR0913, PLR0917 - what a choice is made of
-    kind: str, column: str, year: Year, state: State, items: list[Item], item: Item | None, lang: Language
+    kind: str, column: str, year: Year, state: State | None, items: list[Item], item: Item | None, lang: Language
 ) -> list[Option] | None:
     """What can be chosen in a column: nothing where it is free text, null where the form has no such column."""
     book = year.rulebook
     if column == "unit":
-        rows = state.rows("SELECT unit, name FROM unit_in_force WHERE NOT has_left ORDER BY unit")
-        return [] if kind == "unit.changed.v1" else [(row["unit"], f"{row['unit']} {row['name']}") for row in rows]
+        return [] if kind == "unit.changed.v1" else [*_units(year, state), *_about(kind, lang)]
     if item is not None and column in _OF_ITEM:
         return _OF_ITEM[column](item, year, kind, lang)
     lists: dict[str, Callable[[], list[Option]]] = {

@@ -77,9 +77,9 @@ TEMPLATES = environment()
 def render(view: View, name: str, status: int = 200, *, bare: bool = False, **found: Any) -> Response[str]:
     """A page of a template, `bare` without what needs the snapshot; remembers what the address chose."""
     try:
-        shared = {"snapshot": None} if bare else _shared(view)
+        shared: Row = {"snapshot": None, "names": {}} if bare else _shared(view)
     except NoSnapshot:
-        shared = {"snapshot": None}
+        shared = {"snapshot": None, "names": {}}
     who = None if bare else view.who
     token = view.door.token(who) if who and view.door else ""
     template = TEMPLATES.get_template(name)

@@ -252,7 +252,8 @@ def progress(state: State, lang: Language) -> Row:
     state = state.whole()
     parameters = state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")
     days = {row["name"]: int(row["value"]) for row in parameters if row["value"] is not None}
-    refused = f"FROM ({queries()['refusals'].text}) WHERE line <= {2**62 if state.as_of is None else state.as_of:d}"
+    upto = 2**62 if state.as_of is None else state.as_of
+    refused = f"FROM ({queries()['refusals'].text}) WHERE refused_by = 'intake' OR line <= {upto:d}"
     return {
         "parts": state.rows(queries()["office_progress"].text),
         "days": days,
@@ -260,7 +261,7 @@ def progress(state: State, lang: Language) -> Row:
         "obstacles": state.rows("SELECT kind, count(*) AS number FROM obstacle GROUP BY kind ORDER BY kind"),
         "obstacle_rows": state.rows(queries()["obstacles"].text),
         "appeals": [row for row in state.rows(query("appeals"), {"unit": None}) if row["state"] == "open"],
-        "refusals": state.rows(f"{refused} ORDER BY line DESC LIMIT 100"),
+        "refusals": state.rows(f"{refused} ORDER BY refused_by DESC, line DESC LIMIT 100"),
         "reasons": state.rows(f"SELECT reason, count(*) AS number {refused} GROUP BY reason ORDER BY 2 DESC, 1"),
         "totals": state.rows(query("totals")),
         "stages": state.rows(query("stages")),

@@ -1,50 +1,16 @@
 """Writes docs/sql.md: every table and view of a snapshot, from the comments they carry; a test keeps it current."""
 
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
 
 from services.console.sql import queries
-from services.scorer import rules, store
-from services.snapshot.make import PUBLISHED
+from services.scorer import comments, rules, store
+from services.snapshot import held
 
-#: What each table holds; views say it themselves.
-TABLES = {
-    "event": "The ledger: each event with the columns of its data, its raw bytes, and what admission judged once.",
-    "refused": "Events that the fold's checks refused, by their sequence (in a file: by line).",
-    "roster": "The units (单位) of the opening with category, group and attributes; unit_in_force has their changes.",
-    "roster_attribute": "The attributes (属性) of those units, a value a row; attribute_in_force has the facts too.",
-    "office": "The responsible offices (考核责任单位).",
-    "rulebook_final": "The final's formula: what the top of the tree is divided by and multiplied with, its decimals.",
-    "rulebook_order": "The keys that order units of one pool, the final among them.",
-    "rulebook_category": "The categories (类别), and which of them have places.",
-    "rulebook_group": "The groups (分组) with their category.",
-    "rulebook_attribute": "The attributes (属性) with their range and default.",
-    "rulebook_period": "The periods of each item that is rated period by period.",
-    "rulebook_part": "The parts of the tree above the items, with points, weight, bounds and clause.",
-    "rulebook_item": "The items (考核项目): input, full points, bounds, how it is scored, clause and words.",
-    "rulebook_above": "Every part above an item or a part, by its distance.",
-    "rulebook_applies": "The categories and groups that an item or a part is for, where it is not for all.",
-    "rulebook_office": "Which office owns which item, with its share where they are separate.",
-    "rulebook_ground": "The grounds (情形) of entries: fixed points or a range, what they add to, ask for or need.",
-    "rulebook_node": "The nodes of work with their caps and those of their groups.",
-    "rulebook_range": "The range of each item's ratings.",
-    "rulebook_measure": "The measures of each item's ratings.",
-    "rulebook_raters": "The groups of raters of each item.",
-    "rulebook_term": "The terms of each item's formula over its measures.",
-    "rulebook_method": "The methods by which ratings become points.",
-    "rulebook_row": "The rows of the tables that methods read points from, each with the next.",
-    "rulebook_band": "The bands (档次) of methods with share and points.",
-    "rulebook_place": "Points by place.",
-    "rulebook_scheme": "The schemes (评定) with their pools, rounding and tie.",
-    "rulebook_grade": "The grades (等次) of each scheme: share, number or least final.",
-    "rulebook_requirement": "What a unit must have reached for a grade.",
-    "rulebook_veto": "The vetoes (一票否决) and what each makes zero.",
-    "rulebook_bar": "The grades that a veto bars.",
-    "rulebook_stage": "The stages (阶段) in order.",
-    "rulebook_reading": "The readings and parameters with their defaults.",
-    "reading_option": "Readings put over those adopted; empty in what was published.",
-    "meta": "Facts of the snapshot by key: assessment, rulebook, sequence, digest, root, state, version, synthetic.",
-}
 HEAD = """# SQL for operators
 
 A snapshot is one DuckDB file that holds the ledger, the rulebook, the rules as views, and the results. It is there to
@@ -69,10 +35,23 @@ later reads the file as well.
 - `SET VARIABLE scope = ['U001', 'U002']`: views of single units then look at those only; places and grades need all.
 - `RESET VARIABLE as_of` takes it back. Points are DECIMAL and exact; `avg()` and `/` give DOUBLE, so use `half_up`,
   `micro` and `points_of`, or print no more than 4 decimals.
-- The views in Chinese (`公示…`) print as a notice does, 4 decimals half-up.
+- `FROM score_at(3000)` is `unit_result` at that sequence, `FROM score_diff(3000, 4000)` every unit whose final, place,
+  state or flags differ between the two. Both stand in the file, for any client.
+- Every table, view, column and macro has a comment in the file: `SELECT table_name, column_name, comment FROM
+  duckdb_columns() WHERE NOT internal`. Those of tables and views begin with what they are for.
 
 This page is generated: `python -m services.console.reference > docs/sql.md`.
 """
+
+
+#: What each purpose of tables and views is, in the order of the page.
+PURPOSES = {
+    comments.NOTICE: "Views with Chinese titles that print as a notice does, 4 decimals half-up.",
+    comments.PUBLISHED: "Results as they were published; they answer at once, and views compute them.",
+    comments.LEDGER: "What came in, and what proves it.",
+    comments.RULES: "Views that compute, in the order in which they build on one another.",
+    comments.RULEBOOK: "The rulebook and the roster as tables.",
+}
 
 
 def page() -> str:
@@ -81,34 +60,39 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    con = store.connect()
-    rules.create_tables(con)
-    rules.create_views(con)
-    con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
     yield HEAD
     yield "## Ready queries\n\n`wuxing sql --ready NAME`, or the links beside the SQL box.\n"
     yield "| name | asks | 中文 |\n|---|---|---|"
     yield from (f"| `{one.name}` | {one.title['en']} | {one.title['zh']} |" for one in queries().values())
-    yield "\n## Published results\n\n| table | the view that computes it again |\n|---|---|"
-    yield from (f"| `{table}` | `{view}` |" for table, view in PUBLISHED.items())
-    yield "\n## Views\n\nIn the order in which they build on one another.\n"
-    comments = dict(con.execute("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").fetchall())
-    for one in rules.definitions():
-        if one.kind == "VIEW":
-            yield from _entry(one.name, comments[one.name], con.execute(f"DESCRIBE {one.name}").fetchall())
-    yield "## Tables\n"
-    for name, text in TABLES.items():
-        yield from _entry(name, text, con.execute(f"DESCRIBE {name}").fetchall())
-    yield "## Macros\n"
-    for one in rules.definitions():
-        if one.kind == "MACRO":
-            head = one.body.splitlines()[0].removeprefix("CREATE MACRO ").split(" AS")[0]
-            yield f"- `{head}` {one.comment}".rstrip()
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
+        path = Path(folder) / "blank.duckdb"
+        held.blank(path)
+        with store.connect(path, read_only=True) as con:
+            for one, words in PURPOSES.items():
+                yield f"\n## {one}\n\n{words}"
+                yield from _tables(con, one)
+    yield "\n## Columns\n\nA name means the same wherever it stands.\n\n| column | means |\n|---|---|"
+    yield from (f"| `{name}` | {text.replace('|', '&#124;')} |" for name, text in sorted(comments.COLUMNS.items()))
+    yield "\n## Macros\n"
+    for made in rules.definitions():
+        if made.kind != "VIEW":
+            head = made.body.splitlines()[0].removeprefix("CREATE MACRO ").split(" AS")[0]
+            yield f"- `{head}` {made.comment}"
 
 
-def _entry(name: str, text: str | None, columns: list[tuple[str, ...]]) -> Iterator[str]:
-    listed = ", ".join(f"`{column[0]}` {column[1]}" for column in columns)
-    yield f"### {name}\n\n{text or ''}\n\n{listed}\n"
+def _tables(con: duckdb.DuckDBPyConnection, purpose: str) -> Iterator[str]:
+    """The tables and views of one purpose: views in the order of the rules, tables in that of their comments."""
+    told = dict(
+        con.execute(
+            "SELECT table_name, comment FROM duckdb_tables() UNION ALL SELECT view_name, comment FROM duckdb_views()"
+            " WHERE NOT internal"
+        ).fetchall()
+    )
+    order = [*comments.TABLES, *(one.name for one in rules.definitions() if one.kind == "VIEW")]
+    for name in (one for one in order if told.get(one, "").startswith(f"{purpose}. ")):
+        columns = con.execute(f"DESCRIBE {name}").fetchall()
+        listed = ", ".join(f"`{column[0]}` {column[1]}" for column in columns)
+        yield f"\n### {name}\n\n{told[name].removeprefix(f'{purpose}. ')}\n\n{listed}"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
 from services.process.plain import inert
-from services.scorer import rules
+from services.scorer import comments, rules
 from services.snapshot import held, point
 from services.snapshot.make import latest
 
@@ -280,12 +280,13 @@ def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 def _views(con: duckdb.DuckDBPyConnection, said: str) -> None:
     """Make the views that the parsed statements mention; all of them where the catalogue itself is asked."""
-    told, views = said.lower(), [one for one in rules.definitions() if one.kind == "VIEW"]
-    asked = [one for one in views if f'"{one.name.lower()}"' in told]
+    told, views = said.lower(), [one for one in rules.definitions() if one.kind != "MACRO"]
+    asked = [one for one in views if f'"{one.name.lower()}"' in told or (one.kind != "VIEW" and '"score_' in told)]
     catalogue = any(word in told for word in ("duckdb_", "information_schema", "pg_catalog", "sqlite_master"))
     for one in views if catalogue or ('"show_ref"' in told and not asked) else asked:
         con.execute(one.view())
-        con.execute(one.described())
+    if catalogue:
+        comments.write(con)
 
 
 def _short(cell: Any, most: int) -> Any:

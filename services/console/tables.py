@@ -50,6 +50,7 @@ class _Reader(HTMLParser):
         self.table, self.rows = table, list[list[str]]()
         self._inside = self._cell = False
         self._unseen = 0
+        self._spans: dict[int, int] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a table, a row or a cell."""
@@ -61,12 +62,21 @@ class _Reader(HTMLParser):
         elif tag == "tr":
             self.rows.append([])
         elif tag in ("td", "th") and self.rows:
+            self._carry()
             self._cell = named.get("data-v") is None
             self.rows[-1].append(named.get("data-v") or "")
+            self._spans[len(self.rows[-1]) - 1] = int(named.get("rowspan") or 1) - 1
         elif tag == "br" and self._cell:
             self.rows[-1][-1] += " "
         elif named.get("aria-hidden") and tag == "span":
             self._unseen += 1
+
+    def _carry(self) -> None:
+        """Give a row the cells above it that go on into it."""
+        row = self.rows[-1]
+        while len(self.rows) > 1 and self._spans.get(len(row), 0):
+            self._spans[len(row)] -= 1
+            row.append(self.rows[-2][len(row)])
 
     def handle_endtag(self, tag: str) -> None:
         """End a table or a cell."""

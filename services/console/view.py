@@ -11,6 +11,7 @@ from litestar import Request
 from schemas.refusals import Language
 from services.console.door import COOKIE, Door, Who
 from services.console.states import NoSnapshot, Readings, Snapshot, Snapshots, State
+from services.process import web
 
 THEMES = ("light", "dark", "auto")
 #: Parts of an address that a cookie remembers, so that links do without them.
@@ -41,6 +42,11 @@ class View:
     def __post_init__(self) -> None:
         asked = {**self.request.query_params, **self.form}
         self.params = {name: value for name, value in asked.items() if value}
+
+    @property
+    def root(self) -> str:
+        """The path under which this assessment's pages stand, empty where they are the whole server."""
+        return web.root(self.request.scope)
 
     @cached_property
     def lang(self) -> Language:
@@ -133,7 +139,7 @@ class View:
     def link(self, path: str, /, **more: Any) -> str:
         """The address of another page in the same state."""
         kept = {name: value for name, value in self.params.items() if name == "as_of" or name.startswith("r.")}
-        return _address(path, kept, more)
+        return self.root + _address(path, kept, more)
 
     def chosen(self) -> Readings:
         """The readings of the address, none where they are refused."""
@@ -145,13 +151,13 @@ class View:
     def plain(self, path: str | None = None) -> str:
         """The same page, or another, with no reading of the address."""
         kept = {name: value for name, value in self.params.items() if name not in CHOSEN and not name.startswith("r.")}
-        return _address(path or self.request.url.path, kept, {})
+        return self.root + _address(path or self.request.url.path, kept, {})
 
     def here(self, /, **more: Any) -> str:
         """The address of this page with something changed; a null takes it out."""
         passing = ("lang", "theme", "at", "download", "table")
         kept = {name: value for name, value in self.params.items() if name not in passing}
-        return _address(self.request.url.path, kept, more)
+        return self.root + _address(self.request.url.path, kept, more)
 
 
 def _address(path: str, kept: Mapping[str, str], more: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ web's words what the receipt says.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -33,7 +34,7 @@ from services.ingest.opening import expected
 from services.process import log as logs
 from services.process import metrics, tracing, web
 from services.process.ending import Exit, Stop
-from services.process.settings import Settings, read
+from services.process.settings import Settings, several
 
 BATCH_EVENTS = 1000
 BATCH_BYTES = 8 * 1024 * 1024
@@ -100,8 +101,9 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
         try:
             if kind != BATCH:
                 raw = _structured(request, body) if kind == BINARY else body
-                return _response((await at.take(party, [raw], parent, lang or "en"))[0])
-            answers = await at.take(party, _events(request, body), parent, lang or "en")
+                return _response(_under(request, (await at.take(party, [raw], parent, lang or "en"))[0]))
+            told = await at.take(party, _events(request, body), parent, lang or "en")
+            answers = [_under(request, one) for one in told]
         except TooMany as error:
             most = settings.limits
             gaps = {"limit": at.share, "events": most.office_events, "bytes": most.office_bytes}
@@ -127,7 +129,7 @@ def create_app(settings: Settings, year: Year, *, desk: Desk | None = None) -> L
         answer = at.ask(party, source, identifier)
         if answer is None:
             raise Refused("no_receipt")
-        return _response(answer)
+        return _response(_under(request, answer))
 
     @get(
         "/v1/receipts", responses=openapi.LIST, security=openapi.SECURITY, operation_id="list",
@@ -293,6 +295,14 @@ def _unread(request: _Request, reason: Reason, expected: tuple[Any, ...], seen: 
 # Answering -----------------------------------------------------------------------------------------------------------
 
 
+def _under(request: _Request, answer: Answer) -> Answer:
+    """An answer whose path leads on from outside, where this gateway is one of several on a server."""
+    if not isinstance(answer.body, Pending):
+        return answer
+    ask = web.root(request.scope) + answer.body.ask
+    return answer._replace(body=msgspec.structs.replace(answer.body, ask=ask))
+
+
 def _response(answer: Answer, headers: dict[str, str] | None = None) -> Response[Any]:
     more = {"Retry-After": str(answer.retry)} if answer.retry else {}
     if isinstance(answer.body, Pending):
@@ -335,21 +345,47 @@ def _certificate(settings: Settings, host: str) -> dict[str, Any]:
 # The command ---------------------------------------------------------------------------------------------------------
 
 
-async def serve(settings: Settings, host: str, port: int, log: structlog.typing.FilteringBoundLogger) -> None:
-    """Serve until told to stop; raises Stop or BrokerUnreachable where it cannot begin."""
+async def serve(
+    settings: Settings | list[Settings], host: str, port: int, log: structlog.typing.FilteringBoundLogger
+) -> None:
+    """Serve one assessment or several until told to stop; raises Stop or BrokerUnreachable where it cannot begin."""
+    known = settings if isinstance(settings, list) else [settings]
+    for one in known:
+        _check(one)
+    tls = _certificate(known[0], host)
+    listening = web.listen(host, port)
+    log.info("gateway.started", url=f"http{'s' if tls else ''}://{host}:{listening.getsockname()[1]}/docs")
+
+    def listed() -> web.Made:
+        every = several() if isinstance(settings, list) else known
+        return {one.assessment: partial(made, one) for one in every}
+
+    with listening:
+        await web.Server(web.config(web.Several(listed, front), **tls)).serve([listening])
+
+
+def _check(settings: Settings) -> Year:
     year = expected(settings)
     if not (seed := key_file(settings.data, "gateway")).is_file():
         raise BrokerUnreachable(f"没有 gateway 的密钥：{seed}。 / No key for gateway: expected {seed}.")
     Keys(file(settings.data)).check()
-    tls = _certificate(settings, host)
-    listening = web.listen(host, port)
-    log.info("gateway.started", url=f"http{'s' if tls else ''}://{host}:{listening.getsockname()[1]}/docs")
-    with listening:
-        await web.Server(web.config(create_app(settings, year), **tls)).serve([listening])
+    return year
+
+
+def made(settings: Settings) -> Litestar:
+    """The gateway of an assessment, once it can begin."""
+    return create_app(settings, _check(settings))
+
+
+def front(codes: Collection[str], _: Any) -> tuple[str, bytes]:
+    """Where the gateway of each assessment stands."""
+    return "application/json", msgspec.json.encode({"assessments": {code: f"/{code}/docs" for code in codes}})
 
 
 def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "en"] | None = None) -> int:
     """Take events over HTTP for parties that do not speak NATS; docs at /docs, OpenAPI at /openapi.json.
+
+    Of several assessments each stands under its code, as /CODE/docs.
 
     Example: wuxing gateway --port 8081
 
@@ -363,8 +399,8 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8081, lang: Literal["zh", "e
         Language of texts: zh or en; the locale's without it.
     """
     del lang  # answers are in the caller's
-    settings = read()
-    log = logs.configure(settings, "gateway")
+    settings = several()
+    log = logs.configure(settings[0], "gateway")
     tracing.configure("gateway")
     with metrics.serve_metrics(["gateway"]) or contextlib.nullcontext():
         asyncio.run(serve(settings, host, port, log))

@@ -56,6 +56,7 @@ _STATUS = {
     "too_large": 413,
     "conflict": 409,
     "over_quota": 429,
+    "message_id": 422,
     "not_judged": 500,
     "not_appended": 500,
 }
@@ -141,11 +142,22 @@ class Waiter:
 
 
 class Desk:
-    """Takes events of offices, remembers receipts. `checker` speaks where an event cannot reach ingest."""
+    """Takes events of parties, remembers receipts. `checker` speaks where an event cannot reach ingest.
 
-    def __init__(
-        self, assessment: str, checker: Checker, *, most: int = MOST, kept: int = KEPT, share: int = MOST // 4
+    `service` is whose readiness hangs on the broker; null where its process has other work, as the page does.
+    """
+
+    def __init__(  # noqa: PLR0913 - what bounds a desk
+        self,
+        assessment: str,
+        checker: Checker,
+        *,
+        most: int = MOST,
+        kept: int = KEPT,
+        share: int = MOST // 4,
+        service: str | None = "gateway",
     ) -> None:
+        self._service = service
         self.assessment = assessment
         self.checker = checker
         self.most = most
@@ -180,13 +192,15 @@ class Desk:
                     await client.subscribe(subjects.receipt(self.assessment, "x")[:-1] + "*", cb=self._live)
                     receipts = await pull(client, "RECEIPT", self.assessment, "gateway")
                     self.client, self._js = client, jetstream(client)
-                    metrics.started("gateway", lambda: None if client.is_connected else "the broker is gone")
+                    if self._service:
+                        metrics.started(self._service, lambda: None if client.is_connected else "the broker is gone")
                     while True:
                         await self._catch_up(receipts)
             except Exception as error:  # noqa: BLE001 - whatever it is, the gateway goes on saying that it is closed
                 self._log.warning("broker.lost", error=str(error) or type(error).__name__)
                 self.client = self._js = None
-                metrics.expect("gateway", "it has no connection to the broker")
+                if self._service:
+                    metrics.expect(self._service, "it has no connection to the broker")
                 await asyncio.sleep(1)
 
     async def _catch_up(self, receipts: JetStreamContext.PullSubscription) -> None:

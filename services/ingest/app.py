@@ -33,15 +33,26 @@ from infra.streams import check_ledger, stream
 from schemas import soundness, subjects
 from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Receipt
+from schemas.refusals import SHA256
 from schemas.year import Year
 from services.ingest import place as places
 from services.ingest.check import Accept, Checker, opened, opened_year
-from services.ingest.limits import TOLD_EACH, Refused, SetAside, archived, not_appended, not_judged, over_quota
+from services.ingest.limits import (
+    TOLD_EACH,
+    Refused,
+    SetAside,
+    archived,
+    message_id,
+    not_appended,
+    not_judged,
+    over_quota,
+)
 from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Limits, Settings
+from services.process.standby import turn
 from services.proof.note import Signer
 from services.proof.receipts import encoded, site_key
 
@@ -185,6 +196,8 @@ class Ingest:
             return Judged(entry, party, archived(entry, self.assessment))
         if full := over_quota(entry, party, party in self.offices, self.limits, self.place):
             return Judged(entry, party, full, self._loud(party))
+        if marked := message_id(entry):
+            return Judged(entry, party, marked)
         try:
             found = self.checker.check(entry.data, subject)
         except Exception as error:
@@ -241,7 +254,8 @@ class Ingest:
                 assert not isinstance(found, Event), "what passed is in the ledger or was set aside"
                 metrics.refused(found.reason)
                 named = msgspec.structs.replace(found, line=entry.sequence)
-                refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), headers))
+                told = {**headers, SHA256: _sha256(entry.data)}
+                refusals.append(Message(subjects.refused(self.assessment, party), msgspec.json.encode(named), told))
                 receipt = Receipt(
                     found.source, found.id, "refused", sha256=_sha256(entry.data),
                     reason=found.reason, path=found.path, message=found.message,
@@ -338,14 +352,19 @@ def _intake_of(entry: Entry) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-async def start(
+async def start(  # noqa: PLR0913 - what ingest is made of
     client: Client,
     settings: Settings,
     log: structlog.typing.FilteringBoundLogger,
     at: Path,
     accept: Accept = soundness.read,
+    *,
+    ours: bool = True,
 ) -> Ingest:
-    """Read from the streams where ingest stands, and take what was delivered before but never acknowledged."""
+    """Read from the streams where ingest stands, and take what was delivered before but never acknowledged.
+
+    Where another's place has gone on since this folder's was written, not `ours`, only the streams say where.
+    """
     assessment = settings.assessment
     info = await jetstream(client).stream_info(stream("LEDGER", assessment))
     check_ledger(info, assessment)
@@ -361,7 +380,9 @@ async def start(
     await _read_year(ingest)
     # What INTAKE still holds may have been appended, as the last of the ledger.
     waiting = range(max(1, intake.first_seq), intake.last_seq + 1)
-    if not held:
+    known = held is not None and ours
+    if not known:
+        ingest.place.intake = 0
         ingest.place.ledger = max(0, ingest.ledger_last - len(waiting))
         ingest.place.sha256 = next(iter(await _ledger_at(ingest, ingest.place.ledger)), "")
     async for entry in _tail(ingest):
@@ -370,7 +391,7 @@ async def start(
             ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake that was not yet taken")
         else:
             ingest.appended[came_from] = entry.sequence, _sha256(entry.data)
-    _hold_against(ingest, waiting, known=held is not None)
+    _hold_against(ingest, waiting, known=known)
     if waiting:
         await _catch_up(ingest, waiting[0], waiting[-1])
     await asyncio.to_thread(places.write, at, ingest.place)
@@ -470,13 +491,21 @@ async def _catch_up(ingest: Ingest, start: int, upto: int) -> None:
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, accept: Accept = soundness.read) -> None:
     """Serve until told to stop; `accept` reads the rulebook of an opening and says what is wrong with it."""
-    async with connected(settings.nats_url, "ingest", settings.data, forever=True) as client:
-        ingest = await start(client, settings, log, places.file(settings.data, settings.assessment), accept)
+    async with (
+        connected(settings.nats_url, "ingest", settings.data, forever=True) as client,
+        turn(client, settings, "ingest", log) as mine,
+    ):
+        at = places.file(settings.data, settings.assessment)
+        held = places.read(at)
+        ours = mine.ours and (held is None or mine.told <= held.intake)
+        ingest = await start(client, settings, log, at, accept, ours=ours)
 
         async def take(entries: Sequence[Entry]) -> bool:
             if not await ingest.take(entries):
                 await _catch_up(ingest, ingest.intake_next, entries[-1].sequence)
-            return await ingest.take(entries)
+            done = await ingest.take(entries)
+            mine.told = ingest.place.intake
+            return done
 
         shorter = 0
 
@@ -495,6 +524,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, ac
             metrics.waits("ingest", intake.first_seq if intake.messages else None, metrics.LEAVE_SECONDS)
             if untaken:
                 await _catch_up(ingest, ingest.intake_next, intake.last_seq)
+            mine.told = ingest.place.intake
 
         nats = broker(settings.nats_url, "ingest", settings.data)
         await serve(nats, "ingest", settings.assessment, take, heal, log)

@@ -25,7 +25,8 @@ class Place(msgspec.Struct):
     """The ledger's last sequence with its payload's SHA-256, the last intake message taken, and the day's accounts.
 
     `recorded` is the broker's time of that message and `day` its day, in microseconds and days since 1970 UTC; `spent`
-    is party -> events and bytes of that day. `lost` are ranges of INTAKE that were acknowledged and never arrived.
+    is party -> events and bytes of that day, `pace` party -> events of the `second`. `lost` are ranges of INTAKE that
+    were acknowledged and never arrived.
     """
 
     ledger: int = 0
@@ -34,6 +35,8 @@ class Place(msgspec.Struct):
     recorded: int = 0
     day: int = 0
     spent: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    second: int = 0
+    pace: dict[str, int] = msgspec.field(default_factory=dict)
     passed_over: int = 0
     lost: list[tuple[int, int]] = msgspec.field(default_factory=list)
 

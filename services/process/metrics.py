@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -39,30 +40,41 @@ LEAVE_SECONDS = 90.0
 """What was taken leaves INTAKE when it is acknowledged, after a redelivery at the latest."""
 clock = time.monotonic
 
+assessment: ContextVar[str] = ContextVar("assessment", default="")
+"""Whose numbers are told: the assessment that the running task serves, empty where the process serves but one."""
+
 REGISTRY = CollectorRegistry()
+_OF = ["assessment"]
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
-_ledger = Gauge("wuxing_ledger_sequence", "Last sequence of the ledger, as this process knows it.", registry=REGISTRY)
-_fold = Gauge("wuxing_fold_sequence", "Last ledger sequence that the scorer has folded.", registry=REGISTRY)
-_lag = Gauge("wuxing_fold_lag_messages", "Messages of the ledger that are not folded yet.", registry=REGISTRY)
+_ledger = Gauge(
+    "wuxing_ledger_sequence", "Last sequence of the ledger, as this process knows it.", _OF, registry=REGISTRY
+)
+_fold = Gauge("wuxing_fold_sequence", "Last ledger sequence that the scorer has folded.", _OF, registry=REGISTRY)
+_lag = Gauge("wuxing_fold_lag_messages", "Messages of the ledger that are not folded yet.", _OF, registry=REGISTRY)
 _refusals = Counter("wuxing_refusals", "Events refused, by the name of the refusal.", ["reason"], registry=REGISTRY)
 _messages = Counter("wuxing_messages", "Messages taken, by service.", ["service"], registry=REGISTRY)
 _seconds = Histogram(
     "wuxing_batch_seconds", "Seconds a batch took: taken, folded, ranked.", ["service"], buckets=_BUCKETS,
     registry=REGISTRY,
 )  # fmt: skip
-_snapshot = Gauge("wuxing_snapshot_sequence", "Ledger sequence of the newest snapshot.", registry=REGISTRY)
-_age = Gauge("wuxing_snapshot_age_seconds", "Seconds since the newest snapshot was made.", registry=REGISTRY)
+_snapshot = Gauge("wuxing_snapshot_sequence", "Ledger sequence of the newest snapshot.", _OF, registry=REGISTRY)
+_age = Gauge("wuxing_snapshot_age_seconds", "Seconds since the newest snapshot was made.", _OF, registry=REGISTRY)
 _passed = Counter("wuxing_passed_over", "Stored messages that do not decode, by stream.", ["stream"], registry=REGISTRY)
 _lost = Counter("wuxing_intake_lost", "Messages of INTAKE that are gone and were never judged.", registry=REGISTRY)
 _moved = Counter("wuxing_places_changed", "Units whose place or award a ranking changed.", registry=REGISTRY)
 _round = Gauge("wuxing_ranker_round_timestamp_seconds", "When the ranker last came round, changed or not.",
-               registry=REGISTRY)  # fmt: skip
+               _OF, registry=REGISTRY)  # fmt: skip
 _requests = Counter("wuxing_gateway_answers", "Answers of the gateway, one an event.", ["status"], registry=REGISTRY)
 _waiting = Gauge("wuxing_gateway_in_flight", "Events that the gateway waits for.", registry=REGISTRY)
-_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh.", ["service"], registry=REGISTRY)
+_ready = Gauge("wuxing_ready", "1 where the service is caught up and fresh, or a standby that waits.", ["service"],
+               registry=REGISTRY)  # fmt: skip
+_stands_by = Gauge("wuxing_standby", "1 where the process waits until another's turn is over.", ["service"],
+                   registry=REGISTRY)  # fmt: skip
 
-#: Service -> why it is not ready, null when it is. Only services of this process are in it.
+#: Service, of one of several with its assessment -> why it is not ready, null when it is. Only those of this process.
 _checks: dict[str, Callable[[], str | None]] = {}
+#: Service -> whose end this process waits for. Such a one is as ready as it can be.
+_standby: dict[str, str] = {}
 #: Service and patience -> where what waits for it begins, since when that is so, and when it was looked at last.
 _waits: dict[tuple[str, float], tuple[int | None, float, float]] = {}
 
@@ -72,7 +84,7 @@ _waits: dict[tuple[str, float], tuple[int | None, float, float]] = {}
 
 def expect(service: str, why: str = "it has not started") -> None:
     """Count a service of this process as not ready, for a reason, until it says otherwise."""
-    _checks[service] = lambda: why
+    _checks[_named(service)] = lambda: why
 
 
 def started(service: str, check: Callable[[], str | None] = lambda: None) -> None:
@@ -80,10 +92,31 @@ def started(service: str, check: Callable[[], str | None] = lambda: None) -> Non
 
     The scorer must also keep up, and the ranker come round.
     """
-    special = {"scorer": _behind, "ranker": _silent}
+    whose = assessment.get()
+    special = {"scorer": lambda: _behind(whose), "ranker": lambda: _silent(whose)}
     if service == "ranker":
         round_done()
-    _checks[service] = special.get(service, check)
+    if whose:
+        _checks.pop(service, None)
+    _checks[_named(service)] = special.get(service, check)
+
+
+def _named(service: str) -> str:
+    return f"{service} {assessment.get()}".rstrip()
+
+
+def _own(gauge: Gauge) -> Gauge:
+    """The series of the assessment that the running task serves."""
+    return gauge.labels(assessment.get())
+
+
+def standby(service: str, why: str | None) -> None:
+    """A service waits until another process's turn is over; null when its own has come."""
+    _stands_by.labels(service).set(why is not None)
+    if why is None:
+        _standby.pop(_named(service), None)
+    else:
+        _standby[_named(service)] = why
 
 
 @contextlib.contextmanager
@@ -97,7 +130,7 @@ def batch(service: str, messages: int = 0) -> Iterator[None]:
 
 def ledger(sequence: int) -> None:
     """The ledger ends at this sequence."""
-    _ledger.set(sequence)
+    _own(_ledger).set(sequence)
     _behind_by()
 
 
@@ -106,9 +139,9 @@ def waits(service: str, first: int | None, within: float = STALL_SECONDS) -> Non
 
     Where it is the same message for longer than `within` seconds, the service is not ready.
     """
-    now = clock()
-    before, since, _ = _waits.get((service, within), (None, now, now))
-    _waits[service, within] = first, since if before == first else now, now
+    now, key = clock(), (_named(service), within)
+    before, since, _ = _waits.get(key, (None, now, now))
+    _waits[key] = first, since if before == first else now, now
 
 
 def passed_over(kind: str, sequence: int, why: str) -> None:
@@ -124,7 +157,7 @@ def lost(messages: int) -> None:
 
 def folded(sequence: int) -> None:
     """The scorer has folded up to this sequence."""
-    _fold.set(sequence)
+    _own(_fold).set(sequence)
     _behind_by()
 
 
@@ -135,7 +168,7 @@ def refused(reason: str) -> None:
 
 def round_done() -> None:
     """The ranker came round, whether or not there was anything to rank."""
-    _round.set_to_current_time()
+    _own(_round).set_to_current_time()
 
 
 def ranked(sequence: int, moved: int, made: Path) -> None:
@@ -147,8 +180,8 @@ def ranked(sequence: int, moved: int, made: Path) -> None:
 
 def shown(sequence: int, made: Path) -> None:
     """The snapshot that is the newest here; its age is that of its file. Seconds, which Prometheus has as floats."""
-    _snapshot.set(sequence)
-    _age.set_function(lambda: max(0.0, time.time() - made.stat().st_mtime) if made.exists() else float("nan"))
+    _own(_snapshot).set(sequence)
+    _own(_age).set_function(lambda: max(0.0, time.time() - made.stat().st_mtime) if made.exists() else float("nan"))
 
 
 def answered(status: int) -> None:
@@ -183,16 +216,16 @@ async def _watch(client: Client, assessment: str, every: float) -> None:
 
 
 def _behind_by() -> None:
-    _lag.set(max(0.0, _value(_ledger) - _value(_fold)))
+    _own(_lag).set(max(0.0, _value(_ledger) - _value(_fold)))
 
 
-def _behind() -> str | None:
-    lag = int(_value(_lag))
+def _behind(whose: str) -> str | None:
+    lag = int(_value(_lag, whose))
     return None if lag <= LAG_MOST else f"{lag} messages of the ledger are not folded yet"
 
 
-def _silent() -> str | None:
-    silent = time.time() - _value(_round)
+def _silent(whose: str) -> str | None:
+    silent = time.time() - _value(_round, whose)
     return None if silent <= ROUND_WITHIN else f"no round for {silent:.0f} seconds"
 
 
@@ -206,8 +239,10 @@ def _stalled(service: str) -> str | None:
     return None
 
 
-def _value(gauge: Gauge) -> float:
-    return next(sample.value for metric in gauge.collect() for sample in metric.samples)
+def _value(gauge: Gauge, whose: str | None = None) -> float:
+    of = assessment.get() if whose is None else whose
+    found = (one.value for metric in gauge.collect() for one in metric.samples if one.labels["assessment"] == of)
+    return next(found, 0.0)
 
 
 # What the keeper asks ------------------------------------------------------------------------------------------------
@@ -215,9 +250,12 @@ def _value(gauge: Gauge) -> float:
 
 def readiness() -> dict[str, str | None]:
     """Every service of this process, with why it is not ready or null."""
-    found = {service: check() or _stalled(service) for service, check in sorted(_checks.items())}
-    for service, why in found.items():
-        _ready.labels(service).set(why is None)
+    found = {
+        service: None if service in _standby else check() or _stalled(service)
+        for service, check in sorted(_checks.items())
+    }
+    for service in {one.partition(" ")[0] for one in found}:
+        _ready.labels(service).set(not any(why for one, why in found.items() if one.partition(" ")[0] == service))
     return found
 
 
@@ -287,11 +325,13 @@ def application() -> WSGIApplication:
         if path == "/healthz":
             return _json(start, "200 OK", {"alive": True})
         service = path.removeprefix("/readyz").removeprefix("/")
-        if not path.startswith("/readyz") or (service and service not in found):
+        asked = {one: why for one, why in found.items() if service in ("", one, one.partition(" ")[0])}
+        if not path.startswith("/readyz") or (service and not asked):
             return _json(start, "404 Not Found", {"paths": ["/metrics", "/healthz", "/readyz", "/readyz/{service}"]})
-        asked = {service: found[service]} if service else found
         ready = not any(asked.values())
-        return _json(start, "200 OK" if ready else "503 Service Unavailable", {"ready": ready, "services": asked})
+        waiting = {name: why for name, why in _standby.items() if name in asked}
+        told = {"ready": ready, "services": asked} | ({"standby": waiting} if waiting else {})
+        return _json(start, "200 OK" if ready else "503 Service Unavailable", told)
 
     return answer
 

@@ -9,19 +9,21 @@ from typing import Literal, cast
 
 import msgspec
 
-from infra.rights import ASSESSMENTS, folders, site
+from infra.rights import ASSESSMENTS, folders, parties, site
 from schemas.refusals import Language
 from schemas.subjects import CODE
 from services.process.ending import Exit, Stop
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one party may take: events and bytes a day (UTC), connections at once, events that wait at the gateway."""
+    """What one party may take: events a second, events and bytes a day (UTC), connections and places at once."""
 
+    office_second: int = 10_000
     office_events: int = 200_000
     office_bytes: int = 256 * 1024 * 1024
     office_connections: int = 16
     office_places: int = 1000
+    unit_second: int = 50
     unit_events: int = 500
     unit_bytes: int = 4 * 1024 * 1024
     unit_connections: int = 4
@@ -74,13 +76,20 @@ def read(environment: dict[str, str] | None = None) -> Settings:
 def several(environment: dict[str, str] | None = None) -> list[Settings]:
     """Settings of each assessment that `WUXING_ASSESSMENT` names: one, a list with commas, or `*`, all of the site.
 
-    Without it all that are opened in the site, or what `read` gives where none is.
+    Without it all that are opened in the site, or what `read` gives where none is. Raises Stop where `*` finds none.
     """
     env = dict(os.environ if environment is None else environment)
     named = [one.strip() for one in env.get("WUXING_ASSESSMENT", "").split(",") if one.strip()]
     if named in ([], ["*"]):
-        found = sorted(opened(Path(env.get("WUXING_DATA") or "data")))
-        named = found or ([] if named else [""])
+        root = Path(env.get("WUXING_DATA") or "data")
+        found = sorted(opened(root))
+        if named and not found:
+            raise Stop(
+                Exit.FAILED,
+                f"No year is open in {root}. Open one: wuxing open CODE --rulebook RULEBOOK.toml --roster ROSTER.csv",
+                f"{root}中没有已开启的考核。请先开启：wuxing open 代码 --rulebook RULEBOOK.toml --roster ROSTER.csv",
+            )
+        named = found or [""]
     return [read(env | {"WUXING_ASSESSMENT": one}) for one in named]
 
 
@@ -108,9 +117,10 @@ def opened(root: Path) -> dict[str, Path]:
 
 def folder(root: Path, assessment: str) -> Path:
     """The data folder of an assessment: the site's own where that is free or its, else one under `assessments`."""
-    there = opened(root)
+    there, held = opened(root), parties(root)
+    taken = root in there.values() or (held is not None and held.assessment != assessment)
     apart = root / ASSESSMENTS / assessment
-    return there.get(assessment) or (apart if apart.is_dir() or root in there.values() else root)
+    return there.get(assessment) or (apart if apart.is_dir() or taken else root)
 
 
 def _place(named: str, root: Path) -> tuple[str, Path]:

@@ -5,12 +5,15 @@ import contextlib
 import ipaddress
 import signal
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
+from urllib.parse import quote
 
 import h11
+import structlog
 import uvicorn
+from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -200,3 +203,78 @@ def own_page(scope: Any) -> bool:
     if origin:
         return origin.rpartition("//")[2].lower() == header(scope, b"host").lower()
     return site in ("", "same-origin", "none")
+
+
+#: The key of a request's scope that says under which path the application stands.
+ROOT = "wuxing.root"
+LOOK_SECONDS = 2.0
+Made = Mapping[str, Callable[[], Litestar]]
+Front = Callable[[Collection[str], Scope], tuple[str, bytes]]
+
+
+def root(scope: Any) -> str:
+    """The path under which the application of a request stands, empty where it is the whole server."""
+    return str(scope.get(ROOT, ""))
+
+
+class Several:
+    """One server for the applications of several assessments: each under `/<code>/`, and one alone at `/` too.
+
+    What is listed later is taken on; what cannot begin costs the others nothing. `front` answers what names none of
+    them: its media type and what it says to these codes.
+    """
+
+    def __init__(self, listed: Callable[[], Made], front: Front) -> None:
+        self.listed, self.front = listed, front
+        self.apps: dict[str, Litestar] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on to whom its path names."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        code, slash, rest = scope["path"].removeprefix("/").partition("/")
+        alone = next(iter(self.apps.values())) if len(self.apps) == 1 else None
+        own = alone and any(route.path.split("/")[1] == code for route in alone.routes)
+        if code in self.apps and not own:
+            if not slash:
+                await _said(send, 307, "text/plain", b"", [(b"location", f"/{code}/".encode())])
+                return
+            path = f"/{rest}"
+            scope = {**scope, "path": path, "raw_path": quote(path).encode(), ROOT: f"/{code}"}
+            await self.apps[code](scope, receive, send)
+        elif alone:
+            await alone(scope, receive, send)
+        else:
+            kind, body = self.front(sorted(self.apps), scope)
+            await _said(send, 200 if scope["path"] in {"/", "/healthz"} else 404, kind, body)
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """Begin and end the applications, all in one task, as long as the server runs."""
+        await receive()
+        async with contextlib.AsyncExitStack() as stack:
+            await self.take_on(stack)
+            await send({"type": "lifespan.startup.complete"})
+            ending = asyncio.ensure_future(receive())
+            while not ending.done():
+                await asyncio.wait([ending], timeout=LOOK_SECONDS)
+                await self.take_on(stack)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def take_on(self, stack: contextlib.AsyncExitStack) -> None:
+        """Begin what is listed and was not begun."""
+        listed = await asyncio.to_thread(self.listed)
+        for code in listed.keys() - self.apps.keys():
+            try:
+                app = await asyncio.to_thread(listed[code])
+                await stack.enter_async_context(app.lifespan())
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on, and the next look tries again
+                structlog.get_logger(__name__).warning("assessment.closed", assessment=code, error=str(error))
+            else:
+                self.apps[code] = app
+
+
+async def _said(send: Send, status: int, kind: str, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    headers = [(b"content-type", kind.encode()), (b"cache-control", b"no-cache"), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -32,6 +32,7 @@ BATCH = 10_000
 #: The code's version, on which a checkpoint says that its results rest.
 VERSION = version("wuxing")
 NAME, KEY_NAME = "checkpoint.txt", "log.vkey"
+NOTE_MAX = 2**16  # bytes; 100 signatures and a text of nine lines are some 20,000
 
 
 class LogRewritten(NoteError):  # noqa: N818 - house style: a refusal has a name of its own
@@ -207,7 +208,11 @@ def publish(text: str, signer: Signer, folder: Path) -> None:
 def read(path: Path) -> str:
     """The text of a note's file; raises NoteError with its name."""
     try:
-        return path.read_bytes().decode()
+        with path.open("rb") as file:
+            data = file.read(NOTE_MAX + 1)
+        if len(data) > NOTE_MAX:
+            raise NoteError(f"{path}: over {NOTE_MAX} bytes: no note")
+        return data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise NoteError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 

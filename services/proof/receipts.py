@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from schemas.receipts import Receipt
 from schemas.results import canonical
 from services.proof import checkpoint
-from services.proof.note import Signer, Verifier
+from services.proof.note import NoteError, Signer, Verifier
 
 #: The file of intake's receipt key among the site's keys, and that of its public half beside the log's.
 KEY, PUBLIC = "receipt.key", "receipt.vkey"
@@ -48,9 +48,18 @@ def holds(receipt: Mapping[str, Any], verifiers: Iterable[Verifier]) -> bool:
 
 
 def site_key(data: Path, assessment: str, *, publish: bool = False) -> Signer:
-    """Intake's receipt key, made at first use; with `publish` its public half is put beside the snapshots."""
+    """Intake's receipt key, made at first use; with `publish` its public half is put beside the snapshots.
+
+    It is never made again: where its public half was published, its loss is named.
+    """
+    path = data / "keys" / KEY
+    if not path.exists() and (data / "snapshots" / PUBLIC).exists():
+        raise NoteError(
+            f"缺少回执密钥{path}，而其公钥已公布。请从备份恢复。 / The receipt key {path} is missing, and its public"
+            " half was published. Restore it from the backup of the keys: receipts by another key prove nothing."
+        )
     (data / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
-    signer = checkpoint.key(data / "keys" / KEY, f"wuxing/{assessment}/receipts")
+    signer = checkpoint.key(path, f"wuxing/{assessment}/receipts")
     if publish:
         (data / "snapshots").mkdir(parents=True, exist_ok=True)
         (data / "snapshots" / PUBLIC).write_text(f"{signer.verifier}\n", encoding="utf-8")

@@ -10,8 +10,11 @@ import re
 
 import msgspec
 from nats.aio.client import Client
+from nats.js.api import Header
+from nats.js.errors import APIError
 
-from infra.client import Entry, last_entry
+from infra.client import WRONG_LAST_SEQUENCE, Entry, jetstream, last_entry
+from schemas import subjects
 from schemas.receipts import Ranking
 from services.process import metrics
 from services.proof.note import NoteError, Signer, Verifier
@@ -47,6 +50,26 @@ def read(entry: Entry, assessment: str, by: Verifier | None = None) -> Ranking |
     if (ranking.assessment, ranking.snapshot) != (assessment, named) or not _ROOT.fullmatch(ranking.root):
         return f"expected a ranking of {assessment} with the snapshot {named} and a root"
     return ranking
+
+
+async def announce(client: Client, assessment: str, payload: bytes, signer: Signer, before: Ranking | None) -> bool:
+    """Publish a ranking on top of the one it was made after; False where another stands there by now.
+
+    What anybody else writes between them is passed over: it must not keep a ranking back.
+    """
+    subject, headers = subjects.ranking(assessment), signed(payload, signer)
+    while True:
+        newest = await last_entry(client, "RANKING", assessment)
+        if await last(client, assessment, signer.verifier) != before:
+            return False
+        headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value] = str(newest.sequence if newest else 0)
+        try:
+            await jetstream(client).publish(subject, payload, headers=headers)
+        except APIError as error:
+            if error.err_code != WRONG_LAST_SEQUENCE:
+                raise
+        else:
+            return True
 
 
 def signed(payload: bytes, signer: Signer) -> dict[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -19,11 +20,13 @@ from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
 from services.process import metrics, run_loop, tracing
 from services.process.settings import Settings
+from services.process.standby import turn
 from services.proof import checkpoint
 from services.proof.checkpoint import Earlier
 from services.proof.note import Signer
 from services.ranker import announced
 from services.ranker.notices import Teller
+from services.ranker.refusals import Refusals
 from services.snapshot import finals, held, make
 from services.snapshot.again import Again, FileDiffers
 
@@ -35,7 +38,10 @@ READ_AGAIN = 3600
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
     """Rank whenever the ledger has grown, until told to stop."""
-    async with connected(settings.nats_url, "ranker", settings.data, forever=True) as client:
+    async with (
+        connected(settings.nats_url, "ranker", settings.data, forever=True) as client,
+        turn(client, settings, "ranker", log),
+    ):
         begun = await last_entry(client, "RANKING", settings.assessment) is not None
         checkpoint.log_key(settings.data, settings.assessment, begun=begun)
         app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
@@ -69,6 +75,7 @@ class State:
     """What a ranker knows of earlier rounds, to do less in the next; it may begin without it at any time."""
 
     again: Again | None = None
+    refused: Refusals | None = None
     teller: Teller | None = None
     seen: dict[tuple[object, ...], bool] = field(default_factory=dict)
 
@@ -93,17 +100,28 @@ async def once(
         return None
     if cut.path is None:
         return None
+    state.refused = state.refused or Refusals(settings.assessment)
+    try:
+        await state.refused.follow(client)
+    except (NatsError, TimeoutError):
+        log.warning("refused.unread")  # the ranking does not wait for what no result rests on
     fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
     with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
         state.again = state.again or Again(settings.assessment)
         teller = state.teller = state.teller or Teller(settings.assessment, settings.snapshots)
         await teller.begin(client, before)
-        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again, teller)
+        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again, teller, state.refused)
     if unsaid := await teller.tell(client, ranking.sequence, signer):
         log.warning("notices.unpublished", error=unsaid)  # the next publication tells them too
+    note = checkpoint.read(settings.snapshots / checkpoint.NAME)
+    try:
+        await jetstream(client).publish(subjects.checkpoint(settings.assessment), note.encode())
+    except (NatsError, TimeoutError) as error:  # the next publication's covers this one's
+        log.error("checkpoint.unpublished", error=str(error) or type(error).__name__)  # noqa: TRY400 - it is the broker's
     payload = msgspec.json.encode(ranking)
-    headers = announced.signed(payload, signer)
-    await jetstream(client).publish(subjects.ranking(settings.assessment), payload, headers=headers)
+    if not await announced.announce(client, settings.assessment, payload, signer, before):
+        log.warning("ranking.overtaken", sequence=ranking.sequence)  # another ranker worked while this one was held up
+        return None
     moved = sum(one.place_before is not None for one in ranking.moved)
     metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
     log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
@@ -122,23 +140,27 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
     signer: Signer,
     again: Again | None = None,
     teller: Teller | None = None,
+    refused: Refusals | None = None,
 ) -> Ranking:
     """Make the snapshot of a cut from its raw bytes, once the cut is what the scorer said and what they come to."""
     assert cut.path is not None
     again = again or Again(settings.assessment)
     path, source = Path(cut.path).with_suffix(".made"), _opened(cut)
     try:
-        again.check(source, cut.sequence)
+        again.check(source, cut.sequence, cut.root)
         con = again.snapshot(source, path)
     finally:
         source.close()
     try:
         assert again.year is not None, "a scorer makes no cut before the opening"
         year = again.year
-        found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before))
+        look = partial(teller.look, sequence=cut.sequence) if teller else lambda _: None
+        found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before), look)
+        if refused:
+            refused.write(con)
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         if teller:
-            teller.look(con, cut.sequence)
+            teller.make(con, cut.sequence)
         root, signed = _meta(con, "root"), checkpoint.held(con)
         con.execute("CHECKPOINT")
     finally:

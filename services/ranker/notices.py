@@ -9,9 +9,11 @@ batches of one publication, all of that publication are told again.
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import msgspec
+import pyarrow as pa
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
@@ -21,10 +23,12 @@ from schemas.receipts import Notice, Noticed, Ranking
 from services.proof.note import Signer
 from services.ranker import announced
 from services.scorer import store
-from services.snapshot.moves import Side, UnitMove, difference, side
+from services.snapshot.moves import ADOPTED, TIE, Side, computed, side
 
 EVENTS_MAX = 500
 """Events of one notice; more are told in several."""
+NAMED_MAX = 100
+"""Events of others, and units that were passed, that a notice names."""
 KEPT = 200
 """Notices that the page of a unit has; the stream has those of 90 days."""
 
@@ -37,26 +41,32 @@ class Teller:
         self.folder = folder / f"{assessment}-notices"
         self.ready: list[Notice] = []
         self._since: int | None = None
-        self._side: Side | None = None
+        self._before: Side | None = None
+        self._after: Side | None = None
 
     async def begin(self, client: Client, before: Ranking | None) -> None:
-        """Find how far the units were told: by the last notice, else up to the ranking before, else the opening."""
-        if self._since is not None:
-            return
+        """Find how far the units were told: by the last notice, else up to the ranking before, else the opening.
+
+        Asked each round, since another ranker may have told them meanwhile.
+        """
         entry = await last_entry(client, "NOTICE", self.assessment)
-        self._since = before.sequence if before else 1
+        said = before.sequence if before else 1
         if entry:
             with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
                 last = msgspec.json.decode(entry.data, type=Notice)
-                self._since = last.sequence if last.number == last.of else last.since
+                said = last.sequence if last.number == last.of else last.since
+        self._since = max(self._since or 0, said)
 
     def look(self, con: duckdb.DuckDBPyConnection, sequence: int) -> None:
+        """Keep the point that is published from what is computed of it already, and the one that was told of last."""
+        self._before = self._after if self._after and self._after.as_of == self._since else None
+        self._after = computed(con, sequence)
+
+    def make(self, con: duckdb.DuckDBPyConnection, sequence: int) -> None:
         """Make the notices of a finished snapshot ready, and lay them beside the snapshots for the page."""
         since, self.ready = self._since or 1, []
-        if since < sequence:
-            before = self._side if self._side and self._side.as_of == since else side(con, since)
-            self._side = side(con, sequence)
-            self.ready = made(con, self.assessment, before, self._side)
+        if since < sequence and self._after:
+            self.ready = made(con, self.assessment, self._before or side(con, since), self._after)
             _lay(self.folder, self.ready)
 
     async def tell(self, client: Client, sequence: int, signer: Signer) -> str | None:
@@ -77,17 +87,18 @@ class Teller:
 
 def made(con: duckdb.DuckDBPyConnection, assessment: str, before: Side, after: Side) -> list[Notice]:
     """The notices of all that changed between two points of a snapshot, by unit."""
-    moves = {one.unit: one for one in difference(before, after).moved}
-    events = _events(con, before, after)
+    changes = _changes(before, after)
+    own, others, passed = _own(con, changes), _others(before, after, changes), _passed(before, after)
+    moved = {unit for unit in after.units if before.units.get(unit) != after.units[unit]}
     states = [_state(con, at.as_of) for at in (before, after)]
     time = con.execute(
         "SELECT strftime(max(recorded_at), '%Y-%m-%dT%H:%M:%SZ') FROM event WHERE seq <= ?", [after.as_of]
     ).fetchall()[0][0]
     everybody = after.units.keys() if states[0] != states[1] else ()
     found: list[Notice] = []
-    for unit in sorted({*moves, *events, *everybody}):
-        was, now, move = before.units.get(unit), after.units.get(unit), moves.get(unit)
-        own = events.get(unit, [])
+    for unit in sorted({*moved, *own, *everybody}):
+        was, now, events = before.units.get(unit), after.units.get(unit), own.get(unit, [])
+        ahead, behind = passed.get(unit, ((), ()))
         found += (
             Notice(
                 assessment=assessment,
@@ -103,30 +114,48 @@ def made(con: duckdb.DuckDBPyConnection, assessment: str, before: Side, after: S
                 place_after=now.place if now else None,
                 grades_before=was.grades if was else None,
                 grades_after=now.grades if now else None,
-                events=tuple(own[n : n + EVENTS_MAX]),
-                others=_others(move),
-                overtaken_by=tuple(move.overtaken_by if move else ()),
-                overtook=tuple(move.overtook if move else ()),
+                events=tuple(events[n : n + EVENTS_MAX]),
+                others=others.get(unit, ()) if unit in moved else (),
+                overtaken_by=tuple(ahead),
+                overtook=tuple(behind),
             )
-            for n in range(0, max(1, len(own)), EVENTS_MAX)
+            for n in range(0, max(1, len(events)), EVENTS_MAX)
         )
     return [msgspec.structs.replace(one, number=n, of=len(found)) for n, one in enumerate(found, 1)]
 
 
-def _others(move: UnitMove | None) -> tuple[int, ...]:
-    """The events of others that moved a unit: on items that compare it, readings adopted, ties resolved."""
-    return tuple(sorted({*move.year_events, *(seq for item in move.items for seq in item.others)})) if move else ()
+class Changed(NamedTuple):
+    """An event that came, or whose disposition, counted points or value differ."""
+
+    unit: str
+    seq: int
+    source: str
+    id: str
+    type: str
+    item: str | None
+    disposition_before: str | None
+    disposition_after: str
+    counted_before: str | None
+    counted_after: str | None
+    value_before: str | None
+    value_after: str | None
 
 
-#: An event of a unit that came, or whose disposition, counted points or value differ.
 _CHANGED = """
-SELECT coalesce(b.unit, a.unit) AS unit, b.seq, source, id, b.type, b.item,
-       a.disposition, b.disposition, a.counted, b.counted, a.value, b.value
+SELECT b.unit, b.seq, source, id, b.type, b.item, a.disposition, b.disposition, a.counted, b.counted, a.value, b.value
 FROM before AS a RIGHT JOIN after AS b USING (source, id)
-WHERE b.unit <> 'assessment'
-  AND (a.disposition, a.counted, a.value) IS DISTINCT FROM (b.disposition, b.counted, b.value)
+WHERE (a.disposition, a.counted, a.value) IS DISTINCT FROM (b.disposition, b.counted, b.value)
 ORDER BY b.seq
 """
+
+
+def _changes(before: Side, after: Side) -> list[Changed]:
+    with store.connect() as scratch:
+        scratch.register("before", before.trail)
+        scratch.register("after", after.trail)
+        return [Changed(*row) for row in scratch.execute(_CHANGED).fetchall()]
+
+
 _SAID = """
 SELECT t.seq, t.why_zh, t.why_en, strftime(a.appeal_until, '%Y-%m-%dT%H:%M:%SZ')
 FROM (SELECT seq, why_zh, why_en FROM published_entry UNION ALL SELECT seq, why_zh, why_en FROM published_event) AS t
@@ -135,17 +164,57 @@ WHERE t.seq IN (SELECT unnest($seqs))
 """
 
 
-def _events(con: duckdb.DuckDBPyConnection, before: Side, after: Side) -> dict[str, list[Noticed]]:
-    """The events of each unit that came or count otherwise, with why, and until when one may appeal."""
-    with store.connect() as scratch:
-        scratch.register("before", before.trail)
-        scratch.register("after", after.trail)
-        rows = scratch.execute(_CHANGED).fetchall()
-    said = {seq: rest for seq, *rest in con.execute(_SAID, {"seqs": [row[1] for row in rows]}).fetchall()}
+def _own(con: duckdb.DuckDBPyConnection, changes: Sequence[Changed]) -> dict[str, list[Noticed]]:
+    """The changed events of each unit, with why, and until when one may appeal."""
+    of_units = [one for one in changes if one.unit != subjects.ASSESSMENT]
+    said = {seq: rest for seq, *rest in con.execute(_SAID, {"seqs": [one.seq for one in of_units]}).fetchall()}
     found: dict[str, list[Noticed]] = {}
-    for unit, *row in rows:
-        found.setdefault(unit, []).append(Noticed(*row, *said[row[0]]))
+    for one in of_units:
+        found.setdefault(one.unit, []).append(Noticed(*one[1:], *said[one.seq]))  # type: ignore[arg-type]
     return found
+
+
+def _others(before: Side, after: Side, changes: Sequence[Changed]) -> dict[str, tuple[int, ...]]:
+    """The newest events of others that moved a unit: on items that compare it, readings adopted, ties resolved."""
+    year = {one.seq for one in changes if one.type in (ADOPTED, TIE)}
+    pooled: dict[tuple[str, str], set[tuple[int, str]]] = {}
+    for one in changes:
+        for side_ in (before, after):
+            if one.item and (pool := side_.pools.get((one.unit, one.item))) is not None:
+                pooled.setdefault((one.item, pool), set()).add((one.seq, one.unit))
+    found: dict[str, set[int]] = {unit: set(year) for unit in after.units} if year else {}
+    for (unit, item), points in after.items.items():
+        if points != before.items.get((unit, item)):
+            pools = {at.pools.get((unit, item)) for at in (before, after)}
+            theirs = (pooled.get((item, pool), ()) for pool in pools if pool is not None)
+            found.setdefault(unit, set()).update(seq for these in theirs for seq, who in these if who != unit)
+    return {unit: tuple(sorted(seqs)[-NAMED_MAX:]) for unit, seqs in found.items()}
+
+
+_PASSED = """
+SELECT me.unit, list(you.unit ORDER BY you.unit) FILTER (you.was >= me.was AND you.now < me.now) AS ahead,
+       list(you.unit ORDER BY you.unit) FILTER (you.was <= me.was AND you.now > me.now) AS behind
+FROM standing AS me JOIN standing AS you ON you.category = me.category
+WHERE me.was IS NOT NULL AND ((you.was >= me.was AND you.now < me.now) OR (you.was <= me.was AND you.now > me.now))
+GROUP BY me.unit
+"""
+
+
+def _passed(before: Side, after: Side) -> dict[str, tuple[list[str], list[str]]]:
+    """The units of its category that each unit was passed by, and that it passed."""
+    codes = [unit for unit in after.order if unit in before.order]
+    table = pa.table(
+        {
+            "unit": codes,
+            "category": [after.categories[unit] for unit in codes],
+            "was": [before.order[unit] for unit in codes],
+            "now": [after.order[unit] for unit in codes],
+        }
+    )
+    with store.connect() as scratch:
+        scratch.register("standing", table)
+        rows = scratch.execute(_PASSED).fetchall()
+    return {unit: ((ahead or [])[:NAMED_MAX], (behind or [])[:NAMED_MAX]) for unit, ahead, behind in rows}
 
 
 def _state(con: duckdb.DuckDBPyConnection, as_of: int) -> str:

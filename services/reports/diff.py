@@ -121,7 +121,7 @@ def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: 
     zh = lang == "zh"
     said = []
     if move.events:
-        said.append(("本单位：" if zh else "own: ") + _some(_event(by_seq[seq], lang) for seq in move.events))
+        said.append(("本单位：" if zh else "own: ") + _events([by_seq[seq] for seq in move.events], lang))
     for item in move.items:
         if item.others:
             others = sorted({by_seq[seq].unit for seq in item.others})
@@ -129,7 +129,7 @@ def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: 
             whose = _some(others)
             said.append(f"{item.item}：{whose}（序号{seqs}）" if zh else f"{item.item}: {whose} ({seqs})")
     if move.year_events:
-        said.append(("年度：" if zh else "year: ") + _some(_event(by_seq[seq], lang) for seq in move.year_events))
+        said.append(("年度：" if zh else "year: ") + _events([by_seq[seq] for seq in move.year_events], lang))
     if found.readings and not said:
         items = " ".join(item.item for item in move.items)
         said.append(f"{'读法' if zh else 'reading'} {_some(found.readings)}" + (f" ({items})" if items else ""))
@@ -142,14 +142,26 @@ def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: 
     return "; ".join(said)
 
 
+def _events(changes: Iterable[Change], lang: Language) -> str:
+    """Events that are new, that are gone, and the others with what they were and are."""
+    zh = lang == "zh"
+    kinds: dict[str, list[str]] = {"new": [], "gone": [], "other": []}
+    for one in changes:
+        new, gone = one.disposition_before is None, one.disposition_after is None
+        kinds["new" if new else "gone" if gone else "other"].append(_event(one, lang))
+    heads = {"new": "新增事件" if zh else "events ", "gone": "不再有事件" if zh else "without events ", "other": ""}
+    return ("；" if zh else "; ").join(heads[kind] + _some(said) for kind, said in kinds.items() if said)
+
+
 def _event(one: Change, lang: Language) -> str:
-    """`+` new, `−` gone, else what its disposition, or what it counts, was and is."""
-    what = f"{one.seq} {one.item or word(one.type, lang)}"
-    if one.disposition_before is None or one.disposition_after is None:
-        return ("+" if one.disposition_before is None else "−") + what
-    if one.disposition_before != one.disposition_after:
-        return f"{what} {word(one.disposition_before, lang)}→{word(one.disposition_after, lang)}"
-    return f"{what} {one.value_before}→{one.value_after}" if one.value_before != one.value_after else what
+    """The sequence of an event, what it is about, and what changed of it where it was there before and is."""
+    about = one.item or word(one.type, lang)
+    what = f"{one.seq}（{about}）" if lang == "zh" else f"{one.seq} ({about})"
+    was, now = one.disposition_before, one.disposition_after
+    if was is not None and now is not None and was != now:
+        return f"{what} {word(was, lang)}→{word(now, lang)}"
+    pair = (one.value_before, one.value_after)
+    return f"{what} {pair[0]}→{pair[1]}" if None not in (was, now) and pair[0] != pair[1] else what
 
 
 def _some(words: Iterable[str], most: int = 6) -> str:

@@ -1,9 +1,11 @@
 """The command `explain`: the statement (对账单) of one unit on a page, in the form asked for."""
 
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
+import duckdb
 import msgspec
 
 from schemas.refusals import Language
@@ -16,7 +18,7 @@ from services.snapshot import point
 
 
 def explain(
-    unit: str,
+    unit: str | None = None,
     *,
     at: At = LATEST,
     item: str | None = None,
@@ -30,7 +32,7 @@ def explain(
     Parameters
     ----------
     unit
-        The unit's code.
+        The unit's code, in any case, or its name.
     item
         One item only, such as 1.1 or Y.1.
     format
@@ -45,9 +47,30 @@ def explain(
             "PDF不能输出到终端：请用--output指定文件",
         )
     with point.ledger(at) as (ledger, cut), rules.compute(ledger, as_of=cut):
-        found = statement(ledger, unit, at.language, item)
+        found = statement(ledger, _code(ledger, unit), at.language, item)
     paper.write(page(found, format, at.language, to_file=output is not None), output)
     return Exit.DONE
+
+
+def _code(con: duckdb.DuckDBPyConnection, said: str | None) -> str:
+    """The code of the unit that is meant: as written, in another case or width, or by its name."""
+    units: dict[str, str] = dict(con.execute("SELECT unit, name FROM unit_in_force ORDER BY unit").fetchall())
+    if said is None:
+        some = ", ".join([*units][:6])
+        raise Stop(
+            Exit.USE,
+            f"Whose statement? wuxing explain UNIT, one of {some} … ({len(units)} in all)",
+            f"查哪个单位的对账单？wuxing explain 单位代码，如{some}……（共{len(units)}个）",
+        )
+    meant = [code for code, name in units.items() if _plain(said) in (_plain(code), _plain(name))]
+    if said in units or len(meant) != 1:
+        return said
+    print(f"{said} → {meant[0]} {units[meant[0]]}", file=sys.stderr)
+    return meant[0]
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
 def page(found: Statement, form: str, lang: Language, *, to_file: bool) -> bytes:

@@ -67,6 +67,12 @@ TEXT = {
     "out": ("taken out", "空项剔除"),
     "individuals": ("individuals", "先进个人"),
     "appeal_until": ("appeal until", "申诉截止"),
+    "recorded": ("recorded", "登记"),
+    "root": ("Root of the ledger", "账本根"),
+    "verify": (
+        "the whole is proved by wuxing verify, the unit's evidence packed by wuxing bundle {unit} {unit}.zip",
+        "全部由wuxing verify核验；本单位的证据：wuxing bundle {unit} {unit}.zip",
+    ),
     "reach": ("Can still come to", "尚可达到"),
     "reach_of": (
         "by what is pending; appeals, revocations, vetoes and exemptions not counted",
@@ -194,6 +200,8 @@ def totals(found: Statement, lang: Language) -> list[tuple[str, str]]:
     if found.reach:
         rows.append((words("reach", lang), reach(found.reach, lang)))
     rows += [(one.name, " · ".join([grade(one, lang), *one.notes])) for one in found.grades]
+    if found.root:
+        rows.append((words("root", lang), f"{found.root} · {words('verify', lang).format(unit=found.unit)}"))
     return rows
 
 
@@ -215,9 +223,10 @@ def grade(one: GradeStatement, lang: Language) -> str:
 
 
 def reference(line: Line, lang: Language) -> str:
-    """Give what names a line in an appeal: its source and id, until when one is in time, the command that files it."""
-    until = f" · {words('appeal_until', lang)} {line.appeal_until}" if line.appeal_until else ""
-    return clean(f"{line.source} {line.id}") + until + (f" · {line.appeal}" if line.appeal else "")
+    """Give what names a line in an appeal: its source and id, when it was recorded, until when one is in time, how."""
+    dates = (("recorded", line.recorded and line.recorded[:10]), ("appeal_until", line.appeal_until))
+    said = [clean(f"{line.source} {line.id}"), *(f"{words(key, lang)} {day}" for key, day in dates if day)]
+    return " · ".join([*said, *filter(None, [line.appeal])])
 
 
 def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:

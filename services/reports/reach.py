@@ -75,10 +75,11 @@ reach AS (
                                ELSE coalesce(you.high > me.low OR (has_more AND you.high = me.low), true) END) AS maybe
   FROM reach AS me JOIN place ON place.unit = me.unit
   JOIN reach AS you ON you.category = me.category AND you.unit <> me.unit
-  CROSS JOIN by_final WHERE by_final.is_first GROUP BY me.unit
+  CROSS JOIN by_final WHERE by_final.is_first AND me.unit = coalesce($unit, me.unit) GROUP BY me.unit
 )
 SELECT r.unit, r.low::VARCHAR, r.high::VARCHAR, a.maybe + 1, a.surely + 1
-FROM reach AS r LEFT JOIN ahead AS a ON a.unit = r.unit ORDER BY r.unit"""
+FROM reach AS r LEFT JOIN ahead AS a ON a.unit = r.unit
+WHERE r.unit = coalesce($unit, r.unit) ORDER BY r.unit"""
 
 
 @cache
@@ -101,6 +102,6 @@ def _query() -> str:
     return f"WITH {','.join((_ITEMS, *parts, _PLACED))}"
 
 
-def reached(con: duckdb.DuckDBPyConnection) -> dict[str, Reach]:
-    """What every unit that has not left can still reach, by code, inside an open `rules.compute`."""
-    return {row[0]: Reach(*row) for row in con.execute(_query()).fetchall()}
+def reached(con: duckdb.DuckDBPyConnection, unit: str | None = None) -> dict[str, Reach]:
+    """What one unit or every one that has not left can still reach, by code, inside an open `rules.compute`."""
+    return {row[0]: Reach(*row) for row in con.execute(_query(), {"unit": unit}).fetchall()}

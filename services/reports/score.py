@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.events import OPENED, instant
+from schemas.events import OPENED
 from schemas.faults import RosterError, RulebookError
 from schemas.refusals import Language, Refusal
 from schemas.rulebook import Rulebook
@@ -54,12 +54,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
         raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
     over = [name for name, option in options.items() if option is not None] + ["synthetic"] * (roster is not None)
     time = as_of if as_of is not None and not (as_of.isascii() and as_of.isdigit()) else None
-    if time is not None and instant(time) is None:
-        raise Stop(
-            Exit.USE,
-            f"--as-of: expected a line number or an RFC 3339 time with an offset, found {time!r}",
-            f"--as-of：应为行号或带时区的RFC 3339时间，实为{time!r}",
-        )
+    at = moment(time, "--as-of") if time is not None else None
     until = moment(facts_until, "--facts-until") if facts_until is not None else None
     limit = int(as_of) if as_of is not None and time is None else None
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder, Bar(lang) as bar:
@@ -81,7 +76,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
         try:
             source = _source(path, Path(folder))
             folded = fold(limit)
-            cut = _cut(folded, time)
+            cut = _cut(folded, at)
             if until or _opened_later(folded, cut):
                 folded.con.close()
                 if made:
@@ -146,12 +141,12 @@ def _options(readings: list[str], book: Rulebook) -> dict[str, str]:
     return found
 
 
-def _cut(folded: Folded, time: str | None) -> int:
-    """The last line of the state asked for: before the first accepted event that occurred later than a time."""
-    if time is None:
+def _cut(folded: Folded, at: str | None) -> int:
+    """The last line of the state asked for: before the first accepted event that occurred later than an instant."""
+    if at is None:
         return folded.lines
     row = folded.con.execute(
-        "SELECT min(seq) - 1 FROM event WHERE admission <> 'conflict' AND occurred > ?", [instant(time)]
+        "SELECT min(seq) - 1 FROM event WHERE admission <> 'conflict' AND occurred > ?", [at]
     ).fetchone()
     return int(row[0]) if row and row[0] is not None else folded.lines
 

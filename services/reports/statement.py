@@ -120,6 +120,7 @@ class Statement(msgspec.Struct, frozen=True):
     assessment_state: str
     assessment_state_name: str
     synthetic: bool
+    root: str | None
     unit: str
     name: str
     category: str
@@ -189,6 +190,7 @@ def statement(
         assessment_state=row["assessment_state"],
         assessment_state_name=tables.state(con, row["assessment_state"], lang),
         synthetic=meta.get("synthetic") == "true",
+        root=meta.get("root"),
         unit=unit,
         name=row["name"],
         category=row["category"],
@@ -214,7 +216,7 @@ def statement(
         place=row["place"],
         place_notes=_place_notes(reader, ranking),
         ranking=ranking,
-        reach=_open((reached(con) if reach is None else reach).get(unit)),
+        reach=_open((reached(con, unit) if reach is None else reach).get(unit)),
         grades=_grades(reader),
         readings={
             one["name"]: one["value"]
@@ -562,7 +564,7 @@ def _place_notes(reader: Reader, ranking: list[Placed]) -> list[str]:
 
 
 _GRADES = """
-SELECT g.scheme, s.name_@ AS name, q.pool, g.grade, d.name_@ AS grade_name, g.undecided, r.individuals
+SELECT g.scheme, s.name_@ AS name, q.pool, g.grade, d.name_@ AS grade_name, g.is_undecided, r.individuals
 FROM unit_grade g
 JOIN rulebook_scheme s ON s.scheme = g.scheme
 LEFT JOIN (SELECT DISTINCT scheme, pool, unit FROM pool_unit) q ON q.scheme = g.scheme AND q.unit = g.unit
@@ -594,7 +596,7 @@ def _grades(reader: Reader) -> list[GradeStatement]:
             grade=row["grade"],
             grade_name=row["grade_name"],
             individuals=row["individuals"],
-            undecided=row["undecided"],
+            undecided=row["is_undecided"],
             notes=_grade_notes(reader, row) if row["pool"] is not None else [],
         )
         for row in reader.rows(_GRADES)

@@ -216,13 +216,13 @@ def _exempt(reader: Reader, row: Row) -> Working:
     if row["exempt"] == "start":
         return Working("0", [note], [])
     share = reader.rows(
-        "SELECT s.points, s.points_base, p.name_@ AS name FROM exempt_share s JOIN rulebook_part p ON p.part = s.part"
-        " WHERE s.unit = $unit AND s.item = $item",
+        "SELECT s.points_micro, s.points_base_micro, p.name_@ AS name FROM exempt_share s"
+        " JOIN rulebook_part p ON p.part = s.part WHERE s.unit = $unit AND s.item = $item",
         item=row["item"],
     )
     if row["exempt"] == "full" or not share:
         return Working(full, [note], [])
-    points, base = (text(Decimal(int(share[0][key])).scaleb(-6)) for key in ("points", "points_base"))
+    points, base = (text(Decimal(int(share[0][key])).scaleb(-6)) for key in ("points_micro", "points_base_micro"))
     name = share[0]["name"]
     over = reader.say(
         f"In proportion to the items of {name} that apply: {points} of {base}",

@@ -34,6 +34,8 @@ from services.ingest.opening import agree
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Settings
+from services.process.standby import Turn, turn
+from services.proof import checkpoint, merkle
 from services.proof.receipts import encoded, site_key
 from services.scorer import rules, store
 
@@ -69,12 +71,17 @@ class Scorer:
     settings: Settings
     log: structlog.typing.FilteringBoundLogger
     last: int = 0
-    traceparent: str | None = None
     lock: IO[bytes] | None = None
+    #: How far others have told the parties; null where it is not this one's turn: a standby folds, and tells nobody.
+    told: int | None = 0
+    traceparent: str | None = None
     compared: int = 0
     compared_since: float = 0.0
 
     def __post_init__(self) -> None:
+        self.leaves = merkle.Frontier()
+        for leaf in checkpoint.leaves(self.con).hashes:
+            self.leaves.append(leaf)
         self.key = site_key(self.settings.data, self.settings.assessment)
         self.checker = Checker(None, (), assessment=self.settings.assessment)
         if self.year:
@@ -168,7 +175,7 @@ class Scorer:
         await asyncio.to_thread(lambda: subprocess.run(command, check=True))
         with path.open("rb") as copied:
             digest = hashlib.file_digest(copied, "sha256").hexdigest()
-        return Cut(self.last, str(path.absolute()), digest, self.traceparent)
+        return Cut(self.last, str(path.absolute()), digest, self.leaves.root().hex(), self.traceparent)
 
     async def _fold(self, entries: Sequence[Entry]) -> None:
         """Fold a batch in one transaction, then tell the parties what only the fold knows."""
@@ -184,7 +191,8 @@ class Scorer:
             self.traceparent = tracing.current()
         self.last = entries[-1].sequence
         metrics.folded(self.last)
-        await self.settle(entries[0].sequence)
+        if self.told is not None:
+            await self.settle(entries[0].sequence)
         self.log.info("batch.folded", events=len(entries), sequence=self.last)
 
     def _write(self, entries: Sequence[Entry]) -> None:
@@ -216,6 +224,10 @@ class Scorer:
         passed, refused = store.take(self.con, self.checker, lines)
         for refusal in refused:
             self.con.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", [*msgspec.structs.astuple(refusal)])
+        apart = {refusal.line for refusal in refused}
+        for entry in entries:
+            if entry.sequence not in apart:
+                self.leaves.append(merkle.event_leaf(entry.sequence, entry.recorded_at, entry.data))
         return passed
 
     def changes(self, upto: int) -> list[int] | None:
@@ -252,6 +264,12 @@ class Scorer:
         if self.last:
             self.con.execute("DELETE FROM meta WHERE key = 'settled'")
             self.con.execute("INSERT INTO meta VALUES ('settled', ?)", [str(self.last)])
+
+    async def settle_rest(self) -> None:
+        """Send what was folded and perhaps never told: neither from this file nor by others."""
+        row = self.con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
+        if self.last and self.told is not None:
+            await self.settle(max(row[0] if row else 0, self.told) + 1)
 
 
 _ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND admission = 'admitted'"
@@ -336,13 +354,15 @@ def _opened(path: Path) -> tuple[duckdb.DuckDBPyConnection, int]:
     return con, int(row[0])
 
 
-async def start(client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger) -> Scorer:
+async def start(
+    client: Client, settings: Settings, log: structlog.typing.FilteringBoundLogger, told: int | None = 0
+) -> Scorer:
     """Open the file, hold it against the log, and fold what is new in the log."""
     info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
     check_ledger(info, settings.assessment)
     con, last, lock = await asyncio.to_thread(open_file, settings)  # a loop that is held up loses its connection
     try:
-        scorer = await asyncio.to_thread(lambda: Scorer(client, con, _year(con), settings, log, last, lock=lock))
+        scorer = await asyncio.to_thread(lambda: Scorer(client, con, _year(con), settings, log, last, lock, told))
     except BaseException:
         con.close()
         lock.close()
@@ -353,8 +373,6 @@ async def start(client: Client, settings: Settings, log: structlog.typing.Filter
         scorer.close()
         raise
     metrics.folded(scorer.last)
-    metrics.started("scorer")
-    log.info("scorer.started", sequence=scorer.last)
     return scorer
 
 
@@ -369,9 +387,7 @@ async def _resume(scorer: Scorer, log_last: int) -> None:
     for start in range(1, scorer.last + 1, CATCH_UP):
         await scorer.compare_range(start, min(start + CATCH_UP - 1, scorer.last))
     scorer.compared, scorer.compared_since = scorer.last, time.monotonic()
-    if scorer.last:
-        row = scorer.con.execute("SELECT value::BIGINT FROM meta WHERE key = 'settled'").fetchone()
-        await scorer.settle((row[0] if row else 0) + 1)
+    await scorer.settle_rest()
     if log_last > scorer.last:
         await scorer.catch_up(log_last)
 
@@ -393,38 +409,67 @@ class transaction:  # noqa: N801 - reads as a word of the language
 
 
 async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) -> None:
-    """Serve until told to stop."""
-    async with connected(settings.nats_url, "scorer", settings.data, forever=True) as client:
-        scorer = await start(client, settings, log)
-        nats = broker(settings.nats_url, "scorer", settings.data)
-        busy = asyncio.Lock()
+    """Serve until told to stop; a standby with a folder of its own folds until it is its turn."""
+    ahead: list[Scorer] = []
 
-        async def take(entries: Sequence[Entry]) -> None:
-            async with busy:
-                await scorer.take(entries)
+    async def fold() -> None:
+        with contextlib.suppress(NatsError, TimeoutError):  # it restarts, or is gone: the next second asks again
+            if not ahead:
+                ahead.append(await start(client, settings, log, told=None))
+            info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
+            await ahead[0].catch_up(info.state.last_seq)
 
-        async def heal() -> None:
-            async with busy:
-                try:
-                    info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
-                    await scorer.compare(info.state.last_seq, {scorer.last})
-                    await scorer.compare_part()
-                except (NatsError, TimeoutError):
-                    log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
-                    return
-                if info.state.last_seq > scorer.last:
-                    await scorer.catch_up(info.state.last_seq)
+    try:
+        async with (
+            connected(settings.nats_url, "scorer", settings.data, forever=True) as client,
+            turn(client, settings, "scorer", log, fold) as mine,
+        ):
+            scorer = ahead[0] if ahead else await start(client, settings, log, mine.told)
+            with contextlib.closing(scorer):
+                await _serve(scorer, mine)
+    finally:
+        for one in ahead:
+            one.close()
 
-        @nats.subscriber(subjects.cut(settings.assessment))
-        async def cut(after: int) -> bytes:
-            async with busy:
-                return msgspec.json.encode(await scorer.cut(after))
 
-        @nats.subscriber(subjects.changes(settings.assessment))
-        async def changes(upto: int) -> bytes:
-            async with busy:
-                return msgspec.json.encode(scorer.changes(upto))
+async def _serve(scorer: Scorer, mine: Turn) -> None:
+    """Fold, and answer who asks for a cut or for changes."""
+    client, settings, log = scorer.client, scorer.settings, scorer.log
+    if scorer.told is None:
+        scorer.told = mine.told
+        await scorer.settle_rest()
+    metrics.started("scorer")
+    log.info("scorer.started", sequence=scorer.last)
+    nats = broker(settings.nats_url, "scorer", settings.data)
+    busy = asyncio.Lock()
 
-        with contextlib.closing(scorer):
-            async with metrics.watching(client, settings.assessment):
-                await serve(nats, "scorer", settings.assessment, take, heal, log)
+    async def take(entries: Sequence[Entry]) -> None:
+        async with busy:
+            await scorer.take(entries)
+            mine.told = scorer.last
+
+    async def heal() -> None:
+        async with busy:
+            try:
+                info = await jetstream(client).stream_info(stream("LEDGER", settings.assessment))
+                await scorer.compare(info.state.last_seq, {scorer.last})
+                await scorer.compare_part()
+            except (NatsError, TimeoutError):
+                log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
+                return
+            if info.state.last_seq > scorer.last:
+                await scorer.catch_up(info.state.last_seq)
+            mine.told = scorer.last
+
+    @nats.subscriber(subjects.cut(settings.assessment))
+    async def cut(after: int) -> bytes:
+        async with busy:
+            return msgspec.json.encode(await scorer.cut(after))
+
+    @nats.subscriber(subjects.changes(settings.assessment))
+    async def changes(upto: int) -> bytes:
+        async with busy:
+            return msgspec.json.encode(scorer.changes(upto))
+
+    async with metrics.watching(client, settings.assessment):
+        await serve(nats, "scorer", settings.assessment, take, heal, log)

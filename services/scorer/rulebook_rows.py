@@ -56,7 +56,7 @@ TABLES = {
     "rulebook_scheme": "scheme VARCHAR, ordinal INTEGER, name_zh VARCHAR, name_en VARCHAR, pools VARCHAR,"
     " quota_of VARCHAR, rounding VARCHAR, quotas VARCHAR, tie VARCHAR, clause VARCHAR, words VARCHAR",
     "rulebook_grade": "scheme VARCHAR, grade VARCHAR, ordinal INTEGER, name_zh VARCHAR, name_en VARCHAR,"
-    " share DECIMAL(18,8), number BIGINT, at_least DECIMAL(18,9), individuals BOOLEAN, words VARCHAR",
+    " share DECIMAL(18,8), number BIGINT, at_least DECIMAL(18,9), has_individuals BOOLEAN, words VARCHAR",
     "rulebook_requirement": "grade VARCHAR, ordinal INTEGER, kind VARCHAR, code VARCHAR, item VARCHAR,"
     " at_least DECIMAL(18,6), at_most DECIMAL(18,6)",
     "rulebook_veto": "veto VARCHAR, ordinal INTEGER, name_zh VARCHAR, name_en VARCHAR, zero VARCHAR, clause VARCHAR",

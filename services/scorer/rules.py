@@ -89,16 +89,18 @@ class Definition:
     needs: tuple[str, ...]
 
     def view(self) -> str:
-        """The view with all that it needs inside it, once: views of views would be bound again at every mention."""
+        """The view with all that it needs inside it, once: views of views would be bound again at every mention.
+
+        A table macro is made likewise; where what it needs is cut by a variable, its first argument is the cut.
+        """
         every = {one.name: one for one in definitions()}
         needed = [f"{name} AS ({every[name].body})" for name in self.needs]
-        head = f"WITH {', '.join(needed)} " if needed else ""
-        return f"CREATE VIEW {self.name} AS {head}SELECT * FROM ({self.body})"
-
-    def described(self) -> str:
-        """The statement that gives the view its comment, with what it cites."""
-        text = f"{self.comment} [{self.cites}]".replace("'", "''")
-        return f"COMMENT ON VIEW {self.name} IS '{text}'"
+        inner = f"WITH {', '.join(needed)} " if needed else ""
+        if self.kind == "VIEW":
+            return f"CREATE VIEW {self.name} AS {inner}SELECT * FROM ({self.body})"
+        head, _, select = self.body.partition(" AS TABLE\n")
+        argument = re.split(r"[(,)]", head)[1]
+        return f"{head} AS TABLE {inner.replace(_CUT, argument)}{select}"
 
 
 @cache
@@ -122,8 +124,9 @@ def definitions() -> tuple[Definition, ...]:
             read = set(re.findall(r"\b(?:FROM|JOIN) (\w+)", body))
             direct = [one for one in found.values() if one.kind == "VIEW" and one.name in read]
             needs = {name for one in direct for name in (*one.needs, one.name)}
+            kind = "TABLE MACRO" if " AS TABLE\n" in body else match[1]
             found[match[2]] = Definition(
-                match[1],
+                kind,
                 match[2],
                 " ".join(line for line in comment if line != "stage" and line not in cites),
                 " ".join(cites),
@@ -134,6 +137,7 @@ def definitions() -> tuple[Definition, ...]:
     return tuple(found.values())
 
 
+_CUT = "getvariable('as_of')"
 #: Text is compared by its bytes, whatever a client's default collation is.
 _TEXT = re.compile(r"VARCHAR(?!\[)")
 
@@ -149,11 +153,10 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def create_views(con: duckdb.DuckDBPyConnection) -> None:
-    """Install every view, for those who query the file; `compute` does without them."""
+    """Install every view and table macro, for those who query the file; `compute` does without them."""
     for one in definitions():
-        if one.kind == "VIEW":
+        if one.kind != "MACRO":
             con.execute(one.view())
-            con.execute(one.described())
 
 
 def load_rulebook(con: duckdb.DuckDBPyConnection, book: Rulebook, roster: Iterable[Unit]) -> None:

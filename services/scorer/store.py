@@ -1,6 +1,7 @@
 """The DuckDB file of one assessment: how it is made, opened, and given events."""
 
 import tempfile
+import threading
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache, lru_cache
 from operator import attrgetter
@@ -13,11 +14,12 @@ import pyarrow as pa
 from schemas.events import CHANGES, Event
 from schemas.refusals import Refusal
 from services.ingest.check import Checker, Known
-from services.scorer import rules
+from services.scorer import comments, rules
 from services.scorer.admission import admit
 
 #: Readable by DuckDB 1.4 and later, while this library's own newest storage is not.
 STORAGE = "v1.4.0"
+_MAKING = threading.Lock()
 _ARROW = {
     "BIGINT": pa.int64(),
     "TIMESTAMP": pa.timestamp("us"),
@@ -52,7 +54,8 @@ def fresh(path: Path | None = None) -> duckdb.DuckDBPyConnection:
         rules.create_tables(con)
         return con
     draft = path.with_name(f"{path.name}.new")
-    draft.write_bytes(_blank())
+    with _MAKING:  # several assessments of one process may begin at once
+        draft.write_bytes(_blank())
     draft.rename(path)
     return connect(path)
 
@@ -65,6 +68,7 @@ def _blank() -> bytes:
         with connect(path) as con:
             rules.create_tables(con)
             rules.create_views(con)
+            comments.write(con)
         return path.read_bytes()
 
 

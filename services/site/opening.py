@@ -7,14 +7,17 @@ import os
 import sys
 import uuid
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from infra.client import connected, embedded, read_stream
-from infra.rights import configure, key_file, public_keys
+from infra.client import connected, embedded_site, read_stream
+from infra.rights import PROVISIONER, Parties, configure, key_file, public_keys
+from infra.server import EmbeddedServer
+from infra.streams import provision
 from schemas import roster as rosters
 from schemas import rulebook as rulebooks
 from schemas import subjects
@@ -34,7 +37,7 @@ from services.process.ending import Exit, Stop
 from services.process.settings import Settings
 from services.rulebook import rehearsal
 from services.site.asking import agreed
-from services.site.provision import connections
+from services.site.provision import connections, let_in
 from services.site.stack import keep_services
 
 CHINA = timezone(timedelta(hours=8))
@@ -68,6 +71,12 @@ def open_year(  # noqa: PLR0913 - what a year is, and how it is asked
         Do not ask before the year is fixed.
     """
     chosen = configuration.language(lang)
+    if not subjects.CODE.fullmatch(assessment):
+        raise Stop(
+            Exit.USE,
+            f"Not a code (letters, digits, _ and -, up to 64): {assessment!r}",
+            f"不是代码（字母、数字、_和-，至多64个）：{assessment!r}",
+        )
     known = configuration.read({**os.environ, "WUXING_ASSESSMENT": assessment})
     book, units = _checked(rulebook, roster)
     _refuse_another(known)
@@ -89,19 +98,12 @@ def _checked(rulebook: Path, roster: Path) -> tuple[Rulebook, tuple[Unit, ...]]:
 
 
 def _refuse_another(known: Settings) -> None:
-    """A folder holds one assessment, which is opened once."""
-    if not subjects.CODE.fullmatch(known.assessment):
-        raise Stop(
-            Exit.USE,
-            f"Not a code (letters, digits, _ and -, up to 64): {known.assessment!r}",
-            f"不是代码（字母、数字、_和-，至多64个）：{known.assessment!r}",
-        )
+    """An assessment is opened once."""
     if kept(known).exists():
         raise Stop(
             Exit.FAILED,
-            f"{known.data} is in use: a data folder holds one assessment, which is opened once."
-            " Set another WUXING_DATA.",
-            f"{known.data}已在使用：一个数据文件夹只放一个考核，且只开启一次。请另设WUXING_DATA。",
+            f"{known.assessment} is open already, in {known.data}: an assessment is opened once.",
+            f"{known.assessment}已经开启，在{known.data}中：一个考核只开启一次。",
         )
 
 
@@ -129,18 +131,21 @@ def _told(known: Settings, book: Rulebook, units: tuple[Unit, ...], lang: Langua
 async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, synthetic: bool) -> None:
     """Make everything, and let ingest append the opening; begun again after a fault, it goes on where it stood."""
     offices, codes = [office.code for office in book.office], [unit.unit for unit in units]
-    collector, limits = book.roles.collector, connections(known)
+    mine = Parties(known.assessment, tuple(offices), tuple(codes), book.roles.collector)
     (known.data / "logs").mkdir(parents=True, exist_ok=True)
-    configure(known.data, known.assessment, offices, codes, collector=collector, limits=limits)
+    running = EmbeddedServer(known.root).taken
+    limits = connections(known)
+    configure(known.data, known.assessment, offices, codes, collector=mine.collector, limits=limits, running=running)
     raw = _drafted(known, book, units, synthetic=synthetic)
     checked = Checker(None, (), assessment=known.assessment, accept=rehearsal.accept).check(raw)
     if isinstance(checked, Refusal):
         raise Stop(Exit.USE, checked.message, checked.message)
-    async with embedded(known.data, known.assessment, offices, codes, collector=collector, limits=limits) as server:
+    broker = _running(known, mine) if running else embedded_site({known.data: mine}, limits=limits)
+    async with broker as server:
         here = msgspec.structs.replace(known, nats_url=server.url)
         async with keep_services(here, server.url, ("ingest",), quiet=known.data / "logs"):
-            subject = subjects.intake(known.assessment, collector, OPENED, subjects.ASSESSMENT)
-            letter = Letter(collector, False, OPENED, subject, checked.source, checked.id, raw)
+            subject = subjects.intake(known.assessment, mine.collector, OPENED, subjects.ASSESSMENT)
+            letter = Letter(mine.collector, False, OPENED, subject, checked.source, checked.id, raw)
             await send(here, [letter], patience=PATIENCE)
         async with connected(server.url, "audit", known.data) as client:
             first = [entry.data async for entry in read_stream(client, "LEDGER", known.assessment, 1, 1)]
@@ -151,6 +156,21 @@ async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, syn
             f"开启事件未入账：见{known.data / 'logs'}，然后重新运行。",
         )
     _draft(known).rename(kept(known))
+
+
+class Running(NamedTuple):
+    """The broker that runs on the site already."""
+
+    url: str
+
+
+@contextlib.asynccontextmanager
+async def _running(known: Settings, mine: Parties) -> AsyncIterator[Running]:
+    """The broker at NATS_URL, once it has taken on the new rights, with the streams made."""
+    await let_in(known)
+    async with connected(known.nats_url, PROVISIONER, known.data) as client:
+        await provision(client, mine.assessment, mine.offices, mine.units)
+    yield Running(known.nats_url)
 
 
 def _draft(known: Settings) -> Path:

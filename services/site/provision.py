@@ -5,20 +5,21 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from infra.client import connected
-from infra.rights import COLLECTOR, PROVISIONER, Connections, configure, configure_nodes
+from infra.client import BrokerUnreachable, connected
+from infra.rights import COLLECTOR, PROVISIONER, Connections, Parties, configure, configure_nodes, parties
 from infra.streams import provision as make_streams
 from services.command.options import Lang
 from services.ingest.opening import expected
-from services.process.ending import Exit
-from services.process.settings import Settings, read
+from services.process.ending import Exit, Stop
+from services.process.settings import Settings, several
 
 
-def parties(settings: Settings) -> tuple[list[str], list[str], str]:
+def expected_parties(settings: Settings) -> Parties:
     """The codes of the offices and units of the year, and of the office that collects."""
     year = expected(settings)
-    offices = [office.code for office in year.rulebook.office]
-    return offices, [unit.unit for unit in year.roster], year.rulebook.roles.collector or COLLECTOR
+    offices = tuple(office.code for office in year.rulebook.office)
+    units = tuple(unit.unit for unit in year.roster)
+    return Parties(settings.assessment, offices, units, year.rulebook.roles.collector or COLLECTOR)
 
 
 def connections(settings: Settings) -> Connections:
@@ -26,12 +27,35 @@ def connections(settings: Settings) -> Connections:
     return Connections(settings.limits.office_connections, settings.limits.unit_connections)
 
 
+LET_IN_WITHIN, LOOK_SECONDS = 60.0, 0.2
+
+
+async def let_in(settings: Settings) -> None:
+    """Wait until the running broker knows the assessment's own keys; raises Stop, which says how it is told of them."""
+    deadline = asyncio.get_running_loop().time() + LET_IN_WITHIN
+    while True:
+        try:
+            async with connected(settings.nats_url, "audit", settings.data):
+                return
+        except BrokerUnreachable as error:
+            if asyncio.get_running_loop().time() > deadline:
+                config = settings.root / "nats.conf"
+                raise Stop(
+                    Exit.FAILED,
+                    f"The broker does not go by {config} yet: {error}. `wuxing up` reloads it by itself; else reload it"
+                    " (systemctl reload wuxing-nats), and run this again.",
+                    f"服务器尚未采用{config}：{error}。`wuxing up`会自动重新加载；否则请重新加载"
+                    "（systemctl reload wuxing-nats），然后重新运行。",
+                ) from None
+        await asyncio.sleep(LOOK_SECONDS)
+
+
 def configure_broker(
     *,
     node: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006 - read only
     lang: Lang = None,
 ) -> int:
-    """Make the missing keys and write nats.conf into WUXING_DATA for this year's parties; safe to repeat.
+    """Make the missing keys and write nats.conf into WUXING_DATA for all its assessments' parties; safe to repeat.
 
     Example: WUXING_DATA=/var/lib/wuxing wuxing configure --node n1 --node n2 --node n3
 
@@ -41,12 +65,14 @@ def configure_broker(
         A node of a cluster, by the name that the others reach it by: its NAME.conf is written too. TLS is needed.
     """
     del lang  # prints a path
-    settings = read()
-    offices, units, collector = parties(settings)
-    settings.data.mkdir(parents=True, exist_ok=True)
-    limits = connections(settings)
-    print(configure(settings.data, settings.assessment, offices, units, collector=collector, limits=limits))
-    for path in configure_nodes(settings.data, node) if node else []:
+    known = several()
+    for settings in known:
+        one = expected_parties(settings)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        limits, names = connections(settings), (one.assessment, one.offices, one.units)
+        path = configure(settings.data, *names, collector=one.collector, limits=limits)
+    print(path)
+    for path in configure_nodes(known[0].root, node) if node else []:
         print(path)
     return Exit.DONE
 
@@ -62,12 +88,12 @@ def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Lang = None) -> int:
         Copies of each stream, on as many servers: 3 wherever there are three.
     """
     del lang  # prints nothing
-    settings = read()
-    offices, units, _ = parties(settings)
-    asyncio.run(_provision(settings, offices, units, replicas))
+    for settings in several():
+        asyncio.run(_provision(settings, replicas))
     return Exit.DONE
 
 
-async def _provision(settings: Settings, offices: list[str], units: list[str], replicas: int) -> None:
+async def _provision(settings: Settings, replicas: int) -> None:
+    one = parties(settings.data) or expected_parties(settings)
     async with connected(settings.nats_url, PROVISIONER, settings.data, forever=True) as client:
-        await make_streams(client, settings.assessment, offices, units, replicas)
+        await make_streams(client, one.assessment, one.offices, one.units, replicas)

@@ -22,14 +22,14 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from infra.client import connected, embedded, jetstream
+from infra.client import connected, embedded_site, end, jetstream
 from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import stream
 from schemas import subjects
 from schemas.raw import read
 from schemas.receipts import Ranking
 from schemas.refusals import Language
-from schemas.year import Year, given
+from schemas.year import given
 from services.command import tables
 from services.ingest import place as places
 from services.ingest.opening import expected, kept
@@ -38,11 +38,11 @@ from services.process import metrics, settings, tracing
 from services.process.advice import AGAIN, duckdb_advice
 from services.process.ending import Exit, Stop
 from services.process.plain import Screen
-from services.process.settings import Settings
+from services.process.settings import Settings, opened
 from services.ranker import announced
 from services.scorer import rules, store
 from services.site import synthetic
-from services.site.provision import connections
+from services.site.provision import connections, expected_parties
 from services.snapshot import make
 from services.snapshot.point import stored
 
@@ -93,24 +93,71 @@ def ranker(*, keep: int | None = None) -> int:
     return _service("ranker", run, _kept(keep))
 
 
-def _kept(keep: int | None) -> Settings:
-    """The settings, with how many snapshots are kept where a command says it."""
-    return settings.read({**os.environ, **({} if keep is None else {"WUXING_KEEP": str(keep)})})
+def _kept(keep: int | None) -> dict[str, str]:
+    """The environment, with how many snapshots are kept where a command says it."""
+    return {**os.environ, **({} if keep is None else {"WUXING_KEEP": str(keep)})}
 
 
-def _service(name: str, run: Run, given: Settings | None = None) -> int:
+def _service(name: str, run: Run, environment: dict[str, str] | None = None) -> int:
     """Run one service; started by a parent that holds its standard input, it ends with the parent."""
-    known = given or settings.read()
-    log = logs.configure(known, name)
+    env = dict(os.environ) if environment is None else environment
+    known = settings.several(env)
+    log = logs.configure(known[0], name)
     tracing.configure(name)
+    alone = len(known) == 1 and env.get("WUXING_ASSESSMENT") != "*"
+    serving = run(known[0], log) if alone else _all(run, partial(settings.several, env), log)
     try:
         with metrics.serve_metrics([name]) or contextlib.nullcontext():
-            asyncio.run(_until_told(run(known, log)))
+            asyncio.run(_until_told(serving))
     except (NatsError, duckdb.Error) as error:
         said = str(error) or type(error).__name__
         en, zh = duckdb_advice(error) if isinstance(error, duckdb.Error) else AGAIN
         raise Stop(Exit.FAILED, f"{name} ended: {said}. {en}", f"{name}已停止：{said}。{zh}") from None
     return Exit.DONE
+
+
+async def _all(run: Run, listed: Callable[[], list[Settings]], log: structlog.typing.FilteringBoundLogger) -> None:
+    """Serve several assessments in one process until told to stop, and each that is opened meanwhile.
+
+    Each has its own connection, rights and files: what one fails of costs the others nothing.
+    """
+    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    assert me
+    tasks: dict[str, asyncio.Task[None]] = {}
+    stopping = asyncio.Event()
+    try:
+        while True:
+            for known in await asyncio.to_thread(listed):
+                if known.assessment not in tasks:
+                    tasks[known.assessment] = asyncio.create_task(_serve(run, known, log, stopping))
+            for number in (signal.SIGINT, signal.SIGTERM):  # each service takes them for itself when it starts
+                loop.add_signal_handler(number, me.cancel)
+            if any(task.done() for task in tasks.values()):
+                return  # told to stop, in the moment between
+            await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        stopping.set()
+        await asyncio.gather(*map(end, tasks.values()))
+
+
+async def _serve(
+    run: Run, known: Settings, log: structlog.typing.FilteringBoundLogger, stopping: asyncio.Event
+) -> None:
+    """Serve one assessment of several; after a failure again, ever later up to half a minute."""
+    metrics.assessment.set(known.assessment)
+    log = log.bind(assessment=known.assessment)
+    wait = 1
+    while not stopping.is_set():
+        try:
+            await run(known, log)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            if stopping.is_set():
+                return
+            log.error("assessment.failed", error=str(error) or type(error).__name__, again_in=wait)  # noqa: TRY400 - it says itself what is wrong
+        else:
+            return
+        await asyncio.sleep(wait)
+        wait = min(30, wait * 2)
 
 
 async def _until_told(service: Coroutine[Any, Any, None]) -> None:
@@ -146,43 +193,47 @@ def up(*, port: int = 4222, keep: int | None = None, lang: Literal["zh", "en"] |
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known = _kept(keep)
-    logs.configure(known, "up")
-    asyncio.run(_up(known, port, settings.language(lang)))
+    env = _kept(keep)
+    known = settings.several(env)
+    logs.configure(known[0], "up")
+    asyncio.run(_up(known, env, port, settings.language(lang)))
     return Exit.DONE
 
 
-async def _up(known: Settings, port: int, lang: Language) -> None:
-    year = expected(known)
+async def _up(known: list[Settings], env: dict[str, str], port: int, lang: Language) -> None:
+    for one in known:
+        expected(one)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _stack(known, year, port=port, services=(*SERVICES, "console")) as url:
+    serves = env.get("WUXING_ASSESSMENT") or ("*" if opened(known[0].root) else None)
+    async with _stack(known, port=port, services=(*SERVICES, "console"), serves=serves) as url:
         _say(
             lang,
-            f"NATS {url} · data {known.data.absolute()} · http://127.0.0.1:8080 · Ctrl-C ends everything",
-            f"NATS {url} · 数据 {known.data.absolute()} · http://127.0.0.1:8080 · 按Ctrl-C全部结束",
+            f"NATS {url} · data {known[0].root.absolute()} · http://127.0.0.1:8080 · Ctrl-C ends everything",
+            f"NATS {url} · 数据 {known[0].root.absolute()} · http://127.0.0.1:8080 · 按Ctrl-C全部结束",
         )
         await stop.wait()
 
 
 @contextlib.asynccontextmanager
 async def _stack(
-    known: Settings, year: Year, *, port: int = -1, services: tuple[str, ...] = SERVICES, quiet: Path | None = None
+    known: list[Settings],
+    *,
+    port: int = -1,
+    services: tuple[str, ...] = SERVICES,
+    quiet: Path | None = None,
+    serves: str | None = None,
 ) -> AsyncIterator[str]:
     """An embedded server and services as children, kept running; all of them have ended when this does."""
-    offices = [office.code for office in year.rulebook.office]
-    units = [unit.unit for unit in year.roster]
-    collector = year.rulebook.roles.collector or ""
-    known.data.mkdir(parents=True, exist_ok=True)
-    limits = connections(known)
-    async with embedded(
-        known.data, year.assessment, offices, units, collector=collector, port=port, limits=limits
-    ) as server:
+    everybody = {one.data: expected_parties(one) for one in known}
+    for data in everybody:
+        data.mkdir(parents=True, exist_ok=True)
+    async with embedded_site(everybody, port=port, limits=connections(known[0])) as server:
         keeper = asyncio.create_task(keep_server(server))
         try:
-            async with keep_services(known, server.url, services, quiet=quiet):
+            async with keep_services(known[0], server.url, services, quiet=quiet, serves=serves):
                 yield server.url
         finally:
             keeper.cancel()
@@ -191,15 +242,18 @@ async def _stack(
 
 @contextlib.asynccontextmanager
 async def keep_services(
-    known: Settings, url: str, services: tuple[str, ...], *, quiet: Path | None = None
+    known: Settings, url: str, services: tuple[str, ...], *, quiet: Path | None = None, serves: str | None = None
 ) -> AsyncIterator[None]:
-    """Services as children against a broker, kept running, with what they say in the folder `quiet`."""
+    """Services as children against a broker, kept running, with what they say in the folder `quiet`.
+
+    They serve the assessment of the settings, or those that `serves` names.
+    """
     environment = {
         **os.environ,
         "NATS_URL": url,
-        "WUXING_DATA": str(known.data),
+        "WUXING_DATA": str(known.root),
         GUARDED: "1",
-        "WUXING_ASSESSMENT": known.assessment,
+        "WUXING_ASSESSMENT": serves or known.assessment,
         "WUXING_RANK_SECONDS": str(known.rank_seconds),
         "WUXING_KEEP": str(known.keep),
     }
@@ -218,11 +272,19 @@ async def keep_services(
 
 
 async def keep_server(server: EmbeddedServer) -> None:
-    """Keep the broker running: one that ended, or has been unwell for a while, is started again on its store."""
+    """Keep the broker running: one that ended, or has been unwell for a while, is started again on its store.
+
+    It takes on new rights, of another assessment or of a unit that joined, as soon as they are written.
+    """
     log = structlog.get_logger(service="up")
-    unwell, wait = 0, 1
+    unwell, wait, config = 0, 1, server.data / "nats.conf"
+    written = config.stat().st_mtime_ns
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        if (now := config.stat().st_mtime_ns) != written:
+            written = now
+            server.reload()
+            log.info("server.reloaded", config=str(config))
         if await asyncio.to_thread(lambda: server.healthy):
             unwell, wait = 0, 1
             continue
@@ -348,7 +410,7 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
     lines = list(synthetic.year(year.rulebook, year.roster, year.assessment, events=events))
     kept(known).write_bytes(lines[0][1])
     services = (*SERVICES, "console") if serve else SERVICES
-    async with _stack(known, year, services=services, quiet=logs_folder) as url:
+    async with _stack([known], services=services, quiet=logs_folder) as url:
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -465,16 +527,16 @@ def status(*, format: Literal["table", "json"] = "table", lang: Literal["zh", "e
     Parameters
     ----------
     format
-        A table to read, or JSON.
+        A table to read, or JSON: an object, of several assessments a list of them.
     lang
         Language of texts: zh or en; the locale's without it.
     """
-    known = settings.read()
-    found = asyncio.run(_status(known))
+    found = [asyncio.run(_status(known)) for known in settings.several()]
     if format == "json":
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps(found[0] if len(found) == 1 else found, ensure_ascii=False))
     else:
-        tables.facts(found, settings.language(lang))
+        for one in found:
+            tables.facts(one, settings.language(lang))
     return Exit.DONE
 
 

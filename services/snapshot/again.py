@@ -6,7 +6,7 @@ import duckdb
 
 from schemas.year import Year
 from services.ingest.check import Checker, opened_year
-from services.proof import checkpoint
+from services.proof import checkpoint, merkle
 from services.scorer import rules, store
 from services.scorer.rulebook_rows import TABLES
 from services.snapshot import held, point
@@ -24,10 +24,14 @@ class Again:
         self.year: Year | None = None
         self.con = store.fresh()
         self.last = -1
+        self.leaves = merkle.Frontier()
         self._checker = Checker(None, (), assessment=assessment)
 
-    def check(self, cut: duckdb.DuckDBPyConnection, sequence: int) -> None:
-        """Fold what is new of a cut, and raise FileDiffers unless its tables are what this ledger's are."""
+    def check(self, cut: duckdb.DuckDBPyConnection, sequence: int, root: str | None) -> None:
+        """Fold what is new of a cut, and raise FileDiffers unless its tables are what this ledger's are.
+
+        The sequence and the Merkle root are those that the scorer said.
+        """
         self._fold(cut)
         found = cut.execute(
             "SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)"
@@ -36,6 +40,8 @@ class Again:
             raise _differs("sequence", f"{found[0][0]}", f"{sequence}")
         for table in ("event", *(name for name in TABLES if name != "refused")):
             self._compare(cut, table)
+        if (mine := self.leaves.root().hex()) != root:
+            raise _differs("root", mine, f"{root}")
 
     def snapshot(self, cut: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyConnection:
         """A new file of this program's own with the ledger in it, and the scorer's points to hold against them."""
@@ -59,6 +65,8 @@ class Again:
             _, refused = store.take(self.con, self._checker, batch)
             for one in refused:
                 raise _differs(f"event {one.line}", str(one.reason), "an event")
+            for row in batch:
+                self.leaves.append(merkle.event_leaf(*row))
             self.last = batch[-1][0]
 
     def _begin(self, year: Year | None) -> None:

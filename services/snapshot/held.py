@@ -180,14 +180,19 @@ def expected(rulebook: str | None = None) -> frozenset[Object]:
     """
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "blank.duckdb"
-        year = given("blank", None, None)
-        if rulebook is not None:
-            year = replace(year, rulebook=soundness.read(json.loads(rulebook)), roster=())
-        with store.fresh(path) as con:
-            rules.load_rulebook(con, year.rulebook, year.roster)
-            complete(con, year, 0)
+        blank(path, rulebook)
         with opened(path) as con:
             return frozenset(objects(con))
+
+
+def blank(path: Path, rulebook: str | None = None) -> None:
+    """Make a snapshot in which nothing has happened, of a rulebook given as JSON, or of the shipped one."""
+    year = given("blank", None, None)
+    if rulebook is not None:
+        year = replace(year, rulebook=soundness.read(json.loads(rulebook)), roster=())
+    with store.fresh(path) as con:
+        rules.load_rulebook(con, year.rulebook, year.roster)
+        complete(con, year, 0)
 
 
 def _rulebook(con: duckdb.DuckDBPyConnection) -> str | None:

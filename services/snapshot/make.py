@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from services.process.files import replacing
 from services.proof import checkpoint
 from services.proof.checkpoint import VERSION, Earlier
 from services.proof.note import Signer
-from services.scorer import rules
+from services.scorer import comments, rules
 from services.snapshot import wide
 from services.snapshot.results import computed
 
@@ -36,20 +36,28 @@ PUBLISHED = {
     "published_attribute": "attribute_in_force",
     "published_measure": "measure_asked",
 }
+#: What intake refused, which is no part of the ledger: the ranker puts it in, and no result rests on it.
+INTAKE_REFUSED = (
+    "party VARCHAR, intake_seq BIGINT, recorded_at TIMESTAMP, source VARCHAR, id VARCHAR, reason VARCHAR, path VARCHAR,"
+    " message VARCHAR, sha256 VARCHAR"
+)
 
 
 class ProjectionDiffers(RuntimeError):  # noqa: N818 - house style: a refusal has a name of its own
     """The scorer's incremental points are not those of a whole recomputation: nothing is published."""
 
 
-def complete(
+def complete(  # noqa: PLR0913, PLR0917 - what a snapshot is made of, and who looks on
     con: duckdb.DuckDBPyConnection,
     year: Year,
     sequence: int,
     signer: Signer | None = None,
     earlier: Sequence[Earlier] = (),
+    look: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None,
 ) -> Results:
     """Add the published tables, the checkpoint and `meta` to a file of events; returns the results.
+
+    `look` reads what is computed before it goes.
 
     Raises ProjectionDiffers when the scorer's incremental points are not those of the whole recomputation, and
     LogRewritten when the log does not continue an earlier one. Without a key the checkpoint stays unsigned.
@@ -59,6 +67,7 @@ def complete(
         con.execute("DROP TABLE IF EXISTS main.unit_item")  # the scorer's own, and the same by now
         for table, view in PUBLISHED.items():
             con.execute(f"CREATE TABLE main.{table} AS FROM {view}")
+        look(con)
         found = computed(
             con, assessment=year.assessment, rulebook=year.rulebook.id, as_of=sequence, refused=[], lang="en"
         )
@@ -82,6 +91,8 @@ def complete(
     } | ({"log_key": str(signer.verifier)} if signer else {})
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)
+    con.execute(f"CREATE OR REPLACE TABLE intake_refused ({INTAKE_REFUSED})")
+    comments.write(con, *PUBLISHED, "meta", "intake_refused", "checkpoint", "leaf", "rulebook_json", "roster_json")
     return found
 
 

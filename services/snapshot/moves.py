@@ -115,21 +115,26 @@ def side(
             pairs = [list(readings), list(readings.values())]
             con.execute("SET VARIABLE readings = map(?::VARCHAR[], ?::VARCHAR[])", pairs)
         with rules.compute(con, as_of=as_of, upto="event_result" if whole else "unit_result"):
-            rows = con.execute(_UNITS).fetchall()
-            pools = con.execute(_SCHEMES).fetchall()
-            return Side(
-                as_of,
-                {row[0]: row[1] for row in rows},
-                {row[0]: Standing(*row[2:]) for row in rows},
-                dict(con.execute("SELECT unit, standing FROM unit_order").fetchall()),
-                {unit: frozenset(found) for unit, found in pools},
-                readings_in_force(con),
-                {(u, i): points for u, i, points in con.execute(_ITEMS).fetchall()} if whole else {},
-                {(u, i): pool for u, i, pool in con.execute(_POOLS).fetchall()} if whole else {},
-                con.sql(_TRAIL).to_arrow_table() if whole else None,
-            )
+            return computed(con, as_of, whole=whole)
     finally:
         con.execute("RESET VARIABLE readings")
+
+
+def computed(con: duckdb.DuckDBPyConnection, as_of: int, *, whole: bool = True) -> Side:
+    """Read a point inside an open `rules.compute` of it."""
+    rows = con.execute(_UNITS).fetchall()
+    pools = con.execute(_SCHEMES).fetchall()
+    return Side(
+        as_of,
+        {row[0]: row[1] for row in rows},
+        {row[0]: Standing(*row[2:]) for row in rows},
+        dict(con.execute("SELECT unit, standing FROM unit_order").fetchall()),
+        {unit: frozenset(found) for unit, found in pools},
+        readings_in_force(con),
+        {(u, i): points for u, i, points in con.execute(_ITEMS).fetchall()} if whole else {},
+        {(u, i): pool for u, i, pool in con.execute(_POOLS).fetchall()} if whole else {},
+        con.sql(_TRAIL).to_arrow_table() if whole else None,
+    )
 
 
 _UNITS = """

@@ -28,9 +28,7 @@ from services.snapshot.make import complete, latest
 @contextmanager
 def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot read-only, the one published last without a path; what is none ends the command."""
-    folder = settings.read().snapshots
-    path = path or latest(folder)
-    if path is None:
+    if path is None and (path := latest(folder := settings.read().snapshots)) is None:
         raise Stop(
             Exit.FAILED,
             f"{folder} holds no published snapshot; name one with --snapshot FILE.duckdb",
@@ -150,10 +148,12 @@ def moment(text: str, option: str) -> str:
     time = instant(text)
     if time is None:
         en, zh = ("a sequence or ", "序号或") if option == "--as-of" else ("", "")
+        day = f"{text}T23:59:59+08:00"
+        such = day if instant(day) else "2013-06-01T23:59:59+08:00"
         raise Stop(
             Exit.USE,
-            f"{option}: expected {en}an RFC 3339 time with an offset, found {text!r}",
-            f"{option}：应为{zh}带时区的RFC 3339时间，实为{text!r}",
+            f"{option}: expected {en}an RFC 3339 time with an offset such as {such}, found {text!r}",
+            f"{option}：应为{zh}带时区的RFC 3339时间，如{such}，实为{text!r}",
         )
     return time
 

@@ -19,11 +19,13 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from infra.rights import COLLECTOR
 from schemas.year import given
 from services.console.app import create_app
 from services.scorer import file
 from services.site.synthetic import year
 from services.snapshot import make
+from tests import test_desk as desk
 
 HERE = Path(__file__).parent
 FLAGS = [
@@ -44,6 +46,9 @@ PAGES = {
     "statement-supposed": "/unit/U055?r.award_tie=include",
     "audit-none": "/audit?text=nothing-like-it",
     "progress": "/progress",
+    "matrix": "/matrix",
+    "appeals": "/appeals",
+    "search": "/search?q=U01",
     "progress-past": "/progress?as_of=3000",
     "readings": "/readings",
     "what-if": "/what-if?r.band_pool=category",
@@ -191,6 +196,98 @@ def by_keyboard(browser: Browser, base: str, complaints: list[str]) -> list[str]
     return faults
 
 
+class Roles:
+    """The desk in a browser: each role does its work; what is wrong with its pages are `faults`."""
+
+    def __init__(self, browser: Browser, at: desk.Page, complaints: list[str], shots: Path | None) -> None:
+        self.browser, self.at, self.complaints, self.shots = browser, at, complaints, shots
+        self.faults: list[str] = []
+
+    def all(self) -> None:
+        """An office and a unit without scripts in Chinese on a phone; the others in both languages."""
+        with page(self.browser, "zh", "light", "phone", self.complaints, scripts=False) as made:
+            self.office(made)
+        self.at.rank()
+        with page(self.browser, "zh", "light", "phone", self.complaints, scripts=False) as made:
+            self.unit(made)
+        appeal = self.at.rank()
+        with page(self.browser, "en", "light", "desktop", self.complaints) as made:
+            self.signed_in(made, str(desk.APPEALS))
+            self.looked(made, "appeal-en", f"/appeals/{appeal}")
+            self.looked(made, "appeals-office-en", "/desk")
+        for lang, width in (("en", "desktop"), ("zh", "phone")):
+            with page(self.browser, lang, "light", width, self.complaints) as made:
+                self.signed_in(made, COLLECTOR)
+                for name, path in (
+                    ("collector", "/desk"),
+                    ("change", "/desk/enter?type=unit.changed.v1"),
+                    ("statement", f"/unit/{desk.FIRST}"),
+                    ("board", "/"),
+                ):
+                    self.looked(made, f"{name}-{lang}-{width}", path)
+        with page(self.browser, "en", "light", "desktop", self.complaints) as made:
+            self.follows(made)
+
+    def signed_in(self, made: Page, party: str) -> None:
+        """Sign in with the party's key."""
+        made.goto(f"{self.at.url}/sign-in")
+        made.locator("#key").fill(self.at.keys[party])
+        made.locator("button.primary").click()
+        made.wait_for_url("**/desk")
+
+    def looked(self, made: Page, name: str, path: str, *, scripts: bool = True) -> None:
+        """Look at a page, by axe where it has scripts, and keep a picture."""
+        if scripts:
+            self.faults += [f"{name}: {one}" for one in look(made, self.at.url + path)]
+        else:
+            made.goto(self.at.url + path)
+        if self.shots:
+            made.screenshot(path=self.shots / f"desk-{name}.png", full_page=True)
+
+    def sent(self, made: Page, name: str) -> None:
+        """Hand a form in, look what it would do, send it, and wait for the receipt."""
+        made.locator("button.primary").first.click()
+        made.wait_for_url("**/desk/tray/**")
+        path = made.url.removeprefix(self.at.url)
+        self.looked(made, f"{name}-tried", path, scripts=False)
+        made.locator('button[value="send"]').click()
+        while not made.locator(".o-accepted").count():
+            made.goto(self.at.url + path)
+        self.looked(made, f"{name}-sent", path, scripts=False)
+
+    def office(self, made: Page) -> None:
+        """A workbook and one event by a form."""
+        self.signed_in(made, "ducha")
+        self.looked(made, "office-zh-phone", "/desk", scripts=False)
+        rows = desk.sheet(f"{desk.CODES[2]},1.1,m7,no_feedback,逾期", "U999,1.1,m8,no_feedback,逾期")
+        made.locator("#file").set_input_files([{"name": "五月.csv", "mimeType": "text/csv", "buffer": rows}])
+        self.sent(made, "workbook")
+        self.looked(made, "form-zh-phone", "/desk/enter?type=deduction.recorded.v1&item=1.1", scripts=False)
+        made.select_option("#e-unit", desk.FIRST)
+        made.locator("#e-matter").fill("表单")
+        made.select_option("#e-ground", "no_feedback")
+        made.locator("#e-reason").fill("逾期未反馈")
+        self.sent(made, "form")
+
+    def unit(self, made: Page) -> None:
+        """An appeal from the statement."""
+        self.signed_in(made, desk.FIRST)
+        self.looked(made, "unit-zh-phone", "/desk", scripts=False)
+        self.looked(made, "own-statement-zh-phone", f"/unit/{desk.FIRST}", scripts=False)
+        made.locator('a[href*="appeal.filed"]').last.click()
+        made.locator("#e-statement").fill("已按期反馈")
+        self.sent(made, "appeal")
+
+    def follows(self, made: Page) -> None:
+        """An open page shows a new snapshot by itself."""
+        with made.expect_request("**/follow"):
+            made.goto(f"{self.at.url}/")
+        office = self.at.as_("ducha")
+        self.at.enter(office, type="deduction.recorded.v1", item="1.1", unit=desk.CODES[3], matter="新",
+                      ground="no_feedback", reason="逾期")  # fmt: skip
+        made.wait_for_selector(f'#page[data-sequence="{self.at.rank()}"]')
+
+
 def main() -> int:
     """Visit every page in both languages, themes and widths; 1 when anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -201,6 +298,13 @@ def main() -> int:
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS, env={**os.environ, "HOME": home})
         complaints: list[str] = []
         faults += by_keyboard(browser, base, complaints)
+        if shots:
+            shots.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="wuxing-") as name, desk.running(Path(name)) as at:
+            roles = Roles(browser, at, complaints, shots)
+            roles.all()
+        faults += [*roles.faults, *complaints]
+        complaints.clear()
         for lang, theme, width in SEEN:
             with page(browser, lang, theme, width, complaints) as made:
                 for name, path in PAGES.items():
@@ -211,7 +315,6 @@ def main() -> int:
                     complaints.clear()
                     print(f"{name} {lang} {theme} {width}: {len(faults)} faults so far", file=sys.stderr)
                     if shots:
-                        shots.mkdir(parents=True, exist_ok=True)
                         made.screenshot(path=shots / f"{name}-{lang}-{theme}-{width}.png", full_page=True)
         browser.close()
     print("\n".join(faults) or json.dumps({"pages": len(PAGES) * len(SEEN), "faults": 0}))

@@ -33,7 +33,7 @@ from tests.product import BOOK, BOOK_JSON, SHIPPED, small
 ASSESSMENT = "small"
 SERVICES = ("ingest", "scorer", "ranker")
 OFFICES = tuple(office.code for office in BOOK.office)
-PATIENCE = 120.0
+PATIENCE = 300.0
 FLIGHT = 64
 REDELIVERY = 2
 """Seconds until what a dead service had not acknowledged is delivered again; half a minute as provisioned."""
@@ -113,9 +113,12 @@ def line(raw: bytes, units: list[str], refusal: tuple[str, str | None] | None) -
         return Line(party, subjects.intake(ASSESSMENT, party, "unreadable", "assessment"), raw, refusal)
 
 
-def until(what: str, look: Callable[[], Any], good: Callable[[Any], bool], words: Callable[[], str] = str) -> Any:
+def until(
+    what: str, look: Callable[[], Any], good: Callable[[Any], bool], words: Callable[[], str] = str,
+    patience: float = PATIENCE,
+) -> Any:  # fmt: skip
     """Look until it is good, and give what was seen; fail with that, and with `words`, when it never is."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not good(seen := look()):
         assert time.monotonic() < deadline, f"waited in vain for {what}: {seen}\n{words()}"
         time.sleep(0.1)  # between two looks at what other processes do; the deadline is what fails
@@ -267,10 +270,12 @@ class Works:
             for durable, kind in DURABLES.items():
                 info = await js.consumer_info(stream(kind, ASSESSMENT), durable)
                 waiting[durable] = (info.num_pending or 0) + (info.num_ack_pending or 0)
-            ranked = 0
-            if states["RANKING"].messages:
-                raw = await js.get_last_msg(stream("RANKING", ASSESSMENT), subjects.ranking(ASSESSMENT))
-                ranked = msgspec.json.decode(raw.data or b"", type=Ranking).sequence
+            ranked, at = 0, states["RANKING"].last_seq
+            while at >= states["RANKING"].first_seq and at and not ranked:  # what is none lies over it
+                raw = await js.get_msg(stream("RANKING", ASSESSMENT), at)
+                at -= 1
+                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                    ranked = msgspec.json.decode(raw.data or b"", type=Ranking).sequence
             counts = {kind: state.messages for kind, state in states.items()}
             return Seen(counts, {kind: state.last_seq for kind, state in states.items()}, waiting, ranked)
 
@@ -335,8 +340,11 @@ class Works:
         return [(one.subject.rpartition(".")[2], msgspec.json.decode(one.data, type=Receipt)) for one in stored]
 
     def ranking(self) -> Ranking:
-        """The ranking that was published last."""
-        return msgspec.json.decode(self.stored("RANKING")[-1].data, type=Ranking)
+        """The ranking that was published last; what is none is passed over."""
+        for one in reversed(self.stored("RANKING")):
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                return msgspec.json.decode(one.data, type=Ranking)
+        raise AssertionError("no ranking")
 
     async def heard(self, party: str) -> list[Receipt]:
         """The receipts of a party, read with its own key and durable."""

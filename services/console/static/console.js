@@ -9,7 +9,7 @@ function follow() {
   if (news) news.close();
   news = null;
   if (document.visibilityState !== "visible" || !document.getElementById("page").dataset.sequence) return;
-  news = new EventSource("/follow");
+  news = new EventSource(`${document.documentElement.dataset.root}/follow`);
   news.onmessage = () => {
     const page = document.getElementById("page");
     if ("latest" in page.dataset && !("touched" in page.dataset) && !page.querySelector("form[method=post].entry")) {

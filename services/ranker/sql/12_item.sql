@@ -70,8 +70,8 @@ FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, own.exempted_by,
 -- language 6: item
 CREATE VIEW exempt_measure AS
 SELECT exempted.unit, exempted.item, above.part, above.distance, any_value(micro(exempted.points_base)) AS own,
-       sum(micro(coalesce(other.points, 0))) AS points,
-       sum(micro(other.points_base)) AS points_base
+       sum(micro(coalesce(other.points, 0))) AS points_micro,
+       sum(micro(other.points_base)) AS points_base_micro
 FROM item_reckoned AS exempted
 JOIN rulebook_above AS above ON above.code = exempted.item
 JOIN rulebook_above AS beside ON beside.part = above.part
@@ -83,9 +83,9 @@ GROUP BY exempted.unit, exempted.item, above.part, above.distance;
 -- The nearest part with a measure. One row a unit and item that is exempted in proportion.
 -- language 6: item
 CREATE VIEW exempt_share AS
-SELECT unit, item, part, points, points_base, half_up(own * points, points_base) AS granted
-FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points, distance) AS points,
-             arg_min(points_base, distance) AS points_base, any_value(own) AS own
+SELECT unit, item, part, points_micro, points_base_micro, half_up(own * points_micro, points_base_micro) AS granted
+FROM (SELECT unit, item, arg_min(part, distance) AS part, arg_min(points_micro, distance) AS points_micro,
+             arg_min(points_base_micro, distance) AS points_base_micro, any_value(own) AS own
       FROM exempt_measure GROUP BY unit, item);
 
 -- Points with exemptions: full, 0, in proportion, or out. One row a unit and item.

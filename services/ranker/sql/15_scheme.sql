@@ -176,20 +176,20 @@ CREATE VIEW seat LIKE plain_seat WITH seat_line FOR plain_line;
 -- stage
 CREATE VIEW grade_result AS
 SELECT q.scheme, q.pool, q.grade, q.ordinal, q.quota,
-       CASE WHEN g.individuals THEN p.value::INTEGER END AS individuals,
+       CASE WHEN g.has_individuals THEN p.value::INTEGER END AS individuals,
        coalesce(list(s.unit ORDER BY s.block ASC, s.unit ASC) FILTER (s.given IS NOT NULL), []) AS units,
        coalesce(list(s.unit ORDER BY s.unit ASC) FILTER (s.is_cut AND s.tie = 'undecided'), []) AS undecided
 FROM grade_quota AS q
 JOIN rulebook_grade AS g ON g.grade = q.grade
 JOIN reading_in_force AS p ON p.name = 'individuals_per_unit'
 LEFT JOIN seat AS s ON s.scheme = q.scheme AND s.pool = q.pool AND s.ordinal = q.ordinal
-GROUP BY q.scheme, q.pool, q.grade, q.ordinal, q.quota, g.individuals, p.value;
+GROUP BY q.scheme, q.pool, q.grade, q.ordinal, q.quota, g.has_individuals, p.value;
 
 -- What each unit gets of each scheme in whose pools its category is; null where it gets none. One row a unit and scheme.
 -- language 7: grade
 -- stage
 CREATE VIEW unit_grade AS
-SELECT u.unit, p.scheme, any_value(s.given) AS grade, coalesce(bool_or(s.is_cut AND s.tie = 'undecided'), false) AS undecided
+SELECT u.unit, p.scheme, any_value(s.given) AS grade, coalesce(bool_or(s.is_cut AND s.tie = 'undecided'), false) AS is_undecided
 FROM unit_in_force AS u
 JOIN (SELECT DISTINCT scheme, category FROM scheme_pool) AS p ON p.category = u.category
 LEFT JOIN seat AS s ON s.scheme = p.scheme AND s.unit = u.unit

@@ -60,7 +60,7 @@ LEFT JOIN exemption ON exemption.unit = e.unit AND exemption.item = e.item
 LEFT JOIN unit_has_item AS h ON h.unit = e.unit AND h.item = e.item
 WHERE e.type NOT IN ('deduction.recorded.v1', 'bonus.recorded.v1') AND e.admission <> 'conflict';
 
--- Why an event is void, in words.
+-- Why an event is void, in Chinese.
 CREATE MACRO void_zh(code, detail) AS CASE code
   WHEN 'closed' THEN '考核单位已关闭该项目' WHEN 'finalised' THEN '考核已定稿' WHEN 'no_target' THEN '所指事件在此之前不存在'
   WHEN 'other_subject' THEN '所指事件属于其他单位' WHEN 'irrevocable' THEN '此类事件不能撤销' WHEN 'not_owner' THEN '所指事件不属于该项目的承接单位'
@@ -70,6 +70,8 @@ CREATE MACRO void_zh(code, detail) AS CASE code
   WHEN 'left' THEN '单位已退出考核' WHEN 'there' THEN '单位已在考核中' WHEN 'not_there' THEN '单位不在考核中'
   WHEN 'not_holder' THEN '移交单位并不承担该项目' WHEN 'holder' THEN '接收单位已承担该项目'
   WHEN 'not_first' THEN '开启事件只在账首有效' WHEN 'obstacles' THEN '尚不能定稿：' || detail ELSE code END;
+
+-- The same in English.
 CREATE MACRO void_en(code, detail) AS CASE code
   WHEN 'closed' THEN 'its office has closed the item' WHEN 'finalised' THEN 'the assessment is final'
   WHEN 'no_target' THEN 'it refers to nothing that precedes it' WHEN 'other_subject' THEN 'its target is about another unit'

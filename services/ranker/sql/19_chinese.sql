@@ -25,7 +25,7 @@ ORDER BY s.ordinal ASC, g.ordinal ASC, w.pool ASC, w.undecided ASC, r.place ASC 
 -- Every item (考核项目) of every unit. One row a unit and item.
 -- no clause: prints results as a notice does
 CREATE VIEW 公示项目 AS
-SELECT p.unit AS 单位, u.name AS 名称, p.item AS 项目, i.name_zh AS 项目名称, p.points_base AS 基本分, p.points AS 得分,
+SELECT p.unit AS 单位, u.name AS 名称, p.item AS 项目, i.name_zh AS 项目名称, p.points_base::DECIMAL(18,4) AS 基本分, p.points::DECIMAL(18,4) AS 得分,
        CASE p.state WHEN 'scored' THEN '已评定' WHEN 'exempt' THEN '不适用' ELSE '待定' END AS 状态, i.clause AS 条款
 FROM item_result AS p
 JOIN unit_in_force AS u ON u.unit = p.unit
@@ -36,8 +36,8 @@ ORDER BY p.unit ASC, p.ordinal ASC;
 -- no clause: prints results as a notice does
 CREATE VIEW 公示扣加分 AS
 SELECT d.seq AS 序号, CASE d.kind WHEN 'bonus' THEN '加分' ELSE '扣分' END AS 类型, d.unit AS 单位, u.name AS 名称, d.item AS 项目,
-       d.matter AS 事项, g.name_zh AS 情形, d.claimed AS 应计, d.counted AS 实计, d.balance_after AS 结余, d.why_zh AS 处理,
-       d.reason AS 事由, d.clause AS 条款
+       d.matter AS 事项, g.name_zh AS 情形, d.claimed::DECIMAL(18,4) AS 应计, d.counted::DECIMAL(18,4) AS 实计,
+       d.balance_after::DECIMAL(18,4) AS 结余, d.why_zh AS 处理, d.reason AS 事由, d.clause AS 条款
 FROM entry_trail AS d
 JOIN unit_in_force AS u ON u.unit = d.unit
 JOIN rulebook_ground AS g ON g.item = d.item AND g.ground = d.ground

@@ -86,24 +86,24 @@ JOIN item_applies
 -- stage
 CREATE VIEW place_held AS
 WITH RECURSIVE held AS (
-  SELECT item, office AS place, office, 0::BIGINT AS held_from FROM rulebook_office
+  SELECT item, office AS first_office, office, 0::BIGINT AS held_from FROM rulebook_office
   UNION ALL
-  SELECT item, place, to_office, seq FROM (
-    SELECT held.item, held.place, year_event.to_office, year_event.seq,
-           row_number() OVER (PARTITION BY held.item, held.place ORDER BY year_event.seq ASC) AS nearest
+  SELECT item, first_office, to_office, seq FROM (
+    SELECT held.item, held.first_office, year_event.to_office, year_event.seq,
+           row_number() OVER (PARTITION BY held.item, held.first_office ORDER BY year_event.seq ASC) AS nearest
     FROM held
     JOIN year_event ON year_event.type = 'item.transferred.v1' AND year_event.item = held.item
      AND year_event.from_office = held.office AND year_event.seq > held.held_from)
   WHERE nearest = 1
 )
-SELECT item, place, office, held_from,
-       coalesce(lead(held_from) OVER (PARTITION BY item, place ORDER BY held_from ASC), 9223372036854775807) AS held_upto
+SELECT item, first_office, office, held_from,
+       coalesce(lead(held_from) OVER (PARTITION BY item, first_office ORDER BY held_from ASC), 9223372036854775807) AS held_upto
 FROM held;
 
 -- The present holder of each office's place of an item. One row an item and place.
 -- language 10: item
 CREATE VIEW item_holder AS
-SELECT item, place, office, held_from FROM place_held WHERE held_upto = 9223372036854775807;
+SELECT item, first_office, office, held_from FROM place_held WHERE held_upto = 9223372036854775807;
 
 -- Not applicable (不适用): one owning office's exemption suffices. One row a unit and item.
 -- language 6: item

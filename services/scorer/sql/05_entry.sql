@@ -82,9 +82,9 @@ FROM (SELECT claim.seq, coalesce(rulebook_node.cap, 1000000000) AS cap, matter_i
 -- stage
 CREATE VIEW purse_entry AS
 SELECT claim.seq, claim.unit, claim.item, claim.adds, matter_increase.increase, matter_increase.lacks_ground,
-       coalesce(node_entry.passed, matter_increase.increase) AS passed, coalesce(place_held.place, '') AS purse,
-       CASE WHEN place_held.place IS NULL THEN item_in_force.at_least ELSE 0 END AS low,
-       CASE WHEN place_held.place IS NULL THEN item_in_force.at_most ELSE rulebook_office.share END AS high,
+       coalesce(node_entry.passed, matter_increase.increase) AS passed, coalesce(place_held.first_office, '') AS purse,
+       CASE WHEN place_held.first_office IS NULL THEN item_in_force.at_least ELSE 0 END AS low,
+       CASE WHEN place_held.first_office IS NULL THEN item_in_force.at_most ELSE rulebook_office.share END AS high,
        coalesce(rulebook_office.share, item_in_force.start) AS start
 FROM claim
 JOIN matter_increase ON matter_increase.seq = claim.seq
@@ -92,7 +92,7 @@ JOIN item_in_force ON item_in_force.item = claim.item
 LEFT JOIN node_entry ON node_entry.seq = claim.seq
 LEFT JOIN place_held ON item_in_force.purse = 'separate' AND place_held.item = claim.item
  AND claim.source = '/offices/' || place_held.office AND claim.seq >= place_held.held_from AND claim.seq < place_held.held_upto
-LEFT JOIN rulebook_office ON rulebook_office.item = place_held.item AND rulebook_office.office = place_held.place;
+LEFT JOIN rulebook_office ON rulebook_office.item = place_held.item AND rulebook_office.office = place_held.first_office;
 
 -- What all entries of a purse up to each come to; a purse goes by the sequence of its first entry. One row an entry.
 -- language 3 "Bounds": entries
