@@ -166,7 +166,8 @@ def test_everything_in_the_file_says_what_it_is(snapshot: Path, query: Query, ki
 
 
 def test_a_name_of_a_column_means_one_thing_and_no_meaning_is_left_over(snapshot: Path) -> None:
-    rows = in_python(snapshot, "SELECT DISTINCT column_name, comment FROM duckdb_columns() WHERE NOT internal")
+    columns = "SELECT DISTINCT column_name, comment FROM duckdb_columns() WHERE NOT internal"
+    rows = in_python(snapshot, f"{columns} AND table_name <> 'unit_wide'")  # whose columns are the rulebook's codes
     assert sorted((row["column_name"], row["comment"]) for row in rows) == sorted(comments.COLUMNS.items())
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from schemas.rulebook import Rulebook
+from services.scorer.comments import COLUMNS, PUBLISHED
 
 _OWN = ("unit", "name", "category", "unit_group", "final", "place", "state")
 COMMENT = "What was published of each unit in one row: a column for each part and item by its code. One row a unit."
@@ -26,4 +27,9 @@ def statements(book: Rulebook) -> Iterator[str]:
             each = f"SELECT unit, {', '.join(points)} FROM published_{kind} GROUP BY unit"
             joins.append(f" LEFT JOIN ({each}) AS {kind} ON {kind}.unit = u.unit")
     yield f"CREATE VIEW main.unit_wide AS SELECT {', '.join(columns)} FROM published_unit AS u{''.join(joins)}"
-    yield f"COMMENT ON VIEW main.unit_wide IS '{COMMENT}'"
+    yield f"COMMENT ON VIEW main.unit_wide IS '{PUBLISHED}. {COMMENT}'"
+    for column in columns:
+        name = column.partition(".")[2].strip('"')
+        told = COLUMNS[name] if name in _OWN else "The points of the part or item of this code."
+        quoted = told.replace("'", "''")
+        yield f"COMMENT ON COLUMN main.unit_wide.\"{name}\" IS '{quoted}'"
