@@ -130,9 +130,8 @@ def test_an_entry_that_counts_less_names_an_earlier_one_of_the_same_matter_node_
 
 @pytest.mark.parametrize("ready", queries().values(), ids=lambda one: one.name)
 def test_every_ready_query_runs_in_the_command_line_too(snapshot: Path, ready: Ready) -> None:
-    assert in_command_line(snapshot, f"SELECT count(*) AS n FROM ({ready.text})") == in_python(
-        snapshot, f"SELECT count(*) AS n FROM ({ready.text})"
-    )
+    text = ready.text.replace(";\n", "; ")
+    assert len(in_command_line(snapshot, text)) == len(in_python(snapshot, text))
 
 
 def test_a_variable_sets_the_point_in_time(snapshot: Path, query: Query) -> None:
