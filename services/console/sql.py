@@ -110,12 +110,12 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
     timer.start()
     try:
         con.execute("FROM meta LIMIT 0")
-        statements = _statements(con, text)
         if as_of is not None:
             con.execute(f"SET VARIABLE as_of = {as_of:d}")
         if readings:
             names = [list(readings), list(readings.values())]
             con.execute("SET VARIABLE readings = MAP(?::VARCHAR[], ?::VARCHAR[])", names)
+        statements = _statements(con, text)
         seal(con)
         for statement in statements:
             con.execute(statement)
@@ -221,7 +221,7 @@ def _statements(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
         select, run = _taken_apart(kind, query)
         said += _parsed(con, select)
         made.append(run)
-    _views(con, said)
+    _views(con, said, once=all(kind == duckdb.StatementType.SELECT for kind, _ in found))
     return made
 
 
@@ -275,11 +275,21 @@ def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, tree
 
 
-def _views(con: duckdb.DuckDBPyConnection, said: str) -> None:
-    """Make the views that the parsed statements mention; all of them where the catalogue itself is asked."""
+def _views(con: duckdb.DuckDBPyConnection, said: str, *, once: bool) -> None:
+    """Make the views that the parsed statements mention; all of them where the catalogue itself is asked.
+
+    `once`: nothing among the statements moves the point in time or asks for a plan, so that what several views need is
+    computed once and kept, as `rules.compute` does; a view of its own would compute all below it at every mention.
+    """
     told, views = said.lower(), [one for one in rules.definitions() if one.kind != "MACRO"]
     asked = [one for one in views if f'"{one.name.lower()}"' in told or (one.kind != "VIEW" and '"score_' in told)]
     catalogue = any(word in told for word in ("duckdb_", "information_schema", "pg_catalog", "sqlite_master"))
+    if once and not catalogue:
+        needed = {name for one in asked if one.kind == "VIEW" for name in (one.name, *one.needs)}
+        for one in views:
+            if one.kind == "VIEW" and one.name in needed:
+                con.execute(f"CREATE {'TABLE' if one.kept else 'VIEW'} {one.name} AS {one.body}")
+        asked = [one for one in asked if one.kind != "VIEW"]
     for one in views if catalogue or ('"show_ref"' in told and not asked) else asked:
         con.execute(one.view())
     if catalogue:
