@@ -232,14 +232,14 @@ def test_language_and_theme_are_chosen_by_address_and_kept(folder) -> None:
 def test_without_a_snapshot_the_page_says_what_to_do_and_a_new_one_appears_by_itself(tmp_path, lines) -> None:
     with TestClient(create_app(tmp_path / "snapshots")) as fresh:
         assert fresh.get("/healthz").status_code == 503
-        assert str(tmp_path) in str(_missing(fresh.app.state.snapshots))
+        assert str(tmp_path) in str(_missing(fresh.app))
         assert str(tmp_path) not in fresh.get("/").text + fresh.get("/healthz").text
         response = fresh.get("/", headers={"accept-language": "en"})
         assert (response.status_code, "wuxing demo" in response.text) == (503, True)
         publish(tmp_path, lines[:300])
         assert fresh.get("/healthz").json()["sequence"] == 300
-        assert _missing(fresh.app.state.snapshots) is None
-        assert metrics.REGISTRY.get_sample_value("wuxing_snapshot_sequence") == 300
+        assert _missing(fresh.app) is None
+        assert metrics.REGISTRY.get_sample_value("wuxing_snapshot_sequence", {"assessment": ""}) == 300
         assert fresh.get("/").status_code == 200
         publish(tmp_path, lines[:400])
         assert fresh.get("/healthz").json()["sequence"] == 400

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -334,6 +334,16 @@ async def _headed(message: Message, _scope: Scope) -> None:
         message["headers"] = [*message["headers"], *ours]
 
 
+def _unready(apps: Mapping[str, Litestar]) -> str | None:
+    """Why the console is not ready: the first of its assessments that has nothing to show; tells each one's numbers."""
+    found = None
+    for code, app in apps.items():
+        metrics.assessment.set(code if len(apps) > 1 else "")
+        missing = _missing(app)
+        found = found or missing
+    return found
+
+
 def _missing(app: Litestar) -> str | None:
     """Why the console is not ready: it has nothing to show. What it shows is told on the way."""
     try:
@@ -399,7 +409,7 @@ def console(
         door(one, None)  # what cannot be used is said before anything is served
     app = web.Several(listed, partial(front, tongue))
     with metrics.serve_metrics(["console"]) or nullcontext():
-        metrics.started("console", lambda: next(filter(None, map(_missing, app.apps.values())), None))
+        metrics.started("console", lambda: _unready(app.apps))
         web.serve(web.Named(app, [*name, host, socket.gethostname(), socket.getfqdn()]), listener)
     return Exit.DONE
 
