@@ -121,6 +121,7 @@ def hostile(tmp_path_factory) -> Iterator[TestClient[Litestar]]:
         yield made
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("cut", ["", "as_of=3000"])
 @pytest.mark.parametrize("page", PAGES)
@@ -269,6 +270,7 @@ EXPLAIN ANALYZE COPY meta TO '/tmp/out.csv' | WITH gone AS (DELETE FROM event RE
 """
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("query", [one.strip() for line in REFUSED.split("\n") for one in line.split(" | ") if one])
 def test_nothing_but_the_snapshot_can_be_reached_in_sql(client, newest, query) -> None:
     hidden_in_python = [1]

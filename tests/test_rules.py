@@ -28,6 +28,7 @@ COLUMNS = {
     "entry": ("seq",), "event": ("seq",), "appeal": ("seq",), "rating": ("seq",), "group": ("unit_group",),
     "group of raters": ("rater_group",), "term": ("ordinal",), "condition": ("grade", "ordinal"), "change": ("seq",),
     "reading or parameter": ("name",), "part or item": ("code",), "holding": ("held_from",),
+    "office's place": ("first_office",),
     "number of tied units": ("tied",), "entry, rating or veto": ("seq",), "entry or rating": ("seq",),
     "obstacle": ("kind", "unit", "item", "name", "seq"),
 }  # fmt: skip

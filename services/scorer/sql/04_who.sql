@@ -80,8 +80,8 @@ FROM unit_in_force
 JOIN item_applies
   ON item_applies.category = unit_in_force.category AND item_applies.unit_group = unit_in_force.unit_group;
 
--- Who holds each office's place of an item, from when on: places pass on by transfers. One row an item, place and
--- holding.
+-- Who holds each office's place of an item, from when on: places pass on by transfers. One row an item,
+-- office's place and holding.
 -- language 10: item
 -- stage
 CREATE VIEW place_held AS
@@ -100,7 +100,7 @@ SELECT item, first_office, office, held_from,
        coalesce(lead(held_from) OVER (PARTITION BY item, first_office ORDER BY held_from ASC), 9223372036854775807) AS held_upto
 FROM held;
 
--- The present holder of each office's place of an item. One row an item and place.
+-- The present holder of each office's place of an item. One row an item and office's place.
 -- language 10: item
 CREATE VIEW item_holder AS
 SELECT item, first_office, office, held_from FROM place_held WHERE held_upto = 9223372036854775807;
