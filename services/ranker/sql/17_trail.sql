@@ -93,7 +93,7 @@ CREATE MACRO said(points) AS rtrim(rtrim(points::DECIMAL(18,6)::VARCHAR, '0'), '
 -- matter, passed the cap of the node, counted on the balance. One row an entry.
 -- language 3: ground
 CREATE VIEW entry_taken AS
-SELECT r.*, sum(r.increase) OVER of_matter AS matter_before,
+SELECT r.seq, sum(r.increase) OVER of_matter AS matter_before,
        max(CASE WHEN r.increase > 0 THEN r.seq END) OVER of_matter AS matter_by,
        max(CASE WHEN r.passed > 0 THEN r.seq END) OVER of_node AS cap_by,
        max(CASE WHEN r.counted > 0 THEN r.seq END) OVER of_purse AS bound_by
@@ -107,7 +107,7 @@ WINDOW of_matter AS (PARTITION BY r.unit, r.item, r.kind, r.matter ORDER BY r.se
 -- The audit trail of every entry, each with its sentence and clause. One row an entry.
 -- wire "Dispositions": entries
 CREATE VIEW entry_trail AS
-SELECT * EXCLUDE (matter_before, matter_by, cap_by, bound_by),
+SELECT r.*,
   CASE disposition
     WHEN 'duplicate' THEN concat('与序号', refers_to, '为同一事件，只计一次') WHEN 'void' THEN '无效：' || void_zh(void_reason, void_detail)
     WHEN 'revoked' THEN CASE WHEN revoked_by IS NOT NULL THEN concat('由序号', revoked_by, '撤销')
@@ -136,7 +136,7 @@ SELECT * EXCLUDE (matter_before, matter_by, cap_by, bound_by),
            ELSE 'A matter counts once' || coalesce(': it comes to ' || said(matter_before + increase) || ', ' || said(matter_before)
                 || ' of them taken up to sequence ' || matter_by, '') END
   END || coalesce(' (' || clause || ')', '') AS why_en
-FROM entry_taken;
+FROM entry_result AS r JOIN entry_taken AS t ON t.seq = r.seq;
 
 -- What became of every other event, each with its sentence. One row an event.
 -- wire "Dispositions"
