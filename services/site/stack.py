@@ -49,7 +49,7 @@ from services.snapshot.point import stored
 
 SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 300
 LOOK_SECONDS = 1.0
 UNWELL_LOOKS = 10
 """Looks in a row at a broker that runs and is not well, as after a full disk, before it is started again."""
