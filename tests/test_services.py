@@ -52,7 +52,10 @@ from tests.faults.works import (
 from tests.product import BOOK_FILE
 
 SMALL = ("services.ingest.app:BATCH=50", "services.scorer.app:CATCH_UP=50")
+LONG = os.environ.get("WUXING_TEST") == "long"
+"""Every day ingest alone dies at chosen points, and `test_faults` kills what it likes."""
 Rows = list[tuple[Any, ...]]
+long = pytest.mark.skipif(not LONG, reason="many processes; WUXING_TEST=long")
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +295,7 @@ def test_ingest_may_die_between_append_and_ack(tmp_path: Path) -> None:
         agree(works)
 
 
+@long
 def test_the_scorer_may_die_between_batches_and_inside_a_transaction(tmp_path: Path) -> None:
     with Works(tmp_path, year()) as works:
         works.start("ingest")
@@ -305,6 +309,7 @@ def test_the_scorer_may_die_between_batches_and_inside_a_transaction(tmp_path: P
         agree(works)
 
 
+@long
 def test_the_ranker_may_die_between_snapshot_and_publication(halfway: Path, tmp_path: Path) -> None:
     with Works(copied(halfway, tmp_path), year()) as works:
         works.start("ingest")
@@ -323,6 +328,7 @@ def test_the_ranker_may_die_between_snapshot_and_publication(halfway: Path, tmp_
         assert (works.settings.snapshots / "latest.duckdb").resolve().name == works.ranking().snapshot
 
 
+@long
 def test_the_server_may_die_while_all_publish(tmp_path: Path) -> None:
     with Works(tmp_path, year()) as works:
         for name in SERVICES:
@@ -358,6 +364,7 @@ def test_a_deleted_scorer_file_is_rebuilt_to_the_same_digest(finished: Path, tmp
         again(works)
 
 
+@long
 def test_an_old_copy_of_the_scorer_file_catches_up(halfway: Path, finished: Path, tmp_path: Path) -> None:
     with Works(copied(finished, tmp_path), year()) as works:
         shutil.rmtree(works.data / "scorer")
@@ -388,6 +395,7 @@ def test_a_ledger_that_was_rewound_stops_the_scorer(halfway: Path, finished: Pat
         refuses(works, works.start("scorer"), "its store was damaged or replaced")
 
 
+@long
 def test_a_ledger_that_is_rewound_while_the_scorer_runs_stops_it(halfway: Path, finished: Path, tmp_path: Path) -> None:
     with Works(copied(finished, tmp_path), year()) as works:
         scorer = works.start("scorer")
@@ -420,6 +428,7 @@ def test_a_ledger_that_was_changed_stops_the_scorer(halfway: Path, finished: Pat
 # The end
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_ends_in_good_order_even_without_a_server(name: str, finished: Path, tmp_path: Path) -> None:
     with Works(copied(finished, tmp_path), year()) as works:
@@ -431,6 +440,7 @@ def test_a_service_ends_in_good_order_even_without_a_server(name: str, finished:
             assert (service.end(), "leaked" in service.words()) == (0, False), service.words()
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("command", "more"), [(["up", "--port=-1"], {"console"}), (["demo"], set())])
 def test_kill_9_of_the_parent_leaves_nobody(command: list[str], more: set[str], tmp_path: Path) -> None:
     environment = {**os.environ, "WUXING_DATA": str(tmp_path), "WUXING_RULEBOOK": str(BOOK_FILE)}
