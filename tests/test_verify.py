@@ -549,6 +549,18 @@ def test_each_tampering_of_a_bundle_is_named(data):
     assert without(published=published)[0] == "published"
 
 
+@pytest.mark.parametrize("cell", ["0.123456", "9" * 5000, "\u0663", "", 5, ["x"], {}, None])
+def test_a_cell_of_what_is_published_that_is_none_is_named(cell):
+    made = bundled()
+    for where, tables in made["published"].items():
+        for table, rows in tables.items() if where in ("all", "own", "year") else ():
+            for at in {made["published"]["columns"][table].index(name) for name in ("unit", "seq")
+                       if name in made["published"]["columns"][table]} if rows else ():  # fmt: skip
+                published = copy.deepcopy(made["published"])
+                published[where][table][0][at] = cell
+                assert (found({**made, "published": published}) or ())[:1] == ("published",), (where, table, at)
+
+
 def test_of_raters_that_are_not_named_a_bundle_shows_numbers_and_each_tampering_is_named():
     made, whole = bundled(whole=False), bundled()
     told = [n for n, entry in enumerate(made["events"]) if "told" in entry]
@@ -779,17 +791,22 @@ def test_a_new_final_is_published_with_its_difference_to_the_last(tmp_path):
     assert (code, json.loads(printed)) == (Exit.DONE, made)
     moved = {one["unit"]: one for one in made["moved"]}
     assert moved[unit]["events"][-2:] == [len(lines) + 1, len(lines) + 2], "the appeal, the decision"
-    assert moved[unit]["before"]["final"] < moved[unit]["after"]["final"]
+    assert Decimal(moved[unit]["before"]["final"]) < Decimal(moved[unit]["after"]["final"])
+
+
+#: Of an item with such an entry another entry takes what the cancelled one gives back.
+AT_THE_BOUND = ("counted_in_part", "no_effect")
 
 
 def largest(lines: tuple[bytes, ...], folder: Path) -> bytes:
-    """The largest deduction of a year that counts in full and was never appealed."""
+    """The largest deduction that counts in full and was never appealed, of an item that is not at its bound."""
     (folder / "settled.jsonl").write_bytes(joined(lines))
     found = json.loads(product.command("score", folder / "settled.jsonl")[1])
     assert found["assessment_state"] == "finalised"
     counted = [row for row in found["entries"] if row["disposition"] == "counted" and row["kind"] == "deduction"]
     told = b"\n".join(line for line in lines if b"appeal.filed" in line)
-    free = [row for row in counted if f'"{row["id"]}"'.encode() not in told]
+    bound = {(row["unit"], row["item"]) for row in found["entries"] if row["disposition"] in AT_THE_BOUND}
+    free = [row for row in counted if f'"{row["id"]}"'.encode() not in told and (row["unit"], row["item"]) not in bound]
     seq: int = max(free, key=lambda row: Decimal(row["counted"]))["seq"]
     return lines[seq - 1]
 

@@ -110,6 +110,14 @@ def _digest(value: Any) -> str:  # of JSON with sorted keys and no white space
     return _sha(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()).hex()
 
 
+def _is_cell(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_sequence(text: str | None) -> bool:
+    return bool(text and len(text) < 20 and text.isascii() and text.isdecimal())  # more digits than an int64 has
+
+
 class Ed25519:
     """Verifies signatures (RFC 8032, section 5.1.7); points are in extended coordinates, None is no point."""
 
@@ -380,10 +388,11 @@ class Unit:
         for where, whose in (("all", ""), ("own", self.code), ("year", "assessment")):
             for table, lines in published[where].items():
                 for line in lines:
-                    need(len(line) == len(columns[table]), "published", table)
+                    need(len(line) == len(columns[table]) and all(map(_is_cell, line)), "published", table)
                     row = dict(zip(columns[table], line))  # noqa: B905 - Python 3.8
                     unit = row.get("unit", "assessment")
-                    need(whose in ("", unit) and ("seq" in row) == bool(whose), "published", table)
+                    fits = whose in ("", unit) and ("seq" in row) == bool(whose) and unit is not None
+                    need(fits and (not whose or _is_sequence(row["seq"])), "published", table)
                     self.tables.setdefault(table if where == "all" else f"{where} {table}", []).append(row)
                     self.words.update({int(row["seq"]): row} if whose else {})
                     texts = ("-" if each is None else f"{len(each.encode())}:{each}" for each in line)
