@@ -197,7 +197,7 @@ async def _question(view: View, text: str, shown: str) -> Response[Any]:
         if text:
             try:
                 path, as_of, chosen = await places.page(request, object(), state)
-                found = sql.ask_apart(path, text, as_of=as_of, readings=chosen)
+                found = sql.ask_apart(path, text, as_of=as_of, readings=chosen, seconds=sql.SECONDS_MAX)
                 answer = await places.question(request, found)
             except sql.SqlRefused as error:
                 refused = error.say(view.lang)
