@@ -31,6 +31,8 @@ LINES = small(1, 20)
 UNITS_IN_ALL = len(json.loads(LINES[0])["data"]["roster"])
 DUCKDB = Path(sys.executable).parent / "duckdb"
 READINGS = {"matter_rule": "sum", "step": "geometric", "e1": "ranked", "award_eligible": "each"}
+#: The shipped rulebook has no attributes, and no condition of a grade asks for a measure.
+NOT_IN_SHIPPED = {"published_attribute", "published_measure"}
 BINARY = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND data_type IN ('DOUBLE', 'FLOAT')"
 UNITS = (
     "SELECT u.unit, final_text AS final, place, state, grade AS award FROM unit_result AS u"
@@ -87,11 +89,12 @@ def test_the_command_line_is_the_one_named_in_the_contract() -> None:
 
 
 def test_every_published_table_equals_the_view_that_computes_it_again(snapshot: Path, query: Query) -> None:
-    pairs = [*PUBLISHED.items(), *((view, table) for table, view in PUBLISHED.items())]
-    differing = [f"SELECT '{left}' AS name FROM (FROM {left} EXCEPT ALL FROM {right})" for left, right in pairs]
-    assert query(snapshot, " UNION ALL ".join(differing)) == []
+    for table, view in PUBLISHED.items():
+        again = f"WITH again AS MATERIALIZED (FROM {view})"
+        more_or_less = f"(FROM {table} EXCEPT ALL FROM again) UNION ALL (FROM again EXCEPT ALL FROM {table})"
+        assert query(snapshot, f"{again} {more_or_less}") == [], table
     filled = query(snapshot, " UNION ".join(f"SELECT '{table}' AS name FROM {table}" for table in PUBLISHED))
-    assert {row["name"] for row in filled} == set(PUBLISHED)
+    assert {row["name"] for row in filled} == set(PUBLISHED) - NOT_IN_SHIPPED
 
 
 def test_the_views_are_what_the_oracle_says(snapshot: Path, query: Query) -> None:
