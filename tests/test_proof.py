@@ -335,7 +335,7 @@ def test_what_is_no_bundle_exits_2_without_a_traceback(text, tmp_path):
     assert done.stdout.startswith("cannot be read: ")
 
 
-@untimed
+@settings(untimed, max_examples=30)
 @given(st.binary(max_size=200), st.integers(0, 511))
 def test_the_verifier_s_ed25519_agrees_with_the_library(message, bit):
     public, signature = PRIVATE.public_key().public_bytes_raw(), PRIVATE.sign(message)

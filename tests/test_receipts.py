@@ -75,28 +75,30 @@ def test_receipts_that_are_kept_hold(folder: Path) -> None:
     assert checked(folder, [dict(reversed(one.items())) for one in held]) == [], "the order of keys is nothing"
 
 
-@pytest.mark.parametrize(("change", "name"), [
+BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"sequence": 999}, "receipt_missing"), ({"sequence": 4}, "receipt_other"), ({"sequence": None}, "receipt_nowhere"),
     ({"sha256": "0" * 64}, "receipt_other"), ({"sequence": True}, "receipt_nowhere"),
-])  # fmt: skip
-def test_a_promise_that_is_not_kept_is_named(folder: Path, change: dict[str, Any], name: str) -> None:
-    held = promised(folder)
-    held[2] = receipts.signed(held[2] | change, key(folder))
-    [found] = checked(folder, held)
-    assert found[:2] == (name, "3")
+]  # fmt: skip
+
+
+def test_each_promise_that_is_not_kept_is_named(folder: Path) -> None:
+    kept = promised(folder)
+    broken = [receipts.signed(kept[2] | change, key(folder)) for change, _ in BROKEN]
+    found = checked(folder, [*kept[:2], *broken])
+    assert {one[:2] for one in found} == {(name, str(line)) for line, (_, name) in enumerate(BROKEN, 3)}
+    assert len(found) == len(BROKEN)
 
 
 def test_a_receipt_that_intake_did_not_sign_is_no_evidence(folder: Path, tmp_path: Path) -> None:
     held = promised(folder)
-    for other in (
+    others = [
         held[1] | {"id": "x"}, held[1] | {"signature": None}, held[1] | {"signature": "AAAA"},
         held[1] | {"signature": "é"},
         receipts.signed(held[1], checkpoint.key(tmp_path / "k", "wuxing/receipts")),
-    ):  # fmt: skip
-        [found] = checked(folder, [held[0], other])
-        assert found[:2] == ("receipt_unsigned", "2")
-    [found] = checked(folder, [[]])
-    assert found[:2] == ("receipt_unread", "1")
+    ]  # fmt: skip
+    found = checked(folder, [held[0], *others, []])
+    lines = [(one[0], one[1]) for one in found]
+    assert sorted(lines) == [("receipt_unread", "7"), *(("receipt_unsigned", str(n)) for n in range(2, 7))]
     stranger = str(checkpoint.key(tmp_path / "k", "wuxing/receipts").verifier)
     assert {one[0] for one in checked(folder, held, "--receipt-key", stranger)} == {"receipt_unsigned"}
 
