@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -155,8 +156,9 @@ def test_a_broker_that_cannot_be_started_again_is_tried_again(tmp_path: Path, mo
         async with embedded(tmp_path, A, ("ducha", "chuangjian"), ("U001",)) as server:
             assert server.pid
             config = tmp_path / "nats.conf"
-            config.rename(tmp_path / "away")
             keeper = asyncio.create_task(stack.keep_server(server))
+            await asyncio.sleep(0)  # it has read the configuration, with which the broker runs
+            config.rename(tmp_path / "away")
             os.kill(server.pid, signal.SIGKILL)
             async with asyncio.timeout(60):
                 while server.pid:
@@ -174,7 +176,7 @@ def test_a_broker_that_cannot_be_started_again_is_tried_again(tmp_path: Path, mo
 def test_what_the_broker_or_the_log_says_no_to_is_said_in_words_and_ends_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lang: str
 ) -> None:
-    """`status` of an assessment without streams; and a log that does not continue what was published."""
+    """`status` of an assessment that has keys and no streams; and a log that does not continue what was published."""
     monkeypatch.setattr("infra.client.ANSWER_WITHIN", 0.5)
 
     async def steps() -> None:
@@ -182,6 +184,7 @@ def test_what_the_broker_or_the_log_says_no_to_is_said_in_words_and_ends_with_3(
             monkeypatch.setenv("NATS_URL", server.url)
             monkeypatch.setenv("WUXING_DATA", str(tmp_path))
             monkeypatch.setenv("WUXING_ASSESSMENT", "another")
+            shutil.copytree(tmp_path / "keys", tmp_path / "assessments" / "another" / "keys")
             assert await asyncio.to_thread(cli.run, ["status", "--lang", lang]) == 3
 
     asyncio.run(steps())
@@ -204,6 +207,8 @@ def test_a_broker_that_falls_silent_while_the_ledger_is_read_is_an_error_with_wo
         ):
             assert server.pid
             os.kill(server.pid, signal.SIGSTOP)
+            # on a busy machine it may answer once more until it stands still
+            await asyncio.to_thread(os.waitpid, server.pid, os.WUNTRACED)
             with pytest.raises(NatsError, match="timeout"):
                 [entry async for entry in read_stream(client, "LEDGER", A)]
             os.kill(server.pid, signal.SIGCONT)

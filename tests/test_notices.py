@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,7 +21,7 @@ from services.proof.note import Signer
 from services.ranker import announced, notices
 from services.ranker.notices import Teller, made
 from services.scorer import rules
-from services.snapshot.moves import side
+from services.snapshot.moves import Side, side
 from tests.broker import ASSESSMENT, Site
 from tests.test_appeals import Pages, written
 
@@ -57,8 +58,14 @@ def publish(teller: Teller, con: duckdb.DuckDBPyConnection, sequence: int) -> No
     teller.make(con, sequence)
 
 
+@cache
+def at(con: duckdb.DuckDBPyConnection, sequence: int) -> Side:
+    """A point of the ledger, which many tests tell of, computed once."""
+    return side(con, sequence)
+
+
 def told(con: duckdb.DuckDBPyConnection, since: int, sequence: int) -> dict[str, Notice]:
-    return {one.unit: one for one in made(con, "y", side(con, since), side(con, sequence))}
+    return {one.unit: one for one in made(con, "y", at(con, since), at(con, sequence))}
 
 
 def events(notice: Notice) -> dict[int, tuple[Any, ...]]:
@@ -106,7 +113,7 @@ def test_many_events_are_told_in_several_notices(
     ledger: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notices, "EVENTS_MAX", 1)
-    found = made(ledger, "y", side(ledger, 1), side(ledger, 3))
+    found = made(ledger, "y", at(ledger, 1), at(ledger, 3))
     assert [(one.unit, one.number, one.of, len(one.events)) for one in found] == [("U1", 1, 2, 1), ("U1", 2, 2, 1)]
 
 
@@ -118,8 +125,8 @@ def test_the_page_of_a_unit_lists_its_notices_up_to_the_sequence_it_shows(
     file: Path, ledger: duckdb.DuckDBPyConnection, lang: str, words: tuple[str, ...]
 ) -> None:
     teller = Teller("wenzhou-2013", file.parent)
-    for at in (3, 5, 7):
-        notices._lay(teller.folder, made(ledger, "wenzhou-2013", side(ledger, at - 2), side(ledger, at)))  # noqa: SLF001
+    for end in (3, 5, 7):
+        notices._lay(teller.folder, made(ledger, "wenzhou-2013", at(ledger, end - 2), at(ledger, end)))  # noqa: SLF001
     with TestClient(create_app(file)) as client:
         page = client.get(f"/unit/U1?lang={lang}").text
         assert [one for one in words if one not in re.sub(r"<[^>]+>|\s+", lambda m: " "[m[0][0] == "<" :], page)] == []

@@ -224,7 +224,8 @@ def test_the_snapshot_recomputes_to_what_it_published(works: Works) -> None:
     """Row for row; what the scorer had put together batch by batch the ranker held against it before it signed."""
     with duckdb.connect(works.settings.snapshots / works.ranking().snapshot, read_only=True) as con:
         for table, view in PUBLISHED.items():
-            assert con.execute(f"SELECT count(*) > 0 FROM {table}").fetchone() == (True,), table
+            filled = table not in {"published_attribute", "published_measure"}  # no unit of the shipped roster has any
+            assert con.execute(f"SELECT count(*) > 0 FROM {table}").fetchone() == (filled,), table
             assert differences(con, table, view) == [], table
 
 

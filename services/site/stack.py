@@ -279,10 +279,10 @@ async def keep_server(server: EmbeddedServer) -> None:
     """
     log = structlog.get_logger(service="up")
     unwell, wait, config = 0, 1, server.data / "nats.conf"
-    written, accounts = config.stat().st_mtime_ns, named(config)
+    written, accounts = _written(config), named(config)
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        if (now := config.stat().st_mtime_ns) != written:
+        if (now := _written(config)) not in {None, written}:
             before, accounts, written = accounts, named(config), now
             if accounts <= before:
                 server.reload()
@@ -303,6 +303,14 @@ async def keep_server(server: EmbeddedServer) -> None:
             log.error("server.unusable", error=str(error), again_in=wait)  # noqa: TRY400 - it says itself what is wrong
             await asyncio.sleep(wait)
             wait = min(30, wait * 2)
+
+
+def _written(config: Path) -> int | None:
+    """When a configuration was written; null while it is away, which is no end of watching the broker."""
+    try:
+        return config.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 #: For what has an event loop of its own: as `_end_with_parent`, by a thread.
