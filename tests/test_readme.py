@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.product import command
-
 ROOT = Path(__file__).parent.parent
 #: What needs a broker, or asks somebody, is run by the tests of the services and of the opening.
 WITH_A_BROKER = (
@@ -27,32 +25,47 @@ def commands(page: str) -> list[str]:
     return [re.sub(r"\s+# .*", "", line) for line in lines]
 
 
+#: The README, and the pages that start from what somebody wants; a command that stands on several is run once.
+PAGES = ("README.md", "docs/auditor.md", "docs/legal.md")
+#: It is run first: its snapshot lies for the others where the demonstration leaves one.
+WITH_A_SNAPSHOT = (
+    ".venv/bin/wuxing score tests/regulation/worked-example/events.jsonl --snapshot year.duckdb --format table"
+)
+#: The same without an option, so the same again.
+WITHIN_IT = WITH_A_SNAPSHOT.replace(" --snapshot year.duckdb", "")
+ALL = dict.fromkeys(line for page in PAGES for line in commands(page))
+LINES = [line for line in ALL if line not in (*WITH_A_BROKER, WITH_A_SNAPSHOT, WITHIN_IT)]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkout as it is after `make demo`: a snapshot lies where the demonstration leaves one."""
+    """The checkout as it is after `make demo`."""
     made: Path = tmp_path_factory.mktemp("checkout")
     for name in (".venv", "tests"):
         (made / name).symlink_to(ROOT / name)
     snapshots = made / "data" / "demo" / "snapshots"
     snapshots.mkdir(parents=True)
-    events = ROOT / "tests" / "regulation" / "worked-example" / "events.jsonl"
-    assert command("score", events, "--snapshot", snapshots / "latest.duckdb", "--format", "table")[0] == 0
+    does_what_it_says(made, WITH_A_SNAPSHOT)
+    (snapshots / "latest.duckdb").symlink_to(made / "year.duckdb")
     return made
 
 
-#: The README, and the pages that start from what somebody wants; a command that stands on several is run once.
-PAGES = ("README.md", "docs/auditor.md", "docs/legal.md")
-LINES = dict.fromkeys(line for page in PAGES for line in commands(page) if line not in WITH_A_BROKER)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_a_command_of_the_readme_does_what_it_says(folder: Path, line: str) -> None:
+def does_what_it_says(folder: Path, line: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WUXING_", "NATS_"))}
     done = subprocess.run(
         line, shell=True, cwd=folder, env=environment | {"LC_ALL": "C.UTF-8"}, check=False, capture_output=True
     )
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
     assert done.stdout or done.stderr
+
+
+def test_what_is_run_first_stands_in_the_readme() -> None:
+    assert {WITH_A_SNAPSHOT, WITHIN_IT} <= ALL.keys()
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_of_the_readme_does_what_it_says(folder: Path, line: str) -> None:
+    does_what_it_says(folder, line)
 
 
 def test_the_chinese_readme_gives_the_commands_of_the_english_one() -> None:
