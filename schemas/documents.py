@@ -56,13 +56,17 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         f"{API}.CONSUMER.RESET.{{stream}}.{{party}}", "receive", "Sets a durable back, to read all of 90 days again.",
         ("reset",),
     ),
+    "checkpoint": (
+        f"{API}.DIRECT.GET.CHECKPOINT-{{assessment}}", "receive",
+        "Asks for a signed checkpoint, by its sequence or the last one; it comes to the reply subject.", ("get",),
+    ),
     "acknowledgement": (
         "$JS.ACK.{stream}.{party}.{token}", "receive", "The reply subject of a message of a durable: it is done with.",
         ("empty",),
     ),
     "inbox": (
         "{inbox}.{token}", "send", "The reply subject that the client chose; stock clients choose `_INBOX`.",
-        ("stored", "answer", "receipt", "refusal", "notice"),
+        ("stored", "answer", "receipt", "refusal", "notice", "note"),
     ),
     "ledger": (
         "ledger.{assessment}.{party}.{subject}", "send", "The immutable log of events as sent; for services.",
@@ -93,7 +97,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "inbox": {"description": "The prefix of a party's inboxes.", "enum": list(INBOXES), "default": INBOXES[0]},
 }
 #: What answers come to the inbox, by the channel that is asked.
-REPLIES = {"intake": ("stored",), "next": ("receipt", "refusal", "notice"), "info": ("answer",), "reset": ("answer",)}
+REPLIES = {
+    "intake": ("stored",), "next": ("receipt", "refusal", "notice"), "info": ("answer",), "reset": ("answer",),
+    "checkpoint": ("note",),
+}  # fmt: skip
 #: Messages that are the broker's own, with the schema of their payload.
 _NUMBER = {"type": "integer", "minimum": 1}
 BROKERS: dict[str, tuple[str, dict[str, Any] | None]] = {
@@ -111,6 +118,11 @@ BROKERS: dict[str, tuple[str, dict[str, Any] | None]] = {
         "How many messages at most, and how long to wait in nanoseconds.",
         {"type": "object", "properties": {"batch": _NUMBER, "expires": _NUMBER, "no_wait": {"type": "boolean"}}},
     ),
+    "get": (
+        "Which message of the stream: one sequence, or the last of a subject.",
+        {"type": "object", "properties": {"seq": _NUMBER, "last_by_subj": {"type": "string"}}},
+    ),
+    "note": ("A checkpoint as a signed note, plain text: docs/spec/wire.md, Proof.", {"type": "string"}),
     "reset": ("The sequence to read from.", {"type": "object", "properties": {"seq": _NUMBER}}),
     "answer": ("JetStream's own answer, with `error` where it is a no.", {"type": "object"}),
     "empty": ("Nothing.", None),

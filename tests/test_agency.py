@@ -115,7 +115,7 @@ def test_asyncapi_names_every_subject_that_an_office_may_publish_to_and_hear() -
     names = {"assessment": A, "party": "ducha", "type": "*", "subject": "*", "token": ">", "inbox": STOCK_INBOX}
     addresses = {
         channels[name]["address"].format(**names, stream=stream(kind, A))
-        for name in ("intake", "receipt", "refused", "next", "info", "reset", "acknowledgement", "inbox")
+        for name in ("intake", "receipt", "refused", "next", "info", "reset", "checkpoint", "acknowledgement", "inbox")
         for kind, who in documents.DURABLES.items()
         if who == "all"
     }
