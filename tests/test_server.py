@@ -374,7 +374,7 @@ def test_a_faststream_service_pulls_batches_from_its_durable_and_acks(tmp_path: 
             await service.start()
             for n in range(25):
                 await jetstream(client).publish(subject, b"%d" % n)
-            await asyncio.wait_for(all_taken.wait(), 20)
+            await asyncio.wait_for(all_taken.wait(), 120)
             await service.stop()
             assert [(e.sequence, e.data) for e in taken] == [(n + 1, b"%d" % n) for n in range(25)]
             info = await provisioner.jetstream().consumer_info(on, role)
