@@ -230,7 +230,7 @@ def _watched(life: Life, wanted: list[bytes]) -> str:
             idle = found.messages["INTAKE"] == 0 and not any(found.waiting.values())
             if idle and found.ranked == found.last["LEDGER"] > 0:
                 break
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks at other processes; the deadline is what ends it
     else:
         return f"named: {alarm[1]}" if (alarm := ALARM.search(said)) else f"unseen: nothing was said, and {seen}"
     return _compared(life.works, wanted)

@@ -179,7 +179,7 @@ class Life:
                 idle = seen.messages["INTAKE"] == 0 and not any(seen.waiting.values())
                 if last and idle and seen.ranked == last:
                     return ""
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two looks at other processes; the deadline is what ends it
         return f"not in order: {seen}"
 
     def judged(self, said: str) -> Row:
