@@ -1,6 +1,7 @@
 """What all tests share: one real nats-server a session, and how much of a long table runs every day."""
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -8,6 +9,12 @@ import pytest
 from tests.broker import nats_site
 
 __all__ = ["nats_site"]
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores interrupts, and so would every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,12 +14,13 @@ import pytest
 
 from services.audit import verify as verifying
 from services.audit.verify import Given
+from services.process.ending import Exit
 from services.proof import checkpoint, note
 from services.scorer import file, rules
 from services.snapshot import held, make
 from services.snapshot.make import PUBLISHED
 from tests import product
-from tests.test_verify import failures, run
+from tests.test_verify import UNIT, failures, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -386,14 +387,15 @@ def test_an_older_snapshot_in_the_newest_s_place_is_named(whole: Path, tmp_path:
 
 
 @pytest.mark.parametrize("sql", [
-    "INSERT INTO event SELECT e.* FROM event e, range(2000000) WHERE e.seq = 1",
-    "INSERT INTO leaf SELECT l.* FROM leaf l, range(50000000) WHERE l.seq = 1",
-    "UPDATE meta SET value = repeat('x', 1000000000) WHERE key = 'state'",
-    "INSERT INTO roster SELECT r.* FROM roster r, range(50000000) WHERE r.rowid = 0",
+    "INSERT INTO leaf SELECT l.* FROM leaf l, range(2000000) WHERE l.seq = 1",
+    "INSERT INTO roster (unit) SELECT 'U001' FROM range(30000000)",
+    "INSERT INTO roster (unit) SELECT repeat('x', 1000) FROM range(2000000)",
 ])  # fmt: skip
 def test_a_small_file_that_comes_to_very_much_is_not_read(whole: Path, tmp_path: Path, sql: str) -> None:
-    found = named(tampered(whole, tmp_path, sql))
-    assert [one[0] for one in found] == ["bounds"]
+    path = tampered(whole, tmp_path, sql)
+    assert [one[0] for one in named(path)] == ["bounds"]
+    code, _, said = run("bundle", UNIT, str(tmp_path / "u.json"), "--snapshot", str(path), "--lang", "en")
+    assert (code, "more than a snapshot of" in said) == (Exit.FAILED, True)
 
 
 def test_the_sentence_says_what_was_proved(whole: Path) -> None:

@@ -337,17 +337,16 @@ def _bounded(stream: IO[bytes]) -> bytes:
 def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
     """Every check of a snapshot, in order: what holds, what is to be judged, what does not hold."""
     was = file.resolve()
-    con = held.opened(file, memory_limit=MEMORY)
+    try:
+        con = held.opened(file, memory_limit=MEMORY)
+    except held.TooMuch as error:
+        yield fail("bounds", str(error))
+        return
     try:
         differing = held.differing(con)
         yield from _objects(differing)
         if any(one.kind in ("table", "column") and one.how != "foreign" for one in differing):
             yield remark("unread")
-            return
-        try:
-            held.check_bounds(con, file)
-        except held.Unopened as error:
-            yield fail("bounds", str(error))
             return
         try:
             yield from _contents(con, given)

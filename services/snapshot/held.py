@@ -37,6 +37,10 @@ class Unopened(Told):
     """A file that is not opened, with the sentence that says why; neither names the file."""
 
 
+class TooMuch(Unopened):
+    """A small file whose tables come to more than such a file can hold: it is not read."""
+
+
 class Object(NamedTuple):
     """One thing of a file's catalogue: what it is, its name, and all that the engine says of it."""
 
@@ -68,7 +72,7 @@ def check_alone(path: Path) -> None:
 
 
 def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
-    """Open a snapshot; `more` are settings of the engine, such as its memory. Raises Unopened."""
+    """Open a snapshot; `more` are settings of the engine, such as its memory. Raises Unopened, TooMuch unread."""
     check_alone(path)
     con = duckdb.connect(":memory:", config=CONFIG | more)
     try:
@@ -76,6 +80,7 @@ def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
         con.execute(f"ATTACH '{place}' AS {NAME} (READ_ONLY)")
         con.execute("SET enable_external_access = false")
         con.execute("SET enable_progress_bar = false")  # it writes where data go
+        check_bounds(con, path)
         for one in rules.definitions():
             if one.kind == "MACRO":
                 con.execute(one.body)
@@ -83,6 +88,9 @@ def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
             kind = "TABLE" if name in TABLES else "VIEW"  # a roster has an order, a view of it none
             con.execute(f"CREATE {kind} {quoted(name)} AS FROM {NAME}.main.{quoted(name)}")
         con.execute("SET lock_configuration = true")
+    except TooMuch:
+        con.close()
+        raise
     except duckdb.Error as error:
         con.close()
         reason = plain(error, path)
@@ -205,14 +213,14 @@ EXPANSION, EVENT_BYTES, FREE = 64, 16, 64 * 1024**2
 
 
 def check_bounds(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise Unopened for a file whose tables come to more than an honest file of its size could hold."""
+    """Raise TooMuch for a file whose tables come to more than an honest file of its size could hold."""
     size = path.stat().st_size
     for table in tables(con):
         name = f"{NAME}.main.{quoted(table)}"
         rows = con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
         most = size // EVENT_BYTES if table in ("event", "leaf") else size
         texts = [
-            f"octet_length({'encode' * (kind == 'VARCHAR')}({quoted(column)}))"
+            f"{'strlen' if kind == 'VARCHAR' else 'octet_length'}({quoted(column)})"
             for column, kind, *_ in con.execute(f"DESCRIBE FROM {name}").fetchall()
             if kind in ("VARCHAR", "BLOB")
         ]
@@ -221,7 +229,7 @@ def check_bounds(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             summed = " + ".join(f"coalesce(sum({one}), 0)" for one in texts)
             total = con.execute(f"SELECT {summed} FROM {name}").fetchall()[0][0]
         if rows > most or total > EXPANSION * size + FREE:
-            raise Unopened(
+            raise TooMuch(
                 f"table {table[:64]} holds {rows} rows of {total} bytes, more than a snapshot of {size} bytes can:"
                 " not read",
                 f"表{table[:64]}有{rows}行{total}字节，远超{size}字节的快照所能容纳：不予读取",
