@@ -336,6 +336,18 @@ def instant(time: str) -> str | None:
     return f"{minute}:{match[6]}{fraction.rstrip('0').rstrip('.')}"
 
 
+def day(time: str | None) -> str:
+    """The day in Beijing (+08:00) of a time as it was sent or recorded: one moment has one day, whatever its offset.
+
+    Of what is no time, or outside the years of the calendar, the first ten characters.
+    """
+    moment = instant(time) if time else None
+    try:
+        return str((datetime.fromisoformat(moment[:16]) + timedelta(hours=8)).date()) if moment else (time or "")[:10]
+    except (ValueError, OverflowError):
+        return (time or "")[:10]
+
+
 def _kept(memo: dict[str, str], key: str, value: str) -> str:
     """The value, remembered: times come again and again, and their minutes even where they don't."""
     if len(memo) >= _KEPT_MAX:

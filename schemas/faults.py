@@ -146,6 +146,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "step": ('points above 0, as "0.5", or a share, as "3%"', '大于0的分值，如"0.5"，或比例，如"3%"'),
     "least": ('points, as "9", or a share of the full points, as "75%"', '分值，如"9"，或占满分的比例，如"75%"'),
     "whole": ('a whole number as a string, as "5000"', '写在引号里的整数，如"5000"'),
+    "day": ('a day of the calendar as a string, as "2014-01-10"', '写在引号里的日期，如"2014-01-10"'),
     "days": ('a whole number of 0 to 999 as a string, as "7"', '写在引号里、0至999的整数，如"7"'),
     "up_to_6": ('"0" to "6"', '"0"至"6"'),
     "up_to_8": ('"0" to "8"', '"0"至"8"'),

@@ -23,7 +23,7 @@ NUMBER = rf"^-?{_NUMBER}$"
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Party = Annotated[str, msgspec.Meta(pattern=PARTY)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
-#: Numbers that count: of either sign, 0 or more, above 0, a bound, a share (as "5%" or "0.05"), either, a whole one.
+#: Numbers that count: of either sign, 0 or more, above 0, a bound, a share (as "5%" or "0.05"), either, whole, a day.
 Number = Annotated[str, msgspec.Meta(pattern=NUMBER)]
 Unsigned = Annotated[str, msgspec.Meta(pattern=rf"^{_NUMBER}$")]
 Above = Annotated[str, msgspec.Meta(pattern=rf"^(?!0(\.0+)?$){_NUMBER}$")]
@@ -34,6 +34,9 @@ Step = Annotated[str, msgspec.Meta(pattern=rf"^(?!0(\.0+)?%?$)({_PERCENT}|{_NUMB
 Least = Annotated[str, msgspec.Meta(pattern=rf"^({_PERCENT}|-?{_NUMBER})$")]
 Whole = Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9][0-9]{0,8})$")]
 Days = Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9][0-9]{0,2})$")]
+_LEAP = r"([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29"
+_DAY = r"((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
+Day = Annotated[str, msgspec.Meta(pattern=rf"^([0-9]{{4}}-{_DAY}|{_LEAP})$")]
 UpTo6 = Annotated[str, msgspec.Meta(pattern=r"^[0-6]$")]
 UpTo8 = Annotated[str, msgspec.Meta(pattern=r"^[0-8]$")]
 #: A key that a reading may decide ("@x"), with the values that it takes; none listed: looked at where it is used.
@@ -293,6 +296,7 @@ class Item(Node, frozen=True, kw_only=True):
     input: Literal["entries", "ratings"]
     exempt: Literal["full", "start", "proportional", "out"] | None = None
     characters: Whole | None = None
+    due: Day | None = None
     # entries (language 3)
     start: Literal["full", "0"] | None = None
     ground: tuple[Ground, ...] = ()

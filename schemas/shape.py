@@ -183,8 +183,8 @@ FORMS = {
     for name, form in {
         "code": rulebook.Code, "party": rulebook.Party, "number": rulebook.Number, "unsigned": rulebook.Unsigned,
         "above": rulebook.Above, "bound": rulebook.Bound, "share": rulebook.Share, "step": rulebook.Step,
-        "least": rulebook.Least, "whole": rulebook.Whole, "days": rulebook.Days, "up_to_6": rulebook.UpTo6,
-        "up_to_8": rulebook.UpTo8,
+        "least": rulebook.Least, "whole": rulebook.Whole, "days": rulebook.Days, "day": rulebook.Day,
+        "up_to_6": rulebook.UpTo6, "up_to_8": rulebook.UpTo8,
     }.items()
 }  # fmt: skip
 #: Keys that a reading may decide.

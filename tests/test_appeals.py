@@ -14,7 +14,7 @@ from services.reports.readiness import SHEETS, obstacles
 from services.scorer import file, rules
 from services.snapshot import make as snapshots
 from services.snapshot.moves import Standing
-from tests.product import BOOK, command, folded, year
+from tests.product import BOOK, BOOK_JSON, command, folded, year
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -301,6 +301,39 @@ def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Pages, tm
         assert (code, words in out.decode()) == (Exit.NO, True)
     code, out, _ = command("readiness", "--snapshot", made, "--format", "json")
     assert (code, json.loads(out)["ready"]) == (Exit.NO, False)
+
+
+def test_what_has_a_day_is_due_until_it_is_closed_and_over_after_that_day_in_beijing() -> None:
+    items = [item | ({"due": "2013-05-10"} if item["code"] == "1.4" else {}) for item in BOOK_JSON["item"]]
+    pages = Pages()
+    pages.add("gongwei", "item.closed", "assessment", item="1.4")
+    for sent, over in (("2013-05-10T15:59:00Z", False), ("2013-05-11T00:00:00+08:00", True)):
+        pages.deduct("ducha", "1.1", sent, "criticised")
+        pages.lines[-1] = json.dumps(json.loads(pages.lines[-1]) | {"time": sent}).encode()
+        with (
+            folded(b"\n".join(pages.lines), THREE, book=BOOK_JSON | {"item": items}) as found,
+            rules.compute(found.con),
+        ):
+            told = obstacles(found.con, found.lines, "en", {}).deadlines
+        assert [(one.item, one.office, one.until, one.over) for one in told] == [
+            ("1.4", office, "2013-05-10T15:59:59Z", over) for office in ("renshe", "zuzhi")
+        ], sent
+
+
+def test_the_publicity_ends_its_days_after_the_latest_stage_that_stands() -> None:
+    pages = Pages()
+    assert standing_in_the_way(pages).deadlines == []
+    pages.add("chuangjian", "stage.reached", "assessment", stage="publicised")
+    pages.on("05-01")
+    late = pages.add("chuangjian", "stage.reached", "assessment", stage="publicised")
+    pages.on("05-03")
+    pages.adopt("publicity_days", "7")
+    pages.on("05-10")
+    (one,) = standing_in_the_way(pages).deadlines
+    assert (one.item, one.until, one.over) == (None, "2013-05-10T01:30:00Z", False)
+    pages.revoke("chuangjian", late, "assessment")
+    (one,) = standing_in_the_way(pages).deadlines
+    assert (one.until, one.over) == ("2013-05-08T01:30:00Z", True)
 
 
 def test_what_would_be_void_is_said_to_be() -> None:

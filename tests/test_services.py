@@ -442,7 +442,9 @@ def test_a_service_ends_in_good_order_even_without_a_server(name: str, finished:
 
 
 @pytest.mark.every(2)
-@pytest.mark.parametrize(("command", "more"), [(["up", "--port=-1"], {"console"}), (["demo"], set())])
+@pytest.mark.parametrize(("command", "more"), [
+    (["up", "--port=-1", "--page-port=0", "--gateway-port=0"], {"console", "gateway"}), (["demo"], set()),
+])  # fmt: skip
 def test_kill_9_of_the_parent_leaves_nobody(command: list[str], more: set[str], tmp_path: Path) -> None:
     environment = {**os.environ, "WUXING_DATA": str(tmp_path), "WUXING_RULEBOOK": str(BOOK_FILE)}
     with (tmp_path / "said").open("wb") as said:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import httpx
 import msgspec
 import pytest
 from litestar.testing import TestClient
@@ -33,8 +34,10 @@ from services import cli
 from services.console import app as console
 from services.gateway import app as gateway
 from services.process import settings, web
+from services.process.ending import Exit
 from services.process.settings import Settings
 from services.site import synthetic
+from tests.faults.nodes import free_ports
 from tests.faults.works import until
 from tests.product import folded, joined, scored
 
@@ -149,6 +152,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.place(assessment, lines(book, assessment, count))
     log = (site.data / "up.log").open("wb")
     command = [sys.executable, "-m", "services.cli", "up", f"--port={site.port}", "--lang=en"]
+    command += [*(f"--{name}-port={port}" for name, port in zip(("page", "gateway"), free_ports(2), strict=True))]
     up = subprocess.Popen(command, env=site.environment, stderr=log, stdout=log)
     try:
         said = site.data / "up.log"
@@ -171,6 +175,22 @@ def test_each_comes_to_what_its_own_ledger_and_rules_give(site: Site) -> None:
         assert {json.loads(raw)["data"].get("assessment", assessment) for raw in ledger} == {assessment}
         with folded(joined(ledger), []) as again:
             assert scored(again)["digest"] == found[assessment]["digest"], assessment
+
+
+def test_the_page_and_the_gateway_answer_where_up_says_that_they_are(site: Site) -> None:
+    said = (site.data / "up.log").read_text("utf-8")
+    for name in ("page", "gateway"):
+        url = re.search(rf"{name} (http://127\.0\.0\.1:\d+)", said)
+        assert url, said
+        assert httpx.get(f"{url[1]}/healthz", timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("option", ["--page-port", "--gateway-port"])
+def test_up_announces_no_page_on_another_s_port(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.run(["up", "--page-port=0", "--gateway-port=0", f"{option}={port}", "--lang=en"]) == Exit.FAILED
+    assert f"Choose another {option}." in capsys.readouterr().err
 
 
 def test_each_has_its_own_folder_keys_and_rights(site: Site) -> None:

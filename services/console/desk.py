@@ -8,6 +8,7 @@ from litestar import Response
 from litestar.response import Redirect
 
 from infra.rights import KeyUnsafe
+from schemas.events import day
 from schemas.rulebook import Item
 from schemas.year import Year
 from services.console import forms, pages, tray
@@ -25,7 +26,7 @@ FILE_MAX = 8 * 1024 * 1024
 """Bytes of a workbook that is handed in."""
 PATIENCE = 2.5
 """Seconds for which an answer waits until all is sent; then the page is looked at again."""
-RECEIPTS = 20
+RECEIPTS, NOTICES = 20, 10
 
 
 # Signing in ---------------------------------------------------------------------------------------------------------
@@ -192,12 +193,14 @@ def _work(view: View, who: Who) -> Row:
             "lines": sorted((one for one in lines if one.appeal_until), key=lambda one: one.appeal_until),
             "appeals": found["appeals"],
             "name": made.name,
+            "notices": pages.notices(view.snapshot, who.party, None)[:NOTICES],
+            "refusals": pages.refusals(state.whole(), who.party),
         }
     parts = pages.progress(state, view.lang)
     return {
         "parts": [one for one in parts["parts"] if one["office"] == who.party],
         "open": parts["appeals"] if who.appeals else [],
-        "refusals": [one for one in parts["refusals"] if (one["source"] or "").endswith(f"/{who.party}")],
+        "refusals": pages.refusals(state.whole(), who.party),
     }
 
 
@@ -351,7 +354,7 @@ def appeals_list(view: View) -> Response[str]:
 
 
 def _row(one: appeals.Appeal, view: View) -> Row:
-    days = {name: (getattr(one, name) or "")[:10] for name in ("filed_at", "appeal_until", "decision_due")}
+    days = {name: day(getattr(one, name)) for name in ("filed_at", "appeal_until", "decision_due")}
     return {
         "seq": one.seq, "unit": one.unit, "name": one.name, "target": one.target, "item": one.item,
         "office": one.office, "statement": one.statement, "state": one.state, "said": appeals.state(one, view.lang),

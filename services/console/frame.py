@@ -12,6 +12,7 @@ from litestar.datastructures import UploadFile
 from litestar.response import Redirect
 
 from schemas.clauses import clauses
+from schemas.events import day
 from schemas.rulebook import SHIPPED, en, zh
 from services.command import words
 from services.console import pages, sql, tables
@@ -46,6 +47,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters |= {
+        "day": day,
         "four": words.four,
         "exact": words.exact,
         "signed": words.signed,

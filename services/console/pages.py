@@ -247,13 +247,22 @@ def _pretty(raw: bytes) -> str:
         return raw.decode("utf-8", "replace")
 
 
+def _refused(state: State) -> str:
+    upto = 2**62 if state.as_of is None else state.as_of
+    party = "($party::VARCHAR IS NULL OR party = $party)"
+    return f"FROM ({queries()['refusals'].text}) WHERE (refused_by = 'intake' OR line <= {upto:d}) AND {party}"
+
+
+def refusals(state: State, party: str | None = None) -> list[Row]:
+    """The newest refusals, of a party where one is named: those of intake, then those of the fold, and conflicts."""
+    return state.rows(f"{_refused(state)} ORDER BY refused_by DESC, line DESC LIMIT 100", {"party": party})
+
+
 def progress(state: State, lang: Language) -> Row:
     """Office by office what is closed, open or late; obstacles; appeals with their deadlines; refusals."""
     state = state.whole()
     parameters = state.rows("SELECT name, value FROM reading_in_force WHERE NOT is_reading")
     days = {row["name"]: int(row["value"]) for row in parameters if row["value"] is not None}
-    upto = 2**62 if state.as_of is None else state.as_of
-    refused = f"FROM ({queries()['refusals'].text}) WHERE refused_by = 'intake' OR line <= {upto:d}"
     return {
         "parts": state.rows(queries()["office_progress"].text),
         "days": days,
@@ -261,10 +270,13 @@ def progress(state: State, lang: Language) -> Row:
         "obstacles": state.rows("SELECT kind, count(*) AS number FROM obstacle GROUP BY kind ORDER BY kind"),
         "obstacle_rows": state.rows(queries()["obstacles"].text),
         "appeals": [row for row in state.rows(query("appeals"), {"unit": None}) if row["state"] == "open"],
-        "refusals": state.rows(f"{refused} ORDER BY refused_by DESC, line DESC LIMIT 100"),
-        "reasons": state.rows(f"SELECT reason, count(*) AS number {refused} GROUP BY reason ORDER BY 2 DESC, 1"),
+        "refusals": refusals(state),
+        "reasons": state.rows(
+            f"SELECT reason, count(*) AS number {_refused(state)} GROUP BY reason ORDER BY 2 DESC, 1", {"party": None}
+        ),
         "totals": state.rows(query("totals")),
         "stages": state.rows(query("stages")),
+        "publicity": next(iter(state.rows(query("publicity"))), None),
     }
 
 

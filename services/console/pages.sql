@@ -1,7 +1,7 @@
 -- What the pages ask of a state, one query a block; {lang} is zh or en, {margin} and {trail} stand for blocks of their own.
 
 -- :trail every event that has a disposition
-SELECT t.*, e.source, e.id, e.type, e.unit, coalesce(e.item, i.item) AS item, i.clause, substr(e.time, 1, 10) AS day,
+SELECT t.*, e.source, e.id, e.type, e.unit, coalesce(e.item, i.item) AS item, i.clause, day_sent(e.time, e.occurred) AS day,
        e.recorded_at, e.rater, e.case_name, e.value, e.reading, e.reading_value, e.stage, e.outcome, e.attribute, e.veto,
        e.change, e.grade, e.matter AS about, e.reason AS words
 FROM trail t JOIN event e ON e.seq = t.seq LEFT JOIN rulebook_item i ON i.item = e.item
@@ -122,8 +122,8 @@ SELECT unit, name, category FROM unit_in_force WHERE contains(lower(unit || ' ' 
 SELECT item FROM item_holder WHERE office = $1
 
 -- :appeals with their deadlines; of one unit, or all where none is named
-SELECT a.*, f.source, f.id, strftime(a.filed_at, '%Y-%m-%d') AS day, strftime(a.appeal_until, '%Y-%m-%d') AS until,
-       strftime(a.decision_due, '%Y-%m-%d') AS due, d.reason AS decision
+SELECT a.*, f.source, f.id, day_of(a.filed_at) AS day, day_of(a.appeal_until) AS until,
+       day_of(a.decision_due) AS due, d.reason AS decision
 FROM appeal_deadline a JOIN event f ON f.seq = a.seq LEFT JOIN event d ON d.seq = a.decided_by
 WHERE a.unit = coalesce($unit, a.unit) ORDER BY a.state <> 'open', a.seq
 
@@ -144,8 +144,11 @@ WHERE seq IN (SELECT seq FROM event WHERE refers_to = ?) ORDER BY seq
 SELECT type, count(*) AS events FROM ledger_event GROUP BY type ORDER BY events DESC, type
 
 -- :stages that stand
-SELECT y.stage, y.seq, substr(e.time, 1, 10) AS day FROM year_event AS y JOIN ledger_event AS e ON e.seq = y.seq
+SELECT y.stage, y.seq, day_sent(e.time, e.occurred) AS day FROM year_event AS y JOIN ledger_event AS e ON e.seq = y.seq
 WHERE y.type = 'stage.reached.v1' ORDER BY y.seq
+
+-- :publicity and when it ends
+SELECT day_of(until) AS day, is_over FROM deadline WHERE item IS NULL
 
 -- :bins of the time axis
 SELECT least(seq * 60 // ?, 59) AS bin, quantile_disc(occurred[1:7], 0.5) AS month,
@@ -157,7 +160,7 @@ SELECT stage, seq FROM event WHERE type = 'stage.reached.v1' AND admission = 'ad
 
 -- :neighbours of a cut
 SELECT max(seq) FILTER (seq < $1) AS before, min(seq) FILTER (seq > $1) AS after,
-       arg_max(substr(time, 1, 10), seq) FILTER (seq <= $1) AS day
+       arg_max(day_sent(time, occurred), seq) FILTER (seq <= $1) AS day
 FROM event
 
 -- :cut_at of an instant: in a ledger by recorded time, in a file before the first event that occurred later

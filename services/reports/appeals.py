@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from schemas.events import Event
+from schemas.events import Event, day
 from schemas.refusals import Language
 from services.command import tables
 from services.command.options import LATEST, At
@@ -294,7 +294,7 @@ def state(appeal: Appeal, lang: Language) -> str:
 
 
 def _day(time: str | None) -> str:
-    return (time or "-")[:10]
+    return day(time) if time else "-"
 
 
 def _if(appeal: Appeal, prospect: Prospect, lang: Language) -> str:

@@ -14,6 +14,7 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
+from schemas.events import day
 from services.command import typeset
 from services.command.tables import four
 from services.command.typeset import clean
@@ -127,7 +128,7 @@ def heading(found: Statement, lang: Language) -> list[str]:
     """Give the lines at the head of every form of the page."""
     cut = f"{words('as_of', lang)} {found.as_of}"
     cut += f" {words('of', lang)} {found.last}" if found.as_of < found.last else ""
-    cut += f" ({found.as_of_time[:10]})" if found.as_of_time else ""
+    cut += f" ({day(found.as_of_time)})" if found.as_of_time else ""
     lines = (
         (found.title or found.rulebook, found.document),
         (
@@ -224,7 +225,7 @@ def grade(one: GradeStatement, lang: Language) -> str:
 
 def reference(line: Line, lang: Language) -> str:
     """Give what names a line in an appeal: its source and id, when it was recorded, until when one is in time, how."""
-    dates = (("recorded", line.recorded and line.recorded[:10]), ("appeal_until", line.appeal_until))
+    dates = (("recorded", line.recorded and day(line.recorded)), ("appeal_until", line.appeal_until))
     said = [clean(f"{line.source} {line.id}"), *(f"{words(key, lang)} {day}" for key, day in dates if day)]
     return " · ".join([*said, *filter(None, [line.appeal])])
 
@@ -291,7 +292,7 @@ def _lines(lines: list[Line], lang: Language) -> Table:
             said.append(f"\n{words('evidence', lang)}: {clean('; '.join(line.evidence))}", style="dim")
         said.append(f"\n{reference(line, lang)}", style="dim")
         made.add_row(
-            line.time[:10],
+            day(line.time),
             str(line.seq),
             Text(clean(line.office_name)),
             said,
@@ -348,7 +349,7 @@ def _md_table(lines: list[Line], columns: tuple[str, ...], lang: Language) -> li
         said += f"<br>{words('evidence', lang)}: {_md('; '.join(line.evidence))}" if line.evidence else ""
         said += f"<br>{_md(reference(line, lang))}"
         cells = (
-            line.time[:10],
+            day(line.time),
             str(line.seq),
             _md(line.office_name),
             said,
@@ -381,7 +382,7 @@ def _pdf_head(found: Statement, lang: Language) -> dict[str, Any]:
         "title": words("statement", lang),
         "subtitle": words("statement", other),
         "document": heading(found, lang)[0],
-        "date": (found.as_of_time or "2000-01-01")[:10].split("-"),
+        "date": day(found.as_of_time or "2000-01-01").split("-"),
         "unit": found.unit,
         "office": found.collector or words("office_signature", lang),
         "notes": [clean(note) for note in found.notes],
@@ -456,7 +457,7 @@ def _pdf_item(item: ItemStatement, lang: Language) -> dict[str, Any]:
 def _pdf_line(line: Line, lang: Language) -> dict[str, Any]:
     evidence = f"{words('evidence', lang)}: {clean('; '.join(line.evidence))}" if line.evidence else ""
     return {
-        "date": line.time[:10],
+        "date": day(line.time),
         "seq": str(line.seq),
         "office": clean(line.office_name),
         "about": about(line),

@@ -8,6 +8,7 @@ import duckdb
 import msgspec
 from rich.text import Text
 
+from schemas.events import day
 from schemas.refusals import Language
 from services.command import tables
 from services.command.options import LATEST, At
@@ -45,6 +46,9 @@ TEXT = {
         "{item} is closed and nobody can rate {units}; revoke the closing {source} {id} (sequence {seq})",
         "{item}已办结，无法再为{units}评分；撤销其办结{source} {id}（序号{seq}）",
     ),
+    "deadlines": ("Deadlines", "期限"),
+    "over": ("over", "已过"),
+    "publicity": ("publicity", "公示期"),
     "decide": ("decide on the appeal {source} {id}", "对申诉{source} {id}作出决定"),
     "order": ("put {units} in order", "为{units}排序"),
     "adopt": ("adopt {name}", "确认{name}"),
@@ -104,6 +108,19 @@ class PendingItem(msgspec.Struct, frozen=True):
     steps: list[Step]
 
 
+class Deadline(msgspec.Struct, frozen=True):
+    """When something is due, in UTC: an item's part of an office, or the publicity, which has neither.
+
+    `over` is whether that was before what was recorded last. Nothing enforces it.
+    """
+
+    item: str | None
+    office: str | None
+    office_name: str | None
+    until: str
+    over: bool
+
+
 class OpenAppeal(msgspec.Struct, frozen=True):
     """An appeal without decision, and when its decision is due."""
 
@@ -155,7 +172,8 @@ class StageAhead(msgspec.Struct, frozen=True):
 class Readiness(msgspec.Struct, frozen=True):
     """All that stands in the way of final at one sequence; `final` is the last step where nothing does.
 
-    `reach` is what every unit can still come to.
+    `deadlines` are what a day is set for and is not done, with the publicity's end; none stands in the way. `reach` is
+    what every unit can still come to.
     """
 
     assessment: str
@@ -169,6 +187,7 @@ class Readiness(msgspec.Struct, frozen=True):
     assumptions: list[Assumption]
     awaiting: list[AwaitingEntry]
     stages: list[StageAhead]
+    deadlines: list[Deadline]
     collector: str | None
     final: Step | None
     reach: list[Reach]
@@ -251,6 +270,7 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
         assumptions=_assumptions(con, whose),
         awaiting=_awaiting(con, whose),
         stages=_stages(con, whose),
+        deadlines=deadlines(con, lang),
         collector=whose.names.get(whose.collector),
         final=whose.step(whose.collector, "stage.reached.v1", "finalise") if ready and state != "finalised" else None,
         reach=list(reached(con).values()),
@@ -267,6 +287,15 @@ def _appeals(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[OpenAppeal]:
         )
         for one in appeals.listed(con) if one.state == "open"
     ]  # fmt: skip
+
+
+def deadlines(con: duckdb.DuckDBPyConnection, lang: Language) -> list[Deadline]:
+    """What a day is set for, the earliest first, inside an open `rules.compute`."""
+    rows = con.execute(
+        f"SELECT d.item, d.office, o.name_{lang}, strftime(d.until, '%Y-%m-%dT%H:%M:%SZ'), d.is_over"
+        " FROM deadline d LEFT JOIN office o ON o.office = d.office ORDER BY d.until, d.item, d.office"
+    ).fetchall()
+    return [Deadline(*row) for row in rows]
 
 
 def _ties(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[UndecidedTie]:
@@ -419,6 +448,12 @@ def _print(found: Readiness, lang: Language, names: Mapping[str, str], state: st
             out.print(Text(f"  {line}"))
             for step in steps:
                 out.print(Text(f"    → {_step_line(step, lang)}", style="dim"))
+    if found.deadlines:
+        out.print(Text(f"\n{words('deadlines', lang)} ({len(found.deadlines)})", style="bold"))
+    for one in found.deadlines:
+        what = clean(f"{one.item} {one.office_name}") if one.item else words("publicity", lang)
+        over = [words("over", lang)] if one.over else []
+        out.print(Text("  " + " · ".join((what, f"{words('due', lang)} {day(one.until)}", *over))))
 
 
 def _groups(found: Readiness, lang: Language, names: Mapping[str, str]) -> dict[str, list[tuple[str, Sequence[Step]]]]:
@@ -460,5 +495,5 @@ def _appeal_line(one: OpenAppeal, lang: Language) -> str:
     late = f" · {appeals.words('overdue', lang)}" if one.overdue else ""
     return (
         f"{words('against', lang)} {one.target} · {one.item} · {one.unit} · {appeals.words('seq', lang)} {one.seq}"
-        f" · {words('due', lang)} {(one.decision_due or '-')[:10]}{late}"
+        f" · {words('due', lang)} {day(one.decision_due) or '-'}{late}"
     )

@@ -326,7 +326,7 @@ def _lines(reader: Reader, *, appeals: bool) -> dict[str | None, list[Line]]:
         " e.unit_group AS new_group, strftime(e.recorded_at, '%Y-%m-%dT%H:%M:%SZ') AS recorded,"
         " s.office_@ AS office_name, s.ground_@ AS ground_name, s.node_@ AS node_name, g.name_@ AS group_name,"
         " c.name_@ AS measure_name, a.name_@ AS attribute_name, v.name_@ AS veto_name, s.why_@ AS why,"
-        " u.name AS unit_name, strftime(d.appeal_until, '%Y-%m-%d') AS appeal_until,"
+        " u.name AS unit_name, day_of(d.appeal_until) AS appeal_until,"
         " d.seq IS NOT NULL AND p.target IS NULL AS appealable"
         " FROM statement s JOIN ledger_event e ON e.seq = s.seq LEFT JOIN unit_in_force u ON u.unit = s.unit"
         " LEFT JOIN rulebook_raters g ON g.item = e.item AND g.rater_group = e.rater_group"

@@ -316,6 +316,8 @@ class _Writer:
             tail.append(
                 self.say(f"submissions of at most {item.characters} characters", f"材料不超过{item.characters}字")
             )
+        if item.due:
+            tail.append(self.say(f"due by {item.due}", f"{item.due}前办结"))
         yield Sentence(f"item {item.code}", level, item.clause, self.head(item) + self.join([*said, *tail]))
         yield from self.noted(f"item {item.code}", level + 1, item.clause)
         for ground in item.ground:

@@ -26,7 +26,7 @@ TABLES = {
     " grain BIGINT, clause VARCHAR, words VARCHAR",
     "rulebook_item": "item VARCHAR, ordinal INTEGER, name_zh VARCHAR, name_en VARCHAR, parent VARCHAR, level INTEGER,"
     " points DECIMAL(18,6), weight DECIMAL(18,6), at_least DECIMAL(18,6), at_most DECIMAL(18,6), at_most_full BOOLEAN,"
-    " grain BIGINT, input VARCHAR, exempt VARCHAR, characters BIGINT, start DECIMAL(18,6), matter VARCHAR,"
+    " grain BIGINT, input VARCHAR, exempt VARCHAR, characters BIGINT, due DATE, start DECIMAL(18,6), matter VARCHAR,"
     " purse VARCHAR, panel VARCHAR, weights VARCHAR, runs VARCHAR, run_count INTEGER, combine VARCHAR,"
     " missing_zero BOOLEAN, has_formula BOOLEAN, factor VARCHAR, needed VARCHAR[], scoring VARCHAR, clause VARCHAR,"
     " words VARCHAR",
@@ -190,7 +190,7 @@ def _tree(book: Rulebook) -> dict[str, list[Row]]:
         "rulebook_item": [
             (
                 *(i.code, n, *_names(i), i.inside, len(above(i)) + 1, i.points, i.weight, *_bounds(i)),
-                *(10 ** (6 - int(i.decimals)), i.input, i.exempt_rule, i.characters and int(i.characters)),
+                *(10 ** (6 - int(i.decimals)), i.input, i.exempt_rule, i.characters and int(i.characters), i.due),
                 *(("0" if i.start == "0" else i.points) if i.entries else None, *_rated(book, i), i.clause, i.words),
             )
             for n, i in enumerate(book.item, 1)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -180,15 +181,26 @@ def _end_with_parent(loop: asyncio.AbstractEventLoop) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def up(*, port: int = 4222, keep: int | None = None, lang: Literal["zh", "en"] | None = None) -> int:
-    """Run an embedded NATS server and all services until interrupted.
+def up(
+    *,
+    port: int = 4222,
+    page_port: int = 8080,
+    gateway_port: int = 8081,
+    keep: int | None = None,
+    lang: Literal["zh", "en"] | None = None,
+) -> int:
+    """Run an embedded NATS server, all services, the page and the gateway until interrupted.
 
-    Example: WUXING_DATA=data wuxing up
+    Example: WUXING_DATA=data wuxing up --page-port 8090
 
     Parameters
     ----------
     port
         The loopback port of the server.
+    page_port
+        The loopback port of the page.
+    gateway_port
+        The loopback port of the gateway, which takes events over HTTP.
     keep
         How many of the newest snapshots stay, besides the last of each day; WUXING_KEEP without it.
     lang
@@ -197,25 +209,54 @@ def up(*, port: int = 4222, keep: int | None = None, lang: Literal["zh", "en"] |
     env = _kept(keep)
     known = settings.several(env)
     logs.configure(known[0], "up")
-    asyncio.run(_up(known, env, port, settings.language(lang)))
+    pages = {"console": page_port, "gateway": gateway_port}
+    asyncio.run(_up(known, env, port, pages, settings.language(lang)))
     return Exit.DONE
 
 
-async def _up(known: list[Settings], env: dict[str, str], port: int, lang: Language) -> None:
+async def _up(known: list[Settings], env: dict[str, str], port: int, pages: dict[str, int], lang: Language) -> None:
     for one in known:
         expected(one)
+    check_free(pages)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     serves = env.get("WUXING_ASSESSMENT") or ("*" if opened(known[0].root) else None)
-    async with _stack(known, port=port, services=(*SERVICES, "console"), serves=serves) as url:
-        _say(
-            lang,
-            f"NATS {url} · data {known[0].root.absolute()} · http://127.0.0.1:8080 · Ctrl-C ends everything",
-            f"NATS {url} · 数据 {known[0].root.absolute()} · http://127.0.0.1:8080 · 按Ctrl-C全部结束",
-        )
+    async with _stack(known, port=port, pages=pages, serves=serves) as url:
+        if await _answering(pages, stop):
+            page, gateway = (f"http://127.0.0.1:{pages[name]}" for name in ("console", "gateway"))
+            _say(
+                lang,
+                f"NATS {url} · data {known[0].root.absolute()} · page {page} · gateway {gateway} · Ctrl-C ends all",
+                f"NATS {url} · 数据 {known[0].root.absolute()} · 网页 {page} · 网关 {gateway} · 按Ctrl-C全部结束",
+            )
         await stop.wait()
+
+
+def check_free(pages: dict[str, int]) -> None:
+    """Raise Stop for a loopback port that another listens on: what answers there later is then ours."""
+    for name, port in pages.items():
+        option = "--page-port" if name == "console" else "--gateway-port"
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except (OSError, OverflowError) as error:
+            reason = f"127.0.0.1:{port}: {error}"
+            raise Stop(Exit.FAILED, f"{reason}. Choose another {option}.", f"{reason}。请另选{option}。") from None
+
+
+async def _answering(pages: dict[str, int], stop: asyncio.Event) -> bool:
+    """Wait until all pages answer, so that none is announced before; false when told to stop meanwhile."""
+    for port in pages.values():
+        while not stop.is_set():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.1)
+            else:
+                writer.close()
+                break
+    return not stop.is_set()
 
 
 @contextlib.asynccontextmanager
@@ -223,18 +264,18 @@ async def _stack(
     known: list[Settings],
     *,
     port: int = -1,
-    services: tuple[str, ...] = SERVICES,
+    pages: dict[str, int] | None = None,
     quiet: Path | None = None,
     serves: str | None = None,
 ) -> AsyncIterator[str]:
-    """An embedded server and services as children, kept running; all of them have ended when this does."""
+    """An embedded server, the services, and what has pages on their ports, kept running; all have ended with this."""
     everybody = {one.data: expected_parties(one) for one in known}
     for data in everybody:
         data.mkdir(parents=True, exist_ok=True)
     async with embedded_site(everybody, port=port, limits=connections(known[0])) as server:
         keeper = asyncio.create_task(keep_server(server))
         try:
-            async with keep_services(known[0], server.url, services, quiet=quiet, serves=serves):
+            async with keep_services(known[0], server.url, SERVICES, pages=pages, quiet=quiet, serves=serves):
                 yield server.url
         finally:
             keeper.cancel()
@@ -242,10 +283,18 @@ async def _stack(
 
 
 @contextlib.asynccontextmanager
-async def keep_services(
-    known: Settings, url: str, services: tuple[str, ...], *, quiet: Path | None = None, serves: str | None = None
+async def keep_services(  # noqa: PLR0913 - what runs, where, and where it says what it does
+    known: Settings,
+    url: str,
+    services: tuple[str, ...],
+    *,
+    pages: dict[str, int] | None = None,
+    quiet: Path | None = None,
+    serves: str | None = None,
 ) -> AsyncIterator[None]:
     """Services as children against a broker, kept running, with what they say in the folder `quiet`.
+
+    `pages` are those that listen, each with its loopback port.
 
     They serve the assessment of the settings, or those that `serves` names.
     """
@@ -259,10 +308,12 @@ async def keep_services(
         "WUXING_KEEP": str(known.keep),
     }
     first = metrics.port()
-    ports = {name: str(first + n) for n, name in enumerate(services)} if first else {}
+    commands = [(name,) for name in services] + [(name, f"--port={one}") for name, one in (pages or {}).items()]
     keepers = [
-        asyncio.create_task(_keep(name, environment | ({"WUXING_METRICS_PORT": ports[name]} if ports else {}), quiet))
-        for name in services
+        asyncio.create_task(
+            _keep(command, environment | ({"WUXING_METRICS_PORT": str(first + n)} if first else {}), quiet)
+        )
+        for n, command in enumerate(commands)
     ]
     try:
         yield
@@ -326,8 +377,9 @@ main(sys.argv[1:])
 """
 
 
-async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> None:
+async def _keep(command: tuple[str, ...], environment: dict[str, str], quiet: Path | None) -> None:
     """Keep one service running: a process that ends is started again, ever later up to half a minute."""
+    name = command[0]
     log = structlog.get_logger(service="up")
     wait = 1
     while True:
@@ -336,7 +388,7 @@ async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> N
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *(("-m", "services.cli") if name in SERVICES else ("-c", _WATCHED)),
-                name,
+                *command,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=out,
@@ -362,6 +414,7 @@ async def _keep(name: str, environment: dict[str, str], quiet: Path | None) -> N
 def demo(
     *,
     serve: bool = False,
+    page_port: int = 8080,
     events: int = 6000,
     rulebook: Path | None = None,
     lang: Literal["zh", "en"] | None = None,
@@ -373,7 +426,9 @@ def demo(
     Parameters
     ----------
     serve
-        Keep everything running afterwards, with the page at http://127.0.0.1:8080, until interrupted.
+        Keep everything running afterwards, with the page, until interrupted.
+    page_port
+        The loopback port of that page.
     events
         How many events the year has; a whole year takes what it takes.
     rulebook
@@ -388,7 +443,9 @@ def demo(
     chosen = settings.language(lang)
     logs.configure(known, "demo")
     _fresh(known.data)
-    asyncio.run(_demo(known, chosen, events, serve=serve))
+    pages = {"console": page_port} if serve else {}
+    check_free(pages)
+    asyncio.run(_demo(known, chosen, events, pages))
     return Exit.DONE
 
 
@@ -413,7 +470,7 @@ def _claimed(data: Path) -> Iterator[None]:
         server.stop()
 
 
-async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) -> None:
+async def _demo(known: Settings, lang: Language, events: int, pages: dict[str, int]) -> None:
     year = given(known.assessment, known.rulebook, known.roster)
     started = time.monotonic()
     stop = asyncio.Event()
@@ -421,8 +478,7 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
     logs_folder.mkdir(parents=True, exist_ok=True)
     lines = list(synthetic.year(year.rulebook, year.roster, year.assessment, events=events))
     kept(known).write_bytes(lines[0][1])
-    services = (*SERVICES, "console") if serve else SERVICES
-    async with _stack([known], services=services, quiet=logs_folder) as url:
+    async with _stack([known], pages=pages, quiet=logs_folder) as url:
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -434,14 +490,14 @@ async def _demo(known: Settings, lang: Language, events: int, *, serve: bool) ->
             await _publish(url, known, year.assessment, lines, progress, lang)
             ranking = await _published(url, known, len(lines), progress, lang)
         _show(known, ranking, len(lines), time.monotonic() - started, lang)
-        if serve:
+        if pages and await _answering(pages, stop):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stop.set)
             _say(
                 lang,
-                "The page: http://127.0.0.1:8080 · Ctrl-C ends everything",
-                "网页：http://127.0.0.1:8080 · 按Ctrl-C全部结束",
+                f"The page: http://127.0.0.1:{pages['console']} · Ctrl-C ends everything",
+                f"网页：http://127.0.0.1:{pages['console']} · 按Ctrl-C全部结束",
             )
             await stop.wait()
 

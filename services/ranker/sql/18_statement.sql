@@ -10,7 +10,8 @@ UNION ALL SELECT seq, NULL, NULL, NULL, NULL, disposition, why_zh, why_en FROM e
 -- Revocations, appeals, decisions and approvals stand under the item of what they are about. One row an event.
 -- no clause: the text knows no statement; it shows what the rules made of each event
 CREATE VIEW statement AS
-SELECT e.unit, coalesce(e.item, about.item, of_appeal.item, of_decision.item) AS item, e.seq, left(e.time, 10) AS date, e.time, e.type,
+SELECT e.unit, coalesce(e.item, about.item, of_appeal.item, of_decision.item) AS item, e.seq,
+       day_sent(e.time, e.occurred) AS date, e.time, e.type,
        e.source, split_part(e.source, '/', 3) AS office, office.name_zh AS office_zh, office.name_en AS office_en, i.clause,
        coalesce(n.words || ' ' || g.words, g.words, i.words) AS words_zh, e.matter, g.name_zh AS ground_zh, g.name_en AS ground_en,
        n.name_zh AS node_zh, n.name_en AS node_en, e.measure, e.value, e.attribute, e.veto, t.claimed,
@@ -57,6 +58,27 @@ FROM judged_event AS j
 JOIN ledger_event AS e ON e.seq = j.seq
 LEFT JOIN reading_in_force AS r ON r.name = 'appeal_days'
 WHERE j.stands AND j.type IN ('deduction.recorded.v1', 'bonus.recorded.v1', 'rating.recorded.v1', 'veto.recorded.v1');
+
+-- What has a day by which it is due (期限): the part of an office in an item whose rulebook says `due`, until it has closed
+-- it (预警), the day being Beijing's; and the publicity (公示), publicity_days from the latest standing stage `publicised`.
+-- By recorded time; where a file was folded, by when it occurred. Nothing enforces it. One row an item and office, and one
+-- of the publicity with null for both.
+-- language 5: due; language 8: publicity_days
+CREATE VIEW deadline AS
+WITH moment AS (
+  SELECT seq, coalesce(recorded_at, TRY_CAST(occurred AS TIMESTAMP)) AS happened
+  FROM ledger_event WHERE admission IN ('admitted', 'void')
+), found AS (
+  SELECT i.item, h.office, i.due + INTERVAL '15:59:59' AS until
+  FROM rulebook_item AS i JOIN item_holder AS h ON h.item = i.item
+  ANTI JOIN year_event AS c ON c.type = 'item.closed.v1' AND c.item = h.item AND c.source = '/offices/' || h.office
+  WHERE i.due IS NOT NULL
+  UNION ALL
+  SELECT NULL, NULL, max(moment.happened) + to_days(max(r.value::INTEGER))
+  FROM year_event AS e JOIN moment ON moment.seq = e.seq JOIN reading_in_force AS r ON r.name = 'publicity_days'
+  WHERE e.type = 'stage.reached.v1' AND e.stage = 'publicised' HAVING count(*) > 0
+)
+SELECT item, office, until, now > until AS is_over FROM found CROSS JOIN (SELECT max(happened) AS now FROM moment);
 
 -- What a decision on appeal may set: 0 to what an entry claims, the own range of a rating's value; `best` is
 -- what serves the unit most. One row an entry or rating.

@@ -9,6 +9,12 @@ CREATE MACRO micro(points) AS
 CREATE MACRO nano(number) AS
   (trunc(number::DECIMAL(18,9))::BIGINT * 1000000000 + ((number::DECIMAL(18,9) % 1)::DECIMAL(9,9) * 1000000000)::BIGINT)::HUGEINT;
 
+-- The day in Beijing (+08:00) of a moment in UTC: one moment has one day, whatever offset it was sent with.
+CREATE MACRO day_of(moment) AS strftime(moment + INTERVAL 8 HOURS, '%Y-%m-%d');
+
+-- The same of a time as it was sent, which may be one that the calendar does not know: then as it was written.
+CREATE MACRO day_sent(sent, instant) AS coalesce(day_of(TRY_CAST(instant AS TIMESTAMP)), left(sent, 10));
+
 -- A number within bounds; a bound that is null is none.
 CREATE MACRO within(number, low, high) AS CASE WHEN number IS NOT NULL THEN greatest(least(number, high), low) END;
 
