@@ -124,7 +124,7 @@ def hostile(tmp_path_factory) -> Iterator[TestClient[Litestar]]:
         yield made
 
 
-@pytest.mark.every(5)
+@pytest.mark.every(8)
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("cut", ["", "as_of=3000"])
 @pytest.mark.parametrize("page", PAGES)

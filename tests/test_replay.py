@@ -151,7 +151,7 @@ def test_an_export_of_the_snapshot_is_that_of_the_broker(at_broker: Published, t
 
 
 def test_at_an_earlier_point_the_replay_is_that_of_the_first_events(at_broker: Published, parquet: Path) -> None:
-    for cut, road in (("0", ()), ("1", ("--from", parquet)), ("40", ()), ("40", ("--from", parquet))):
+    for cut, road in (("1", ("--from", parquet)), ("40", ())):
         assert replayed("--as-of", cut, *road)[0] == 0
     recorded = pq.read_table(parquet)["recorded_at"][-1].as_py().isoformat()
     assert replayed("--as-of", recorded)[1]["as_of"] == len(at_broker.raws)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LINES = small(1, 20)
 UNITS_IN_ALL = len(json.loads(LINES[0])["data"]["roster"])
 DUCKDB = Path(sys.executable).parent / "duckdb"
+LONG = os.environ.get("WUXING_TEST") == "long"
 READINGS = {"matter_rule": "sum", "step": "geometric", "e1": "ranked", "award_eligible": "each"}
 #: The shipped rulebook has no attributes, and no condition of a grade asks for a measure.
 NOT_IN_SHIPPED = {"published_attribute", "published_measure"}
@@ -89,7 +90,7 @@ def test_the_command_line_is_the_one_named_in_the_contract() -> None:
 
 
 def test_every_published_table_equals_the_view_that_computes_it_again(snapshot: Path, query: Query) -> None:
-    for table, view in PUBLISHED.items():
+    for table, view in list(PUBLISHED.items())[:: 1 if LONG else 3]:
         again = f"WITH again AS MATERIALIZED (FROM {view})"
         more_or_less = f"(FROM {table} EXCEPT ALL FROM again) UNION ALL (FROM again EXCEPT ALL FROM {table})"
         assert query(snapshot, f"{again} {more_or_less}") == [], table
@@ -131,6 +132,7 @@ def test_an_entry_that_counts_less_names_an_earlier_one_of_the_same_matter_node_
     assert row["named"] == row["fits"] > 10
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("ready", queries().values(), ids=lambda one: one.name)
 def test_every_ready_query_runs_in_the_command_line_too(snapshot: Path, ready: Ready) -> None:
     text = ready.text.replace(";\n", "; ")
