@@ -5,6 +5,7 @@ key, by which `schemas.shape` reads them; `schemas.soundness` says what else a r
 `read` and `load` make a `Rulebook`, so whoever holds one holds a sound one.
 """
 
+from copy import deepcopy
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -460,6 +461,9 @@ class Rulebook(Table, frozen=True, kw_only=True, dict=True):
 
 
 def plain(book: Rulebook) -> dict[str, Any]:
-    """The rulebook as the object that it was read from (TOML or JSON): what is hashed, stored and opened with."""
-    raw: dict[str, Any] = book.__dict__["raw"]
+    """The rulebook as the object that it was read from (TOML or JSON): what is hashed, stored and opened with.
+
+    It is the caller's own: what is changed in it changes no rulebook.
+    """
+    raw: dict[str, Any] = deepcopy(book.__dict__["raw"])
     return raw

@@ -625,7 +625,8 @@ def _best(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> M
 def _level(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> Made:
     """The value levelled by the means of its pool and of its own category and group, then to scale."""
     (one,) = reader.rows(
-        "SELECT mean_all, mean_own, levelled FROM level_points WHERE unit = $unit AND item = $item AND run = $run",
+        "SELECT mean_all, mean_own, levelled FROM level_mean JOIN level_points USING (unit, item, run)"
+        " WHERE unit = $unit AND item = $item AND run = $run",
         item=row["item"],
         run=run,
     )
