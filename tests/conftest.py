@@ -18,7 +18,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a table marked `every(n)` each n-th case runs in CI, whose time is bounded; all under WUXING_TEST=long."""
+    """In CI, whose time is bounded, of a table marked `every(n)` each n-th case runs, and nothing marked `long`."""
     if os.environ.get("WUXING_TEST") == "long" or config.getoption("keyword"):
         return
     seen: Counter[str] = Counter()
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         mark = item.get_closest_marker("every")
         name = item.nodeid.partition("[")[0]
         seen[name] += 1
-        if mark and (seen[name] - 1) % mark.args[0]:
+        if item.get_closest_marker("long") or (mark and (seen[name] - 1) % mark.args[0]):
             left.append(item)
     if left:
         config.hook.pytest_deselected(items=left)

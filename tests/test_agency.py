@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 PAGE = (ROOT / "docs" / "agency.md").read_text(encoding="utf-8")
-LONG = os.environ.get("WUXING_TEST") == "long"
 ASYNCAPI = documents.documents()["asyncapi"]
 DEDUCTION = f"intake.{ASSESSMENT}.{{}}.deduction-recorded-v1.U001"
 
@@ -81,7 +80,7 @@ def test_the_python_example_sends_and_hears_with_nats_py_alone(tmp_path: Path) -
     both(tmp_path, sys.executable, str(EXAMPLES / "agency.py"))
 
 
-@pytest.mark.skipif(not LONG, reason="needs Node and the npm registry; WUXING_TEST=long")
+@pytest.mark.long  # needs Node and the npm registry
 def test_the_javascript_example_sends_and_hears_with_the_client_of_npm(tmp_path: Path) -> None:
     assert shutil.which("node"), "this needs Node 18 or newer"
     shutil.copy(EXAMPLES / "agency.mjs", tmp_path)

@@ -152,6 +152,7 @@ def test_static_files_ask_for_nothing_outside(client) -> None:
     assert "Zero-Clause BSD" in client.get("/static/htmx.LICENSE.txt").text
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("cut", [None, 0, 1500, 4200])
 def test_the_board_holds_what_the_views_compute(client, newest, cut) -> None:
     with rules.compute(Snapshots(newest).current().con.cursor(), as_of=cut) as con:

@@ -262,6 +262,7 @@ def test_who_says_nothing_is_let_go_and_many_of_them_keep_nobody_out(served: str
     assert PATIENT.get(f"{served}/healthz").status_code == 200
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_has_done_its_work(place: Path, sent: signal.Signals) -> None:
     with serving(place) as (process, url):

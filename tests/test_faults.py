@@ -40,7 +40,7 @@ def test_kills_while_all_publish_lose_and_double_nothing(nursery: Nursery, tmp_p
     assert row.acked
 
 
-@pytest.mark.skipif(not LONG, reason="a whole year comes before the damage; WUXING_TEST=long")
+@pytest.mark.long
 @pytest.mark.parametrize("group", ["log", "edit"])
 def test_a_damage_is_healed_or_named(group: str, base: damage.Base, nursery: Nursery, tmp_path: Path) -> None:
     one = next(one for one in damage.damages(base, Random(SEED)) if one[0] == group)

@@ -72,7 +72,7 @@ def come_to(year: Year, lines: bytes, asked: tuple[str, ...]) -> tuple[dict[str,
     return found, void
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(5)
 @pytest.mark.parametrize(("page", "number"), pages())
 def test_the_cases_come_to_what_they_say(page: Path, number: int) -> None:
     year = years(page)[number]

@@ -157,6 +157,7 @@ def test_at_an_earlier_point_the_replay_is_that_of_the_first_events(at_broker: P
     assert replayed("--as-of", recorded)[1]["as_of"] == len(at_broker.raws)
 
 
+@pytest.mark.long
 def test_lines_that_were_refused_are_empty_lines_of_an_export(tmp_path: Path) -> None:
     (tmp_path / "year.jsonl").write_bytes(joined(small()))
     command("score", tmp_path / "year.jsonl", "--snapshot", tmp_path / "year.duckdb")
@@ -187,6 +188,7 @@ TAMPERINGS = {
 }  # fmt: skip
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("statement", TAMPERINGS)
 def test_the_first_difference_is_named(published: Published, parquet: Path, statement: str, tmp_path: Path) -> None:
     copy = tmp_path / "tampered.duckdb"

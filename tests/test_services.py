@@ -52,10 +52,8 @@ from tests.faults.works import (
 from tests.product import BOOK_FILE
 
 SMALL = ("services.ingest.app:BATCH=50", "services.scorer.app:CATCH_UP=50")
-LONG = os.environ.get("WUXING_TEST") == "long"
 """Every day ingest alone dies at chosen points, and `test_faults` kills what it likes."""
 Rows = list[tuple[Any, ...]]
-long = pytest.mark.skipif(not LONG, reason="many processes; WUXING_TEST=long")
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +218,7 @@ def differences(con: duckdb.DuckDBPyConnection, one: str, other: str) -> Rows:
     return con.execute(both).fetchall()
 
 
+@pytest.mark.long
 def test_the_snapshot_recomputes_to_what_it_published(works: Works) -> None:
     """Row for row; what the scorer had put together batch by batch the ranker held against it before it signed."""
     with duckdb.connect(works.settings.snapshots / works.ranking().snapshot, read_only=True) as con:
@@ -284,6 +283,7 @@ def survive(works: Works, name: str, faults: list[tuple[str, ...]]) -> None:
     asyncio.run(works.flight(lines[len(faults) * size :]))
 
 
+@pytest.mark.long
 def test_ingest_may_die_between_append_and_ack(tmp_path: Path) -> None:
     with Works(tmp_path, year()) as works:
         works.start("scorer")
@@ -296,7 +296,7 @@ def test_ingest_may_die_between_append_and_ack(tmp_path: Path) -> None:
         agree(works)
 
 
-@long
+@pytest.mark.long
 def test_the_scorer_may_die_between_batches_and_inside_a_transaction(tmp_path: Path) -> None:
     with Works(tmp_path, year()) as works:
         works.start("ingest")
@@ -310,7 +310,7 @@ def test_the_scorer_may_die_between_batches_and_inside_a_transaction(tmp_path: P
         agree(works)
 
 
-@long
+@pytest.mark.long
 def test_the_ranker_may_die_between_snapshot_and_publication(halfway: Path, tmp_path: Path) -> None:
     with Works(copied(halfway, tmp_path), year()) as works:
         works.start("ingest")
@@ -329,7 +329,7 @@ def test_the_ranker_may_die_between_snapshot_and_publication(halfway: Path, tmp_
         assert (works.settings.snapshots / "latest.duckdb").resolve().name == works.ranking().snapshot
 
 
-@long
+@pytest.mark.long
 def test_the_server_may_die_while_all_publish(tmp_path: Path) -> None:
     with Works(tmp_path, year()) as works:
         for name in SERVICES:
@@ -359,13 +359,14 @@ def again(works: Works) -> None:
     assert works.ranking().digest == works.year.result["digest"]
 
 
+@pytest.mark.long
 def test_a_deleted_scorer_file_is_rebuilt_to_the_same_digest(finished: Path, tmp_path: Path) -> None:
     with Works(copied(finished, tmp_path), year()) as works:
         shutil.rmtree(works.data / "scorer")
         again(works)
 
 
-@long
+@pytest.mark.long
 def test_an_old_copy_of_the_scorer_file_catches_up(halfway: Path, finished: Path, tmp_path: Path) -> None:
     with Works(copied(finished, tmp_path), year()) as works:
         shutil.rmtree(works.data / "scorer")
@@ -396,7 +397,7 @@ def test_a_ledger_that_was_rewound_stops_the_scorer(halfway: Path, finished: Pat
         refuses(works, works.start("scorer"), "its store was damaged or replaced")
 
 
-@long
+@pytest.mark.long
 def test_a_ledger_that_is_rewound_while_the_scorer_runs_stops_it(halfway: Path, finished: Path, tmp_path: Path) -> None:
     with Works(copied(finished, tmp_path), year()) as works:
         scorer = works.start("scorer")

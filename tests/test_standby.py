@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +20,6 @@ from tests.broker import ASSESSMENT, Site
 from tests.faults.works import SERVICES, Works, until, year
 
 LOG = structlog.get_logger()
-LONG = os.environ.get("WUXING_TEST") == "long"
 
 
 @pytest.fixture
@@ -164,7 +162,7 @@ class Other(Works):
         (data / "keys" / "other").touch()
 
 
-@pytest.mark.skipif(not LONG, reason="six processes through a whole year; WUXING_TEST=long")
+@pytest.mark.long  # six processes through a whole year
 def test_two_of_everything_and_the_first_set_is_killed_while_all_publish(tmp_path: Path) -> None:
     """The scorer's cut is a file, so a ranker of the same set asks the scorer of the same set."""
     lines, third = year().lines, len(year().lines) // 3

@@ -226,6 +226,7 @@ def test_what_is_not_there_is_named(example: Path, arguments: tuple[str, ...], w
     assert words in err
 
 
+@pytest.mark.long
 def test_a_unit_is_understood_as_people_write_it(example: Path) -> None:
     name = explained(example, "U042")["name"]
     for said in ("u042", " U042 ", "Ｕ０４２", name):

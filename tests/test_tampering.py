@@ -42,8 +42,8 @@ LONG = os.environ.get("WUXING_TEST") == "long"
 
 
 def some(cases: list[Any]) -> list[Any]:
-    """All cases in the long run, else every twentieth: each folds and computes a year again."""
-    return cases if LONG else cases[::20]
+    """All cases in the long run, else every thirtieth: each folds and computes a year again."""
+    return cases if LONG else cases[::30]
 
 
 def small() -> bytes:
@@ -282,7 +282,8 @@ META = {
 }
 
 
-@pytest.mark.parametrize("key_", ["digest"] if not LONG else [
+@pytest.mark.long
+@pytest.mark.parametrize("key_", [
     "assessment", "rulebook", "sequence", "digest", "root", "state", "version", "synthetic", "rulebook_json", "log_key",
 ])  # fmt: skip
 def test_whatever_the_file_says_of_itself_that_is_another_is_named(whole: Path, tmp_path: Path, key_: str) -> None:
@@ -321,6 +322,7 @@ def test_another_s_signature_holds_only_where_no_key_is_given(whole: Path, tmp_p
     assert (code, "by its own word signed by" in out.splitlines()[-1]) == (0, True)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("sql", [
     "DELETE FROM checkpoint", "DROP TABLE checkpoint", "UPDATE checkpoint SET note = NULL",
     "UPDATE checkpoint SET note = split_part(note, chr(10) || chr(10), 1) || chr(10)",
@@ -398,6 +400,7 @@ def test_a_small_file_that_comes_to_very_much_is_not_read(whole: Path, tmp_path:
     assert (code, "more than a snapshot of" in said) == (Exit.FAILED, True)
 
 
+@pytest.mark.long
 def test_the_sentence_says_what_was_proved(whole: Path) -> None:
     said = run("verify", str(whole), "--key", key(whole), "--lang", "en")[1].splitlines()[-1]
     assert "every event read and judged again, every table recomputed; signed by the key given" in said

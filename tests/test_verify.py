@@ -211,6 +211,7 @@ LOG = {
 }  # fmt: skip
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("how", LOG)
 def test_what_was_done_to_the_log_is_named(copied, how):
     statements, expected = LOG[how]
@@ -342,6 +343,7 @@ ALONE = [
 ]  # fmt: skip
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("sql", "expected"), ALONE)
 def test_what_a_file_cannot_be_without_is_missed_and_what_is_signed_cannot_be_changed(copied, sql, expected):
     failing = (one for one in verifying.of_snapshot(tampered(copied, sql), Given()) if one.mark == "fail")
@@ -762,6 +764,7 @@ def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewrit
     assert make.latest(known.snapshots) == known.snapshots / grown.snapshot
 
 
+@pytest.mark.long
 def test_a_new_final_is_published_with_its_difference_to_the_last(tmp_path):
     lines = small(settled=True)
     entry = json.loads(largest(lines, tmp_path))

@@ -132,6 +132,7 @@ def test_diff_names_for_each_unit_the_events_that_moved_it(page: tuple[Path, Pat
     assert {"U042", "U043"} <= set(found["U041"]["overtaken_by"])
 
 
+@pytest.mark.long
 def test_the_readings_that_a_year_was_scored_under_stay_when_it_is_changed(page: tuple[Path, Path]) -> None:
     target = page[1] / "geometric.duckdb"
     options = ("--roster", page[1] / "roster.csv", "--reading", "step=geometric", "--snapshot", target)
@@ -268,7 +269,9 @@ def test_a_snapshot_is_changed_by_its_own_rules_whatever_is_at_hand(
     assert asked("what-if", "--snapshot", page[0], "--drop", "1") == found
 
 
-@pytest.mark.parametrize(("lang", "words"), [("en", "own: without events 1 (1.1)"), ("zh", "本单位：不再有事件1（1.1）")])
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "own: without events 1 (1.1)"), ("zh", "本单位：不再有事件1（1.1）")]
+)
 def test_tables_say_what_moved_a_unit_in_the_language(page: tuple[Path, Path], lang: str, words: str) -> None:
     code, printed, _ = command("what-if", "--snapshot", page[0], "--drop", "1", "--lang", lang)
     assert (code, words in printed.decode()) == (0, True)

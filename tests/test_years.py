@@ -44,7 +44,6 @@ from tests.product import folded, joined, scored
 PATIENCE = 600.0
 """Seconds: five processes serve all of them, on a machine that may be busy."""
 LONG = os.environ.get("WUXING_TEST") == "long"
-long = pytest.mark.skipif(not LONG, reason="minutes of five processes; WUXING_TEST=long")
 #: Assessment, its rulebook, how many of its units; one more is opened while these run.
 YEARS = [
     ("medals-2013", "medal-table", 6),
@@ -251,7 +250,7 @@ def test_list_shows_them_all_and_a_command_that_takes_one_asks_which(site: Site)
     assert all(name in err for name in site.lines)
 
 
-@long
+@pytest.mark.long
 def test_another_is_opened_while_the_others_run(site: Site) -> None:
     book = RULEBOOKS / "new"
     ledgers = {name: site.ledger(name) for name in site.lines}
@@ -265,7 +264,7 @@ def test_another_is_opened_while_the_others_run(site: Site) -> None:
     assert {name: site.ledger(name) for name in ledgers} == ledgers
 
 
-@long
+@pytest.mark.long
 def test_a_year_that_is_archived_takes_nothing_more_and_the_others_go_on(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "medals.zip"
     code, out, err = site.command("archive", str(file), "--yes", assessment="medals-2014")
@@ -297,7 +296,7 @@ def test_a_year_that_is_archived_takes_nothing_more_and_the_others_go_on(site: S
     assert site.until_ranked("information")["information"]["ranked"] == before + 1
 
 
-@long
+@pytest.mark.long
 def test_what_is_not_final_is_archived_only_when_told(site: Site, tmp_path: Path) -> None:
     code, _, err = site.command("archive", str(tmp_path / "a.zip"), "--yes", assessment=LATER)
     assert (code, "not finalised" in err) == (1, True)
