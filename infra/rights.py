@@ -459,7 +459,7 @@ def accounts(
         made[name]["exports"] = _exports(name, granted) if rights.answers else []
     provisioner = {
         "nkey": own[PROVISIONER],
-        "permissions": {"publish": ["$JS.API.>"], "subscribe": [f"{inbox(PROVISIONER)}.>"]},
+        "permissions": {"publish": ["$JS.API.>", "$JS.SNAPSHOT.>"], "subscribe": [f"{inbox(PROVISIONER)}.>"]},
     }
     few = {"max_connections": limits.service_connections}
     core = {"jetstream": "enabled", "users": [provisioner], "limits": few, "exports": _exports("CORE", granted)}
