@@ -214,6 +214,30 @@ def test_the_command_gives_the_whole_as_json_and_one_unit_only(disputed: Pages, 
     assert json.loads(command("appeals", "--snapshot", made, "--unit", "U2", "--format", "json")[1])["appeals"] == []
 
 
+@pytest.mark.parametrize(
+    ("target", "filed", "decided", "late"),
+    [
+        ("2013-06-01", "2013-06-11", "2013-06-21", (False, False)),  # to the second: both are in time
+        ("2013-06-01", "2013-06-11 00:00:01", "2013-06-21 00:00:01", (True, False)),
+        ("2013-06-01", "2013-06-11", "2013-06-21 00:00:01", (False, True)),
+    ],
+)
+def test_deadlines_go_by_what_was_recorded_where_it_was_whatever_day_an_event_says(
+    disputed: Pages, target: str, filed: str, decided: str, late: tuple[bool, bool]
+) -> None:
+    disputed.decide("e2", "upheld")
+    disputed.on("12-31")  # long after: by its own word it would be late
+    with folded(b"\n".join(disputed.lines), THREE) as found:
+        for seq, moment in ((1, target), (2, filed), (3, filed), (4, decided)):
+            found.con.execute("UPDATE event SET recorded_at = ?::TIMESTAMP WHERE seq = ?", [moment, seq])
+        with rules.compute(found.con):
+            (one,) = listed(found.con)
+    assert (one.filed_late, one.decision_late) == late
+    assert (one.appeal_until, one.decision_due[:10] if one.decision_due else None) == (
+        "2013-06-11T00:00:00Z", "2013-06-21",
+    )  # fmt: skip
+
+
 def standing_in_the_way(pages: Pages) -> Readiness:
     with folded(b"\n".join(pages.lines), THREE) as found, rules.compute(found.con):
         return obstacles(found.con, found.lines, "en", {})
