@@ -997,3 +997,10 @@ def test_no_opening_raises(data):
     result = consistent(json.dumps(whole).encode())
     if isinstance(result, Event):
         Checker(*opened(json.dumps(whole).encode())[1:3]).check(GOOD_LINE)
+
+
+@pytest.mark.parametrize(("depth", "refused"), [(64, False), (65, True)])
+def test_nesting_is_taken_to_its_limit_and_no_deeper(depth: int, refused: bool) -> None:
+    found = CHECKER.check(b'{"x": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
+    assert isinstance(found, Refusal)
+    assert ("nesting deeper than 64" in found.message) is refused

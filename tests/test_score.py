@@ -1,10 +1,12 @@
 """Whose year a file is scored by: its opening's, an option's, the shipped one; and what a reader is told beside."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from services.command import tables, words
 from tests.product import BOOK_FILE, command
 
 OPENING, *REST = (Path(__file__).parent / "golden" / "events.jsonl").read_bytes().splitlines()
@@ -94,3 +96,9 @@ def test_a_byte_order_mark_before_an_opening_is_named(tmp_path):
     code, found, said = score(tmp_path, b"\xef\xbb\xbf" + OPENING, options=["--strict"])
     assert (code, whose(found)[0]) == (1, "wenzhou-2013")
     assert "byte order mark" in said
+
+
+@pytest.mark.parametrize(("points", "printed"), [("2.00005", "2.0001"), ("2.00015", "2.0002"), ("-2.00005", "-2.0001")])
+def test_points_are_printed_half_up_and_away_from_zero(points: str, printed: str) -> None:
+    assert tables.four(Decimal(points)) == printed
+    assert words.points4(Decimal(points)) == printed.replace("-", "−")
