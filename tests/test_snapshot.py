@@ -16,7 +16,7 @@ import pytest
 
 from services.console import reference
 from services.console.sql import Ready, queries
-from services.scorer import comments
+from services.scorer import comments, store
 from services.snapshot import wide
 from services.snapshot.make import PUBLISHED, prune
 from tests import oracle
@@ -220,3 +220,28 @@ def test_the_newest_stay_and_the_last_of_each_day_and_who_reads_an_old_one_reads
         assert len(con.execute("FROM unit_result").fetchall()) == UNITS_IN_ALL
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"year-2.duckdb", "year-11.duckdb", "year-12.duckdb", "another-1.duckdb", "latest.duckdb"}
+
+
+def test_the_blank_file_is_made_once_an_installation_and_taken_only_where_nobody_else_could_have_written_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+    monkeypatch.setattr(store, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(store, "_made", lambda: made.append(b"") or b"blank")
+    blank = store._blank.__wrapped__  # noqa: SLF001 - without its memory of this process
+    assert [blank(), blank(), len(made)] == [b"blank", b"blank", 1]
+    (kept,) = store.KEPT.iterdir()
+    for place, mode in ((kept, 0o666), (store.KEPT, 0o777)):
+        place.chmod(mode)
+        assert blank() == b"blank"
+    assert len(made) == 3
+    (tmp_path / "other").write_bytes(b"another's")
+    store.KEPT.chmod(0o755)
+    kept.unlink()
+    kept.symlink_to(tmp_path / "other")
+    assert blank() == b"blank"
+    (kept,) = store.KEPT.iterdir()
+    assert kept.read_bytes() == b"blank"
+    (store.KEPT / "of another version").touch()
+    kept.unlink()
+    assert [blank(), *store.KEPT.iterdir()] == [b"blank", kept]

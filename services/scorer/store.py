@@ -1,8 +1,12 @@
 """The DuckDB file of one assessment: how it is made, opened, and given events."""
 
+import hashlib
+import os
+import sys
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -60,9 +64,48 @@ def fresh(path: Path | None = None) -> duckdb.DuckDBPyConnection:
     return connect(path)
 
 
+#: Where the blank file of an installation is kept; beside its Python, so that it goes when that goes.
+KEPT = Path(sys.prefix) / "wuxing-blank"
+
+
 @cache
 def _blank() -> bytes:
-    """A file with every table and view and no row, made once a process: views are slow to make, for they are bound."""
+    """A file with every table and view and no row. To make it takes seconds of binding views, so it is kept.
+
+    It is taken from where it is kept only when nobody but the installation's owner could have written it.
+    """
+    place = KEPT / f"{_made_of()}.duckdb"
+    with suppress(OSError):
+        if all(_is_ours(one) for one in (KEPT, place)):
+            return place.read_bytes()
+    made = _made()
+    with suppress(OSError):  # an installation that is another user's is not written to
+        KEPT.mkdir(mode=0o755, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=KEPT, delete=False) as draft:
+            draft.write(made)
+        Path(draft.name).chmod(0o644)
+        Path(draft.name).replace(place)
+        for old in set(KEPT.iterdir()) - {place}:
+            old.unlink(missing_ok=True)
+    return made
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file or folder is this user's or the system's, and nobody else may write it."""
+    found = path.lstat()
+    return found.st_uid in (os.geteuid(), 0) and not found.st_mode & 0o022 and not path.is_symlink()
+
+
+def _made_of() -> str:
+    """The digest of all that the blank file is made by: this program's rules, and the engine's version."""
+    made = hashlib.sha256(f"{duckdb.__version__} {STORAGE}".encode())
+    for folder in (Path(__file__).parent, *rules.FOLDERS):
+        for file in sorted((*folder.glob("*.py"), *folder.glob("*.sql"))):
+            made.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
+    return made.hexdigest()[:16]
+
+
+def _made() -> bytes:
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "blank.duckdb"
         with connect(path) as con:
@@ -179,3 +222,7 @@ def take(
 def append(con: duckdb.DuckDBPyConnection, events: pa.Table) -> None:
     """Judge events and append them, in ledger order, in the caller's transaction."""
     admit(con, events)
+
+
+if __name__ == "__main__":  # an installation makes it once, for all its users
+    _blank()
