@@ -226,8 +226,13 @@ def test_the_blank_file_is_made_once_an_installation_and_taken_only_where_nobody
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[bytes] = []
+
+    def make() -> bytes:
+        made.append(b"blank")
+        return made[-1]
+
     monkeypatch.setattr(store, "KEPT", tmp_path / "kept")
-    monkeypatch.setattr(store, "_made", lambda: made.append(b"") or b"blank")
+    monkeypatch.setattr(store, "_made", make)
     blank = store._blank.__wrapped__  # noqa: SLF001 - without its memory of this process
     assert [blank(), blank(), len(made)] == [b"blank", b"blank", 1]
     (kept,) = store.KEPT.iterdir()
