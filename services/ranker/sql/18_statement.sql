@@ -60,10 +60,10 @@ LEFT JOIN reading_in_force AS r ON r.name = 'appeal_days'
 WHERE j.stands AND j.type IN ('deduction.recorded.v1', 'bonus.recorded.v1', 'rating.recorded.v1', 'veto.recorded.v1');
 
 -- What has a day by which it is due (期限): the part of an office in an item whose rulebook says `due`, until it has closed
--- it (预警), the day being Beijing's; and the publicity (公示), publicity_days from the latest standing stage `publicised`.
--- By recorded time; where a file was folded, by when it occurred. Nothing enforces it. One row an item and office, and one
--- of the publicity with null for both.
--- language 5: due; language 8: publicity_days
+-- it (预警), the day being Beijing's; and with null for both the publicity (公示), publicity_days from the latest standing
+-- stage `publicised`. By recorded time; where a file was folded, by when it occurred. Nothing enforces it. One row an item
+-- and office.
+-- language 5: due, publicity_days
 CREATE VIEW deadline AS
 WITH moment AS (
   SELECT seq, coalesce(recorded_at, TRY_CAST(occurred AS TIMESTAMP)) AS happened
