@@ -193,6 +193,7 @@ def test_a_move_says_what_changes_in_both_languages() -> None:
     assert changes(move, "zh", {"first": "一等奖"}) == ["最后得分 9.0000 → 9.0700", "名次 3 → 1", "等次 — → 一等奖"]
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(("lang", "words"), [
     ("zh", ("待决定", "按期", "若对U1的申诉（序号2）决定取消：U1 最后得分", "决定维持")),
     ("en", ("open", "in time", "If the appeal of U1 (sequence 2) is cancelled: U1 final", "upheld: no place")),

@@ -237,6 +237,7 @@ def rankings() -> list[bytes]:
     return [b"", b"\xff", b"[]", b'{"sequence":1}', json.dumps(forged).encode(), json.dumps(named).encode()]
 
 
+@pytest.mark.long
 def test_junk_on_the_ranking_s_subject_is_passed_over_and_the_next_ranking_is_published(tmp_path: Path) -> None:
     with Works(tmp_path, year()) as works:
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=SLOW)
 @given(years())
 def test_product_and_oracle_agree_on_what_hypothesis_draws(year: RandomYear) -> None:

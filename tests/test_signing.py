@@ -132,6 +132,7 @@ def test_a_copy_that_is_not_the_one_the_scorer_named_is_not_signed(tmp_path: Pat
         ranked(made, settings)
 
 
+@pytest.mark.long
 def test_a_ledger_that_grows_is_judged_on_and_a_changed_past_is_named(tmp_path: Path) -> None:
     settings, lines = known(tmp_path), small().splitlines()
     again = Again("small")

@@ -322,7 +322,7 @@ def test_another_s_signature_holds_only_where_no_key_is_given(whole: Path, tmp_p
     assert (code, "by its own word signed by" in out.splitlines()[-1]) == (0, True)
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(6)
 @pytest.mark.parametrize("sql", [
     "DELETE FROM checkpoint", "DROP TABLE checkpoint", "UPDATE checkpoint SET note = NULL",
     "UPDATE checkpoint SET note = split_part(note, chr(10) || chr(10), 1) || chr(10)",
@@ -388,6 +388,7 @@ def test_an_older_snapshot_in_the_newest_s_place_is_named(whole: Path, tmp_path:
 # -- Bounds ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("sql", [
     "INSERT INTO leaf SELECT l.* FROM leaf l, range(2000000) WHERE l.seq = 1",
     "INSERT INTO roster (unit) SELECT 'U001' FROM range(30000000)",

@@ -36,6 +36,7 @@ def digest(con: duckdb.DuckDBPyConnection, as_of: int) -> str:
     return results(con, assessment="a", rulebook="r", as_of=as_of, refused=[], lang="en").digest
 
 
+@pytest.mark.long
 @few
 @given(years(), st.data())
 def test_the_year_without_some_events_is_the_fold_of_the_other_lines(drawn: RandomYear, data: st.DataObject) -> None:
