@@ -54,6 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "year.jsonl").write_bytes(b"".join(one + b"\n" for one in events()))
     code, out, _ = command("score", made / "year.jsonl", "--snapshot", made / "s.duckdb")
     assert (code, json.loads(out)["refused"]) == (0, [])
+    held = ("bundle", "U001", made / "held.json", "--sign", made / "log.key", "--snapshot", made / "s.duckdb")
+    assert command(*held)[0] == 0
     return made
 
 
@@ -77,7 +79,7 @@ FORMS = [
     ("sql", "FROM event", "--format", "json"), ("sql", "FROM statement"), ("publish-tables", "{f}/p.csv"),
     ("publish-tables", "{f}/p.xlsx"), ("publish-tables", "{f}/p.parquet"), ("verify", "{s}"),
     ("replay", "--from", "{f}/year.jsonl"), ("bundle", "U001", "{f}/b.json", "--sign",
-    "{f}/log.key"), ("verify", "{f}/b.json"),
+    "{f}/log.key"), ("verify", "{f}/held.json"),
     ("score", "{f}/year.jsonl"), ("score", "{f}/year.jsonl", "--format", "table"),
 ]  # fmt: skip
 

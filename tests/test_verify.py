@@ -496,7 +496,7 @@ def test_what_gives_no_bundle_says_why(example, copied, tmp_path):
     assert (code, "log_truncated" in said) == (Exit.NO, True)
 
 
-@settings(untimed, max_examples=30 if LONG else 3)
+@settings(untimed, max_examples=30 if LONG else 1)
 @given(years())
 def test_in_any_year_every_unit_s_bundle_passes_with_the_raters_names_and_without(drawn):
     if not drawn.opened:  # what an opening says is not what such a year is scored by

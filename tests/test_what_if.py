@@ -270,6 +270,7 @@ def test_a_snapshot_is_changed_by_its_own_rules_whatever_is_at_hand(
     assert asked("what-if", "--snapshot", page[0], "--drop", "1") == found
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     ("lang", "words"), [("en", "own: without events 1 (1.1)"), ("zh", "本单位：不再有事件1（1.1）")]
 )
