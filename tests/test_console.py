@@ -152,7 +152,7 @@ def test_static_files_ask_for_nothing_outside(client) -> None:
     assert "Zero-Clause BSD" in client.get("/static/htmx.LICENSE.txt").text
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(6)
 @pytest.mark.parametrize("cut", [None, 0, 1500, 4200])
 def test_the_board_holds_what_the_views_compute(client, newest, cut) -> None:
     with rules.compute(Snapshots(newest).current().con.cursor(), as_of=cut) as con:
@@ -277,7 +277,7 @@ EXPLAIN ANALYZE COPY meta TO '/tmp/out.csv' | WITH gone AS (DELETE FROM event RE
 """
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(6)
 @pytest.mark.parametrize("query", [one.strip() for line in REFUSED.split("\n") for one in line.split(" | ") if one])
 def test_nothing_but_the_snapshot_can_be_reached_in_sql(client, newest, query) -> None:
     hidden_in_python = [1]

@@ -528,6 +528,7 @@ def test_random_rulebooks_are_the_same_object_as_toml() -> None:
         assert book == tomllib.loads(toml(book))
 
 
+@pytest.mark.long
 def test_random_years_are_scored_the_same_twice_and_reach_every_kind() -> None:
     seen: set[str] = set()
     for seed in range(200):

@@ -166,9 +166,9 @@ def test_every_way_to_ask_sees_on_the_second_axis_only_what_had_occurred(snapsho
         for table in ("unit_result", "published_unit"):
             query = f"SELECT final FROM {table} WHERE unit = 'U001'"
             finals.add(json.loads(command("sql", query, "--snapshot", path, *options, "--format", "json")[1])["final"])
-        for name in ("appeals", "readiness"):
-            assert json.loads(command(name, "--snapshot", path, *options, "--format", "json")[1])["as_of"] == 2
-            assert FEBRUARY in command(name, "--snapshot", path, *options)[1].decode()
+    for name in ("appeals", "readiness"):
+        assert json.loads(command(name, "--snapshot", snapshot, *then, "--format", "json")[1])["as_of"] == 2
+        assert FEBRUARY in command(name, "--snapshot", facts)[1].decode()
     assert finals == {"2.73000000"}
     code, printed, _ = command("diff", f"{snapshot}@0", snapshot, *then, "--format", "json")
     assert (code, [one["seq"] for one in json.loads(printed)["events"]]) == (0, [2])

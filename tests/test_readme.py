@@ -63,7 +63,6 @@ def test_what_is_run_first_stands_in_the_readme() -> None:
     assert {WITH_A_SNAPSHOT, WITHIN_IT} <= ALL.keys()
 
 
-@pytest.mark.every(2)
 @pytest.mark.parametrize("line", LINES)
 def test_a_command_of_the_readme_does_what_it_says(folder: Path, line: str) -> None:
     does_what_it_says(folder, line)

@@ -150,6 +150,7 @@ def test_an_export_of_the_snapshot_is_that_of_the_broker(at_broker: Published, t
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.long
 def test_at_an_earlier_point_the_replay_is_that_of_the_first_events(at_broker: Published, parquet: Path) -> None:
     for cut, road in (("1", ("--from", parquet)), ("40", ())):
         assert replayed("--as-of", cut, *road)[0] == 0
@@ -188,7 +189,7 @@ TAMPERINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("statement", TAMPERINGS)
 def test_the_first_difference_is_named(published: Published, parquet: Path, statement: str, tmp_path: Path) -> None:
     copy = tmp_path / "tampered.duckdb"
@@ -213,6 +214,7 @@ def test_a_tampered_or_truncated_ledger_is_named(published: Published, tmp_path:
         assert (code, found["difference"]["where"], found["difference"]["column"]) == (1, where, "raw")
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_outcome_is_a_sentence_in_the_language(published: Published, parquet: Path, lang: str) -> None:
     code, printed, _ = command("replay", "--from", parquet, "--snapshot", published.snapshot, "--lang", lang)

@@ -416,6 +416,7 @@ def test_the_parquet_file_holds_exact_decimals_and_says_what_it_is(
     assert (said[b"wuxing.synthetic"], said[b"wuxing.digest"].decode()) == (b"true", found.facts["digest"])
 
 
+@pytest.mark.long
 def test_the_same_snapshot_gives_the_same_bytes_in_every_form(
     snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -284,6 +284,7 @@ def page_of(snapshot: Path, unit: str) -> str:
         return client.get(f"/unit/{unit}?lang=zh").text
 
 
+@pytest.mark.long
 def test_the_statements_of_all_units_are_a_file_each_the_same_bytes_every_time(tmp_path: Path) -> None:
     pages = Pages()
     pages.deduct("ducha", "1.1", "M1", "criticised", "U2")

@@ -152,6 +152,7 @@ def test_a_year_of_each_shipped_rulebook_is_settled(folder: Any) -> None:
     assert {"counted"} < {row["disposition"] for row in found["entries"] + found["events"]}
 
 
+@pytest.mark.long
 def test_the_lines_of_the_bench_are_all_valid_and_some_are_revoked() -> None:
     found = oracle.score("".join(bench_lines(3000)).encode(), shipped=(BOOK_JSON, SHIPPED))
     assert (found["as_of"], found["refused"]) == (3000, [])

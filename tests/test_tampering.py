@@ -182,6 +182,7 @@ def of_table(found: list[tuple[str, ...]], table: str) -> list[tuple[str, ...]]:
     return [one for one in found if table in one[1:2] or one[0] in names.get(table, ())]
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("table", some(TABLES))
 def test_a_row_more_or_less_is_named(whole: Path, tmp_path: Path, table: str) -> None:
     with held.opened(whole) as con:
@@ -236,6 +237,7 @@ ALONE = (
 )  # fmt: skip
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize(
     "n", some([*range(max(sum(table == name for table, _ in COLUMNS) for name in TABLES if name != "event"))])
 )
@@ -260,6 +262,7 @@ def test_a_value_of_every_column_of_every_table_that_is_another_is_named(whole: 
         assert {one[0] for one in of_table(found, table)} == {"result_forged"}
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("column", some([column for table, column in COLUMNS if table == "event"]))
 def test_whatever_of_an_event_is_another_is_named(whole: Path, tmp_path: Path, column: str) -> None:
     value = another(column, kinds(whole)["event", column])
@@ -268,6 +271,7 @@ def test_whatever_of_an_event_is_another_is_named(whole: Path, tmp_path: Path, c
     assert column not in OF_THE_LOG - {"unit"} or found[0][0] in ("event_changed", "event_left_out")
 
 
+@pytest.mark.long
 def test_recorded_times_that_were_moved_are_named(whole: Path, tmp_path: Path) -> None:
     """Forty days later, so that every appeal is late: the leaf covers the time."""
     found = named(tampered(whole, tmp_path, "UPDATE event SET recorded_at = TIMESTAMP '2014-02-01'"))
@@ -313,6 +317,7 @@ def resigned(whole: Path, folder: Path, *statements: str, signer: note.Signer) -
     return path
 
 
+@pytest.mark.long
 def test_another_s_signature_holds_only_where_no_key_is_given(whole: Path, tmp_path: Path) -> None:
     other = checkpoint.key(tmp_path / "other.key", "wuxing/small")
     path = resigned(whole, tmp_path, signer=other)

@@ -173,6 +173,7 @@ def test_a_checkpoint_says_what_the_results_rest_on(example):
         assert checkpoint.leaves(con).hashes[0] == sha256(leaf).digest()
 
 
+@pytest.mark.long
 def test_a_file_that_was_scored_is_unsigned_and_verify_says_so(tmp_path):
     (tmp_path / "year.jsonl").write_bytes(joined(YEAR))
     path, options = tmp_path / "year.duckdb", ("--reading", "award_tie=include")
