@@ -188,7 +188,8 @@ def test_the_page_and_the_gateway_answer_where_up_says_that_they_are(site: Site)
 def test_up_announces_no_page_on_another_s_port(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert cli.run(["up", "--page-port=0", "--gateway-port=0", f"{option}={port}", "--lang=en"]) == Exit.FAILED
+        ports = {"--page-port": 0, "--gateway-port": 0} | {option: port}
+        assert cli.run(["up", *(f"{name}={one}" for name, one in ports.items()), "--lang=en"]) == Exit.FAILED
     assert f"Choose another {option}." in capsys.readouterr().err
 
 

@@ -215,9 +215,9 @@ def up(
 
 
 async def _up(known: list[Settings], env: dict[str, str], port: int, pages: dict[str, int], lang: Language) -> None:
+    check_free(pages)
     for one in known:
         expected(one)
-    check_free(pages)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -132,7 +132,7 @@ def copied(data: Path, to: Path) -> Path:
 
 
 def processes(data: Path) -> set[str]:
-    """What runs on a data folder, by the last word of its command line: services, nats-server."""
+    """What runs on a data folder, by the last word of its command line that is no option: services, nats-server."""
     proc = Path("/proc")
     if not (proc / "self" / "environ").exists():  # not Linux
         listed = subprocess.run(["ps", "axeww", "-o", "command="], capture_output=True, text=True, check=True).stdout
@@ -143,7 +143,8 @@ def processes(data: Path) -> set[str]:
         with contextlib.suppress(OSError):
             if f"WUXING_DATA={data}".encode() in (one / "environ").read_bytes():
                 words = (one / "cmdline").read_bytes().decode().split("\0")[:-1]
-                found |= {"nats-server" if words[0].endswith("nats-server") else words[-1]} if words else set()
+                named = [word for word in words if not word.startswith("-")]
+                found |= {"nats-server" if named[0].endswith("nats-server") else named[-1]} if named else set()
     return found
 
 
