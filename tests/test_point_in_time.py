@@ -152,6 +152,7 @@ def test_a_file_that_is_no_snapshot_is_named(tmp_path: Path) -> None:
 FEBRUARY = datetime(2013, 2, 1, tzinfo=UTC).isoformat()
 
 
+@pytest.mark.long
 def test_every_way_to_ask_sees_on_the_second_axis_only_what_had_occurred(snapshot: Path, tmp_path: Path) -> None:
     facts, then = tmp_path / "facts.duckdb", ("--facts-until", FEBRUARY)
     code, printed, _ = command("score", snapshot.parent / "two.jsonl", *then, "--snapshot", facts)

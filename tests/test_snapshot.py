@@ -181,7 +181,7 @@ def test_what_a_table_or_view_is_for_stands_first(snapshot: Path) -> None:
     assert {row["purpose"] for row in found} == set(reference.PURPOSES)
 
 
-@pytest.mark.every(2)
+@pytest.mark.long
 def test_two_moments_differ_by_what_the_variable_shows_at_each(snapshot: Path, query: Query) -> None:
     finals = "SELECT unit, final, place, state, flags FROM unit_result ORDER BY unit"
     old, new = (query(snapshot, f"SET VARIABLE as_of = {at}; {finals}") for at in (60, 150))

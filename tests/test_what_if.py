@@ -51,6 +51,7 @@ def test_the_year_without_some_events_is_the_fold_of_the_other_lines(drawn: Rand
             assert digest(found.con, whole.lines) == digest(expected.con, whole.lines)
 
 
+@pytest.mark.long
 @few
 @given(years())
 def test_what_depends_on_a_reading_is_what_scoring_under_it_moves(drawn: RandomYear) -> None:
@@ -270,7 +271,7 @@ def test_a_snapshot_is_changed_by_its_own_rules_whatever_is_at_hand(
     assert asked("what-if", "--snapshot", page[0], "--drop", "1") == found
 
 
-@pytest.mark.every(2)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("lang", "words"), [("en", "own: without events 1 (1.1)"), ("zh", "本单位：不再有事件1（1.1）")]
 )
