@@ -29,7 +29,7 @@ async def run(app: FastStream) -> None:
 
     try:
         await app.run()
-    except NatsError:
+    except (NatsError, ConnectionError):  # a connection that broke in this moment is asyncio's to tell
         if not ending:
             raise
 
