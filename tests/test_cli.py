@@ -76,6 +76,7 @@ def test_strict_is_content_with_a_clean_file_and_looks_no_further_than_the_cut(t
     assert score(tmp_path, line(id="held"), b"{", options=("--strict", "--as-of", "1"))[0] == 0
 
 
+@pytest.mark.long
 def test_before_the_year_is_opened_it_is_the_shipped_one(tmp_path: Path) -> None:
     roster = [{"unit": "U1", "name": "单位(合成)", "category": "B", "group": "g"}]
     data = {"assessment": "own", "rulebook": BOOK_JSON, "roster": roster}

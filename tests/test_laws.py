@@ -161,7 +161,7 @@ def test_every_line_of_the_file_has_one_disposition_or_is_refused_once() -> None
         assert list(range(1, found["as_of"] + 1)) == sorted(told)
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(6)
 @pytest.mark.parametrize("setting", ["default_order = 'DESC'", "default_null_order = 'nulls_first'",
                                      "default_collation = 'nocase'", "threads = 1"])  # fmt: skip
 def test_no_result_hangs_on_the_settings_of_a_client(setting: str) -> None:

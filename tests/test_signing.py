@@ -101,6 +101,7 @@ def test_points_of_the_scorer_s_own_that_are_others_are_not_signed(tmp_path: Pat
         ranked(made, known(tmp_path))
 
 
+@pytest.mark.long
 def test_views_and_macros_of_the_scorer_s_file_are_never_in_a_snapshot(tmp_path: Path) -> None:
     lies = (
         "CREATE OR REPLACE MACRO half_up(n, d) AS 0",
@@ -188,6 +189,7 @@ def test_of_two_scorers_one_has_the_file_and_another_version_s_is_named(tmp_path
     lock.close()
 
 
+@pytest.mark.long
 def test_another_version_s_snapshot_is_named_with_what_to_do(tmp_path: Path) -> None:
     settings = known(tmp_path)
     path = settings.snapshots / ranked(cut(tmp_path, small()), settings).snapshot

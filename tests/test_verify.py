@@ -746,6 +746,7 @@ def ranked(known: Settings, lines: tuple[bytes, ...], before: Any = None, *, upt
     return app._rank(Cut(upto or len(lines), str(made), digest, root), known, before, key)  # noqa: SLF001 - without a broker
 
 
+@pytest.mark.long
 def test_the_ranker_signs_what_it_publishes_and_publishes_no_log_that_was_rewritten(tmp_path):
     known = read({"WUXING_DATA": str(tmp_path), "WUXING_ASSESSMENT": "small"})
     ranking = ranked(known, YEAR[:60])
