@@ -17,7 +17,7 @@ from services.process.ending import Exit
 from services.proof import checkpoint
 from services.site.backup import FOLDER, MANIFEST, STREAMS
 from tests.product import BOOK_JSON, command
-from tests.test_replay import ASSESSMENT, Published, accepted, message, publish
+from tests.test_replay import ASSESSMENT, Published, message, publishing
 
 
 async def ledger(url: str, data: Path) -> list[tuple[int, int, bytes]]:
@@ -28,24 +28,16 @@ async def ledger(url: str, data: Path) -> list[tuple[int, int, bytes]]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     """A year at a running broker, ranked, with its checkpoint published."""
-    data, raws = tmp_path_factory.mktemp("site"), accepted()
-    units = [row["unit"] for row in json.loads(raws[0])["data"]["roster"]]
 
-    async def made() -> Published:
-        (data / "opening.json").write_bytes(raws[0])
-        ranking = await publish(server.url, data, raws)
-        async with connected(server.url, "ranker", data) as client:
-            note = (data / "snapshots" / checkpoint.NAME).read_bytes()
+    async def said(site: Published) -> None:
+        async with connected(site.url, "ranker", site.data) as client:
+            note = (site.data / "snapshots" / checkpoint.NAME).read_bytes()
             await jetstream(client).publish(f"checkpoint.{ASSESSMENT}", note)
-        return Published(raws, data, server.url, data / "snapshots" / ranking.snapshot, ranking)
 
-    with asyncio.Runner() as runner:
-        context = embedded(data, ASSESSMENT, [one["code"] for one in BOOK_JSON["office"]], units)
-        server = runner.run(context.__aenter__())
-        try:
-            yield runner.run(made())
-        finally:
-            runner.run(context.__aexit__(None, None, None))
+    with publishing(tmp_path_factory.mktemp("site")) as site:
+        (site.data / "opening.json").write_bytes(site.raws[0])
+        asyncio.run(said(site))
+        yield site
 
 
 @pytest.fixture(scope="module")

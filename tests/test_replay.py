@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +79,10 @@ async def publish(url: str, data: Path, raws: Sequence[bytes]) -> Ranking:
     return _rank(cut, settings, None, key)
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    data, raws = tmp_path_factory.mktemp("published"), accepted()
+@contextmanager
+def publishing(data: Path) -> Iterator[Published]:
+    """The year at a running broker on this folder, folded and ranked."""
+    raws = accepted()
     units = [row["unit"] for row in json.loads(raws[0])["data"]["roster"]]
 
     async def made() -> Published:
@@ -94,6 +96,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
             yield runner.run(made())
         finally:
             runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    with publishing(tmp_path_factory.mktemp("published")) as found:
+        yield found
 
 
 @pytest.fixture
