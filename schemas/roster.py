@@ -75,6 +75,7 @@ def faults(rows: Any, book: Rulebook, lang: Language = "en") -> Iterator[RosterF
         yield RosterFault(None, None, False, say("roster_empty", (), lang))
         return
     seen: set[str] = set()
+    known = _Known(book)
     for n, row in enumerate(rows):
         if not isinstance(row, dict):
             yield RosterFault(n, None, False, say("roster_object", (), lang))
@@ -83,7 +84,7 @@ def faults(rows: Any, book: Rulebook, lang: Language = "en") -> Iterator[RosterF
         if isinstance(code, str) and code in seen:
             yield RosterFault(n, "unit", False, say("roster_twice", (quoted(code),), lang))
         seen.add(code if isinstance(code, str) else "")
-        for key, said, gaps, near in _of_unit(row, book):
+        for key, said, gaps, near in _of_unit(row, known):
             yield RosterFault(n, key, said == "roster_key", say(said, gaps, lang, near))
 
 
@@ -91,61 +92,78 @@ def faults(rows: Any, book: Rulebook, lang: Language = "en") -> Iterator[RosterF
 Said = tuple[str, str, tuple[Any, ...], str | None]
 
 
-def _of_unit(row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
+class _Known:
+    """What the units of a rulebook may have; looked up for each of many units."""
+
+    def __init__(self, book: Rulebook) -> None:
+        self.offices = {office.code for office in book.office}
+        self.categories = [category.code for category in book.category]
+        self.attributes = {attribute.code: attribute for attribute in book.attribute}
+        self.groups = {
+            category: [group.code for group in book.group if group.category in (None, category)]
+            for category in (None, *self.categories)
+        } if book.group else {}  # fmt: skip
+
+
+def _of_unit(row: dict[str, Any], known: _Known) -> Iterator[Said]:
     """Faults of one unit by itself."""
     for field in FIELDS:
         text = row.get(field)
-        if field == "group" and text == "" and not book.group:
+        if field == "group" and text == "" and not known.groups:
             continue
         if not isinstance(text, str) or not 1 <= len(text) <= TEXT_MAX:
             yield field, "roster_text", (quoted(text) if field in row else ("nothing",), str(TEXT_MAX)), None
-        elif field != "name":
-            yield from _CODES[field](text, row, book)
-    yield from _attributes(row.get("attributes", {}), book)
-    known = (*FIELDS, "attributes")
-    yield from ((key, "roster_key", (key, ", ".join(known)), nearest(key, known)) for key in row if key not in known)
+        elif field == "unit":
+            yield from _unit(text, known)
+        elif field == "category" and text not in known.categories:
+            yield (
+                field,
+                "unknown",
+                (quoted(text), ("category",), listed(known.categories)),
+                nearest(text, known.categories),
+            )
+        elif field == "group" and known.groups:
+            yield from _group(text, row.get("category"), known)
+    if known.attributes or row.get("attributes", _NONE) != _NONE:
+        yield from _attributes(row.get("attributes", {}), known)
+    for key in row if row.keys() - _KEYS else ():
+        if key not in _KEYS:
+            yield key, "roster_key", (key, ", ".join(_KEYS)), nearest(key, _KEYS)
 
 
-def _unit(text: str, _row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
+_KEYS = dict.fromkeys((*FIELDS, "attributes")).keys()
+_NONE: dict[str, str] = {}
+
+
+def _unit(text: str, known: _Known) -> Iterator[Said]:
     if not UNIT.fullmatch(text):
         yield "unit", "form", (quoted(text), ("party",)), None
     elif text == "assessment":
         yield "unit", "reserved", (quoted(text),), None
-    elif text in {office.code for office in book.office}:
+    elif text in known.offices:
         yield "unit", "roster_office", (quoted(text),), None
 
 
-def _category(text: str, _row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
-    known = [category.code for category in book.category]
-    if text not in known:
-        yield "category", "unknown", (quoted(text), ("category",), listed(known)), nearest(text, known)
-
-
-def _group(text: str, row: dict[str, Any], book: Rulebook) -> Iterator[Said]:
+def _group(text: str, category: Any, known: _Known) -> Iterator[Said]:
     """Where groups are declared the group is one of them and of the unit's category."""
-    category = row.get("category")
-    known = [group.code for group in book.group if group.category in (None, category)]
-    if book.group and text not in known:
-        yield "group", "unknown", (quoted(text), ("group_of", str(category)), listed(known)), nearest(text, known)
+    groups = known.groups.get(category if isinstance(category, str) else None, known.groups[None])
+    if text not in groups:
+        yield "group", "unknown", (quoted(text), ("group_of", str(category)), listed(groups)), nearest(text, groups)
 
 
-_CODES = {"unit": _unit, "category": _category, "group": _group}
-
-
-def _attributes(given: Any, book: Rulebook) -> Iterator[Said]:
+def _attributes(given: Any, known: _Known) -> Iterator[Said]:
     """Each attribute in its form and range; one without default is there."""
     if not isinstance(given, dict):
         yield "attributes", "form", (quoted(given), ("table",)), None
         return
-    codes = [attribute.code for attribute in book.attribute]
-    for attribute in book.attribute:
-        if attribute.code in given:
-            yield from attribute_faults(attribute, given[attribute.code])
+    for code, attribute in known.attributes.items():
+        if code in given:
+            yield from attribute_faults(attribute, given[code])
         elif attribute.default is None:
-            yield f"attributes.{attribute.code}", "roster_attribute", (quoted(attribute.code),), None
+            yield f"attributes.{code}", "roster_attribute", (quoted(code),), None
     for code in given:
-        if code not in codes:
-            yield f"attributes.{code}", "roster_key", (code, listed(codes)), nearest(code, codes)
+        if code not in known.attributes:
+            yield f"attributes.{code}", "roster_key", (code, listed(known.attributes)), nearest(code, known.attributes)
 
 
 def attribute_faults(attribute: Attribute, text: Any) -> Iterator[Said]:
@@ -186,16 +204,18 @@ def load(path: Path, book: Rulebook) -> tuple[Unit, ...]:
         raise _refused(path, "roster_header", found, ", ".join((*FIELDS, *(one.code for one in book.attribute))))
     columns = _columns(path, lines[header], book)
     rows, wrong = _rows(columns, lines[header + 1 :])
-    said: dict[Language, list[tuple[int, str]]] = {"en": [], "zh": []}
-    for lang, texts in said.items():
-        texts += [(line, _placed(path, line, None, None, say(said_, gaps, lang), lang)) for line, said_, gaps in wrong]
-        for fault in faults([row for _, row in rows], book, lang):
+    plain = [row for _, row in rows]
+    if not wrong and next(faults(plain, book), None) is None:
+        return read(plain)
+
+    def said(lang: Language) -> str:
+        texts = [(line, _placed(path, line, None, None, say(said_, gaps, lang), lang)) for line, said_, gaps in wrong]
+        for fault in faults(plain, book, lang):
             line, row = rows[fault.row] if fault.row is not None else (lines[header].number, {})
             texts.append((line, _placed(path, line, row.get("unit"), fault.key, fault.words, lang)))
-    if said["en"]:
-        sort = {lang: sorted(texts, key=lambda one: one[0]) for lang, texts in said.items()}
-        raise RosterError({lang: "\n".join(text for _, text in texts) for lang, texts in sort.items()})
-    return read([row for _, row in rows])
+        return "\n".join(text for _, text in sorted(texts, key=lambda one: one[0]))
+
+    raise RosterError({"en": said("en"), "zh": said("zh")})
 
 
 def shipped() -> tuple[Unit, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.command import tables, words
+from services.scorer import rules
 from tests.product import BOOK_FILE, command
 
 OPENING, *REST = (Path(__file__).parent / "golden" / "events.jsonl").read_bytes().splitlines()
@@ -102,3 +103,25 @@ def test_a_byte_order_mark_before_an_opening_is_named(tmp_path):
 def test_points_are_printed_half_up_and_away_from_zero(points: str, printed: str) -> None:
     assert tables.four(Decimal(points)) == printed
     assert words.points4(points) == printed.replace("-", "−")
+
+
+def test_a_table_of_more_units_than_anybody_reads_says_how_many_it_leaves_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST", 3)
+    (tmp_path / "year.jsonl").write_bytes(b"")
+    code, printed, _ = command("score", tmp_path / "year.jsonl", "--format", "table", "--lang", "en")
+    lines = printed.decode().splitlines()
+    assert code == 0
+    assert sum("provisional" in line for line in lines) == 6, "three of each of two categories"
+    assert [line.partition("…")[2].rstrip() for line in lines if "…" in line] == [
+        " and 30 more; --format json has them all.",
+        " and 69 more; --format json has them all.",
+        *[" and 69 more; --format json has them all."] * 2,
+    ], "of each category, and of each grade's undecided"
+
+
+@pytest.mark.parametrize("limit", ["1MB", "24MB", "2500MB"])
+def test_with_little_memory_the_numbers_are_the_same(limit, tmp_path, monkeypatch):
+    lines = (OPENING, *REST)
+    plain = score(tmp_path, *lines)
+    monkeypatch.setattr(rules, "MEMORY", limit)
+    assert score(tmp_path, *lines) == plain

@@ -39,7 +39,11 @@ TEXT = {
         "拒收{}行；原因见--format json。",
     ),
     "assessment": ("Assessment", "考核"),
+    "more": ("… and {:,} more; --format json has them all.", "……另有{:,}个；--format json列出全部。"),
 }
+#: Rows that a table prints of a category, and units that it names of a grade: nobody reads more, and drawing them takes
+#: longer than computing them.
+MOST = 1000
 
 
 def words(key: str, lang: Language) -> str:
@@ -100,23 +104,37 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
         right = n == 0 or 4 <= n <= 4 + len(top)
         table.add_column(head, justify="right" if right else "left", no_wrap=n < len(heads))
     names = grades(con, lang)
+    rows = con.execute(
+        "SELECT place, unit, name, unit_group, final, state, flags, count(*) OVER () FROM unit_result"
+        f" WHERE category = ? ORDER BY place NULLS LAST, final DESC, unit LIMIT {MOST}",
+        [category],
+    ).fetchall()
+    shown = [unit for _, unit, *_ in rows]
     parts: dict[str, dict[str, Decimal | None]] = {}
-    for unit, part, points in con.execute("SELECT unit, part, points FROM part_result").fetchall():
+    for unit, part, points in con.execute(
+        "SELECT unit, part, points FROM part_result WHERE unit IN (SELECT unnest(?))", [shown]
+    ).fetchall():
         parts.setdefault(unit, {})[part] = points
     given = {
         (unit, scheme): names.get(grade, "")
-        for unit, scheme, grade in con.execute("SELECT unit, scheme, grade FROM unit_grade").fetchall()
+        for unit, scheme, grade in con.execute(
+            "SELECT unit, scheme, grade FROM unit_grade WHERE unit IN (SELECT unnest(?))", [shown]
+        ).fetchall()
     }
-    for place, unit, name, group, final, reached, flags in con.execute(
-        "SELECT place, unit, name, unit_group, final, state, flags FROM unit_result WHERE category = ?"
-        " ORDER BY place NULLS LAST, final DESC, unit",
-        [category],
-    ).fetchall():
+    if rows and rows[0][-1] > MOST:
+        table.caption = words("more", lang).format(rows[0][-1] - MOST)
+    for place, unit, name, group, final, reached, flags, _ in rows:
         cells = ["" if place is None else str(place), unit, name, group]
         cells += [*(four(parts.get(unit, {}).get(part)) for part, _ in top), four(final)]
         cells += [*(given.get((unit, scheme), "") for scheme, _ in schemes), state(con, reached, lang), " ".join(flags)]
         table.add_row(*cells)
     return table
+
+
+def _some(units: list[str], lang: Language) -> str:
+    """Units in order, as many as are read."""
+    more = [words("more", lang).format(len(units) - MOST)] if len(units) > MOST else []
+    return " ".join([*units[:MOST], *more])
 
 
 def _scheme(con: duckdb.DuckDBPyConnection, scheme: str, title: str, lang: Language) -> Table:
@@ -131,7 +149,7 @@ def _scheme(con: duckdb.DuckDBPyConnection, scheme: str, title: str, lang: Langu
     ).fetchall()
     for grade, pool, quota, individuals, units, undecided in rows:
         numbers = ("" if one is None else str(int(one)) for one in (quota, individuals))
-        table.add_row(grade, pool, *numbers, " ".join(units), " ".join(undecided))
+        table.add_row(grade, pool, *numbers, _some(units, lang), _some(undecided, lang))
     return table
 
 

@@ -57,7 +57,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
         made = Path(folder) / "snapshot.duckdb" if snapshot else None
 
         def fold(upto: int | None, until: str | None = None) -> Folded:
-            return file.fold(
+            found = file.fold(
                 source,
                 year,
                 over=over,
@@ -68,6 +68,8 @@ def run(  # noqa: PLR0913 - each is an option of the command
                 keep_raw=snapshot is not None,
                 progress=bar.step,
             )
+            rules.bound_memory(found.con, Path(folder))
+            return found
 
         try:
             source = _source(path, Path(folder))

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from schemas import soundness
 from schemas.events import CHANGES, OPENED, Event
 from schemas.refusals import Refusal
+from schemas.roster import Unit
 from schemas.year import Year
 from services.ingest.check import Accept, Checker, opened
 from services.ingest.line import Wire, read
@@ -241,16 +242,18 @@ Check = Callable[[_Chunk, tuple[Event, ...]], Callable[[], Checked]]
 def _checking(rule: "_Rule", size: int) -> Iterator[Check]:
     """How chunks are checked after changes: a small file's here, when asked for; a large one's on all cores, at once.
 
-    Tables come from the workers as files that are mapped: through a pipe they would be copied four times.
+    Tables come from the workers as files that are mapped: through a pipe they would be copied four times. The roster
+    goes to them as a file: pickled, one of 300,000 units takes seconds for each.
     """
     if size <= CHUNK:
         yield lambda chunk, changes: partial(rule.check, chunk, changes)
         return
-    context = multiprocessing.get_context("spawn")
+    context, bare = multiprocessing.get_context("spawn"), _Rule(replace(rule.year, roster=()), rule.accept)
     with (
         tempfile.TemporaryDirectory(prefix="wuxing-") as folder,
-        ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(rule, folder)) as pool,
+        ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(bare, folder)) as pool,
     ):
+        Path(folder, _ROSTER).write_bytes(msgspec.msgpack.encode(rule.year.roster))
 
         def check(chunk: _Chunk, changes: tuple[Event, ...]) -> Callable[[], Checked]:
             checked = pool.submit(_check_in_worker, chunk, changes)
@@ -263,11 +266,13 @@ def _mapped(name: str, refused: list[Refusal], lines: int) -> Checked:
     return pa.ipc.open_file(pa.memory_map(name)).read_all(), refused, lines
 
 
+_ROSTER = "roster.msgpack"
 _worker: "list[tuple[_Rule, str]]" = []
 
 
-def _start(rule: "_Rule", folder: str) -> None:
-    _worker[:] = [(rule, folder)]
+def _start(bare: "_Rule", folder: str) -> None:
+    roster = msgspec.msgpack.decode(Path(folder, _ROSTER).read_bytes(), type=tuple[Unit, ...])
+    _worker[:] = [(_Rule(replace(bare.year, roster=roster), bare.accept), folder)]
 
 
 def _check_in_worker(chunk: _Chunk, changes: tuple[Event, ...]) -> tuple[str, list[Refusal], int]:

@@ -86,7 +86,7 @@ def rows(book: Rulebook, roster: Iterable[Unit]) -> dict[str, list[Row]]:
                 unit.name,
                 unit.category,
                 unit.group,
-                json.dumps(unit.attributes, ensure_ascii=False, sort_keys=True),
+                json.dumps(unit.attributes, ensure_ascii=False, sort_keys=True) if unit.attributes else "{}",
             )
             for unit in units
         ],

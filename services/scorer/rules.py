@@ -66,6 +66,8 @@ EVENT_COLUMNS = {
     "void_detail": "VARCHAR",
     "refers_to": "BIGINT",
 }
+#: What computing takes at most where its memory is bounded, the events included.
+MEMORY = "2500MB"
 #: The line of a view's comment that says what it holds: a section of docs/spec, or why there is none.
 CITES = re.compile(r"(language|wire|no clause:) ")
 #: What admission adds to an event that was checked.
@@ -195,7 +197,7 @@ def compute(
         for one in definitions():
             if one.kind == "VIEW":
                 kind = "TABLE" if one.kept else "VIEW"
-                con.execute(f"CREATE TEMP {kind} {one.name} AS {one.body}")
+                _create(con, f"CREATE TEMP {kind} {one.name} AS {one.body}")
                 made.append((kind, one.name))
             if one.name == upto:
                 break
@@ -206,6 +208,22 @@ def compute(
                 con.execute(f"DROP {kind} temp.{name}")
         con.execute("RESET VARIABLE as_of")
         con.execute("RESET VARIABLE scope")
+
+
+def bound_memory(con: duckdb.DuckDBPyConnection, spill: Path) -> None:
+    """Write to files in a folder what is computed rather than take much more than MEMORY."""
+    con.execute("SET temp_directory = ?", [str(spill)])
+    with suppress(duckdb.OutOfMemoryException):  # more is in use already, and stays
+        con.execute(f"SET memory_limit = '{MEMORY}'")
+
+
+def _create(con: duckdb.DuckDBPyConnection, statement: str) -> None:
+    """Create a table or view. What cannot be written to files takes as much memory as the engine takes by itself."""
+    try:
+        con.execute(statement)
+    except duckdb.OutOfMemoryException:
+        con.execute("RESET memory_limit")
+        con.execute(statement)
 
 
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.

@@ -41,26 +41,26 @@ FROM (SELECT p.unit, p.item, p.run, p.measure, count(*)::BIGINT AS rater_groups,
               ON rulebook_raters.item = panel_mean.item AND rulebook_raters.rater_group = panel_mean.rater_group) AS p
       GROUP BY p.unit, p.item, p.run, p.measure);
 
--- What a unit has of an item: its measures in one map, and whether all are there. One row a unit, item and run.
+-- The runs that a unit has any rating of, and whether all measures are there that it needs. One row a unit, item and run.
 -- language 4: ratings, measure
 -- stage
 CREATE VIEW rated_run AS
-SELECT m.unit, m.item, m.run, map_from_entries(list({'k': m.measure, 'v': m.value})) AS measures,
-       list_has_all(list(m.measure), any_value(item_in_force.needed)) AS complete
-FROM measure_value AS m JOIN item_in_force ON item_in_force.item = m.item
-GROUP BY m.unit, m.item, m.run;
+SELECT m.unit, m.item, m.run, count(*) FILTER (list_contains(i.needed, m.measure)) = len(i.needed) AS complete
+FROM measure_value AS m JOIN item_in_force AS i ON i.item = m.item
+GROUP BY m.unit, m.item, m.run, len(i.needed);
 
--- The runs of items with a formula, those of attributes alone included, with the unit's attributes. One row a unit, item
--- and run.
+-- The runs of items with a formula, those of attributes alone included: the unit's measures in one map, and its
+-- attributes in another. One row a unit, item and run.
 -- language 4 "To a value": formula
 CREATE VIEW formula_run AS
 SELECT run.unit, run.item, run.run, run.measures, own.attributes
-FROM (SELECT unit, item, run, measures FROM rated_run
+FROM (SELECT m.unit, m.item, m.run, map_from_entries(list({'k': m.measure, 'v': m.value})) AS measures
+      FROM measure_value AS m JOIN item_in_force ON item_in_force.item = m.item AND item_in_force.has_formula
+      GROUP BY m.unit, m.item, m.run
       UNION ALL
       SELECT unit_has_item.unit, unit_has_item.item, '', MAP {}::MAP(VARCHAR, DECIMAL(18,9)) FROM unit_has_item
-      JOIN item_in_force ON item_in_force.item = unit_has_item.item AND len(item_in_force.needed) = 0
+      JOIN item_in_force ON item_in_force.item = unit_has_item.item AND len(item_in_force.needed) = 0 AND item_in_force.has_formula
       ANTI JOIN rated_run ON rated_run.unit = unit_has_item.unit AND rated_run.item = unit_has_item.item) AS run
-JOIN item_in_force ON item_in_force.item = run.item AND item_in_force.has_formula
 LEFT JOIN (SELECT unit, map_from_entries(list({'k': attribute, 'v': value})) AS attributes
            FROM attribute_in_force GROUP BY unit) AS own ON own.unit = run.unit;
 
