@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from schemas.refusals import Refusal
 
@@ -69,7 +72,7 @@ class EntryResult(msgspec.Struct, frozen=True):
     balance_before: str
     balance_after: str
     disposition: str
-    why: str
+    why: str | UnsetType
     clause: str | None
 
 
@@ -82,7 +85,7 @@ class EventResult(msgspec.Struct, frozen=True):
     type: str
     unit: str
     disposition: str
-    why: str
+    why: str | UnsetType
     clause: str | None
 
 
@@ -102,14 +105,39 @@ class Results(msgspec.Struct, frozen=True):
     refused: list[Refusal]
 
 
-def digest(results: Results) -> str:
-    """SHA-256 of the results without `digest`, `as_of`, `refused` and every `why`, as RFC 8785 writes them."""
-    plain: dict[str, Any] = msgspec.to_builtins(results)
-    for name in ("digest", "as_of", "refused"):
-        del plain[name]
-    for line in (*plain["entries"], *plain["events"]):
-        del line["why"]
-    return hashlib.sha256(canonical(plain)).hexdigest()
+#: What the digest is made of, in the order of its keys.
+DIGESTED = ("assessment", "assessment_state", "entries", "events", "readings", "rulebook", "schemes", "units")
+
+
+def digest(found: Mapping[str, Any]) -> str:
+    """SHA-256 of what DIGESTED names, without any `why`, as RFC 8785 writes it; iterators are read as they come."""
+    made = hashlib.sha256()
+    for n, name in enumerate(DIGESTED):
+        made.update((b"," if n else b"{") + f'"{name}":'.encode())
+        value = found[name]
+        made.update(_sorted(value) if isinstance(value, str | dict) else b"[")
+        if not isinstance(value, str | dict):
+            for m, part in enumerate(batches(value)):
+                made.update((b"," if m else b"") + _sorted([_without_why(one) for one in part])[1:-1])
+            made.update(b"]")
+    made.update(b"}")
+    return made.hexdigest()
+
+
+def batches(values: Iterable[Any], size: int = 5000) -> Iterator[list[Any]]:
+    """Lists of so many values; the last is shorter."""
+    source = iter(values)
+    while part := list(islice(source, size)):
+        yield part
+
+
+def _without_why(one: Any) -> Any:
+    return msgspec.structs.replace(one, why=UNSET) if isinstance(one, EntryResult | EventResult) else one
+
+
+def _sorted(value: Any) -> bytes:
+    """JSON with keys sorted by code point, no white space, only the escapes that JSON demands (RFC 8785)."""
+    return msgspec.json.encode(value, order="sorted")
 
 
 def canonical(value: Any) -> bytes:

@@ -1,11 +1,16 @@
 """Whose year a file is scored by: its opening's, an option's, the shipped one; and what a reader is told beside."""
 
+import hashlib
 import json
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from schemas.results import EntryResult, EventResult, ItemResult, UnitResult, canonical, digest
 from services.command import tables, words
 from services.scorer import rules
 from tests.product import BOOK_FILE, command
@@ -125,3 +130,23 @@ def test_with_little_memory_the_numbers_are_the_same(limit, tmp_path, monkeypatc
     plain = score(tmp_path, *lines)
     monkeypatch.setattr(rules, "MEMORY", limit)
     assert score(tmp_path, *lines) == plain
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(TEXT, TEXT, st.none() | TEXT, st.dictionaries(TEXT, TEXT, max_size=3))
+def test_the_digest_is_that_of_the_object_without_its_words_in_canonical_json(matter, why, clause, readings):
+    line = EntryResult(
+        1, "/offices/a", "é", "bonus", "U1", "1", matter, "g", "1", "1", "0", "1", "counted", why, clause
+    )
+    event = EventResult(2, "/offices/a", "i", "t", "U1", "counted", why, clause)
+    object_ = {
+        "assessment": "a", "assessment_state": "running", "readings": readings, "rulebook": "r", "schemes": [],
+        "units": [UnitResult("U1", "A", "", {matter: ItemResult(None, "pending")}, readings, "0", None, {}, "left", [])],
+    }  # fmt: skip
+    whole = msgspec.to_builtins(object_ | {"entries": [line], "events": [event]})
+    for one in (*whole["entries"], *whole["events"]):
+        del one["why"]
+    found = digest(object_ | {"entries": iter([line]), "events": [event]})
+    assert found == hashlib.sha256(canonical(whole)).hexdigest()

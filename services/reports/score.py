@@ -4,9 +4,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Literal
-
-import msgspec
+from typing import Any, Literal
 
 from schemas.events import OPENED
 from schemas.refusals import Language, Refusal
@@ -20,8 +18,8 @@ from services.rulebook import rehearsal
 from services.scorer import file, rules
 from services.scorer.file import Folded
 from services.snapshot import make as snapshots
+from services.snapshot import results
 from services.snapshot.point import facts_words, moment
-from services.snapshot.results import computed
 
 
 def run(  # noqa: PLR0913 - each is an option of the command
@@ -172,19 +170,15 @@ def _print(  # noqa: PLR0913 - what is printed, and how
         if brief:
             tables.ranking(folded.con, folded.year, len(refused), lang)
             return
-        found = computed(
-            folded.con,
-            assessment=folded.year.assessment,
-            rulebook=folded.year.rulebook.id,
-            as_of=cut,
-            refused=refused,
-            lang=lang,
-        )
+        given: dict[str, Any] = {
+            "assessment": folded.year.assessment, "rulebook": folded.year.rulebook.id, "as_of": cut,
+            "refused": refused, "lang": lang,
+        }  # fmt: skip
         if form == "json":
-            sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+            results.write(folded.con, sys.stdout.buffer, **given)
         else:
             tables.ranking(folded.con, folded.year, len(refused), lang)
-            print(f"digest {found.digest}")
+            print(f"digest {results.computed(folded.con, **given).digest}")
 
 
 def _write_snapshot(folded: Folded, cut: int, facts_until: str | None, made: Path | None, target: Path | None) -> None:

@@ -1,5 +1,13 @@
 """Reads the results of an assessment from its views, and lays them beside the contract's object."""
 
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import groupby, starmap
+from operator import itemgetter
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, BinaryIO
+
 import duckdb
 import msgspec
 
@@ -12,6 +20,7 @@ from schemas.results import (
     Results,
     SchemeResult,
     UnitResult,
+    batches,
     digest,
 )
 from services.scorer import rules
@@ -50,37 +59,90 @@ def computed(  # noqa: PLR0913 - as above
         readings=readings(con),
         units=units(con),
         schemes=schemes(con),
-        entries=_entries(con, lang),
-        events=_events(con, lang),
-        refused=sorted([*refused, *conflicts(con, lang)], key=lambda one: one.line or 0),
+        entries=list(_entries(con, lang)),
+        events=list(_events(con, lang)),
+        refused=_refused(con, refused, lang),
     )
-    return msgspec.structs.replace(found, digest=digest(found))
+    return msgspec.structs.replace(found, digest=digest(msgspec.structs.asdict(found)))
+
+
+def write(  # noqa: PLR0913 - as above
+    con: duckdb.DuckDBPyConnection,
+    out: BinaryIO,
+    *,
+    assessment: str,
+    rulebook: str,
+    as_of: int,
+    refused: list[Refusal],
+    lang: Language,
+) -> None:
+    """The same as JSON; the long lists are in files, not in memory, until the digest, which goes before them, is known."""
+    named = {"assessment": assessment, "rulebook": rulebook, "as_of": as_of}
+    short = {"assessment_state": state(con), "readings": readings(con), "schemes": schemes(con)}
+    long = {"entries": _entries(con, lang), "events": _events(con, lang), "units": _units(con)}
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(SpooledTemporaryFile(SPOOLED)) for name in long}
+        kept = {name: _kept(values, files[name]) for name, values in long.items()}
+        last = {"refused": _refused(con, refused, lang)}
+        whole = named | {"digest": digest(named | short | kept)} | short | files | last
+        for n, name in enumerate(Results.__struct_fields__):
+            out.write((b"," if n else b"{") + f'"{name}":'.encode())
+            if name in files:
+                out.write(b"[")
+                files[name].seek(0)
+                shutil.copyfileobj(files[name], out, 1024 * 1024)
+                out.write(b"]")
+            else:
+                out.write(msgspec.json.encode(whole[name]))
+        out.write(b"}\n")
+
+
+#: Bytes of a long list that stay in memory.
+SPOOLED = 16 * 1024 * 1024
+
+
+def _kept(values: Iterable[Any], file: IO[bytes]) -> Iterator[Any]:
+    """The values as they come; their JSON, without the brackets, goes to a file."""
+    for n, part in enumerate(batches(values)):
+        file.write((b"," if n else b"") + msgspec.json.encode(part)[1:-1])
+        yield from part
 
 
 def units(cursor: duckdb.DuckDBPyConnection) -> list[UnitResult]:
     """Every unit that was in the roster or joined, by code, with the items, parts and schemes that are its own."""
-    items: dict[str, dict[str, ItemResult]] = {}
-    for unit, item, points, reached in cursor.execute(
-        "SELECT unit, item, points::VARCHAR, state FROM item_result ORDER BY unit ASC, ordinal ASC"
-    ).fetchall():
-        items.setdefault(unit, {})[item] = ItemResult(points, reached)
-    parts: dict[str, dict[str, str | None]] = {}
-    for unit, part, points in cursor.execute(
-        "SELECT unit, part, points::VARCHAR FROM part_result ORDER BY unit ASC, ordinal ASC"
-    ).fetchall():
-        parts.setdefault(unit, {})[part] = points
-    grades: dict[str, dict[str, str | None]] = {}
-    for unit, scheme, grade in cursor.execute("SELECT unit, scheme, grade FROM unit_grade").fetchall():
-        grades.setdefault(unit, {})[scheme] = grade
+    return list(_units(cursor))
+
+
+_OF_UNITS = """
+SELECT unit, 0 AS section, ordinal, item AS code, points::VARCHAR AS value, state FROM item_result
+UNION ALL SELECT unit, 1, ordinal, part, points::VARCHAR, NULL FROM part_result
+UNION ALL SELECT g.unit, 2, s.ordinal, g.scheme, g.grade, NULL FROM unit_grade AS g
+          JOIN rulebook_scheme AS s ON s.scheme = g.scheme
+ORDER BY unit ASC, section ASC, ordinal ASC
+"""
+
+
+def _units(cursor: duckdb.DuckDBPyConnection) -> Iterator[UnitResult]:
+    """The same, one by one; items, parts and schemes in the order of the rulebook."""
     rows = cursor.execute(
         "SELECT unit, category, unit_group, final_text, place, state, flags FROM unit_result ORDER BY unit ASC"
     ).fetchall()
-    return [
-        UnitResult(
-            unit, category, group, items.get(unit, {}), parts.get(unit, {}), final, place, grades.get(unit, {}), *rest
-        )
-        for unit, category, group, final, place, *rest in rows
-    ]
+    own = groupby(_rows(cursor, _OF_UNITS), itemgetter(0))
+    ahead = next(own, None)
+    for unit, category, group, final, place, *rest in rows:
+        sections: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] = ({}, {}, {})
+        if ahead is not None and ahead[0] == unit:
+            for _, section, _, code, value, reached in ahead[1]:
+                sections[section][code] = ItemResult(value, reached) if section == 0 else value
+            ahead = next(own, None)
+        items, parts, grades = sections
+        yield UnitResult(unit, category, group, items, parts, final, place, grades, *rest)
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[Any, ...]]:
+    cursor.execute(query)
+    while rows := cursor.fetchmany(10_000):
+        yield from rows
 
 
 def schemes(cursor: duckdb.DuckDBPyConnection) -> list[SchemeResult]:
@@ -116,17 +178,20 @@ def state(cursor: duckdb.DuckDBPyConnection) -> str:
     return str(row[0])
 
 
-def _entries(cursor: duckdb.DuckDBPyConnection, lang: str) -> list[EntryResult]:
-    rows = cursor.execute(
+def _refused(cursor: duckdb.DuckDBPyConnection, refused: list[Refusal], lang: Language) -> list[Refusal]:
+    """What the check refused and what the fold did, by line."""
+    return sorted([*refused, *conflicts(cursor, lang)], key=lambda one: one.line or 0)
+
+
+def _entries(cursor: duckdb.DuckDBPyConnection, lang: str) -> Iterator[EntryResult]:
+    query = (
         "SELECT seq, source, id, kind, unit, item, matter, ground, claimed::VARCHAR, counted::DECIMAL(18,6)::VARCHAR,"
         f" balance_before::VARCHAR, balance_after::VARCHAR, disposition, why_{lang}, clause"
         " FROM entry_trail ORDER BY seq ASC"
-    ).fetchall()
-    return [EntryResult(*row) for row in rows]
+    )
+    return starmap(EntryResult, _rows(cursor, query))
 
 
-def _events(cursor: duckdb.DuckDBPyConnection, lang: str) -> list[EventResult]:
-    rows = cursor.execute(
-        f"SELECT seq, source, id, type, unit, disposition, why_{lang}, clause FROM event_trail ORDER BY seq ASC"
-    ).fetchall()
-    return [EventResult(*row) for row in rows]
+def _events(cursor: duckdb.DuckDBPyConnection, lang: str) -> Iterator[EventResult]:
+    query = f"SELECT seq, source, id, type, unit, disposition, why_{lang}, clause FROM event_trail ORDER BY seq ASC"
+    return starmap(EventResult, _rows(cursor, query))
