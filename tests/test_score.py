@@ -143,7 +143,7 @@ def test_the_digest_is_that_of_the_object_without_its_words_in_canonical_json(ma
     event = EventResult(2, "/offices/a", "i", "t", "U1", "counted", why, clause)
     object_ = {
         "assessment": "a", "assessment_state": "running", "readings": readings, "rulebook": "r", "schemes": [],
-        "units": [UnitResult("U1", "A", "", {matter: ItemResult(None, "pending")}, readings, "0", None, {}, "left", [])],
+        "units": [UnitResult("U", "A", "", {matter: ItemResult(None, "pending")}, {}, "0", None, readings, "left", [])],
     }  # fmt: skip
     whole = msgspec.to_builtins(object_ | {"entries": [line], "events": [event]})
     for one in (*whole["entries"], *whole["events"]):

@@ -67,7 +67,7 @@ EVENT_COLUMNS = {
     "refers_to": "BIGINT",
 }
 #: What computing takes at most where its memory is bounded, the events included.
-MEMORY = "2500MB"
+MEMORY = "3GB"
 #: The line of a view's comment that says what it holds: a section of docs/spec, or why there is none.
 CITES = re.compile(r"(language|wire|no clause:) ")
 #: What admission adds to an event that was checked.

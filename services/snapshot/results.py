@@ -76,7 +76,7 @@ def write(  # noqa: PLR0913 - as above
     refused: list[Refusal],
     lang: Language,
 ) -> None:
-    """The same as JSON; the long lists are in files, not in memory, until the digest, which goes before them, is known."""
+    """The same as JSON; the long lists wait in files, not in memory, until the digest before them is known."""
     named = {"assessment": assessment, "rulebook": rulebook, "as_of": as_of}
     short = {"assessment_state": state(con), "readings": readings(con), "schemes": schemes(con)}
     long = {"entries": _entries(con, lang), "events": _events(con, lang), "units": _units(con)}

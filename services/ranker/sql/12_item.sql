@@ -49,18 +49,21 @@ UNION ALL SELECT unit, item, false, NULL, NULL, points FROM entry_points;
 -- language 5: item
 -- stage
 CREATE VIEW item_reckoned AS
+WITH has AS MATERIALIZED (  -- narrow: the engine would hash all columns of the item for each unit
+  SELECT u.unit, u.item, u.has_left, own.points, own.is_rated, own.complete, own.one_group
+  FROM unit_has_item AS u LEFT JOIN item_input AS own ON own.unit = u.unit AND own.item = u.item
+)
 SELECT unit, item, retired, exempted_by, closed, one_group,
        CASE WHEN exempted_by IS NOT NULL THEN 'exempt' WHEN closed AND ready THEN 'scored' ELSE 'pending' END AS state,
        to_grain(CASE WHEN retired THEN NULL WHEN input = 'entries' THEN coalesce(points, within(start, at_least, at_most))
                      ELSE coalesce(points, CASE WHEN closed AND ready THEN 0 END) END, grain) AS points
-FROM (SELECT i.*, u.unit, u.has_left AND i.compares AS retired, own.points, coalesce(own.one_group, false) AS one_group,
+FROM (SELECT i.*, has.unit, has.has_left AND i.compares AS retired, has.points, coalesce(has.one_group, false) AS one_group,
              exemption.exempted_by, closed_item.item IS NOT NULL AS closed,
-             i.input = 'entries' OR coalesce(own.complete, len(i.needed) = 0) OR (i.missing_zero AND own.is_rated IS NULL) AS ready
-      FROM unit_has_item AS u
-      LEFT JOIN item_input AS own ON own.unit = u.unit AND own.item = u.item
-      LEFT JOIN exemption ON exemption.unit = u.unit AND exemption.item = u.item
-      LEFT JOIN closed_item ON closed_item.item = u.item
-      LEFT JOIN item_in_force AS i ON i.item = u.item);
+             i.input = 'entries' OR coalesce(has.complete, len(i.needed) = 0) OR (i.missing_zero AND has.is_rated IS NULL) AS ready
+      FROM has
+      LEFT JOIN exemption ON exemption.unit = has.unit AND exemption.item = has.item
+      LEFT JOIN closed_item ON closed_item.item = has.item
+      LEFT JOIN item_in_force AS i ON i.item = has.item);
 
 -- The measure of exempted items: points and full points of what is not exempted under each part above them, nearest part
 -- first. One row a unit, item and part that has any.
