@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# Modules are compiled once, not again in each of the many processes that a test starts.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := all
 .PHONY: all help demo test faults test-long test-browser check lint format bench lock clean

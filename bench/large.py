@@ -12,6 +12,8 @@ from pathlib import Path
 from bench.score import timed
 
 UNITS, RATINGS, ITEMS = 300_000, 3_000_000, 20
+#: Computed alone, and with all items and dispositions as JSON, 0.8 GB of it.
+FORMS = ("table", "json")
 HEAD = """language = "2"
 id = "country"
 name = { zh = "全国考核（合成）", en = "A country (synthetic)" }
@@ -73,15 +75,18 @@ def ratings() -> Iterator[str]:
 
 
 def main() -> None:
-    """Print seconds, processor seconds and memory of one run."""
+    """Print seconds, processor seconds and memory of one run of each form."""
     with tempfile.TemporaryDirectory(prefix="wuxing-bench-") as name:
         folder = Path(name)
         (folder / "rulebook.toml").write_text(rulebook(), encoding="utf-8")
         for file, lines in (("roster.csv", roster()), ("events.jsonl", ratings())):
             with (folder / file).open("w", encoding="utf-8") as out:
                 out.writelines(lines)
-        wuxing = Path(sys.executable).with_name("wuxing")
+        wuxing = str(Path(sys.executable).with_name("wuxing"))
         given = ["--rulebook", str(folder / "rulebook.toml"), "--roster", str(folder / "roster.csv")]
-        wall, cpu, memory = timed([str(wuxing), "score", str(folder / "events.jsonl"), *given, "--format", "json"])
+        runs = {
+            form: timed([wuxing, "score", str(folder / "events.jsonl"), *given, "--format", form]) for form in FORMS
+        }
     print(f"score, {UNITS:,} units, {RATINGS:,} ratings, {ITEMS} items, once:")
-    print(f"  wuxing score --format json    {wall:6.1f} s wall  {cpu:6.1f} s processor  {memory:,.0f} MiB")
+    for form, (wall, cpu, memory) in runs.items():
+        print(f"  wuxing score --format {form:<6}  {wall:6.1f} s wall  {cpu:6.1f} s processor  {memory:,.0f} MiB")

@@ -3,6 +3,7 @@
 import errno
 import gc
 import multiprocessing
+import os
 import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -71,17 +72,18 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     year = given
     if head.event is not None and head.event.type == OPENED:
         year = replace(Year(*opened(head.raw)), **{name: getattr(given, name) for name in over})
-    con = store.fresh(target)
-    con.execute("SET preserve_insertion_order = false")
-    rules.load_rulebook(con, year.rulebook, year.roster)
-    folding = _Folding(con, file, head, until)
-    folding.admit()
-    with _checking(_Rule(year, accept), file.size) as check:
+    with _checking(_Rule(year, accept), file.size) as (check, no_more):
+        con = store.fresh(target)
+        con.execute("SET preserve_insertion_order = false")
+        rules.load_rulebook(con, year.rulebook, year.roster)
+        folding = _Folding(con, file, head, until)
+        folding.admit()
         for chunk in _chunks(file, head):
             folding.waiting.append(check(chunk, folding.changes))
             if chunk.changes:
                 folding.admit()
             progress(chunk.end, file.size)
+        no_more()
         folding.admit()
     return Folded(con, year, folding.lines, folding.refused)
 
@@ -239,14 +241,15 @@ Check = Callable[[_Chunk, tuple[Event, ...]], Callable[[], Checked]]
 
 
 @contextmanager
-def _checking(rule: "_Rule", size: int) -> Iterator[Check]:
-    """How chunks are checked after changes: a small file's here, when asked for; a large one's on all cores, at once.
+def _checking(rule: "_Rule", size: int) -> Iterator[tuple[Check, Callable[[], None]]]:
+    """How chunks are checked after changes, and what says that no more will come.
 
+    A small file's are checked here, when asked for; a large one's on all cores, at once, by processes that start now.
     Tables come from the workers as files that are mapped: through a pipe they would be copied four times. The roster
     goes to them as a file: pickled, one of 300,000 units takes seconds for each.
     """
     if size <= CHUNK:
-        yield lambda chunk, changes: partial(rule.check, chunk, changes)
+        yield lambda chunk, changes: partial(rule.check, chunk, changes), lambda: None
         return
     context, bare = multiprocessing.get_context("spawn"), _Rule(replace(rule.year, roster=()), rule.accept)
     with (
@@ -259,7 +262,9 @@ def _checking(rule: "_Rule", size: int) -> Iterator[Check]:
             checked = pool.submit(_check_in_worker, chunk, changes)
             return lambda: _mapped(*checked.result())
 
-        yield check
+        for _ in range(os.cpu_count() or 1):
+            pool.submit(int)
+        yield check, partial(pool.shutdown, wait=False)
 
 
 def _mapped(name: str, refused: list[Refusal], lines: int) -> Checked:
