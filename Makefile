@@ -19,7 +19,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "installing into .venv (once) ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m services.scorer.store
+	@$(BIN)/python -m services.snapshot.held
 	@touch $@
 
 demo: $(READY) ## run a whole synthetic year through a real broker and the services

@@ -467,6 +467,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
         '{0}: has neither words nor source = "assumption"; say where the number comes from',
         '{0}：既没有words，也没有source = "assumption"；请写明数从哪里来',
     ),
+    "warn_quote": ("{0} does not stand in text.zh.txt", "text.zh.txt中没有{0}这句话"),
+    "warn_clause": ("text.zh.txt has no clause {0}", "text.zh.txt中没有条款{0}"),
     "warn_base": (
         'pools {0} are several, and shares are of all units listed; is quota_of = "eligible" meant?',
         '评选分几处（{0}），名额却按全部在册单位计算；是否应为quota_of = "eligible"？',

@@ -31,7 +31,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("refused")
     path = folder / "snapshots" / f"{A}-1.duckdb"
     path.parent.mkdir()
-    held.blank(path)
+    path.write_bytes(held.blank())
 
     async def steps(desk: Desk) -> None:
         found = Refusals(A)

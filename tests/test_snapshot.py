@@ -16,7 +16,7 @@ import pytest
 
 from services.console import reference
 from services.console.sql import Ready, queries
-from services.scorer import comments, store
+from services.scorer import comments, rules, store
 from services.snapshot import wide
 from services.snapshot.make import PUBLISHED, prune
 from tests import oracle
@@ -96,6 +96,17 @@ def test_every_published_table_equals_the_view_that_computes_it_again(snapshot: 
         assert query(snapshot, f"{again} {more_or_less}") == [], table
     filled = query(snapshot, " UNION ".join(f"SELECT '{table}' AS name FROM {table}" for table in PUBLISHED))
     assert {row["name"] for row in filled} == set(PUBLISHED) - NOT_IN_SHIPPED
+
+
+VIEWS = [one.name for one in rules.definitions() if one.kind == "VIEW"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_says_the_same_to_another_version_of_the_engine(view: str, snapshot: Path) -> None:
+    lines = f"SELECT to_json(v)::VARCHAR AS line FROM {view} AS v"
+    rows = f"SELECT count(*) AS rows, md5(string_agg(line, '' ORDER BY line)) AS said FROM ({lines})"
+    assert in_command_line(snapshot, rows) == in_python(snapshot, rows)
 
 
 def test_the_views_are_what_the_oracle_says(snapshot: Path, query: Query) -> None:
@@ -248,6 +259,6 @@ def test_the_blank_file_is_made_once_an_installation_and_taken_only_where_nobody
     assert blank() == b"blank"
     (kept,) = store.KEPT.iterdir()
     assert kept.read_bytes() == b"blank"
-    (store.KEPT / "of another version").touch()
+    (store.KEPT / "blank-of-another-version.duckdb").touch()
     kept.unlink()
     assert [blank(), *store.KEPT.iterdir()] == [b"blank", kept]

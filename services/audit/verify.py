@@ -344,7 +344,7 @@ def of_snapshot(file: Path, given: Given) -> Iterator[Finding]:
         return
     try:
         differing = held.differing(con)
-        yield from _objects(differing)
+        yield from _objects(differing, con)
         if any(one.kind in ("table", "column") and one.how != "foreign" for one in differing):
             yield remark("unread")
             return
@@ -366,14 +366,14 @@ _CHECKS: dict[Kind, Callable[[Path, Given], Iterator[Finding]]] = {
 }
 
 
-def _objects(differing: list[held.Differing]) -> Iterator[Finding]:
+def _objects(differing: list[held.Differing], con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """What of a file's catalogue is not this program's; the columns of a table that is named are not named again."""
     tables = {one.name for one in differing if one.kind in ("table", "view")}
     for one in differing:
         if not (one.kind in ("column", "type") and any(one.name.startswith(name) for name in tables)):
             yield fail("object", one.kind, one.name, one.how)
     if not differing:
-        yield ok("objects", len(held.expected()))
+        yield ok("objects", len(held.objects(con)))
 
 
 def _newest(file: Path, was: Path, con: duckdb.DuckDBPyConnection) -> Iterator[Finding]:

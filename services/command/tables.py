@@ -1,6 +1,7 @@
 """Tables for people: rankings by category, grades of schemes, refusals; 4 decimals, half-up."""
 
 import sys
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -8,7 +9,7 @@ import duckdb
 from rich import box
 from rich.table import Table
 
-from schemas.refusals import Language
+from schemas.refusals import Language, Refusal
 from schemas.year import Year
 from services.process.plain import Screen
 
@@ -34,9 +35,10 @@ TEXT = {
     "finalised": ("final", "已定稿"),
     "amended": ("amended after final", "定稿后已变更"),
     "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
-    "refused": (
-        "{} lines were refused; --format json lists them with their reasons.",
-        "拒收{}行；原因见--format json。",
+    "refused": ("Line {}: refused, {}", "第{}行：拒收，{}"),
+    "refused_more": (
+        "{} lines were refused in all; --format json lists them with their reasons.",
+        "共拒收{}行；--format json列出全部及原因。",
     ),
     "assessment": ("Assessment", "考核"),
     "more": ("… and {:,} more; --format json has them all.", "……另有{:,}个；--format json列出全部。"),
@@ -44,6 +46,8 @@ TEXT = {
 #: Rows that a table prints of a category, and units that it names of a grade: nobody reads more, and drawing them takes
 #: longer than computing them.
 MOST = 1000
+#: Refused lines that are told beside a table, each with its reason.
+REFUSED = 10
 
 
 def words(key: str, lang: Language) -> str:
@@ -72,7 +76,7 @@ def state(con: duckdb.DuckDBPyConnection, code: str, lang: Language) -> str:
     return str(stages.get(code) or words("final_state" if code == "final" else code, lang))
 
 
-def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: int, lang: Language) -> None:
+def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: Sequence[Refusal], lang: Language) -> None:
     """Print the rankings of all categories and the grades of all schemes, from computed views."""
     out = console()
     reached = con.execute("SELECT state FROM assessment_state").fetchall()[0][0]
@@ -85,8 +89,10 @@ def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: int, lang: Lang
         out.print(_category(con, category, title, lang))
     for scheme, title in con.execute(f"SELECT scheme, name_{lang} FROM rulebook_scheme ORDER BY ordinal").fetchall():
         out.print(_scheme(con, scheme, title, lang))
+    for one in refused[:REFUSED]:
+        print(words("refused", lang).format(one.line, one.message), file=sys.stderr)
     if refused:
-        print(words("refused", lang).format(refused), file=sys.stderr)
+        print(words("refused_more", lang).format(len(refused)), file=sys.stderr)
 
 
 def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: Language) -> Table:

@@ -66,7 +66,7 @@ def _lines() -> Iterator[str]:
     yield from (f"| `{one.name}` | {one.title['en']} | {one.title['zh']} |" for one in queries().values())
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "blank.duckdb"
-        held.blank(path)
+        path.write_bytes(held.blank())
         with store.connect(path, read_only=True) as con:
             for one, words in PURPOSES.items():
                 yield f"\n## {one}\n\n{words}"

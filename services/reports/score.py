@@ -64,6 +64,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
                 limit=upto,
                 until=until,
                 keep_raw=snapshot is not None,
+                lang=lang,
                 progress=bar.step,
             )
             rules.bound_memory(found.con, Path(folder))
@@ -168,7 +169,7 @@ def _print(  # noqa: PLR0913 - what is printed, and how
     brief = form == "table" and not show_digest
     with rules.compute(folded.con, as_of=cut, upto="assessment_state" if brief else None):
         if brief:
-            tables.ranking(folded.con, folded.year, len(refused), lang)
+            tables.ranking(folded.con, folded.year, refused, lang)
             return
         given: dict[str, Any] = {
             "assessment": folded.year.assessment, "rulebook": folded.year.rulebook.id, "as_of": cut,
@@ -177,7 +178,7 @@ def _print(  # noqa: PLR0913 - what is printed, and how
         if form == "json":
             results.write(folded.con, sys.stdout.buffer, **given)
         else:
-            tables.ranking(folded.con, folded.year, len(refused), lang)
+            tables.ranking(folded.con, folded.year, refused, lang)
             print(f"digest {results.computed(folded.con, **given).digest}")
 
 

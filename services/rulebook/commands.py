@@ -42,10 +42,16 @@ def check(rulebook: Path, *, lang: Lang | None = None) -> int:
     path = found(rulebook)
     book = rehearsal.load(path)
     print(page.plain(sentences(book, words)), end="")
-    text = path.read_text(encoding="utf-8-sig")
-    for line in described(warnings(book), str(path), text, words):
+    source = path.read_text(encoding="utf-8-sig")
+    for line in described(warnings(book, text_beside(path)), str(path), source, words):
         print(f"{'提示' if words == 'zh' else 'warning'}{'：' if words == 'zh' else ': '}{line}", file=sys.stderr)
     return Exit.DONE
+
+
+def text_beside(rulebook: Path) -> dict[str, str]:
+    """The regulation's text by clause, where text.zh.txt lies beside a rulebook. Raises RulebookError."""
+    text = rulebook.parent / "text.zh.txt"
+    return clauses(text) if text.exists() else {}
 
 
 def new(file: Path | None = None, *, lang: Lang | None = None) -> int:
@@ -111,8 +117,7 @@ def show(
     words = language(lang)
     path = found(rulebook)
     book = rehearsal.load(path)
-    text = path.parent / "text.zh.txt"
-    rows = page.rows(book, clauses(text) if text.exists() else {}, words)
+    rows = page.rows(book, text_beside(path), words)
     if format == "pdf" and out is None:
         raise Stop(Exit.USE, "--format pdf needs --out FILE", "--format pdf须写明--out文件")
     made = page.made(book, rows, format, words)

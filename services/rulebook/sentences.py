@@ -23,6 +23,7 @@ from schemas.rulebook import (
     is_share,
     number,
 )  # fmt: skip
+from schemas.warnings import tables
 
 
 class Sentence(NamedTuple):
@@ -480,7 +481,7 @@ class _Writer:
             "direct": lambda: self.say("the value is the points", "数值即得分"),
             "scale": lambda: self.scale(item, method, full),
             "table": lambda: self.table(method),
-            "rank": lambda: self.rank(method, full),
+            "rank": lambda: self.rank(method, full, item.at_least),
             "bands": lambda: self.bands(method),
             "best": lambda: self.say(
                 f"{self.pool(method)}, the {'lowest' if method.better == 'lower' else 'highest'} value has {whole},"
@@ -515,7 +516,7 @@ class _Writer:
         rows = [self.say(f"from {plain(x)} on {plain(p)}", f"达到{plain(x)}得{plain(p)}分") for x, p in method.rows]
         return self.listed(rows)
 
-    def rank(self, method: Method, full: Decimal) -> str:
+    def rank(self, method: Method, full: Decimal, at_least: str | None) -> str:
         order = self.say(
             *(
                 ("from low to high", "按得分由低到高排名")
@@ -532,7 +533,8 @@ class _Writer:
             )
         else:
             less = plain(full * step if is_share(method.step or "") else step)
-            down = self.say(f"each place down {less} less, to 0", f"每降1位减{less}分，减至0为止")
+            low = plain(max(number(at_least) or Decimal(0), Decimal(0)) if at_least != "none" else Decimal(0))
+            down = self.say(f"each place down {less} less, to {low}", f"每降1位减{less}分，减至{low}为止")
         pool = self.pool(method)
         rater = (
             self.say("by each rater, then the mean of the points; ", "各评委分别排名赋分后平均；") if method.per else ""
@@ -614,7 +616,7 @@ class _Writer:
         )
 
     def rest(self) -> Iterator[Sentence]:
-        """Stages, readings, parameters, excused clauses."""
+        """Stages, readings, parameters, assumptions, excused clauses."""
         book = self.book
         if book.stage:
             stages = self.listed([f"{stage.code} {self.name(stage.name)}" for stage in book.stage])
@@ -637,12 +639,17 @@ class _Writer:
                 one.clause,
                 self.say(f"Parameter {one.name}: {one.value}", f"参数{one.name}：{one.value}"),
             )
-        for clause in book.excused:
+        for n, (table, place, _, clause) in enumerate(tables(book)):
+            if table.get("source") == "assumption":
+                why = table.get("why", "")
+                yield Sentence(f"assumption {n}", 0, clause, self.say(
+                    f"Assumption, {place.say('en') or 'the whole'}: {why or 'without a reason'}",
+                    f"假定，{place.say('zh') or '全文'}：{why or '未写明理由'}",
+                ))  # fmt: skip
+        for left in book.excused:
             yield Sentence(
-                f"excused {clause.clause}",
+                f"excused {left.clause}",
                 0,
-                clause.clause,
-                self.say(
-                    f"Clause {clause.clause} has no rule: {clause.why}", f"条款{clause.clause}不作规则：{clause.why}"
-                ),
+                left.clause,
+                self.say(f"Clause {left.clause} has no rule: {left.why}", f"条款{left.clause}不作规则：{left.why}"),
             )

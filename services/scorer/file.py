@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from schemas import soundness
 from schemas.events import CHANGES, OPENED, Event
-from schemas.refusals import Refusal
+from schemas.refusals import Language, Refusal
 from schemas.roster import Unit
 from schemas.year import Year
 from services.ingest.check import Accept, Checker, opened
@@ -59,6 +59,7 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     limit: int | None = None,
     until: str | None = None,
     keep_raw: bool = True,
+    lang: Language = "en",
     progress: Progress = lambda _done, _total: None,
 ) -> Folded:
     """Check and fold the lines of a file up to `limit`; an `assessment.opened` as first event sets the year.
@@ -68,11 +69,11 @@ def fold(  # noqa: PLR0913 - each is an option of the command
     read.
     """
     file = _File(path, _stamp(path), 2**62 if limit is None else limit, frozenset() if keep_raw else UNSEEN)
-    head = _head(file, Checker(given.rulebook, given.roster, accept=accept, began=False))
+    head = _head(file, Checker(given.rulebook, given.roster, lang, accept=accept, began=False))
     year = given
     if head.event is not None and head.event.type == OPENED:
         year = replace(Year(*opened(head.raw)), **{name: getattr(given, name) for name in over})
-    with _checking(_Rule(year, accept), file.size) as (check, no_more):
+    with _checking(_Rule(year, accept, lang), file.size) as (check, no_more):
         con = store.fresh(target)
         con.execute("SET preserve_insertion_order = false")
         rules.load_rulebook(con, year.rulebook, year.roster)
@@ -251,7 +252,7 @@ def _checking(rule: "_Rule", size: int) -> Iterator[tuple[Check, Callable[[], No
     if size <= CHUNK:
         yield lambda chunk, changes: partial(rule.check, chunk, changes), lambda: None
         return
-    context, bare = multiprocessing.get_context("spawn"), _Rule(replace(rule.year, roster=()), rule.accept)
+    context, bare = multiprocessing.get_context("spawn"), replace(rule, year=replace(rule.year, roster=()))
     with (
         tempfile.TemporaryDirectory(prefix="wuxing-") as folder,
         ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=(bare, folder)) as pool,
@@ -277,7 +278,7 @@ _worker: "list[tuple[_Rule, str]]" = []
 
 def _start(bare: "_Rule", folder: str) -> None:
     roster = msgspec.msgpack.decode(Path(folder, _ROSTER).read_bytes(), type=tuple[Unit, ...])
-    _worker[:] = [(_Rule(replace(bare.year, roster=roster), bare.accept), folder)]
+    _worker[:] = [(replace(bare, year=replace(bare.year, roster=roster)), folder)]
 
 
 def _check_in_worker(chunk: _Chunk, changes: tuple[Event, ...]) -> tuple[str, list[Refusal], int]:
@@ -295,13 +296,15 @@ class _Rule:
 
     year: Year
     accept: Accept
+    lang: Language
     applied: int = 0
     checker: Checker | None = None
 
     def after(self, changes: tuple[Event, ...]) -> Checker:
         """The checker after changes; those of one file come in order, so that only the new ones are applied."""
         if self.checker is None:
-            self.checker = Checker(self.year.rulebook, self.year.roster, keys=self.year.keys, accept=self.accept)
+            year = self.year
+            self.checker = Checker(year.rulebook, year.roster, self.lang, keys=year.keys, accept=self.accept)
         for change in changes[self.applied :]:
             self.checker.apply(change)
         self.applied = len(changes)

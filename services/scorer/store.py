@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from operator import attrgetter
@@ -64,28 +64,34 @@ def fresh(path: Path | None = None) -> duckdb.DuckDBPyConnection:
     return connect(path)
 
 
-#: Where the blank file of an installation is kept; beside its Python, so that it goes when that goes.
+#: Where the blank files of an installation are kept; beside its Python, so that it goes when that goes.
 KEPT = Path(sys.prefix) / "wuxing-blank"
+ROOT = Path(__file__).parents[2]
 
 
 @cache
 def _blank() -> bytes:
-    """A file with every table and view and no row. To make it takes seconds of binding views, so it is kept.
+    """A file with every table and view and no row. To make it takes seconds of binding views, so it is kept."""
+    return kept("blank", _made)
+
+
+def kept(name: str, make: Callable[[], bytes]) -> bytes:
+    """A file that only this program's own text decides, made once an installation.
 
     It is taken from where it is kept only when nobody but the installation's owner could have written it.
     """
-    place = KEPT / f"{_made_of()}.duckdb"
+    place = KEPT / f"{name}-{_made_of()}.duckdb"
     with suppress(OSError):
         if all(_is_ours(one) for one in (KEPT, place)):
             return place.read_bytes()
-    made = _made()
+    made = make()
     with suppress(OSError):  # an installation that is another user's is not written to
         KEPT.mkdir(mode=0o755, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=KEPT, delete=False) as draft:
             draft.write(made)
         Path(draft.name).chmod(0o644)
         Path(draft.name).replace(place)
-        for old in set(KEPT.iterdir()) - {place}:
+        for old in set(KEPT.glob(f"{name}-*")) - {place}:
             old.unlink(missing_ok=True)
     return made
 
@@ -96,12 +102,14 @@ def _is_ours(path: Path) -> bool:
     return found.st_uid in (os.geteuid(), 0) and not found.st_mode & 0o022 and not path.is_symlink()
 
 
+@cache
 def _made_of() -> str:
-    """The digest of all that the blank file is made by: this program's rules, and the engine's version."""
+    """The digest of all that such a file is made by: this program's text, and the engine's version."""
     made = hashlib.sha256(f"{duckdb.__version__} {STORAGE}".encode())
-    for folder in (Path(__file__).parent, *rules.FOLDERS):
-        for file in sorted((*folder.glob("*.py"), *folder.glob("*.sql"))):
-            made.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
+    for folder in ("schemas", "services"):
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.suffix in (".py", ".sql", ".toml", ".csv"):
+                made.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
     return made.hexdigest()[:16]
 
 
@@ -222,7 +230,3 @@ def take(
 def append(con: duckdb.DuckDBPyConnection, events: pa.Table) -> None:
     """Judge events and append them, in ledger order, in the caller's transaction."""
     admit(con, events)
-
-
-if __name__ == "__main__":  # an installation makes it once, for all its users
-    _blank()

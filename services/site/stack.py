@@ -564,7 +564,7 @@ def _show(known: Settings, ranking: Ranking, lines: int, seconds: float, lang: L
     year = stored(con)
     assert year is not None
     with rules.compute(con):
-        tables.ranking(con, year, 0, lang)
+        tables.ranking(con, year, [], lang)
         unit = con.execute(
             "SELECT unit FROM entry_result GROUP BY unit ORDER BY count(DISTINCT disposition) DESC, unit LIMIT 1"
         ).fetchone()

@@ -6,7 +6,6 @@ and macros of the file are looked at (`objects`) and never used.
 
 import json
 import tempfile
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from schemas.told import Told
 from schemas.year import given
 from services.scorer import rules, store
 from services.scorer.rulebook_rows import TABLES
+from services.snapshot import wide
 from services.snapshot.make import complete
 
 #: Nothing is fetched, nothing of the process is seen, nothing is written beside the file.
@@ -175,26 +175,36 @@ _NAMES = (
 
 
 @cache
-def expected(rulebook: str | None = None) -> frozenset[Object]:
+def expected(rulebook: str | None) -> frozenset[Object]:
     """The catalogue that this program gives a snapshot: that of one in which nothing has happened.
 
     `rulebook` is the snapshot's own, as JSON: its parts and items are columns of one view.
     """
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "blank.duckdb"
-        blank(path, rulebook)
+        path.write_bytes(blank())
+        if rulebook is not None:
+            with store.connect(path) as con:
+                con.execute("DROP VIEW unit_wide")
+                for statement in wide.statements(soundness.read(json.loads(rulebook))):
+                    con.execute(statement)
         with opened(path) as con:
             return frozenset(objects(con))
 
 
-def blank(path: Path, rulebook: str | None = None) -> None:
-    """Make a snapshot in which nothing has happened, of a rulebook given as JSON, or of the shipped one."""
+def blank() -> bytes:
+    """A snapshot of the shipped rulebook in which nothing has happened."""
+    return store.kept("snapshot", _made)
+
+
+def _made() -> bytes:
     year = given("blank", None, None)
-    if rulebook is not None:
-        year = replace(year, rulebook=soundness.read(json.loads(rulebook)), roster=())
-    with store.fresh(path) as con:
-        rules.load_rulebook(con, year.rulebook, year.roster)
-        complete(con, year, 0)
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
+        path = Path(folder) / "blank.duckdb"
+        with store.fresh(path) as con:
+            rules.load_rulebook(con, year.rulebook, year.roster)
+            complete(con, year, 0)
+        return path.read_bytes()
 
 
 def _rulebook(con: duckdb.DuckDBPyConnection) -> str | None:
@@ -251,3 +261,7 @@ def differing(con: duckdb.DuckDBPyConnection) -> list[Differing]:
     named = dict.fromkeys(ours & others, "other")
     named |= dict.fromkeys(ours - others, "missing") | dict.fromkeys(others - ours, "foreign")
     return [Differing(kind, name, how) for (kind, name), how in sorted(named.items())]
+
+
+if __name__ == "__main__":  # an installation makes it once, for all its users, and the file without results on the way
+    blank()
