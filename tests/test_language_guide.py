@@ -1,5 +1,6 @@
 """The guide to the rulebook language: what it quotes is run, and where it points there is a page."""
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,8 @@ import msgspec
 import pytest
 
 from schemas import rulebook
+from schemas.events import TYPES
+from tests.product import command
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "docs" / "language"
@@ -84,3 +87,26 @@ def test_every_key_of_the_language_and_every_word_of_its_lists_is_in_the_guide()
     fields = [field for info in infos if isinstance(info, msgspec.inspect.StructType) for field in info.fields]
     words = {field.encode_name for field in fields} | {word for field in fields for word in allowed(field.type)}
     assert sorted(words - told) == []
+
+
+def test_the_year_of_the_guide_comes_to_what_it_says(tmp_path: Path) -> None:
+    text = (GUIDE / "events.md").read_text(encoding="utf-8")
+    (tmp_path / "year.jsonl").write_text(
+        re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0], encoding="utf-8"
+    )
+    new = ROOT / "schemas" / "rulebooks" / "new"
+    given = ("--rulebook", new / "rulebook.toml", "--roster", new / "roster.csv", "--strict", "--lang", "zh")
+    code, printed, said = command("score", tmp_path / "year.jsonl", *given)
+    assert code == 0, said
+    units = {unit["unit"]: unit for unit in json.loads(printed)["units"]}
+    finals = {unit: units[unit]["final"] for unit in ("Z01", "Z02", "Z03", "Z04")}
+    assert finals == {"Z01": "90.00", "Z02": "79.00", "Z03": "30.00", "Z04": "30.00"}
+    assert [units["Z01"]["items"][item]["points"] for item in ("safety", "satisfaction", "investment")] == [
+        "25.000000", "27.000000", "38.000000",
+    ]  # fmt: skip
+
+
+def test_the_events_of_the_guide_are_those_of_the_contract_that_people_write() -> None:
+    said = set(re.findall(r"`(\w+\.\w+\.v1)`", (GUIDE / "events.md").read_text(encoding="utf-8")))
+    assert set(TYPES) - said == {"assessment.opened.v1", "key.changed.v1", "submission.recorded.v1"}
+    assert said <= set(TYPES)

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from schemas import faults, lines, soundness, warnings
+from schemas.clauses import clauses
 from schemas.refusals import Language
 from schemas.rulebook import RULEBOOKS, plain
 from schemas.soundness import RulebookError
 from services.rulebook import rehearsal
+from services.rulebook.sentences import sentences
 from tests import product, random_books
 
 FOLDER = Path(__file__).parent / "rulebook_faults"
@@ -255,6 +257,36 @@ def test_what_is_doubtful_is_warned_of_and_not_refused() -> None:
         "item[1].range, item satisfaction, range, max", "scheme[0].grade[0], scheme grade, grade excellent",
         "scheme[0], scheme grade, quota_of",
     ]  # fmt: skip
+
+
+def test_words_and_clauses_that_the_text_does_not_have_are_warned_of() -> None:
+    raw = tomllib.loads((RULEBOOKS / "new" / "rulebook.toml").read_text(encoding="utf-8"))
+    text = clauses(RULEBOOKS / "new" / "text.zh.txt")
+    assert warnings.warnings(soundness.read(raw), text) == []
+    raw["item"][0] |= {"clause": "二(九)", "words": "安全生产(30分)……扣完为止"}
+    assert [
+        line.partition(":")[0]
+        for line in faults.described(warnings.warnings(soundness.read(raw), text), None, None, "en")
+    ] == ["item[0], item safety, clause"]
+    raw["item"][0] |= {"clause": "二(一)", "words": "安全生产30分"}
+    (said,) = faults.described(warnings.warnings(soundness.read(raw), text), None, None, "zh")
+    assert said == 'item[0]，项目safety，words：text.zh.txt中没有"安全生产30分"这句话'
+
+
+def test_every_assumption_is_read_back_with_its_reason() -> None:
+    raw = tomllib.loads((RULEBOOKS / "new" / "rulebook.toml").read_text(encoding="utf-8"))
+    raw["roles"] |= {"source": "assumption", "why": "条文没写"}
+    raw["item"][1]["range"] |= {"source": "assumption"}
+    said = {lang: [one.text for one in sentences(soundness.read(raw), lang)] for lang in ("zh", "en")}
+    assert {"假定，职责：条文没写", "假定，项目satisfaction，取值范围：未写明理由"} <= {*said["zh"]}
+    assert {"Assumption, roles: 条文没写", "Assumption, item satisfaction, range: without a reason"} <= {*said["en"]}
+
+
+def test_a_rank_that_ends_above_0_says_where() -> None:
+    raw = tomllib.loads((RULEBOOKS / "new" / "rulebook.toml").read_text(encoding="utf-8"))
+    raw["item"][2]["at_least"] = "5"
+    (said,) = (one.text for one in sentences(soundness.read(raw), "zh") if one.key == "item investment")
+    assert "每降1位减2分，减至5为止" in said
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -122,6 +123,19 @@ def test_a_table_of_more_units_than_anybody_reads_says_how_many_it_leaves_out(tm
         " and 69 more; --format json has them all.",
         *[" and 69 more; --format json has them all."] * 2,
     ], "of each category, and of each grade's undecided"
+
+
+@pytest.mark.parametrize(
+    ("lang", "first", "last"),
+    [("zh", "第2行：拒收，", "共拒收12行"), ("en", "Line 2: refused, ", "12 lines were refused in all")],
+)
+def test_refused_lines_are_told_beside_a_table_in_the_chosen_language(lang, first, last, tmp_path):
+    (tmp_path / "year.jsonl").write_bytes(b"\n".join([OPENING, *[b"{"] * 12]))
+    code, _, said = command("score", tmp_path / "year.jsonl", "--format", "table", "--lang", lang)
+    lines = said.splitlines()
+    assert (code, lines[0].startswith(first), len(lines)) == (0, True, 11)
+    assert lines[-1].startswith(last)
+    assert bool(re.search("[\u4e00-\u9fff]", said)) is (lang == "zh")
 
 
 @pytest.mark.parametrize("limit", ["1MB", "24MB", "2500MB"])
