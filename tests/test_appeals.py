@@ -314,6 +314,7 @@ def complete(units: Roster = THREE) -> Pages:
     return pages
 
 
+@pytest.mark.long
 def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Pages, tmp_path: Path) -> None:
     for name in ("ready", "not"):
         (tmp_path / name).mkdir()

@@ -168,6 +168,7 @@ def test_another_s_signature_is_refused(folder: Path, tmp_path: Path) -> None:
     assert [name for name, *_ in named(path)] == ["archive_list"]
 
 
+@pytest.mark.long
 def test_a_snapshot_of_another_version_is_recomputed_from_the_ledger(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,6 +252,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_scored(tmp_path: Path
         file.fold(path, given("wenzhou-2013", None, None), progress=grow)
 
 
+@pytest.mark.long
 def test_strict_says_no_only_of_refusals_and_conflicts_with_a_snapshot_too(tmp_path: Path) -> None:
     made = tmp_path / "made.duckdb"
     for lines, expected in (((line(),), 0), ((line(), line(subject="U041")), 1), ((line(), b"{"), 1)):

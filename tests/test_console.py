@@ -164,6 +164,7 @@ def test_the_board_holds_what_the_views_compute(client, newest, cut) -> None:
     assert [(unit, None if place == "—" else int(place), Decimal(final)) for place, unit, final in found] == expected
 
 
+@pytest.mark.long
 def test_every_reading_is_tried_once_and_the_page_then_shows_who_depends_on_it(client) -> None:
     tried = -1
     while found := re.search(
@@ -325,6 +326,7 @@ def run(*arguments, **options) -> tuple[int, str]:
         return sql.sql(*arguments, **options), out.getvalue()
 
 
+@pytest.mark.long
 def test_the_command_prints_a_table_csv_or_json(newest) -> None:
     query = "SELECT unit, name, final FROM unit_result WHERE unit = 'U042'"
     code, text = run(query, snapshot=newest, format="json")

@@ -365,6 +365,7 @@ def test_a_corrected_row_is_sent_when_it_says_so_and_takes_the_earlier_one_s_pla
     assert rows == [("revoked",), ("counted",)]
 
 
+@pytest.mark.long
 def test_a_unit_appeals_by_the_command_that_its_statement_names(office: Office) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     rows = [event("fresh", subject="U002", time=now), event("old", subject="U002"), event("other", subject="U003")]

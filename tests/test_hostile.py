@@ -204,6 +204,7 @@ def junk() -> list[Message]:
     return [*named, *bare, *odd, *status]
 
 
+@pytest.mark.long
 def test_junk_in_the_ledger_is_passed_over_and_stops_nobody(tmp_path: Path) -> None:
     """While all run: the fence stops ingest at its next event, once, and it goes on from what it finds then."""
     with Works(tmp_path, year()) as works:

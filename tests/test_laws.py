@@ -89,6 +89,7 @@ def test_batches_of_any_size_and_order_within_give_the_same_ledger(drawn: Random
         assert ledger(whole.con) == ledger(con)
 
 
+@pytest.mark.long
 @often(3)
 @given(years())
 def test_a_second_delivery_of_everything_changes_no_number(drawn: RandomYear) -> None:

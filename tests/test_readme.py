@@ -34,7 +34,13 @@ WITH_A_SNAPSHOT = (
 #: The same without an option, so the same again.
 WITHIN_IT = WITH_A_SNAPSHOT.replace(" --snapshot year.duckdb", "")
 ALL = dict.fromkeys(line for page in PAGES for line in commands(page))
-LINES = [line for line in ALL if line not in (*WITH_A_BROKER, WITH_A_SNAPSHOT, WITHIN_IT)]
+#: Each a quarter of a minute and more: every reading tried, every case of a city, every statement.
+SLOW = re.compile(r"wuxing (readings|rulebook test|statements|replay)")
+LINES = [
+    pytest.param(line, marks=[pytest.mark.long] if SLOW.search(line) else [])
+    for line in ALL
+    if line not in (*WITH_A_BROKER, WITH_A_SNAPSHOT, WITHIN_IT)
+]
 
 
 @pytest.fixture(scope="module")

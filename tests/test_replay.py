@@ -296,6 +296,7 @@ async def announce(at: Published, sha256: str, *more: bytes) -> None:
             await publish_batch(client, [*map(message, more)], len(at.raws))
 
 
+@pytest.mark.long
 def test_the_file_is_held_against_what_was_published_and_a_ledger_that_goes_on_is_said(at_broker: Published) -> None:
     """The last of this file: the ledger grows by it."""
     digest = hashlib.sha256(at_broker.snapshot.read_bytes()).hexdigest()

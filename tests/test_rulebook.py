@@ -209,7 +209,7 @@ def test_the_made_up_years_of_a_sound_rulebook_compute(path: Path) -> None:
     assert rehearsal.faults_of_rehearsal(soundness.load(path)) == []
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(6)
 @pytest.mark.parametrize("mistake", MADE_UP, ids=lambda mistake: mistake["name"])
 def test_a_rulebook_whose_made_up_year_is_wrong_is_refused(tmp_path: Path, mistake: dict[str, str]) -> None:
     path = tmp_path / "rulebook.toml"

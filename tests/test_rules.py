@@ -67,6 +67,7 @@ def test_the_grain_of_every_view_is_what_it_says() -> None:
                 assert (name, count) == (name, distinct)
 
 
+@pytest.mark.long
 def test_every_view_of_a_file_gives_what_is_computed_whatever_the_client_has_set() -> None:
     year, chosen = draw_year(Random(5)), list(VIEWS)[:: 1 if LONG else 12]
     with folded(year.data, year) as found, rules.compute(found.con) as con:

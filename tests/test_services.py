@@ -165,6 +165,7 @@ def collecting() -> Iterator[tuple[str, list[Span]]]:
         server.shutdown()
 
 
+@pytest.mark.long
 def test_an_event_is_one_trace_from_intake_to_ranking(halfway: Path, tmp_path: Path) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     raw = good("traced").replace(b'"id":', b'"traceparent": "00-%s-00f067aa0ba902b7-01", "id":' % trace.encode(), 1)

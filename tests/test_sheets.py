@@ -224,6 +224,7 @@ def test_broken_workbooks_end_with_a_sentence(tmp_path: Path) -> None:
 # Through the broker -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_workbook_of_5000_rows_comes_back_from_the_ledger_as_it_was_written(office: Office) -> None:
     rows: list[list[Any]] = [["type", "unit", "item", "group", "value", "rater", "time"]]
     day, kind = datetime(2013, 12, 2), "rating.recorded.v1"

@@ -95,6 +95,7 @@ def test_what_was_written_to_the_scorer_s_file_is_not_signed(sql: str, tmp_path:
     assert not settings.snapshots.exists() or snapshot.latest(settings.snapshots) is None
 
 
+@pytest.mark.long
 def test_points_of_the_scorer_s_own_that_are_others_are_not_signed(tmp_path: Path) -> None:
     made = edited(cut(tmp_path, small()), "UPDATE unit_item SET points = points + 1")
     with pytest.raises(ProjectionDiffers):

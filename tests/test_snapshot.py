@@ -109,6 +109,7 @@ def test_every_view_says_the_same_to_another_version_of_the_engine(view: str, sn
     assert in_command_line(snapshot, rows) == in_python(snapshot, rows)
 
 
+@pytest.mark.long
 def test_the_views_are_what_the_oracle_says(snapshot: Path, query: Query) -> None:
     assert expected() == query(snapshot, UNITS)
 

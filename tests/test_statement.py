@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from decimal import ROUND_HALF_UP, Decimal
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = Path(__file__).parent / "regulation" / "worked-example"
 GROUP: Roster = [{"unit": f"U{n}", "name": f"单位{n}", "category": "B", "group": "B1"} for n in range(1, 21)]
-some = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+LONG = os.environ.get("WUXING_TEST") == "long"
+some = settings(max_examples=60 if LONG else 2, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 @pytest.fixture(scope="module")

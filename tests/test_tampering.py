@@ -182,7 +182,7 @@ def of_table(found: list[tuple[str, ...]], table: str) -> list[tuple[str, ...]]:
     return [one for one in found if table in one[1:2] or one[0] in names.get(table, ())]
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("table", some(TABLES))
 def test_a_row_more_or_less_is_named(whole: Path, tmp_path: Path, table: str) -> None:
     with held.opened(whole) as con:
@@ -237,7 +237,7 @@ ALONE = (
 )  # fmt: skip
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize(
     "n", some([*range(max(sum(table == name for table, _ in COLUMNS) for name in TABLES if name != "event"))])
 )
@@ -262,7 +262,7 @@ def test_a_value_of_every_column_of_every_table_that_is_another_is_named(whole: 
         assert {one[0] for one in of_table(found, table)} == {"result_forged"}
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(4)
 @pytest.mark.parametrize("column", some([column for table, column in COLUMNS if table == "event"]))
 def test_whatever_of_an_event_is_another_is_named(whole: Path, tmp_path: Path, column: str) -> None:
     value = another(column, kinds(whole)["event", column])

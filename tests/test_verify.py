@@ -212,7 +212,7 @@ LOG = {
 }  # fmt: skip
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 @pytest.mark.parametrize("how", LOG)
 def test_what_was_done_to_the_log_is_named(copied, how):
     statements, expected = LOG[how]
@@ -344,7 +344,7 @@ ALONE = [
 ]  # fmt: skip
 
 
-@pytest.mark.every(2)
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("sql", "expected"), ALONE)
 def test_what_a_file_cannot_be_without_is_missed_and_what_is_signed_cannot_be_changed(copied, sql, expected):
     failing = (one for one in verifying.of_snapshot(tampered(copied, sql), Given()) if one.mark == "fail")
@@ -482,6 +482,7 @@ def test_a_zip_holds_bundle_verifier_and_readme_and_the_cosignatures_of_witnesse
     assert sorted(path.name for path in tmp_path.iterdir()) == ["note", "u.zip", "w.key"]
 
 
+@pytest.mark.long
 def test_what_gives_no_bundle_says_why(example, copied, tmp_path):
     out = str(tmp_path / "b.json")
     assert run("bundle", "U999", out, "--snapshot", str(example))[0] == Exit.USE
@@ -816,6 +817,7 @@ def largest(lines: tuple[bytes, ...], folder: Path) -> bytes:
     return lines[seq - 1]
 
 
+@pytest.mark.long
 def test_an_empty_log_has_a_checkpoint_and_holds(tmp_path):
     path = written(tmp_path, (), by=note.Signer("wuxing/wenzhou-2013", note.ED25519, signer().private))
     assert failures(path) == []
