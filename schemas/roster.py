@@ -31,7 +31,7 @@ HEADER_WITHIN = 10
 UNPACKED_MAX = 256 * 1024 * 1024
 
 
-class Unit(msgspec.Struct, frozen=True):
+class Unit(msgspec.Struct, frozen=True, gc=False):
     """A unit (单位): its code, name, category (类别), group (分组) and the attributes (属性) that the roster gives."""
 
     unit: str
@@ -278,13 +278,13 @@ def _rows(columns: list[str], lines: list[_Line]) -> tuple[list[tuple[int, dict[
     for line in lines:
         if not any(line.cells):
             continue
-        row: dict[str, Any] = dict.fromkeys(FIELDS, "") | {"attributes": {}}
+        row: dict[str, Any] = dict.fromkeys(FIELDS, "")
         for n, cell in enumerate(line.cells):
             column = columns[n] if n < len(columns) else ""
             if column in FIELDS:
                 row[column] = cell
             elif column and cell:
-                row["attributes"][column] = cell
+                row.setdefault("attributes", {})[column] = cell
             elif cell:
                 wrong.append((line.number, "roster_cell", (quoted(cell),)))
         found.append((line.number, row))
