@@ -1,6 +1,6 @@
 """Every rulebook that ships through every command, page and paper: all run, and none speaks of another city.
 
-One of them runs every day, the others by `make test-long`.
+One of them is printed, shown and filled in every day, the others and the rest by `make test-long`.
 """
 
 import json
@@ -90,7 +90,8 @@ def tried(name: str, *arguments: str | Path, codes: tuple[int, ...] = (0,)) -> s
     return text
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
 def test_it_is_scored_explained_and_compared(name: str) -> None:
     one = made(name)
     unit, at = one.units[0].unit, ("--snapshot", one.snapshot)
@@ -106,7 +107,7 @@ def test_it_is_scored_explained_and_compared(name: str) -> None:
     )
     assert tried(name, "what-if", *at, "--drop", str(entries["seq"]), "--lang", "zh")
     for view in ("readings", "readiness", "appeals"):
-        assert tried(name, view, *at, "--lang", "zh")
+        assert tried(name, view, *at, "--lang", "zh", codes=(0, 1))  # 1: the year is not to be final yet
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -151,7 +152,8 @@ def test_its_offices_have_a_workbook_and_a_dry_run(name: str, tmp_path: Path, mo
     assert '"disposition"' in text or '"void"' in text, text
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
 def test_it_is_proved(name: str, tmp_path: Path) -> None:
     one = made(name)
     unit, key = one.units[0].unit, tmp_path / "log.key"
