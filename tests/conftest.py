@@ -3,12 +3,21 @@
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.broker import nats_site
 
 __all__ = ["nats_site"]
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """A command that a test runs in this process sets where the log goes; the next test's goes elsewhere."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_configure() -> None:

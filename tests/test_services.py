@@ -83,8 +83,14 @@ def works(halfway: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 
 @pytest.fixture(scope="module")
 def finished(works: Works, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished year's folder, taken while nobody has anything to do."""
-    return copied(works.data, tmp_path_factory.mktemp("finished"))
+    """A copy of the finished year's folder, taken while nobody has anything to do and the broker stands still."""
+    broker = works.server.pid
+    assert broker is not None
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        return copied(works.data, tmp_path_factory.mktemp("finished"))
+    finally:
+        os.kill(broker, signal.SIGCONT)
 
 
 # A year without trouble

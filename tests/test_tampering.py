@@ -25,7 +25,7 @@ from tests.test_verify import UNIT, failures, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-OBJECTS = sorted(held.expected())
+OBJECTS = sorted(held.expected(None))
 TABLES = [one.name.removeprefix("main.") for one in OBJECTS if one.kind == "table"]
 VIEWS = [one.name.removeprefix("main.") for one in OBJECTS if one.kind == "view"]
 MACROS = [one.name.removeprefix("main.") for one in OBJECTS if one.kind == "function"]
