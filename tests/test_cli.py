@@ -289,3 +289,13 @@ def test_words_that_no_command_knows_are_named_in_chinese(
     monkeypatch.setenv("WUXING_LANG", "zh")
     assert cli.run(words) == 2
     assert capsys.readouterr().err == f"{said}\n用法：wuxing --help\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_a_full_disk_is_said_with_what_to_do(form: str) -> None:
+    events = Path(__file__).parent / "golden" / "events.jsonl"
+    command = [str(Path(sys.executable).with_name("wuxing")), "score", str(events), "--format", form, "--lang", "en"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, "no space left" in done.stderr, "Traceback" in done.stderr) == (3, True, False)

@@ -1,5 +1,6 @@
 """The command `score`: folds a file of events without a server and prints the results."""
 
+import errno
 import shutil
 import sys
 import tempfile
@@ -80,6 +81,8 @@ def run(  # noqa: PLR0913 - each is an option of the command
                     made.unlink()
                 folded = fold(cut, until)
         except OSError as error:
+            if _full(error):
+                raise _no_room() from None
             raise Stop(
                 Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
             ) from None
@@ -91,9 +94,26 @@ def run(  # noqa: PLR0913 - each is an option of the command
             if form == "table":
                 print("".join(f"{line}\n" for line in facts_words(facts_until, lang)), end="")
             _print(folded, refused, cut, form, show_digest=show_digest, lang=lang)
+            sys.stdout.flush()
+        except OSError as error:
+            raise _no_room() if _full(error) else error from None
         finally:  # also when who reads along has seen enough and went away
             _write_snapshot(folded, cut, facts_until, made, snapshot)
     return Exit.NO if said_no else Exit.DONE
+
+
+def _full(error: OSError) -> bool:
+    return error.errno == errno.ENOSPC or "No space left" in str(error)
+
+
+def _no_room() -> Stop:
+    """A disk is full: that of the output, or that on which a large year waits until its digest is known."""
+    place = tempfile.gettempdir()
+    return Stop(
+        Exit.FAILED,
+        f"no space left on the disk of the output or of {place}: make room, or name another folder in TMPDIR",
+        f"输出所在磁盘或{place}所在磁盘已满：请腾出空间，或以TMPDIR另指一个文件夹",
+    )
 
 
 def _source(path: Path, folder: Path) -> Path:
