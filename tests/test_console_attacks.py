@@ -224,6 +224,7 @@ def test_a_question_ends_with_its_client(served: str) -> None:
         assert time.monotonic() < deadline
 
 
+@pytest.mark.long
 def test_states_and_readings_of_many_points_leave_health_alone_and_threads_few(place: Path) -> None:
     with serving(place) as (process, url):
         pages = [f"{url}/{page}?as_of={n}" for n in range(1, 13) for page in ("readings", "")]

@@ -321,6 +321,7 @@ def test_the_same_id_with_other_content_is_settled_as_a_conflict(office: Office)
     assert [(one["outcome"], one.get("reason")) for one in lines] == [("accepted", None), ("settled", "conflict")]
 
 
+@pytest.mark.long
 def test_a_dry_run_sends_nothing_and_foretells_what_the_fold_then_finds(office: Office) -> None:
     for gone in (office.site.data / "snapshots").glob("latest*"):
         gone.unlink()
