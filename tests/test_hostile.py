@@ -242,18 +242,19 @@ def rankings() -> list[bytes]:
 def test_junk_on_the_ranking_s_subject_is_passed_over_and_the_next_ranking_is_published(tmp_path: Path) -> None:
     with Works(tmp_path, year()) as works:
 
-        async def write() -> None:
+        async def write(bodies: list[bytes]) -> None:
             async with connected(works.server.url, "ranker", works.data) as thief:
-                for body in rankings():
+                for body in bodies:
                     for headers in (None, {"Status": "404"}, {"Wuxing-Signature": "x"}):
                         await thief.request(f"ranking.{ASSESSMENT}", body, 10, headers=headers)
 
+        asyncio.run(write(rankings()[:-1]))  # before there is a key that could have signed any
         for name in SERVICES:
             works.start(name)
         asyncio.run(works.publish(works.year.lines[:3]))
-        works.until("a ranking", lambda seen: seen.messages["RANKING"] > 0 and not seen.messages["INTAKE"])
+        works.until("a ranking", lambda seen: not seen.messages["INTAKE"] and newest(works) > 0)
         before = works.ranking()
-        asyncio.run(write())
+        asyncio.run(write(rankings()))
         asyncio.run(sent(works, "ducha", [frame(U001, good("after"))]))
         works.until(
             "a ranking of it", lambda seen: seen.last["LEDGER"] > before.sequence and newest(works) > before.sequence
@@ -265,7 +266,7 @@ def newest(works: Works) -> int:
     """The sequence of the newest ranking if it reads."""
     try:
         sequence = works.ranking().sequence
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, AssertionError):
         return 0
     return sequence if sequence < 10**12 else 0
 

@@ -14,7 +14,7 @@ from faststream import FastStream
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from infra.client import broker, connected, jetstream, last_entry
+from infra.client import broker, connected, jetstream
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
@@ -42,7 +42,7 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
         connected(settings.nats_url, "ranker", settings.data, forever=True) as client,
         turn(client, settings, "ranker", log),
     ):
-        begun = await last_entry(client, "RANKING", settings.assessment) is not None
+        begun = await announced.last(client, settings.assessment) is not None  # what is no ranking is no sign of one
         checkpoint.log_key(settings.data, settings.assessment, begun=begun)
         app = FastStream(broker(settings.nats_url, "ranker", settings.data), logger=None)
         failed: list[Exception] = []
