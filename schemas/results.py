@@ -1,7 +1,6 @@
 """The results of an assessment as the contract prints them, and their digest."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Literal
@@ -115,10 +114,10 @@ def digest(found: Mapping[str, Any]) -> str:
     for n, name in enumerate(DIGESTED):
         made.update((b"," if n else b"{") + f'"{name}":'.encode())
         value = found[name]
-        made.update(_sorted(value) if isinstance(value, str | dict) else b"[")
+        made.update(canonical(value) if isinstance(value, str | dict) else b"[")
         if not isinstance(value, str | dict):
             for m, part in enumerate(batches(value)):
-                made.update((b"," if m else b"") + _sorted([_without_why(one) for one in part])[1:-1])
+                made.update((b"," if m else b"") + canonical([_without_why(one) for one in part])[1:-1])
             made.update(b"]")
     made.update(b"}")
     return made.hexdigest()
@@ -135,11 +134,6 @@ def _without_why(one: Any) -> Any:
     return msgspec.structs.replace(one, why=UNSET) if isinstance(one, EntryResult | EventResult) else one
 
 
-def _sorted(value: Any) -> bytes:
-    """JSON with keys sorted by code point, no white space, only the escapes that JSON demands (RFC 8785)."""
-    return msgspec.json.encode(value, order="sorted")
-
-
 def canonical(value: Any) -> bytes:
     """UTF-8 JSON with keys sorted by code point, no white space, only the escapes that JSON demands (RFC 8785)."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return msgspec.json.encode(value, order="sorted")

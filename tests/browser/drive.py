@@ -260,7 +260,7 @@ class Roles:
         self.signed_in(made, "ducha")
         self.looked(made, "office-zh-phone", "/desk", scripts=False)
         rows = desk.sheet(f"{desk.CODES[2]},1.1,m7,no_feedback,逾期", "U999,1.1,m8,no_feedback,逾期")
-        made.locator("#file").set_input_files([{"name": "五月.csv", "mimeType": "text/csv", "buffer": rows}])
+        made.locator("#file").set_input_files({"name": "五月.csv", "mimeType": "text/csv", "buffer": rows})
         self.sent(made, "workbook")
         self.looked(made, "form-zh-phone", "/desk/enter?type=deduction.recorded.v1&item=1.1", scripts=False)
         made.select_option("#e-unit", desk.FIRST)
