@@ -311,9 +311,10 @@ def main() -> int:
                     found = look(made, base + path)
                     status = "console: Failed to load resource" if name in ALWAYS else "no such complaint"
                     said = [one for one in complaints if not one.startswith(status)]
-                    faults += [f"{name} {lang} {theme} {width}: {one}" for one in (*found, *said)]
+                    named = [f"{name} {lang} {theme} {width}: {one}" for one in (*found, *said)]
+                    faults += named
                     complaints.clear()
-                    print(f"{name} {lang} {theme} {width}: {len(faults)} faults so far", file=sys.stderr)
+                    print(*(named or [f"{name} {lang} {theme} {width}: no fault"]), sep="\n", file=sys.stderr)
                     if shots:
                         made.screenshot(path=shots / f"{name}-{lang}-{theme}-{width}.png", full_page=True)
         browser.close()
