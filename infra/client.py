@@ -169,7 +169,8 @@ async def connected(
     try:
         yield client
     finally:
-        await client.close()
+        with contextlib.suppress(ConnectionError):  # what the broker has closed is closed
+            await client.close()
 
 
 @contextlib.asynccontextmanager

@@ -397,6 +397,7 @@ def test_a_unit_appeals_from_its_statement_withdraws_and_the_appeals_office_deci
     links = re.findall(r'href="(/desk/enter\?type=appeal\.filed[^"]+)"', unit.get(f"/unit/{FIRST}").text)
     assert links
     assert "appeal.filed" not in unit.get(f"/unit/{CODES[1]}").text
+    assert re.search(r'2013-\d\d-\d\d <span class="tag p-late">over</span>', unit.get("/desk").text)
     cells = dict(re.findall(r'(target_\w+)=([^&"]+)', unescape(links[0])))
     assert "accepted" in page.enter(unit, type="appeal.filed.v1", unit=FIRST, statement="已按期反馈", **cells)
     first = json.loads(page.ledger()[-1].data)
@@ -487,6 +488,7 @@ def test_what_is_pending_is_not_drawn_as_lost_and_nobody_has_won(page: Page) -> 
         assert waits in board
         statement = page.as_(None, lang).get(f"/unit/{FIRST}").text
         assert 'class="seal' not in statement
+        assert "<b>—</b> / " in statement
         assert statement.count('rect class="pending"') > statement.count('rect class="loss"')
 
 

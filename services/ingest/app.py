@@ -395,8 +395,6 @@ async def start(  # noqa: PLR0913 - what ingest is made of
     if waiting:
         await _catch_up(ingest, waiting[0], waiting[-1])
     await asyncio.to_thread(places.write, at, ingest.place)
-    metrics.started("ingest")
-    log.info("ingest.started", ledger=ingest.ledger_last, intake=ingest.intake_next)
     return ingest
 
 
@@ -529,4 +527,5 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, ac
             mine.told = ingest.place.intake
 
         nats = broker(settings.nats_url, "ingest", settings.data)
-        await serve(nats, "ingest", settings.assessment, take, heal, log)
+        place = {"ledger": ingest.ledger_last, "intake": ingest.intake_next}
+        await serve(nats, "ingest", settings.assessment, take, heal, log, **place)

@@ -9,7 +9,7 @@ from faststream import FastStream
 from faststream.nats import NatsBroker, NatsMessage
 from nats.errors import Error as NatsError
 
-from infra.client import Entry, durable_subscriber, pulled_entry
+from infra.client import BrokerUnreachable, Entry, durable_subscriber, pulled_entry
 from services.process import metrics
 
 Take = Callable[[Sequence[Entry]], Awaitable[bool | None]]
@@ -29,15 +29,29 @@ async def run(app: FastStream) -> None:
 
     try:
         await app.run()
-    except (NatsError, ConnectionError):  # a connection that broke in this moment is asyncio's to tell
-        if not ending:
+    except (NatsError, ConnectionError) as error:  # a connection that broke in this moment is asyncio's to tell
+        if ending:
+            return
+        if isinstance(error, NatsError):
             raise
+        raise BrokerUnreachable(
+            f"The connection to the broker broke while the service started ({error}). Start it again.",
+            f"服务启动时与消息服务器的连接中断（{error}）。请重新启动。",
+        ) from None
 
 
 async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
-    nats: NatsBroker, role: str, assessment: str, take: Take, heal: Heal, log: structlog.typing.FilteringBoundLogger
+    nats: NatsBroker,
+    role: str,
+    assessment: str,
+    take: Take,
+    heal: Heal,
+    log: structlog.typing.FilteringBoundLogger,
+    **place: int,
 ) -> None:
     """Hand batches in stream order to `take` and acknowledge them after it; the first failure is raised at the end.
+
+    Started it is, and says so with the place from which it goes on, once its durable is followed.
 
     A pull that ends while its messages are on their way loses them until the broker delivers them again, half a minute
     later. So `heal` is asked every second to take what the stream has and the durable has not brought.
@@ -73,6 +87,12 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
                 except Exception as error:  # noqa: BLE001 - as above
                     failed.append(error)
                     app.exit()
+
+    @app.after_startup
+    def follows() -> None:
+        metrics.started(role)
+        event = f"{role}.started"
+        log.info(event, **place)
 
     watching = asyncio.create_task(watch())
     await run(app)

@@ -442,8 +442,6 @@ async def _serve(scorer: Scorer, mine: Turn) -> None:
     if scorer.told is None:
         scorer.told = mine.told
         await scorer.settle_rest()
-    metrics.started("scorer")
-    log.info("scorer.started", sequence=scorer.last)
     nats = broker(settings.nats_url, "scorer", settings.data)
     busy = asyncio.Lock()
 
@@ -476,4 +474,4 @@ async def _serve(scorer: Scorer, mine: Turn) -> None:
             return msgspec.json.encode(scorer.changes(upto))
 
     async with metrics.watching(client, settings.assessment):
-        await serve(nats, "scorer", settings.assessment, take, heal, log)
+        await serve(nats, "scorer", settings.assessment, take, heal, log, sequence=scorer.last)
