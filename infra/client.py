@@ -36,7 +36,7 @@ from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
-from infra.connection import Broker, Connection, addresses, pings, tls
+from infra.connection import Broker, Connection, addresses, before, pings, tls
 from infra.rights import (
     API,
     COLLECTOR,
@@ -277,7 +277,7 @@ async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and
     *,
     subject: str | None = None,
 ) -> AsyncIterator[Entry]:
-    """The entries of a stream, LEDGER or INTAKE, from `start` to `end` inclusive (without one its present end).
+    """The entries of a stream, as LEDGER or INTAKE, from `start` to `end` inclusive (without one its present end).
 
     With `subject` only those on subjects that it matches. By batch direct get, which moves no durable; the next batch
     is on its way while one is handed out.
@@ -299,6 +299,22 @@ async def read_stream(  # noqa: PLR0913 - which stream, from where to where, and
     finally:
         if ahead:
             ahead.cancel()
+
+
+class Arrival(NamedTuple):
+    """What INTAKE stored: where that stands in ARRIVED, its intake sequence, and when, in microseconds since 1970."""
+
+    at: int
+    intake: int
+    recorded_at: int
+
+
+async def read_arrived(client: Client, assessment: str, start: int) -> AsyncIterator[Arrival]:
+    """What the broker wrote down beside INTAKE about each message that it stored there, to the present end."""
+    async for entry in read_stream(client, "ARRIVED", assessment, start):
+        sequence, recorded = (entry.headers.get(before(name), "") for name in ("Nats-Sequence", "Nats-Time-Stamp"))
+        if sequence and recorded:  # else it is not the broker's word
+            yield Arrival(entry.sequence, int(sequence), _microseconds(recorded))
 
 
 async def last_entry(client: Client, kind: str, assessment: str, before: int | None = None) -> Entry | None:
@@ -412,6 +428,8 @@ def _direct_entry(message: Msg) -> Entry:
     sequence, subject, recorded = headers["Nats-Sequence"], headers["Nats-Subject"], headers["Nats-Time-Stamp"]
     for added in _ADDED:
         headers.pop(added, None)
-    return Entry(
-        int(sequence), subject, headers, (datetime.fromisoformat(recorded) - _EPOCH) // _MICROSECOND, message.data
-    )
+    return Entry(int(sequence), subject, headers, _microseconds(recorded), message.data)
+
+
+def _microseconds(told: str) -> int:
+    return (datetime.fromisoformat(told) - _EPOCH) // _MICROSECOND

@@ -25,6 +25,7 @@ PINGS = 2
 _VERSION = b"NATS/1.0"
 _STORED = "Nats-Stream"
 _ACK = b"$JS.ACK."
+_TOLD = frozenset({"Nats-Sequence", "Nats-Time-Stamp"})
 
 
 class Connection(Client):
@@ -64,7 +65,11 @@ class Broker(NatsBroker):
 
 
 def read_headers(block: bytes) -> dict[str, str]:
-    """Every line that has a name and a value, the last of each name; the status line as nats-py names it."""
+    """Every line that has a name and a value, the last of each name; the status line as nats-py names it.
+
+    The broker's own lines stand last. Where it tells of a message that told of another, the value before is kept too,
+    under `before(name)`: whatever a sender wrote there stands earlier still.
+    """
     first, *lines = block.split(b"\r\n")
     found: dict[str, str] = {}
     status, _, words = first.removeprefix(_VERSION).strip().partition(b" ")
@@ -74,8 +79,16 @@ def read_headers(block: bytes) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(b":")
         if colon:
-            found[name.strip().decode(errors="replace")] = value.strip().decode(errors="replace")
+            called = name.strip().decode(errors="replace")
+            if called in _TOLD and called in found:
+                found[before(called)] = found[called]
+            found[called] = value.strip().decode(errors="replace")
     return found
+
+
+def before(name: str) -> str:
+    """Where `read_headers` keeps what stood in a header of the broker's before its last line."""
+    return f"{name}, before"
 
 
 def addresses(url: str) -> list[str]:

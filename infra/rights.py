@@ -155,14 +155,15 @@ def _turn(assessment: str, service: str) -> tuple[Service, ...]:
 
 def service_rights(assessment: str) -> dict[str, Rights]:
     """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
-    intake, ledger, receipt, refused, notice, ranking = (
-        stream(k, assessment) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
+    arrived, intake, ledger, receipt, refused, notice, ranking = (
+        stream(k, assessment) for k in ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
     changes = f"changes.{assessment}"
     ingest = (
         *_pull(intake, "ingest"),
         *_look(intake),
+        *_look(arrived),
         *_look(ledger),
         *_turn(assessment, "ingest"),
         Service(changes, changes, owner=account(assessment, "scorer")),

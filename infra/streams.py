@@ -26,7 +26,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from schemas.told import Told
 
-KINDS = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
+KINDS = ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
 LEASE = "LEASE"
 """The stream of whose turn it is at a service: the last word of each, and nothing of the assessment (`infra.lease`)."""
 MAX_MESSAGE = 1536 * 1024
@@ -34,12 +34,17 @@ MAX_MESSAGE = 1536 * 1024
 MAX_LEASE = 4096
 MAX_INTAKE = 256 * 1024 * 1024
 """Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
+MAX_ARRIVED = 1_000_000
+"""Messages of intake that are remembered by number and time: more than may wait there."""
 RECEIPT_DAYS = 90
 RANKINGS = 1000
 CHECKPOINTS = 10_000
 MAX_NOTE = 16 * 1024
 """Bytes of a signed checkpoint, which all parties may read."""
-KEPT_BYTES = {"RECEIPT": 512 * 1024**2, "REFUSED": 256 * 1024**2, "NOTICE": 256 * 1024**2, "RANKING": 256 * 1024**2}
+KEPT_BYTES = {
+    "ARRIVED": 256 * 1024**2, "RECEIPT": 512 * 1024**2, "REFUSED": 256 * 1024**2, "NOTICE": 256 * 1024**2,
+    "RANKING": 256 * 1024**2,
+}  # fmt: skip
 """Bytes that may be kept of what can be made again; the oldest goes, and the ledger has the rest of the store."""
 KEPT_EACH = {"RECEIPT": 400_000, "REFUSED": 100_000, "NOTICE": 20_000}
 """Receipts, refusals and notices of one party, so that nobody's flood takes another's away."""
@@ -139,8 +144,19 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
 
     return (
         log(
+            "ARRIVED",
+            ".*",
+            max_msgs=MAX_ARRIVED,
+            max_bytes=KEPT_BYTES["ARRIVED"],
+            discard=DiscardPolicy.OLD,
+            duplicate_window=LEAST_WINDOW,
+        ),
+        log(
             "INTAKE",
             ".*.*.*",
+            republish=RePublish(
+                src=f"intake.{assessment}.*.*.*", dest=f"arrived.{assessment}.{{{{wildcard(1)}}}}", headers_only=True
+            ),
             retention=RetentionPolicy.WORK_QUEUE,
             max_bytes=MAX_INTAKE,
             deny_delete=False,
@@ -219,16 +235,20 @@ async def seal(nc: Client, assessment: str) -> None:
 
 
 async def _settle_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
-    """Make a stream that is missing; one that was made before it had bounds gets them."""
+    """Make a stream that is missing; one that was made before it had bounds, or a second record, gets them."""
     assert wanted.name
     try:
         found = (await js.stream_info(wanted.name)).config
     except NotFoundError:
         await js.add_stream(wanted)
         return
-    unbounded = {name: getattr(wanted, name) for name in _BOUNDS if getattr(found, name) == -1}
-    if wanted.discard == DiscardPolicy.OLD and any(bound != -1 for bound in unbounded.values()):
-        _refuse_differences(wanted.name, wanted, found.evolve(**unbounded))
+    later: dict[str, Any] = {}
+    if wanted.discard == DiscardPolicy.OLD:
+        later = {name: getattr(wanted, name) for name in _BOUNDS if getattr(found, name) == -1 != getattr(wanted, name)}
+    elif wanted.republish and not found.republish:
+        later = {"republish": wanted.republish}
+    if later:
+        _refuse_differences(wanted.name, wanted, found.evolve(**later))
         await js.update_stream(wanted)
         return
     _refuse_differences(wanted.name, wanted, found)

@@ -45,8 +45,8 @@ class Site:
 
 
 async def state(js: JetStreamContext) -> dict[str, tuple[int, int]]:
-    """Messages and last sequence of every stream: what no refused action may change."""
-    infos = {kind: await js.stream_info(stream(kind, ASSESSMENT)) for kind in KINDS}
+    """Messages and last sequence of every stream but ARRIVED, which follows INTAKE: no refused action changes it."""
+    infos = {kind: await js.stream_info(stream(kind, ASSESSMENT)) for kind in KINDS if kind != "ARRIVED"}
     return {kind: (info.state.messages, info.state.last_seq) for kind, info in infos.items()}
 
 

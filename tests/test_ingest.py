@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from services.ingest import place as places
 from services.ingest.check import Checker
 from services.process import metrics
 from services.process.settings import Limits, Settings, read
+from tests.faults.damage import WAYS, cut, zero
 from tests.faults.works import OFFICES, good
 from tests.product import BOOK, BOOK_JSON, SHIPPED
 
@@ -390,7 +392,7 @@ async def made_again(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("name", "lost"),
-    [("the first", [(5, 6)]), ("the middle", [(6, 6)]), ("all", [(5, 7)]), ("its store", [(5, 0)])],
+    [("the first", [(5, 6)]), ("the middle", [(6, 6)]), ("all", [(5, 7)]), ("its store", [(5, 7), (5, 0)])],
 )
 def test_what_intake_lost_is_named_and_what_comes_next_is_taken(
     tmp_path: Path, name: str, lost: list[tuple[int, int]]
@@ -416,6 +418,44 @@ def test_what_intake_lost_is_named_and_what_comes_next_is_taken(
         assert ids == ["a", "b", "c", *{"the first": "f", "the middle": "df"}.get(name, ""), "g"]
 
     story(tmp_path, steps)
+
+
+@pytest.mark.parametrize(("way", "later"), [*((way, 1) for way in WAYS), (cut, 0), (zero, 5)])
+def test_what_a_damaged_block_of_intake_had_is_named_whatever_has_its_numbers_now(
+    tmp_path: Path, way: Callable[[Path, Random], None], later: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0)
+
+    async def before(desk: Desk) -> None:
+        await desk.taken(event("a"), event("b"), event("c"))
+        await desk.acknowledged()
+        await desk.send(event("d"), event("e"), event("f"))
+        arrived = 0
+        async with asyncio.timeout(30):  # the second record follows the first by a moment
+            while arrived < 7:
+                arrived = (await desk.js.stream_info(stream("ARRIVED", A))).state.last_seq
+        desk.server.kill()
+
+    async def after(desk: Desk) -> None:
+        await desk.send(*(event(f"later-{n}") for n in range(later)))
+        await desk.taken(event("g"))
+        place = places.read(desk.at)
+        assert place
+        lost = {n for first, last in place.lost for n in range(first, last + 1)}
+        ids = [json.loads(raw)["id"] for raw in await desk.ledger()]
+        kept = [name for name in ids if name in ("d", "e", "f")]
+        assert lost == set(range(5 + len(kept), 8))
+        assert ids == ["a", "b", "c", *kept, *(f"later-{n}" for n in range(later)), "g"]
+        assert len(kept) < 3, "nothing was damaged"
+        await desk.taken(event("h"))
+        again = places.read(desk.at)
+        assert again
+        assert again.lost == place.lost, "it is named once"
+
+    story(tmp_path, before)
+    block = max((tmp_path / "jetstream").glob(f"jetstream/CORE/streams/{INTAKE}/msgs/*.blk"), key=lambda one: one.name)
+    way(block, Random(later))
+    story(tmp_path, after, opened=False)
 
 
 def test_a_stream_that_was_made_again_while_ingest_runs_is_noticed(tmp_path: Path) -> None:

@@ -20,15 +20,15 @@ from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, state
 
 A = ASSESSMENT
 DEDUCTION = "deduction-recorded-v1"
-INTAKE, LEDGER, RECEIPT, REFUSED, NOTICE, RANKING = (
-    stream(k, A) for k in ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
+ARRIVED, INTAKE, LEDGER, RECEIPT, REFUSED, NOTICE, RANKING = (
+    stream(k, A) for k in ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
 )
 EVERYBODY = ("ducha", "chuangjian", "U001", *SERVICES)
 
 NOBODYS_CALLS = [
     *(
         f"STREAM.{verb}.{name}"
-        for name in (INTAKE, LEDGER, RECEIPT)
+        for name in (ARRIVED, INTAKE, LEDGER, RECEIPT)
         for verb in (
             "UPDATE",
             "DELETE",
@@ -42,7 +42,7 @@ NOBODYS_CALLS = [
             "LEADER.STEPDOWN",
         )
     ),
-    *(f"CONSUMER.{verb}.{name}" for name in (INTAKE, LEDGER, RECEIPT) for verb in ("LIST", "NAMES", "CREATE")),
+    *(f"CONSUMER.{verb}.{name}" for name in (ARRIVED, INTAKE, LEDGER, RECEIPT) for verb in ("LIST", "NAMES", "CREATE")),
     *(
         f"CONSUMER.{verb}.{LEDGER}.scorer"
         for verb in ("CREATE", "DURABLE.CREATE", "DELETE", "PAUSE", "LEADER.STEPDOWN", "RESET")
@@ -70,6 +70,8 @@ NOBODYS_CALLS = [
     "META.LEADER.STEPDOWN",
 ]
 NOBODYS_SUBJECTS = [
+    f"arrived.{A}.ducha",
+    f"arrived.{A}.U001",
     "$SYS.REQ.SERVER.PING",
     "$SYS.REQ.ACCOUNT.CORE.CONNZ",
     f"$JS.ACK.{LEDGER}.nobody.1.1.1.1.0",

@@ -23,6 +23,7 @@ from nats.js.api import DiscardPolicy, StreamConfig, StreamInfo
 from infra.client import (
     BATCH,
     AppendRefused,
+    Arrival,
     BrokerUnreachable,
     Entry,
     Message,
@@ -36,6 +37,7 @@ from infra.client import (
     publish_batch,
     pull,
     pulled_entry,
+    read_arrived,
     read_stream,
 )
 from infra.rights import PROVISIONER, SERVICES, configure
@@ -287,6 +289,27 @@ def test_streams_made_before_they_had_bounds_get_them_and_keep_what_they_hold(tm
                 )  # fmt: skip
                 assert 0 < most(one) < 1024**3
             assert (await js.stream_info(stream("RECEIPT", A))).state.messages == 1
+
+    asyncio.run(steps())
+
+
+def test_an_intake_made_before_it_had_a_second_record_gets_one(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with site(tmp_path, PROVISIONER, "ducha", "ingest") as (_, provisioner, ducha, ingest):
+            js = provisioner.jetstream()
+            arrived, intake, *_ = declared_streams(A)
+            await js.delete_stream(arrived.name or "")
+            await js.update_stream(intake.evolve(republish=None))
+            await jetstream(ducha).publish(f"intake.{A}.ducha.x.y", b"1")
+            await provision(provisioner, A, OFFICES, UNITS)
+            forged = {"Nats-Sequence": "9", "Nats-Time-Stamp": "x", "Status": "404"}
+            stored = await jetstream(ducha).publish(f"intake.{A}.ducha.x.y", b"2", headers=forged)
+            found: list[Arrival] = []
+            async with asyncio.timeout(30):  # it follows by a moment
+                while not found:
+                    found = [one async for one in read_arrived(ingest, A, 1)]
+            [message] = [one async for one in read_stream(ingest, "INTAKE", A, stored.seq)]
+            assert found == [Arrival(1, stored.seq, message.recorded_at)]
 
     asyncio.run(steps())
 

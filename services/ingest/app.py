@@ -7,7 +7,7 @@ streams (see `place`): so a kill at any point appends nothing twice, and a strea
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +21,14 @@ from nats.js.api import StreamState
 from infra.client import (
     BATCH,
     AppendRefused,
+    Arrival,
     Entry,
     Message,
     broker,
     connected,
     jetstream,
     publish_batch,
+    read_arrived,
     read_stream,
 )
 from infra.streams import check_ledger, stream
@@ -36,6 +38,7 @@ from schemas.receipts import Receipt
 from schemas.refusals import SHA256
 from schemas.year import Year
 from services.ingest import place as places
+from services.ingest.arrivals import Arrivals, runs
 from services.ingest.check import Accept, Checker, opened, opened_year
 from services.ingest.limits import (
     TOLD_EACH,
@@ -89,6 +92,7 @@ class Ingest:
     checker: Checker = field(init=False)
     key: Signer = field(init=False)
     place: Place = field(default_factory=Place)
+    arrivals: Arrivals = field(default_factory=Arrivals)
     ledger_last: int = 0
     #: Intake sequence -> ledger sequence and SHA-256 of what was appended and perhaps never told.
     appended: dict[int, tuple[int, str]] = field(default_factory=dict)
@@ -116,9 +120,23 @@ class Ingest:
         """The intake message that is taken next."""
         return self.place.intake + 1
 
-    def took(self, entry: Entry) -> bool:
+    def took(self, sequence: int, recorded_at: int) -> bool:
         """Whether a message was taken before: a stream that was made again gives the same sequences, but later."""
-        return entry.sequence <= self.place.intake and entry.recorded_at <= self.place.recorded
+        return sequence <= self.place.intake and recorded_at <= self.place.recorded
+
+    async def look(self) -> None:
+        """Read on in what arrived, and name what must be gone from INTAKE: before what has its numbers now is taken."""
+        self.note([one async for one in read_arrived(self.client, self.assessment, self.arrivals.at + 1)])
+
+    def note(self, arrived: Iterable[Arrival]) -> None:
+        """Know what arrived; where a number was given anew, the message that had it before is gone, and those after."""
+        for one in arrived:
+            self.gone(self.arrivals.arrived(one, self.took))
+
+    def gone(self, sequences: Iterable[int]) -> None:
+        """Name what arrived and is not in INTAKE any more; what the ledger has already is not lost."""
+        for first, last in runs(one for one in sequences if one not in self.appended):
+            self.missing(first, last)
 
     async def take(self, entries: Sequence[Entry], *, whole: bool = False) -> bool:
         """Take intake messages that follow on: append, then receipts and refusals; pass over what was taken.
@@ -126,7 +144,8 @@ class Ingest:
         Only who has read the stream itself, `whole`, knows that what is missing is gone, and it is named. Else what
         does not follow on is left for later, and the answer is False.
         """
-        new = [entry for entry in entries if not self.took(entry)]
+        await self.look()
+        new = [entry for entry in entries if not self.took(entry.sequence, entry.recorded_at)]
         if new and new[0].sequence <= self.place.intake:
             self.went_back(new[0].sequence)
         follow = [entry for n, entry in enumerate(new) if whole or entry.sequence == self.intake_next + n]
@@ -167,6 +186,7 @@ class Ingest:
                 self.place.ledger, self.place.sha256 = held
         self.place.intake = new[-1].sequence
         self.place.recorded = max(self.place.recorded, new[-1].recorded_at)
+        self.place.arrived = self.arrivals.settled(self.took)
         await asyncio.to_thread(places.write, self.at, self.place)
         metrics.ledger(self.ledger_last)
         if changed := [one for one in judged if isinstance(one.found, Event) and one.found.type in CHANGES]:
@@ -369,7 +389,7 @@ async def start(  # noqa: PLR0913 - what ingest is made of
     info = await jetstream(client).stream_info(stream("LEDGER", assessment))
     check_ledger(info, assessment)
     held = places.read(at)
-    intake = await _intake(client, assessment, held.intake if held else 0)
+    known = held is not None and ours
     ingest = Ingest(client, assessment, settings, log, at, settings.limits, accept, ledger_last=info.state.last_seq)
     ingest.sealed = bool(info.config.sealed)
     if held:
@@ -377,20 +397,24 @@ async def start(  # noqa: PLR0913 - what ingest is made of
         ingest.place = held
     elif ingest.ledger_last:
         log.warning("place.missing", file=str(at))
+    arrived = await _arrived(ingest, known=known)
+    top = max((one.intake for one in arrived), default=0)
+    intake = await _intake(client, assessment, max(held.intake if held else 0, top if known else 0))
     await _read_year(ingest)
     # What INTAKE still holds may have been appended, as the last of the ledger.
     waiting = range(max(1, intake.first_seq), intake.last_seq + 1)
-    known = held is not None and ours
     if not known:
         ingest.place.intake = 0
         ingest.place.ledger = max(0, ingest.ledger_last - len(waiting))
         ingest.place.sha256 = next(iter(await _ledger_at(ingest, ingest.place.ledger)), "")
     async for entry in _tail(ingest):
         came_from = _intake_of(entry)
-        if came_from is None or not ingest.place.intake < came_from <= intake.last_seq:
+        if came_from is None or not ingest.place.intake < came_from <= max(intake.last_seq, top):
             ingest.passed_over("LEDGER", entry.sequence, "it names no message of intake that was not yet taken")
         else:
             ingest.appended[came_from] = entry.sequence, _sha256(entry.data)
+    ingest.note(one for one in arrived if known or one.intake >= waiting.start)
+    ingest.gone(ingest.arrivals.beyond(intake.last_seq))
     _hold_against(ingest, waiting, known=known)
     if waiting:
         await _catch_up(ingest, waiting[0], waiting[-1])
@@ -423,6 +447,15 @@ async def _intake(client: Client, assessment: str, least: int) -> StreamState:
             break
         await asyncio.sleep(LOOK_SECONDS)
     return state
+
+
+async def _arrived(ingest: Ingest, *, known: bool) -> list[Arrival]:
+    """What arrived since all before it was taken; a record that was cut or made again is read from its end."""
+    end = (await jetstream(ingest.client).stream_info(stream("ARRIVED", ingest.assessment))).state.last_seq
+    ingest.arrivals = Arrivals(min(ingest.place.arrived, end) if known else 0)
+    if ingest.place.arrived > end:
+        ingest.log.warning("arrived.went_back", read=ingest.place.arrived, ends=end)
+    return [one async for one in read_arrived(ingest.client, ingest.assessment, ingest.arrivals.at + 1)]
 
 
 async def _tail(ingest: Ingest) -> AsyncIterator[Entry]:
@@ -512,13 +545,16 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger, ac
         async def heal() -> None:
             nonlocal shorter
             try:
+                await ingest.look()
                 intake = (await jetstream(client).stream_info(stream("INTAKE", settings.assessment))).state
             except (NatsError, TimeoutError):
                 log.warning("broker.silent")  # it restarts, or is gone: the next second asks again
                 return
-            shorter = shorter + 1 if intake.last_seq < ingest.place.intake else 0
+            shorter = shorter + 1 if intake.last_seq < max(ingest.place.intake, ingest.arrivals.last) else 0
             if shorter == SURE_LOOKS:  # seconds: a new leader comes up to its streams sooner
-                ingest.went_back(max(1, intake.first_seq))
+                ingest.gone(ingest.arrivals.beyond(intake.last_seq))
+                if intake.last_seq < ingest.place.intake:
+                    ingest.went_back(max(1, intake.first_seq))
             untaken = bool(intake.messages) and intake.last_seq >= ingest.intake_next
             metrics.waits("ingest", max(intake.first_seq, ingest.intake_next) if untaken else None)
             metrics.waits("ingest", intake.first_seq if intake.messages else None, metrics.LEAVE_SECONDS)

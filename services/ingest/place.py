@@ -26,14 +26,15 @@ class PlaceUnreadable(Told):
 class Place(msgspec.Struct):
     """The ledger's last sequence with its payload's SHA-256, the last intake message taken, and the day's accounts.
 
-    `recorded` is the broker's time of that message and `day` its day, in microseconds and days since 1970 UTC; `spent`
-    is party -> events and bytes of that day, `pace` party -> events of the `second`. `lost` are ranges of INTAKE that
-    were acknowledged and never arrived.
+    Of what ARRIVED has up to `arrived`, everything was taken. `recorded` is the broker's time of that message and `day`
+    its day, in microseconds and days since 1970 UTC; `spent` is party -> events and bytes of that day, `pace` party ->
+    events of the `second`. `lost` are ranges of INTAKE that were acknowledged and never arrived.
     """
 
     ledger: int = 0
     sha256: str = ""
     intake: int = 0
+    arrived: int = 0
     recorded: int = 0
     day: int = 0
     spent: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
