@@ -274,8 +274,21 @@ class BookDraw:
             self.nodes(row, points)
         if not {"share", "node"} & row.keys() and start == "full" and self.chance(25):
             row["at_least"] = self.one(["0", "-2", "none", text(points / 2) if short(points / 2) else "0"])
+        if start == "full" and True in signs and row.get("at_least") != "none":
+            self.sound_bonuses(row, points - Fraction(row.get("at_least", "0")))
         if row["matter"] == "each":
             del row["matter"]
+
+    def sound_bonuses(self, row: Json, room: Fraction) -> None:
+        """Where any deduction takes more than there is, a bonus after it may count 0, and is refused: none then."""
+        by_code = {one["code"]: one for one in row["ground"]}
+
+        def least(one: Json) -> Fraction:
+            own = Fraction(one.get("points") or one.get("min") or "0")
+            return own + (least(by_code[one["requires"]]) if "requires" in one else 0)
+
+        if all(least(one) > room for one in row["ground"] if "adds" not in one):
+            row["ground"] = [one for one in row["ground"] if "adds" not in one]
 
     def grounds(self, points: Fraction, *, adds: bool, alone: bool) -> list[Json]:
         """One to three grounds of one sign: fixed, a range from or above, by step, in branches, one after another."""

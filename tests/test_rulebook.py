@@ -209,6 +209,21 @@ def test_the_made_up_years_of_a_sound_rulebook_compute(path: Path) -> None:
     assert rehearsal.faults_of_rehearsal(soundness.load(path)) == []
 
 
+def test_a_bonus_counts_after_the_largest_deduction_with_those_that_it_requires() -> None:
+    book = tomllib.loads((FOLDER / "sound.toml").read_text(encoding="utf-8"))
+    item = next(one for one in book["item"] if one["code"] == "1")
+    del item["node"]
+    item["ground"] = [
+        {"code": "late", "name": "迟报", "points": "0.5", "branch": "time"},
+        {"code": "again", "name": "仍不改", "above": "0", "max": "20", "branch": "time", "requires": "late"},
+        {"code": "good", "name": "表扬", "points": "0.25", "adds": True},
+    ]
+    assert rehearsal.accept(book)
+    item["ground"][0]["points"] = "21"
+    with pytest.raises(RulebookError, match="good: counts 0 on a unit"):
+        rehearsal.accept(book)
+
+
 @pytest.mark.every(6)
 @pytest.mark.parametrize("mistake", MADE_UP, ids=lambda mistake: mistake["name"])
 def test_a_rulebook_whose_made_up_year_is_wrong_is_refused(tmp_path: Path, mistake: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ stand in the tree with the best of all, so that the final must come to its point
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
@@ -171,12 +171,7 @@ class _Rehearsal:
 
     def _with_required(self, item: Item, ground: Ground, unit: str, matter: str, **more: Any) -> int:
         """Add an entry after those that it requires, each of its least points."""
-        by_code = {one.code: one for one in item.ground}
-        chain, required = [], ground.requires
-        while required is not None:
-            chain.append(by_code[required])
-            required = by_code[required].requires
-        for one in reversed(chain):
+        for one in reversed(_required(item, ground)):
             self._entry(item, one, unit, matter, most=False, **{**more, "points": None})
         return self._entry(item, ground, unit, matter, **more)
 
@@ -185,7 +180,9 @@ class _Rehearsal:
         item = trial.item
         start, low = number(item.points) or Decimal(0), _low(item)
         room = None if low is None else start - low
-        first = max(((_up_to(one, room), n) for n, one in enumerate(item.ground) if not one.adds), default=None)
+        rooms = [None if room is None else room - _least(_required(item, one)) for one in item.ground]
+        deductions = [(_up_to(one, rooms[n]), n) for n, one in enumerate(item.ground) if not one.adds]
+        first = max(deductions, default=None)
         nodes: list[str | None] = [*(node.code for node in item.node)] or [None]
         for n, (ground, node) in enumerate(product(item.ground, nodes)):
             unit = self._unit(f"g{trial.rep}-{n}", trial.rep)
@@ -436,6 +433,20 @@ def _amount(ground: Ground, *, most: bool = True) -> Decimal:
     if most:
         return number(ground.max) or Decimal(0)
     return number(ground.min) or (number(ground.above) or Decimal(0)) + (number(ground.step) or LEAST)
+
+
+def _required(item: Item, ground: Ground) -> list[Ground]:
+    """The grounds that must precede one, the nearest first."""
+    by_code = {one.code: one for one in item.ground}
+    chain: list[Ground] = []
+    while ground.requires is not None:
+        ground = by_code[ground.requires]
+        chain.append(ground)
+    return chain
+
+
+def _least(grounds: Sequence[Ground]) -> Decimal:
+    return sum((_amount(one, most=False) for one in grounds), Decimal(0))
 
 
 def _up_to(ground: Ground, room: Decimal | None) -> Decimal:

@@ -285,11 +285,14 @@ def compared_by_rater(
 
 
 def over_runs(force: InForce, item: Item, points: dict[Run, Fraction]) -> Fraction:
-    """The points of the runs that the unit has, made one: best, mean, sum or latest. language.md 4, Runs."""
+    """The points of the runs made one: best, mean, sum or latest. language.md 4, Runs.
+
+    With `missing = "0"` every value of a period is a run, also where a unit has a rating and no value in any.
+    """
     listed = force.book.periods.get(item.runs or "", [])
     counted = list(points.values())
     if item.over == "latest":
-        return points[next(run for run in reversed(listed) if run in points)]
+        return points[next(run for run in reversed(listed) if run in points)] if points else Fraction(0)
     if item.missing_zero:
         counted += [Fraction(0)] * (len(listed) - len(counted))
     if item.over == "mean":

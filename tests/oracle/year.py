@@ -181,7 +181,9 @@ class Year:
             points = {"full": self.force.full(item), "start": Fraction(0)}.get(exemption)
         elif item.entries:
             points = self.accounts[key].balance
-        elif self.run_points[key]:
+        elif self.run_points[key] or (
+            item.missing_zero and item.runs in self.book.periods and self.panels[key].ratings
+        ):
             runs = self.run_points[key]
             points = over_runs(self.force, item, runs) if item.runs else runs[""]
         else:
