@@ -39,6 +39,7 @@ COMMANDS = {
     "archive": ("services.site.archiving:archive", "Seal a final year, write all of it to a file. 存档"),
     "backup": ("services.site.backup:backup", "Write folder and streams to one file. 备份"),
     "restore": ("services.site.backup:restore", "Make a site again from a backup. 恢复"),
+    "repair": ("services.site.repairing:repair", "Mend a damaged ledger from a proved copy. 修复账本"),
     "up": ("services.site.stack:up", "Run an embedded broker and all services. 启动全部服务"),
     "ingest": ("services.site.stack:ingest", "Check what parties publish, append it to the ledger. 收件"),
     "scorer": ("services.site.stack:scorer", "Fold the ledger into DuckDB. 计分"),

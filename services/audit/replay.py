@@ -165,7 +165,7 @@ def _read(source: Path | None, upto: int, progress: Callable[[int, int], None]) 
         yield from batches
         return
     try:
-        rows = _parquet(source) if source.suffix == ".parquet" else _lines(source)
+        rows = rows_of(source) if source.suffix == ".parquet" else _lines(source)
         for batch in rows:
             kept = [row for row in batch if row.sequence <= upto]
             yield kept
@@ -190,7 +190,8 @@ def _lines(path: Path) -> Batches:
     yield batch
 
 
-def _parquet(path: Path) -> Batches:
+def rows_of(path: Path) -> Batches:
+    """The events of a .parquet as `export` writes it, in batches."""
     with pq.ParquetFile(path) as file:
         for part in file.iter_batches(BATCH, columns=SCHEMA.names):
             recorded = part.column("recorded_at").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())

@@ -30,8 +30,9 @@ from services.site.provision import connections
 FORMAT = 1
 MANIFEST = "backup.json"
 FOLDER, STREAMS = "folder", "streams"
-#: Folders of what is computed again from the ledger, or of the broker's own store, and endings of one run's files.
-LEFT_OUT = frozenset({"jetstream", "scorer", "logs"})
+#: Folders of what is computed again from the ledger, of the broker's own store, of what `wuxing repair` put aside, and
+#: endings of the files of one run.
+LEFT_OUT = frozenset({"jetstream", "scorer", "logs", "repair"})
 ENDINGS = (".duckdb", ".wal", ".lock", ".log", ".ports", ".new", "nats.conf")
 #: The folder comes first, the ledger last: what a file, a receipt or a checkpoint knows of, the ledger of a backup has;
 #: and INTAKE before it, so that what was moved from one to the other meanwhile is there twice and counts once.
@@ -142,7 +143,7 @@ def restore(file: Path, *, lang: Lang = None) -> int:
         )
     try:
         with tarfile.open(file, "r:") as tar:
-            manifest = _manifest(tar, file)
+            manifest = listed(tar, file)
             root.mkdir(parents=True, exist_ok=True)
             _unpacked(tar, manifest, root)
             found = asyncio.run(_restored(tar, manifest, root))
@@ -161,14 +162,14 @@ def restore(file: Path, *, lang: Lang = None) -> int:
     return Exit.DONE
 
 
-def _manifest(tar: tarfile.TarFile, file: Path) -> dict[str, Any]:
+def listed(tar: tarfile.TarFile, file: Path) -> dict[str, Any]:
     """What a backup says of itself, once every member is what it says; a cut or changed file is refused unread."""
     members = {one.name: one for one in tar}
     last = members.pop(MANIFEST, None)
     said: Any = None
     if last is not None and last.isfile() and last.size <= MANIFEST_MAX:
         with contextlib.suppress(ValueError):
-            said = json.loads(_member(tar, last).read())
+            said = json.loads(content(tar, last).read())
     if (found := MANIFEST if not isinstance(said, dict) else _changed(tar, members, said)) is not None:
         raise Stop(
             Exit.FAILED,
@@ -189,13 +190,14 @@ def _changed(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], said:
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or not member.isfile():
             return name
-        if listed[name] != [member.size, hashlib.file_digest(_member(tar, member), "sha256").hexdigest()]:
+        if listed[name] != [member.size, hashlib.file_digest(content(tar, member), "sha256").hexdigest()]:
             return name
     missing = (f"{STREAMS}/{name}" for name in said["streams"])
     return next((name for name in missing if name not in members), None)
 
 
-def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    """The bytes of a member, as a file."""
     return tar.extractfile(member)
 
 
@@ -208,7 +210,7 @@ def _unpacked(tar: tarfile.TarFile, manifest: Mapping[str, Any], root: Path) -> 
         path = root / rest
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(_member(tar, tar.getmember(name)).read())
+            out.write(content(tar, tar.getmember(name)).read())
 
 
 async def _restored(tar: tarfile.TarFile, manifest: Mapping[str, Any], root: Path) -> dict[str, Any]:
@@ -224,7 +226,7 @@ async def _restored(tar: tarfile.TarFile, manifest: Mapping[str, Any], root: Pat
         async with server:
             async with connected(server.url, PROVISIONER, root) as client:
                 for name, head in manifest["streams"].items():
-                    await snapshots.load(client, name, head, _member(tar, tar.getmember(f"{STREAMS}/{name}")))
+                    await snapshots.load(client, name, head, content(tar, tar.getmember(f"{STREAMS}/{name}")))
                 for one in everybody.values():
                     await provision(client, one.assessment, one.offices, one.units)
             return {one.assessment: await _proved(server.url, data, one) for data, one in everybody.items()}
