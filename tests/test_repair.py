@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -19,10 +19,10 @@ import pytest
 import structlog
 
 from infra import blocks, exchange
-from infra.client import connected, embedded, jetstream, publish_batch, read_stream
+from infra.client import Message, connected, embedded, jetstream, publish_batch, read_stream
 from infra.rights import PROVISIONER, configure, parties
 from infra.server import EmbeddedServer
-from infra.streams import StreamDiffers, seal, stream
+from infra.streams import seal, stream
 from schemas.told import Told
 from services.ingest import app as ingest
 from services.ingest import place as places
@@ -34,7 +34,7 @@ from services.ranker.app import _rank
 from services.scorer import app as scorer
 from services.site.repairing import SWITCH, Site, ranges
 from tests.faults import damage
-from tests.faults.life import Life, logs
+from tests.faults.life import logs
 from tests.faults.nursery import Nursery
 from tests.faults.works import Works, copied, year
 from tests.product import command
@@ -109,8 +109,11 @@ def signed(size: int, root: str, key: Signer) -> str:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Mine:
-    data, copies = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("copies")
-    raws = accepted()
+    return built(tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("copies"), [*map(message, accepted())])
+
+
+def built(data: Path, copies: Path, messages: list[Message]) -> Mine:
+    raws = [one.data for one in messages]
     half = len(raws) // 2
 
     async def made() -> tuple[str, str]:
@@ -123,20 +126,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Mine:
                 assert code == Exit.DONE, said
 
             async with connected(server.url, "ingest", data) as client:
-                await publish_batch(client, [*map(message, raws[:half])], 0)
+                await publish_batch(client, messages[:half], 0)
                 await keep("backup", copies / "early.tar")
-                await publish_batch(client, [*map(message, raws[half:])], half)
-            places.write(places.file(data, ASSESSMENT), places.Place(len(raws), ingest._sha256(raws[-1])))
+                await publish_batch(client, messages[half:], half)
+            places.write(places.file(data, ASSESSMENT), places.Place(len(raws), sha256(raws[-1]).hexdigest()))
             async with connected(server.url, "scorer", data) as client:
                 folding = await scorer.start(client, settings(data), LOG)
                 cut = await folding.cut(0)
+                folded = folding.leaves.size
                 folding.close()
             key = checkpoint.log_key(data, ASSESSMENT, begun=False)
             if LONG:
                 digest = _rank(cut, settings(data), None, key).digest
                 text = (data / "snapshots" / checkpoint.NAME).read_text("utf-8")
             else:
-                text = signed(len(raws), cut.root or "", key)
+                text = signed(folded, cut.root or "", key)
             async with connected(server.url, "ranker", data) as client:
                 await jetstream(client).publish(f"checkpoint.{ASSESSMENT}", text.encode())
             await keep("backup", copies / "late.tar")
@@ -323,7 +327,7 @@ POINTS = [
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(point))
+@pytest.mark.parametrize("point", POINTS, ids="-".join)
 def test_killed_at_any_moment_the_ledger_is_the_damaged_or_the_mended_one_and_the_same_command_ends_it(
     site: Mine, data: Path, point: tuple[str, str, str]
 ) -> None:
@@ -386,3 +390,183 @@ def test_sequences_are_said_in_ranges() -> None:
     assert ranges([]) == ""
     assert ranges([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
     assert ranges(range(1, 100, 2)).endswith("37, 39 … (50 ranges)")
+
+
+# More copies and more damages
+
+
+def rewritten(data: Path, change: Callable[[Ledger], Ledger]) -> None:
+    """The ledger's blocks as somebody writes them who knows the form: every checksum holds."""
+    made = change(stored(data))
+    blocks.write(store(data), LEDGER, made, len(made), lambda *_: None)
+
+
+def other_event(ledger: Ledger) -> Ledger:
+    return [one._replace(data=one.data + b" ") if one.sequence == 60 else one for one in ledger]
+
+
+def hole(ledger: Ledger) -> Ledger:
+    return [one for one in ledger if not 70 <= one.sequence < 90]
+
+
+def older(ledger: Ledger) -> Ledger:
+    return ledger[:100]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [(other_event, (None, "60")), (hole, ("70-89", None)), (older, ("101-274", None))],
+    ids=["other_event", "hole", "older"],
+)
+@pytest.mark.parametrize("copy", ["late.tar", "ledger.parquet", "snapshot", "fold", "folder"])
+def test_what_any_copy_gives_is_put_back_and_the_rest_stays(
+    site: Mine, data: Path, copy: str, change: Callable[[Ledger], Ledger], named: tuple[str | None, str | None]
+) -> None:
+    rewritten(data, change)
+    own = {
+        "snapshot": site.data / "snapshots" / "latest.duckdb",
+        "fold": site.data / "scorer" / f"{ASSESSMENT}.duckdb",
+        "folder": site.data,
+    }
+    code, found, said = repair(data, own.get(copy, site.copies / copy))
+    assert (code, (found["damaged"], found["changed"]), found["root"]) == (Exit.DONE, named, site.root), said
+    assert [(one.sequence, one.recorded_at, one.subject, one.data) for one in stored(data)] == [
+        (one.sequence, one.recorded_at, one.subject, one.data) for one in site.ledger
+    ]
+    with served(data) as server:
+        assert asyncio.run(started(data, server.url)) == ""
+
+
+@pytest.mark.long
+def test_a_line_that_the_fold_passed_over_is_in_no_checkpoint_and_is_put_back_all_the_same(tmp_path: Path) -> None:
+    messages = [*map(message, accepted())]
+    messages[50:50] = [Message(f"ledger.{ASSESSMENT}.ducha.U001", b"{no event")]
+    site = built(tmp_path / "site", tmp_path, messages)
+    rewritten(site.data, lambda ledger: [one for one in ledger if one.sequence not in {51, 80}])
+    code, _, said = repair(site.data, site.parquet)
+    assert (code, "Cannot be recovered: 51." in said) == (Exit.NO, True), said
+    code, found, said = repair(site.data, site.late)
+    assert (code, found["damaged"], found["root"]) == (Exit.DONE, "51, 80", site.root), said
+    assert stored(site.data) == site.ledger
+    with served(site.data) as server:
+        assert asyncio.run(started(site.data, server.url)) == ""
+
+
+@pytest.mark.long
+def test_two_copies_give_what_neither_has_alone(site: Mine, data: Path, tmp_path: Path) -> None:
+    rewritten(data, lambda ledger: ledger[200:])
+    rows = pq.read_table(site.parquet).slice(120)
+    pq.write_table(rows, tmp_path / "end.parquet")
+    code, found, said = repair(data, site.early, tmp_path / "end.parquet")
+    expected = {str(site.early): "1-137", str(tmp_path / "end.parquet"): "138-200"}
+    assert (code, found["taken"], found["root"]) == (Exit.DONE, expected, site.root), said
+
+
+@pytest.mark.long
+def test_without_fold_and_snapshot_the_checkpoint_alone_decides(site: Mine, data: Path, tmp_path: Path) -> None:
+    for folder in ("scorer", "snapshots"):
+        shutil.rmtree(data / folder)
+    rewritten(data, other_event)
+    bad = tampered(site, tmp_path / "bad.parquet", 40, raw=site.ledger[39].data + b" ")
+    code, _, said = repair(data, bad)
+    assert (code, "not that of the checkpoint of 274 events" in said) == (Exit.NO, True), said
+    code, found, said = repair(data, site.parquet)
+    assert (code, found["changed"], found["root"]) == (Exit.DONE, "60", site.root), said
+
+
+@pytest.mark.long
+def test_what_came_after_the_checkpoint_is_kept_by_its_checksum_and_taken_from_a_copy_only_where_it_was_folded(
+    site: Mine, data: Path, tmp_path: Path
+) -> None:
+    last = len(site.ledger)
+    with served(data) as server:
+        assert asyncio.run(appended(data, server.url, site.ledger[1].data, last)) == last + 1
+        assert run(data, "export", tmp_path / "longer.parquet", url=server.url)[0] == Exit.DONE
+    flipped(data, 150)
+    damaged = copied(data, tmp_path / "again")
+    code, found, said = repair(data, site.late)
+    assert (code, found["sequence"]) == (Exit.DONE, last + 1), said
+    assert f"Kept by the broker's checksum alone, neither signed nor folded yet: {last + 1}." in said
+    os.truncate(block(damaged), block(damaged).stat().st_size - 30)
+    code, _, said = repair(damaged, tmp_path / "longer.parquet", site.late)
+    assert (code, f"{last + 1}. Ingest, which is done up to {last}" in said) == (Exit.NO, True), said
+    places.write(places.file(damaged, ASSESSMENT), places.Place(last + 1, sha256(site.ledger[1].data).hexdigest()))
+    code, _, said = repair(damaged, tmp_path / "longer.parquet", site.late)
+    assert (code, f"Cannot be proved: {last + 1}, after the last checkpoint" in said) == (Exit.NO, True), said
+    code, _, said = repair(damaged, site.late)
+    assert (code, f"Cannot be recovered: {last + 1}." in said) == (Exit.NO, True), said
+
+
+@pytest.mark.long
+def test_settings_and_bytes_between_events_are_mended_too_and_what_is_whole_is_left(site: Mine, data: Path) -> None:
+    code, found, said = repair(data, site.late)
+    assert (code, found["kept"], "nothing to mend" in said) == (Exit.DONE, None, True), said
+    (store(data) / "meta.inf").write_bytes(b"{}")
+    code, found, said = repair(data, site.late)
+    assert (code, bool(found["kept"]), "settings" in said) == (Exit.DONE, True, True), said
+    raw, at = block(data).read_bytes(), spot(data, 1)
+    end = raw.index(f"ledger.{ASSESSMENT}.".encode(), at) - 22
+    block(data).write_bytes(raw[:end] + bytes(64) + raw[end:])
+    code, found, said = repair(data, site.late)
+    assert (code, bool(found["kept"]), found["damaged"]) == (Exit.DONE, True, None), said
+    with served(data) as server:
+        assert asyncio.run(started(data, server.url)) == ""
+
+
+@pytest.mark.long
+def test_a_ledger_of_many_blocks_that_was_sealed_stays_sealed(
+    site: Mine, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sealing() -> None:
+        async with connected(server.url, PROVISIONER, data) as client:
+            await seal(client, ASSESSMENT)
+
+    async def sealed() -> bool:
+        async with connected(server.url, "audit", data) as client:
+            return bool((await jetstream(client).stream_info(LEDGER)).config.sealed)
+
+    with served(data) as server:
+        asyncio.run(sealing())
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 10_000)
+    flipped(data, 150)
+    assert repair(data, site.late)[0] == Exit.DONE
+    assert len(blocks.blocks(store(data))) > 10
+    with served(data) as server:
+        assert asyncio.run(sealed())
+        assert asyncio.run(started(data, server.url)) == ""
+    assert stored(data) == site.ledger
+
+
+@pytest.mark.long
+def test_where_nothing_was_signed_or_two_histories_were_nothing_is_mended(site: Mine, data: Path) -> None:
+    flipped(data, 150)
+    (data / "snapshots" / checkpoint.NAME).write_text(
+        signed(len(site.ledger), "0" * 64, checkpoint.log_key(data, ASSESSMENT, begun=True)), encoding="utf-8"
+    )
+    code, _, said = repair(data, site.late)
+    assert (code, "signed two histories of 274 events" in said) == (Exit.NO, True), said
+    for folder in ("snapshots", f"{blocks.STORE}/CHECKPOINT-{ASSESSMENT}"):
+        shutil.rmtree(data / folder)
+    code, _, said = repair(data, site.parquet)
+    assert (code, "there is nothing to prove a copy by" in said) == (Exit.FAILED, True), said
+    assert repair(data, site.late)[0] == Exit.DONE  # the backup brings the checkpoint that the log's key signed
+
+
+@pytest.mark.long
+def test_the_works_go_on_after_a_block_of_their_ledger_was_damaged_and_mended(tmp_path: Path) -> None:
+    """Ingest, scorer and ranker as processes, an event in intake that nobody has taken, and the oracle's result."""
+    with Nursery() as nursery:
+        of = damage.base(tmp_path / "base", nursery)
+        kept = tmp_path / "site.tar"
+        whole = copied(of.full, tmp_path / "whole")
+        (whole / "opening.json").write_bytes(of.ledger[0])
+        with Works(whole, year()) as works:
+            assert run(whole, "backup", kept, url=works.server.url)[0] == Exit.DONE
+        for n, way in enumerate((flipped, cut, zeroed)):
+            data = copied(of.full, tmp_path / f"data-{n}")
+            way(data, 120)
+            code, _, said = repair(data, kept)
+            assert code == Exit.DONE, said
+            came = damage.outcome(data, ("log", "mended", lambda _: None), of, nursery)
+            assert (came, "Traceback" in logs(data)) == ("healed", False)
