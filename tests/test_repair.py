@@ -451,6 +451,8 @@ def test_a_line_that_the_fold_passed_over_is_in_no_checkpoint_and_is_put_back_al
     assert stored(site.data) == site.ledger
     with served(site.data) as server:
         assert asyncio.run(started(site.data, server.url)) == ""
+    code, found, said = run(tmp_path / "restored", "restore", site.late)
+    assert (code, found["ledgers"][ASSESSMENT]["root"]) == (Exit.DONE, site.root), said
 
 
 @pytest.mark.long

@@ -13,12 +13,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from nats.aio.client import Client
+
 from infra import snapshots
 from infra.client import connected, last_entry, read_stream
 from infra.rights import PROVISIONER, Parties, configure, parties
 from infra.server import EmbeddedServer
 from infra.streams import KINDS, provision, stream
 from schemas.refusals import Language
+from schemas.year import given
+from services.audit.export import BATCH, Stored
+from services.audit.replay import Refolding
 from services.command.options import Lang
 from services.process import settings as configuration
 from services.process.ending import Exit, Stop
@@ -236,20 +241,35 @@ async def _restored(tar: tarfile.TarFile, manifest: Mapping[str, Any], root: Pat
 
 async def _proved(url: str, data: Path, one: Parties) -> dict[str, Any]:
     """The size and root of a ledger, once it is the one that the last checkpoint beside it commits to."""
-    tree = merkle.Frontier()
     async with connected(url, "audit", data) as client:
         entry = await last_entry(client, "CHECKPOINT", one.assessment)
         held = checkpoint.parsed(entry.data.decode(), stream("CHECKPOINT", one.assessment)) if entry else None
-        root_then = tree.root() if held and held.size == 0 else None
+        tree, then = merkle.Frontier(), None
         async for event in read_stream(client, "LEDGER", one.assessment):
             tree.append(merkle.event_leaf(event.sequence, event.recorded_at, event.data))
-            if held and tree.size == held.size:
-                root_then = tree.root()
-    if held and root_then != held.root:
+            then = tree.root() if held and tree.size == held.size else then
+        last, root, then = tree.size, tree.root(), merkle.EMPTY_ROOT if held and held.size == 0 else then
+        if held and then != held.root:
+            leaves = await _folded(client, one.assessment)
+            root, then = leaves.root(), leaves.root(held.size) if leaves.size >= held.size else None
+    if held and then != held.root:
         raise Stop(
             Exit.NO,
             f"The ledger of {one.assessment} is not the one of its checkpoint of {held.size} events. Keep the backup as"
             " evidence, and take an earlier one.",
             f"{one.assessment}的账本与其第{held.size}个事件处的检查点不符。请保留该备份作为证据，改用更早的备份。",
         )
-    return {"sequence": tree.size, "root": tree.root().hex(), "checkpoint": held.size if held else None}
+    return {"sequence": last, "root": root.hex(), "checkpoint": held.size if held else None}
+
+
+async def _folded(client: Client, assessment: str) -> checkpoint.Leaves:
+    """The leaves of a ledger in which lines lie that are no events: the fold passes them over, and so does the log."""
+    folding, batch = Refolding(given(assessment, None, None), opens=True), list[Stored]()
+    async for event in read_stream(client, "LEDGER", assessment):
+        batch.append(Stored(event.sequence, event.recorded_at, event.data))
+        if len(batch) == BATCH:
+            folding.take(batch)
+            batch = []
+    folding.take(batch)
+    with folding.con as con:
+        return checkpoint.leaves(con)
