@@ -22,7 +22,7 @@ from infra import blocks, exchange
 from infra.client import Message, connected, embedded, jetstream, publish_batch, read_stream
 from infra.rights import PROVISIONER, configure, parties
 from infra.server import EmbeddedServer
-from infra.streams import seal, stream
+from infra.streams import provision, seal, stream
 from schemas.told import Told
 from services.ingest import app as ingest
 from services.ingest import place as places
@@ -91,7 +91,7 @@ def run(data: Path, *arguments: str | Path, url: str = "") -> tuple[int, dict[st
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WUXING_DATA", str(data))
         patch.setenv("NATS_URL", url)
-        code, printed, said = command(*arguments, "--lang", "en")
+        code, printed, said = command(*arguments, *(() if "--lang" in arguments else ("--lang", "en")))
     assert "Traceback" not in said
     return code, json.loads(printed) if printed else {}, said
 
@@ -183,6 +183,12 @@ async def started(data: Path, url: str) -> str:
     return said
 
 
+async def provisioned(data: Path, url: str) -> None:
+    """Nothing is missing, and nothing is otherwise than declared: else this raises."""
+    async with connected(url, PROVISIONER, data) as client:
+        await provision(client, ASSESSMENT, OFFICES, ())
+
+
 async def appended(data: Path, url: str, raw: bytes, last: int) -> int:
     async with connected(url, "ingest", data) as client:
         await publish_batch(client, [message(raw)], last)
@@ -240,6 +246,7 @@ def test_services_stop_at_a_damaged_block_and_go_on_when_it_is_mended_from_a_bac
         assert (Path(found["kept"]) / "msgs" / "1.blk").read_bytes() == damaged
     assert stored(data) == site.ledger
     with served(data) as server:
+        asyncio.run(provisioned(data, server.url))
         assert asyncio.run(started(data, server.url)) == ""
         if LONG:
             code, replayed, said = run(data, "replay", "--format", "json", url=server.url)
@@ -296,6 +303,8 @@ def test_what_cannot_be_a_copy_or_is_in_use_is_named_and_nothing_is_done(
     for name, expected in cases.items():
         code, _, said = repair(data, tmp_path / name)
         assert (code, expected[1] in said) == (expected[0], True), said
+    code, _, said = repair(data, tmp_path / "ledger.jsonl", more=("--yes", "--lang", "zh"))
+    assert (code, "不含入账时间" in said) == (Exit.USE, True), said
     server = EmbeddedServer(data).claim()
     code, _, said = repair(data, site.late)
     server.stop()
@@ -498,6 +507,10 @@ def test_what_came_after_the_checkpoint_is_kept_by_its_checksum_and_taken_from_a
     assert (code, f"Cannot be proved: {last + 1}, after the last checkpoint" in said) == (Exit.NO, True), said
     code, _, said = repair(damaged, site.late)
     assert (code, f"Cannot be recovered: {last + 1}." in said) == (Exit.NO, True), said
+    forged = copied(site.data, tmp_path / "forged")  # whose last line the fold would pass over as no event
+    rewritten(forged, lambda ledger: [*ledger, ledger[-1]._replace(sequence=last + 1, data=b"{no event")])
+    code, _, said = repair(damaged, forged)
+    assert (code, f"Cannot be proved: {last + 1}, after the last checkpoint" in said) == (Exit.NO, True), said
 
 
 @pytest.mark.long

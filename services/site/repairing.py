@@ -79,7 +79,8 @@ def repair(
     assessment
         The assessment's code.
     sources
-        A copy; may be given more than once. Each must be proved whole; the first that has an event gives it.
+        A copy; may be given more than once. Each must be proved whole. The first that has an event gives it, of
+        those with headers before the others.
     yes
         Do not ask before the mended ledger takes the damaged one's place.
     """
@@ -282,6 +283,7 @@ def _planned(site: Site, sources: list[Path]) -> tuple[Known, Plan]:
     for n, path in enumerate(sources):
         with site.bar("reading a copy", "读取副本") as bar:
             given_.append(copies.opened(path, assessment, site.scratch / f"copy-{n}", bar))
+    given_.sort(key=lambda copy: not copy.headed)  # what has every byte comes first
     known = proving.known(site.settings, (text for copy in given_ for text in copy.notes), site.scratch / "site")
     with site.bar("reading the ledger", "读取账本") as bar:
         inside = copies.of_store(site.store, str(site.store), assessment, bar)
@@ -369,10 +371,11 @@ def _proved(site: Site, known: Known, plan: Plan) -> str:
 def _check_beyond(known: Known, plan: Plan, signed: int, refused: set[int]) -> None:
     """After the last signed event only the fold can speak for a copy; and what ingest and scorer remember must fit."""
     beyond = [
-        seq for seq, copy in plan.origin.items()
-        if seq > signed and seq not in known.leaves and seq not in refused
-        and (copy is not plan.inside or seq in plan.doubtful)
-    ]  # fmt: skip
+        seq
+        for seq, copy in sorted(plan.origin.items())
+        if seq > signed and seq not in known.leaves and seq not in known.refused
+        if copy is not plan.inside or seq in plan.doubtful
+    ]
     if beyond:
         raise Stop(
             Exit.NO,
@@ -494,7 +497,11 @@ def _say_found(site: Site, known: Known, plan: Plan) -> None:
     if plan.lost:
         site.say(f"Damaged or missing: {ranges(plan.lost)}.", f"损坏或缺失：{ranges(plan.lost)}。")
     if plan.changed:
-        site.say(f"Changed: {ranges(plan.changed)}.", f"已被更改：{ranges(plan.changed)}。")
+        site.say(
+            f"Changed: {ranges(plan.changed)}. What lies there now stays in the kept store alone: if a party was"
+            " acknowledged for it, it must send it again.",
+            f"已被更改：{ranges(plan.changed)}。现处于该处的内容只留在保存的存储中：若曾向报送方确认，须请其重新报送。",
+        )
     if plan.torn:
         site.say(
             "Every event is whole; the store's settings, or bytes between events, are not.",
