@@ -77,6 +77,18 @@ def test_the_fold_may_know_more_than_the_last_look_at_the_ledger() -> None:
     assert value("wuxing_fold_lag_messages") == 0
 
 
+def test_who_knows_the_ledger_alone_tells_of_no_lag() -> None:
+    def lag() -> float | None:
+        return metrics.REGISTRY.get_sample_value("wuxing_fold_lag_messages", {"assessment": "of-ingest"})
+
+    here = contextvars.copy_context()
+    here.run(metrics.assessment.set, "of-ingest")
+    here.run(metrics.ledger, 5000)
+    assert lag() is None
+    here.run(metrics.folded, 4000)
+    assert lag() == 1000
+
+
 def test_the_scorer_is_ready_when_it_has_started_and_is_at_most_a_batch_behind() -> None:
     metrics.expect("scorer")
     assert metrics.readiness() == {"scorer": "it has not started"}
