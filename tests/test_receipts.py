@@ -16,6 +16,7 @@ from tests.product import command, year
 from tests.test_appeals import THREE, complete
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from services.proof.note import Signer
@@ -78,6 +79,8 @@ def test_receipts_that_are_kept_hold(folder: Path) -> None:
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"sequence": 999}, "receipt_missing"), ({"sequence": 4}, "receipt_other"), ({"sequence": None}, "receipt_nowhere"),
     ({"sha256": "0" * 64}, "receipt_other"), ({"sequence": True}, "receipt_nowhere"),
+    ({"sequence": "3"}, "receipt_nowhere"), ({"sequence": 0}, "receipt_missing"), ({"sequence": -3}, "receipt_missing"),
+    ({"sequence": 2**63}, "receipt_missing"), ({"sha256": None}, "receipt_other"), ({"sha256": "A" * 64}, "receipt_other"),
 ]  # fmt: skip
 
 
@@ -87,6 +90,25 @@ def test_each_promise_that_is_not_kept_is_named(folder: Path) -> None:
     found = checked(folder, [*kept[:2], *broken])
     assert {one[:2] for one in found} == {(name, str(line)) for line, (_, name) in enumerate(BROKEN, 3)}
     assert len(found) == len(BROKEN)
+
+
+def test_a_file_of_any_size_is_read_a_part_at_a_time_and_no_line_is_too_long_for_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    one = json.dumps(promised(folder)[0]).encode() + b"\n"
+    junk = b"x" * (3 * receipts.LINE_MAX) + b"\n"
+    file = tmp_path / "held.jsonl"
+    file.write_bytes(one * 1500 + b"\n" + junk + one * 1500 + junk[:-1])
+    asked: list[int] = []
+
+    def raws(sequences: Sequence[int]) -> dict[int, bytes]:
+        asked.append(len(sequences))
+        return {1: small().splitlines()[0]}
+
+    found = list(receipts.check(file, [key(folder).verifier], raws, 1))
+    assert [(n.line, n.what) for n in found if n] == [(1502, "receipt_unread"), (3003, "receipt_unread")]
+    assert len(found) == 3002
+    assert max(asked) <= receipts.BATCH < sum(asked) == 3000
 
 
 def test_a_receipt_that_intake_did_not_sign_is_no_evidence(folder: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ without it in the form of RFC 8785. `sha256` is of the payload as it came.
 import json
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ from services.proof.note import NoteError, Signer, Verifier
 
 #: The file of intake's receipt key among the site's keys, and that of its public half beside the log's.
 KEY, PUBLIC = "receipt.key", "receipt.vkey"
+BATCH = 1000
+LINE_MAX = 256 * 1024
+"""Bytes of a receipt, and more: its texts come from an event of 64 KiB."""
 
 
 def signed(receipt: Mapping[str, Any], signer: Signer) -> dict[str, Any]:
@@ -80,33 +84,61 @@ class Broken(NamedTuple):
     values: tuple[str, ...]
 
 
-def check(path: Path, keys: Sequence[Verifier], raws: Mapping[int, bytes], size: int) -> Iterator[Broken]:
-    """Every receipt of a file, an object a line, that does not hold against the ledger's bytes by sequence.
+def check(
+    path: Path, keys: Sequence[Verifier], raws: Callable[[Sequence[int]], Mapping[int, bytes]], size: int
+) -> Iterator[Broken | None]:
+    """Of every receipt of a file, an object a line, what does not hold against the ledger, or null where it holds.
 
-    `size` is the ledger's last sequence: what was promised beyond it is missing there.
+    `raws` gives the ledger's bytes by sequence, of so many as are asked for; `size` is its last sequence: what was
+    promised beyond it is missing there. The file is read a part at a time, whatever its size.
     """
-    for line, text in enumerate(path.read_bytes().splitlines(), 1):
-        if not text.strip():
-            continue
-        try:
-            receipt = json.loads(text)
-            if not isinstance(receipt, dict):
-                raise ValueError("not an object")  # noqa: TRY004, TRY301 - one error for what is no receipt
-        except (ValueError, RecursionError):
-            yield Broken(line, "receipt_unread", ())
-            continue
-        name = f"{receipt.get('source')} {receipt.get('id')}"[:200]
-        if not holds(receipt, keys):
-            yield Broken(line, "receipt_unsigned", (name,))
-        elif receipt.get("outcome") == "accepted":
-            yield from _kept(line, name, receipt, raws, size)
+    lines = _lines(path)
+    while some := list(islice(lines, BATCH)):
+        held = [(line, text, _receipt(text)) for line, text in some]
+        there = raws([seq for _, _, one in held if one and isinstance(seq := one.get("sequence"), int)])
+        for line, _, receipt in held:
+            yield _broken(line, receipt, keys, there, size)
 
 
-def _kept(line: int, name: str, receipt: Mapping[str, Any], raws: Mapping[int, bytes], size: int) -> Iterator[Broken]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, by number; of one that is too long for a receipt no more than that."""
+    with path.open("rb") as file:
+        for line in count(1):
+            text = file.readline(LINE_MAX)
+            if not text:
+                return
+            rest = text
+            while len(rest) == LINE_MAX and not rest.endswith(b"\n"):
+                rest = file.readline(LINE_MAX)
+            if text.strip():
+                yield line, text if rest is text else b""
+
+
+def _receipt(text: bytes) -> dict[str, Any] | None:
+    try:
+        receipt = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return receipt if isinstance(receipt, dict) else None
+
+
+def _broken(
+    line: int, receipt: Mapping[str, Any] | None, keys: Sequence[Verifier], raws: Mapping[int, bytes], size: int
+) -> Broken | None:
+    if receipt is None:
+        return Broken(line, "receipt_unread", ())
+    name = f"{receipt.get('source')} {receipt.get('id')}"[:200]
+    if not holds(receipt, keys):
+        return Broken(line, "receipt_unsigned", (name,))
+    return _kept(line, name, receipt, raws, size) if receipt.get("outcome") == "accepted" else None
+
+
+def _kept(line: int, name: str, receipt: Mapping[str, Any], raws: Mapping[int, bytes], size: int) -> Broken | None:
     sequence = receipt.get("sequence")
     if not isinstance(sequence, int) or isinstance(sequence, bool):
-        yield Broken(line, "receipt_nowhere", (name,))
-    elif sequence not in raws:
-        yield Broken(line, "receipt_missing", (name, str(sequence), str(size)))
-    elif (found := sha256(raws[sequence]).hexdigest()) != receipt.get("sha256"):
-        yield Broken(line, "receipt_other", (name, str(sequence), str(receipt.get("sha256")), found))
+        return Broken(line, "receipt_nowhere", (name,))
+    if sequence not in raws:
+        return Broken(line, "receipt_missing", (name, str(sequence), str(size)))
+    if (found := sha256(raws[sequence]).hexdigest()) != receipt.get("sha256"):
+        return Broken(line, "receipt_other", (name, str(sequence), str(receipt.get("sha256")), found))
+    return None
