@@ -80,7 +80,8 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"sequence": 999}, "receipt_missing"), ({"sequence": 4}, "receipt_other"), ({"sequence": None}, "receipt_nowhere"),
     ({"sha256": "0" * 64}, "receipt_other"), ({"sequence": True}, "receipt_nowhere"),
     ({"sequence": "3"}, "receipt_nowhere"), ({"sequence": 0}, "receipt_missing"), ({"sequence": -3}, "receipt_missing"),
-    ({"sequence": 2**63}, "receipt_missing"), ({"sha256": None}, "receipt_other"), ({"sha256": "A" * 64}, "receipt_other"),
+    ({"sequence": 2**63}, "receipt_missing"), ({"sha256": None}, "receipt_other"),
+    ({"sha256": "A" * 64}, "receipt_other"),
 ]  # fmt: skip
 
 
