@@ -26,7 +26,7 @@ demo: $(READY) ## run a whole synthetic year through a real broker and the servi
 	@$(BIN)/wuxing demo
 
 test: check ## check, and run all tests on a real nats-server
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 faults: $(READY) ## kill, stop, cut off and damage everything by the hundred, seeded; hours. SEED=1 ROUNDS=840
 	$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),840)

@@ -278,7 +278,7 @@ EXPLAIN ANALYZE COPY meta TO '/tmp/out.csv' | WITH gone AS (DELETE FROM event RE
 """
 
 
-@pytest.mark.every(6)
+@pytest.mark.every(12)
 @pytest.mark.parametrize("query", [one.strip() for line in REFUSED.split("\n") for one in line.split(" | ") if one])
 def test_nothing_but_the_snapshot_can_be_reached_in_sql(client, newest, query) -> None:
     hidden_in_python = [1]

@@ -102,6 +102,7 @@ FROM '{file}'
 """
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("query", [line for line in WRITES.split("\n") if line])
 def test_no_question_writes_beside_the_snapshot_or_tells_of_the_machine(served: str, place: Path, query: str) -> None:
     newest = snapshot.latest(place)

@@ -395,8 +395,10 @@ async def made_again(desk: Desk) -> None:
     [("the first", [(5, 6)]), ("the middle", [(6, 6)]), ("all", [(5, 7)]), ("its store", [(5, 7), (5, 0)])],
 )
 def test_what_intake_lost_is_named_and_what_comes_next_is_taken(
-    tmp_path: Path, name: str, lost: list[tuple[int, int]]
+    tmp_path: Path, name: str, lost: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0)
+
     async def steps(desk: Desk) -> None:
         await desk.taken(event("a"), event("b"), event("c"))
         await desk.acknowledged()

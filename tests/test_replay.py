@@ -197,7 +197,7 @@ TAMPERINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(8)
 @pytest.mark.parametrize("statement", TAMPERINGS)
 def test_the_first_difference_is_named(published: Published, parquet: Path, statement: str, tmp_path: Path) -> None:
     copy = tmp_path / "tampered.duckdb"

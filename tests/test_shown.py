@@ -84,7 +84,7 @@ FORMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(6)
 @pytest.mark.parametrize("form", FORMS, ids=" ".join)
 def test_it_is_shown_in_every_form_and_commands_no_terminal(folder: Path, form: tuple[str, ...]) -> None:
     path = folder / "s.duckdb"

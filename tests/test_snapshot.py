@@ -144,7 +144,7 @@ def test_an_entry_that_counts_less_names_an_earlier_one_of_the_same_matter_node_
     assert row["named"] == row["fits"] > 10
 
 
-@pytest.mark.every(3)
+@pytest.mark.every(6)
 @pytest.mark.parametrize("ready", queries().values(), ids=lambda one: one.name)
 def test_every_ready_query_runs_in_the_command_line_too(snapshot: Path, ready: Ready) -> None:
     text = ready.text.replace(";\n", "; ")

@@ -182,7 +182,7 @@ def of_table(found: list[tuple[str, ...]], table: str) -> list[tuple[str, ...]]:
     return [one for one in found if table in one[1:2] or one[0] in names.get(table, ())]
 
 
-@pytest.mark.every(4)
+@pytest.mark.every(8)
 @pytest.mark.parametrize("table", some(TABLES))
 def test_a_row_more_or_less_is_named(whole: Path, tmp_path: Path, table: str) -> None:
     with held.opened(whole) as con:
@@ -327,7 +327,7 @@ def test_another_s_signature_holds_only_where_no_key_is_given(whole: Path, tmp_p
     assert (code, "by its own word signed by" in out.splitlines()[-1]) == (0, True)
 
 
-@pytest.mark.every(6)
+@pytest.mark.every(12)
 @pytest.mark.parametrize("sql", [
     "DELETE FROM checkpoint", "DROP TABLE checkpoint", "UPDATE checkpoint SET note = NULL",
     "UPDATE checkpoint SET note = split_part(note, chr(10) || chr(10), 1) || chr(10)",
