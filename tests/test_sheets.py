@@ -367,6 +367,11 @@ def test_a_template_is_of_the_year_as_its_changes_leave_it(tmp_path: Path) -> No
     assert offered(heir, "Revocations", "target_source") == ["/offices/ducha", "/offices/shenguan"]
     assert {"assessment", "U001", "U106"} <= {*offered(heir, "Revocations", "unit")}, "closings, and who left"
     assert offered(books["U106"], "Appeals", "unit") == ["U106"]
+    path = tmp_path / "c.xlsx"
+    path.write_bytes(template.workbook(path.name, now, ("chuangjian", "c"), "en"))
+    page = openpyxl.load_workbook(path)["Changes of units"]
+    (one,) = (one for one in page.data_validations.dataValidation if "B4" in one.sqref)
+    assert one.errorStyle == "warning", "a unit that joins is in no list yet"
 
 
 def test_a_template_that_is_filled_in_sends_what_was_filled_in(office: Office) -> None:

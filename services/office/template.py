@@ -433,8 +433,9 @@ class _Template:
             sheet.set_column(n, n, 24 if column in ("type", "reason", "evidence") else 16, self._format(column))
             rule: dict[str, Any] = {"validate": "any", "input_title": name[:32], "input_message": meaning[:255]}
             if column in offers:
-                of_item = offers[column].startswith("=OFFSET")  # where it has no rows, nothing is offered
-                rule |= {"validate": "list", "source": offers[column], "error_type": "warning" if of_item else "stop"}
+                others = offers[column].startswith("=OFFSET")  # where an item has no rows, nothing is offered
+                others |= (form.type, column) == ("unit.changed.v1", "unit")  # of a unit that joins the code is new
+                rule |= {"validate": "list", "source": offers[column], "error_type": "warning" if others else "stop"}
             first = ABOVE + 1 + (len(prepared) if column == "value" else 0)
             sheet.data_validation(first, n, ABOVE + OFFERED, n, rule)
         for line in range(ABOVE + 1, ABOVE + 1 + form.lines + len(prepared)):
