@@ -217,14 +217,20 @@ def events(party: str, kind: str, rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def post(site: Site, party: str, rows: list[dict[str, Any]]) -> Counter[str]:
-    """Hand events in at the gateway, as many as it takes at once; how many had which outcome."""
-    head = {
-        "authorization": f"Bearer {key(party)}", "content-type": "application/cloudevents-batch+json",
-    }  # fmt: skip
-    found: Counter[str] = Counter()
-    for n in range(0, len(rows), 500):
-        answer = httpx.post(f"{site.url('gateway')}/v1/events", json=rows[n : n + 500], headers=head, timeout=PATIENCE)
-        found.update(one["body"].get("outcome", str(one["status"])) for one in answer.json()["results"])
+    """Hand a batch in at the gateway, and ask for the receipts that were not there at once."""
+    at, head = f"{site.url('gateway')}/v1/events", {"authorization": f"Bearer {key(party)}"}
+    kind = {"content-type": "application/cloudevents-batch+json"}
+    results = httpx.post(at, json=rows, headers=head | kind, timeout=PATIENCE).json()["results"]
+    bodies = [one["body"] for one in results]
+
+    def look() -> Counter[str]:
+        for n, row in enumerate(rows):
+            if bodies[n].get("outcome", "pending") == "pending":
+                asked = {"source": row["source"], "id": row["id"]}
+                bodies[n] = httpx.get(at, params=asked, headers=head, timeout=PATIENCE).json()
+        return Counter(one.get("outcome", "pending") for one in bodies)
+
+    found: Counter[str] = until("the receipts", look, lambda seen: not seen["pending"], patience=PATIENCE)
     return found
 
 
