@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import nats
 import pytest
+from nats.errors import Error as NatsError
 from openpyxl import Workbook, load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -432,11 +433,32 @@ def change(site: Site, facts: Facts) -> None:
     assert emit(COLLECTOR) == {"accepted": 4}
     facts.join(NEW, joined["name"])
     ranked()
-    say("wuxing keys add")
     (late,) = events("duchayuan", "deduction", facts.deductions("2.4", 100, ground="problem_serious"))
     assert publish(site, "duchayuan", [late | {"id": "late"}]) == {"refused": 1}
     fill("shenguan", {"Deductions": facts.deductions("2.4", 9, ground="problem_serious")})
     assert emit("shenguan").keys() == {"accepted"}
+    say("wuxing keys add")
+    until("the broker with the rights of who joined", lambda: lets_in(site, NEW), bool, patience=PATIENCE)
+
+
+def lets_in(site: Site, party: str) -> bool:
+    """Whether the broker knows a party; it is started anew for one that joined."""
+    known = site.settings(YEAR)
+
+    async def tried() -> bool:
+        try:
+            seed = str(known.data / "keys" / f"{party}.nk")
+            client = await nats.connect(known.nats_url, nkeys_seed=seed, allow_reconnect=False, error_cb=_quiet)
+        except (NatsError, OSError):
+            return False
+        await client.close()
+        return True
+
+    return asyncio.run(tried())
+
+
+async def _quiet(_: Exception) -> None:
+    """A refusal is an answer here."""
 
 
 def close(facts: Facts) -> None:
