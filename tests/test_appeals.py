@@ -10,7 +10,7 @@ import pytest
 from services.office import sheet
 from services.process.ending import Exit
 from services.reports.appeals import Move, Prospect, changes, copy, listed, prospects, state
-from services.reports.readiness import SHEETS, obstacles
+from services.reports.readiness import NAMED_MAX, SHEETS, obstacles
 from services.scorer import file, rules
 from services.snapshot import make as snapshots
 from services.snapshot.moves import Standing
@@ -312,6 +312,29 @@ def complete(units: Roster = THREE) -> Pages:
     for stage in BOOK.stage:
         pages.add("chuangjian", "stage.reached", "assessment", stage=stage.code)
     return pages
+
+
+def test_a_tie_is_to_be_put_in_order_only_when_nothing_is_pending_any_more() -> None:
+    units = [{"unit": f"U{n}", "name": f"U{n}", "category": "B", "group": "B1"} for n in range(40)]
+    for pages, words in (
+        (Pages(), "when no item is pending any more, if they are still tied: put "),
+        (complete(units), "put "),
+    ):
+        pages.adopt("pool", "shared")
+        with folded(b"\n".join(pages.lines), units) as found, rules.compute(found.con):
+            one = obstacles(found.con, found.lines, "en", {}).ties[0]
+        assert one.step.what.startswith(words)
+        assert f"… ({len(one.units)}) in order" in one.step.what
+        assert len(one.units) > NAMED_MAX
+
+
+def test_a_step_stands_on_one_line_so_that_its_command_can_be_copied(disputed: Pages, tmp_path: Path) -> None:
+    made = written(disputed, tmp_path)
+    found = json.loads(command("readiness", "--snapshot", made, "--format", "json", "--lang", "en")[1])
+    text = command("readiness", "--snapshot", made, "--lang", "en")[1].decode().splitlines()
+    assert any(len(line) > 160 for line in text), "wider than a page"
+    for step in (step for one in found["pending"] for step in one["steps"]):
+        assert f"    → {step['owner_name']}: {step['what']} · {step['command']}" in text
 
 
 @pytest.mark.long

@@ -386,7 +386,7 @@ def test_a_unit_appeals_by_the_command_that_its_statement_names(office: Office) 
             ("U002", fresh, ("--statement", "s" * 2001), 1, "bad_field", "statement"),
             ("U002", 10**9, (), 1, None, "no event of sequence"),
             ("U999", fresh, (), 2, None, "no such unit"),
-            ("U105", fresh, (), 1, "source_not_authorised", "U105.nk"),
+            ("U105", fresh, (), 1, "source_not_authorised", "U105.nk is not there"),
         ):
             options = ("--target", str(target), *(more or ("--statement", "已按时反馈")))
             assert office.run("appeal", unit, *options) == code

@@ -27,6 +27,7 @@ from services.command.tables import four
 from services.ingest.check import Checker
 from services.office import sheet, template
 from services.office import workbook as books
+from services.office.present import Present, present
 from services.office.sheet import Row
 from services.office.workbook import Cell
 from services.process.ending import Stop
@@ -49,6 +50,9 @@ ROW: dict[str, Any] = {
     "type": "deduction.recorded.v1", "unit": "U001", "item": "1.2", "matter": "m", "ground": "accident",
     "points": "1", "reason": "r", "time": "2013-05-06T09:30:00+08:00",
 }  # fmt: skip
+
+
+JOINED = {"change": "joined", "name": "新单位", "category": "B", "unit_group": "B1", "reason": "r"}
 
 
 def told(cells: dict[str, Any], party: str = "ducha") -> bytes | Refusal:
@@ -149,6 +153,8 @@ def test_every_type_that_has_columns_is_an_event_that_passes() -> None:
         ("ducha", {"type": "item.closed.v1", "item": 1.1, "unit": "assessment"}),
         ("ducha", {"type": "event.revoked.v1", "reason": "r", **target}),
         ("U001", {"type": "appeal.filed.v1", "statement": "s", **target}),
+        ("chuangjian", {"type": "unit.changed.v1", "unit": "U106", **JOINED}),
+        ("chuangjian", {"type": "unit.changed.v1", "change": "left", "reason": "r"}),
         ("gongwei", {"type": "appeal.decided.v1", "outcome": "revised", "points": 0.5, "reason": "r", **appeal}),
     ):
         raw = told({"unit": "U001", "time": date(2013, 5, 6), **cells}, party)
@@ -156,6 +162,27 @@ def test_every_type_that_has_columns_is_an_event_that_passes() -> None:
         found = CHECKER.check(raw)
         assert isinstance(found, Event), found
         assert found.source == ("/units/U001" if party == "U001" else f"/offices/{party}")
+
+
+def test_a_unit_joins_with_the_attributes_that_its_row_lists_and_without_any_with_none() -> None:
+    for cell, expected in (
+        ("", {}),
+        ("staff = 12; windows=3", {"staff": "12", "windows": "3"}),
+        ("staff", {"staff": ""}),
+    ):
+        raw = told({"type": "unit.changed.v1", "unit": "U106", **JOINED, "attributes": cell}, "chuangjian")
+        assert isinstance(raw, bytes)
+        assert json.loads(raw)["data"]["attributes"] == expected
+
+
+def test_a_row_under_the_form_s_last_line_is_of_the_kind_that_its_sheet_is_named_after(tmp_path: Path) -> None:
+    head = ["unit", "item", "matter", "ground", "points", "reason", "time"]
+    rows = [head, [ROW[column] for column in head]]
+    for name, kind in (("Deductions", "deduction.recorded.v1"), ("扣分", "deduction.recorded.v1"), ("s", None)):
+        (found,) = sheet.rows(workbook(tmp_path / "b.xlsx", rows, name))
+        raw = sheet.event(found, "ducha", NAMES, UNITS)
+        assert isinstance(raw, bytes)
+        assert json.loads(raw).get("type") == kind
 
 
 def sent(row: sheet.Row) -> bytes:
@@ -261,7 +288,7 @@ def test_who_collects_has_a_line_for_every_reading_stage_and_tie_and_sends_those
         {"step": ("geometric", 7)}, (("second", "B", ("U002", "U009")),), frozenset({"daily_closed"})
     )
     name = next(one.name for one in YEAR.rulebook.office if one.code == "chuangjian")
-    path.write_bytes(template.workbook(path.name, YEAR, ("chuangjian", name), "zh", reached))
+    path.write_bytes(template.workbook(path.name, Present(YEAR), ("chuangjian", name), "zh", reached))
     book = openpyxl.load_workbook(path)
     head = [cell.value for cell in book["确认读法"][template.ABOVE + 1]]
     rows = {row[head.index("reading")]: dict(zip(head, row, strict=True))
@@ -297,6 +324,54 @@ def test_who_collects_has_a_line_for_every_reading_stage_and_tie_and_sends_those
     assert all(isinstance(CHECKER.check(json.dumps(one).encode()), Event) for one in found)
     assert cli.run(["template", "collector", str(tmp_path / "c.xlsx"), "--lang", "zh"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "c.xlsx")
+
+
+def changed(kind: str, unit: str = "assessment", **data: Any) -> Event:
+    """A change by who collects, as intake has admitted it."""
+    event = {"specversion": "1.0", "id": "c", "source": "/offices/chuangjian", "type": kind, "subject": unit}
+    raw = json.dumps({**event, "time": "2013-05-06T09:30:00+08:00", "data": {**data, "reason": "r"}}).encode()
+    found = CHECKER.check(raw)
+    assert isinstance(found, Event), found
+    return found
+
+
+def offered(book: openpyxl.Workbook, title: str, column: str) -> list[str]:
+    """The codes that the drop-down of a column offers."""
+    page = book[title]
+    letter = next(cell.column_letter for cell in page[template.ABOVE + 1] if cell.value == column)
+    (one,) = (one for one in page.data_validations.dataValidation if f"{letter}4" in one.sqref)
+    name, _, cells = str(one.formula1).partition("!")
+    found = book[name.strip("'")][cells.replace("$", "")]
+    return [str(row[0].value).split()[0] for row in (found if isinstance(found, tuple) else ((found,),))]
+
+
+def test_a_template_is_of_the_year_as_its_changes_leave_it(tmp_path: Path) -> None:
+    moved = {"item": "3.3", "from": "shenguan", "to": "ducha"}
+    kind = "unit.changed.v1"
+    now = present(YEAR, [
+        changed(kind, "U106", change="joined", name="新单位", category="B", group="B1", attributes={}),
+         changed(kind, "U001", change="left"),
+        changed(kind, "U002", change="renamed", name="新名"), changed("item.transferred.v1", **moved),
+    ])  # fmt: skip
+    books = {}
+    for party in ("ducha", "shenguan", "U106"):
+        path = tmp_path / f"{party}.xlsx"
+        path.write_bytes(template.workbook(path.name, now, (party, party), "en"))
+        books[party] = openpyxl.load_workbook(path)
+    heir = books["ducha"]
+    assert offered(heir, "Ratings", "item") == ["3.3"], "whose item it is now"
+    assert {"Ratings", "Exemptions"} & {*books["shenguan"].sheetnames} == set()
+    units = offered(heir, "Ratings", "unit")
+    assert ("U106" in units, "U001" in units, len(units)) == (True, False, len(YEAR.roster))
+    assert "U002 新名" in {row[0].value for row in heir["Roster"].iter_rows()}
+    assert offered(heir, "Revocations", "target_source") == ["/offices/ducha", "/offices/shenguan"]
+    assert {"assessment", "U001", "U106"} <= {*offered(heir, "Revocations", "unit")}, "closings, and who left"
+    assert offered(books["U106"], "Appeals", "unit") == ["U106"]
+    path = tmp_path / "c.xlsx"
+    path.write_bytes(template.workbook(path.name, now, ("chuangjian", "c"), "en"))
+    page = openpyxl.load_workbook(path)["Changes of units"]
+    (one,) = (one for one in page.data_validations.dataValidation if "B4" in one.sqref)
+    assert one.errorStyle == "warning", "a unit that joins is in no list yet"
 
 
 def test_a_template_that_is_filled_in_sends_what_was_filled_in(office: Office) -> None:

@@ -100,6 +100,31 @@ class Site:
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
 
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """`wuxing up`, from when it says that it is there until it has ended."""
+        said = self.data / "up.log"
+        command = [sys.executable, "-m", "services.cli", "up", f"--port={self.port}", "--lang=en"]
+        command += [*(f"--{name}-port={port}" for name, port in zip(("page", "gateway"), free_ports(2), strict=True))]
+        with said.open("wb") as log:
+            up = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log)
+        try:
+            until(
+                "the broker", lambda: said.read_text("utf-8"),
+                lambda text: "Ctrl-C" in text or up.poll() is not None, patience=PATIENCE,
+            )  # fmt: skip
+            assert up.poll() is None, said.read_text("utf-8")
+            yield
+        finally:
+            up.send_signal(signal.SIGTERM)
+            assert up.wait(60) == 0
+
+    def url(self, name: str) -> str:
+        """Where `up` says that the page or the gateway is."""
+        found = re.search(rf"{name} (http://127\.0\.0\.1:\d+)", (self.data / "up.log").read_text("utf-8"))
+        assert found, "up says where it listens"
+        return found[1]
+
     async def publish(self, assessment: str, sent: list[Line]) -> None:
         known = self.settings(assessment)
         async with connected(known.nats_url, "gateway", known.data) as client:
@@ -149,21 +174,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("site"))
     for assessment, book, count in YEARS:
         site.place(assessment, lines(book, assessment, count))
-    log = (site.data / "up.log").open("wb")
-    command = [sys.executable, "-m", "services.cli", "up", f"--port={site.port}", "--lang=en"]
-    command += [*(f"--{name}-port={port}" for name, port in zip(("page", "gateway"), free_ports(2), strict=True))]
-    up = subprocess.Popen(command, env=site.environment, stderr=log, stdout=log)
-    try:
-        said = site.data / "up.log"
-        until("the broker", lambda: said.read_text("utf-8"), lambda text: "Ctrl-C" in text, patience=PATIENCE)
+    with site.running():
         for assessment, sent in site.lines.items():
             asyncio.run(site.publish(assessment, sent))
         site.until_ranked(*site.lines)
         yield site
-    finally:
-        up.send_signal(signal.SIGTERM)
-        assert up.wait(60) == 0
-        log.close()
 
 
 def test_each_comes_to_what_its_own_ledger_and_rules_give(site: Site) -> None:
@@ -177,11 +192,12 @@ def test_each_comes_to_what_its_own_ledger_and_rules_give(site: Site) -> None:
 
 
 def test_the_page_and_the_gateway_answer_where_up_says_that_they_are(site: Site) -> None:
-    said = (site.data / "up.log").read_text("utf-8")
     for name in ("page", "gateway"):
-        url = re.search(rf"{name} (http://127\.0\.0\.1:\d+)", said)
-        assert url, said
-        assert httpx.get(f"{url[1]}/healthz", timeout=60).status_code == 200
+        assert httpx.get(f"{site.url(name)}/healthz", timeout=60).status_code == 200
+    for name in site.lines:
+        board = httpx.get(f"{site.url('page')}/{name}/", timeout=60).text
+        unit = re.findall(rf'href="(/{name}/unit/[^"?]+)', board)[0]
+        assert httpx.get(f"{site.url('page')}{unit}", timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("option", ["--page-port", "--gateway-port"])

@@ -10,7 +10,8 @@ from schemas.subjects import ASSESSMENT
 from schemas.year import Year
 from services.console.door import Who
 from services.console.states import State
-from services.office.sheet import CHANGES, KINDS, OUTCOMES, TITLES
+from services.office.sheet import CHANGES, KINDS, NUMBERED, OUTCOMES, TITLES
+from services.office.template import OF_WHO_LEFT
 
 Option = tuple[str, str]
 Shape = Literal["choice", "text", "area", "time"]
@@ -42,7 +43,7 @@ COLUMNS = {
     "appeal.decided.v1": "unit target_source target_id outcome points? reason",
     "reading.adopted.v1": "reading value reason",
     "tie.resolved.v1": "grade units reason",
-    "unit.changed.v1": "unit change name? category? unit_group? reason",
+    "unit.changed.v1": "unit change name? category? unit_group? attributes? reason",
     "item.transferred.v1": "item from to reason",
     "stage.reached.v1": "stage",
 }
@@ -109,11 +110,13 @@ def _named(codes: Iterable[tuple[str, Name]], lang: Language, *, codes_too: bool
     return [(code, f"{code} {name}" if codes_too else name) for code, name in pairs]
 
 
-def _units(year: Year, state: State | None) -> list[Option]:
-    """The units that have not left, of the newest snapshot, before there is one of the opening."""
+def _units(year: Year, state: State | None, kind: str) -> list[Option]:
+    """The units that may have such events, of the newest snapshot, before there is one of the opening."""
     if state is None:
         return [(unit.unit, f"{unit.unit} {unit.name}") for unit in year.roster]
-    rows = state.rows("SELECT unit, name FROM unit_in_force WHERE NOT has_left ORDER BY unit")
+    rows = state.rows(
+        "SELECT unit, name FROM unit_in_force WHERE NOT has_left OR ? ORDER BY unit", [kind in OF_WHO_LEFT]
+    )
     return [(row["unit"], f"{row['unit']} {row['name']}") for row in rows]
 
 
@@ -163,8 +166,10 @@ def _options(  # noqa: PLR0913, PLR0917 - what a choice is made of
 ) -> list[Option] | None:
     """What can be chosen in a column: nothing where it is free text, null where the form has no such column."""
     book = year.rulebook
+    if column == NUMBERED and not book.attribute:
+        return None
     if column == "unit":
-        return [] if kind == "unit.changed.v1" else [*_units(year, state), *_about(kind, lang)]
+        return [] if kind == "unit.changed.v1" else [*_units(year, state, kind), *_about(kind, lang)]
     if item is not None and column in _OF_ITEM:
         return _OF_ITEM[column](item, year, kind, lang)
     lists: dict[str, Callable[[], list[Option]]] = {

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import duckdb
 import msgspec
 
+from infra.rights import key_file
 from schemas import subjects
 from schemas.events import Event
 from schemas.refusals import Language, Refusal
@@ -29,6 +30,12 @@ TEXT: dict[str, dict[Language, str]] = {
         "en": "The time for an appeal against sequence {target} ended on {until} (UTC). Nothing was sent. A late appeal"
         " is filed with --late: it is shown as late, and the appeals office decides.",
         "zh": "对序号{target}的申诉已于{until}（UTC）截止，未发送。如仍要提出请加--late，将标明逾期。",
+    },
+    "no_key": {
+        "en": "Not sent: {unit} has no key here, {path} is not there. A unit's own key goes there; of a unit that"
+        " joined in the year `wuxing keys add` makes one.",
+        "zh": "未发送：此处没有{unit}的密钥，{path}不存在。请放入该单位自己的密钥；"
+        "年内加入的单位由`wuxing keys add`生成。",
     },
     "void": {
         "en": "Not sent, it would be void: {why}; `wuxing explain {unit}` shows which lines can be appealed.",
@@ -84,7 +91,10 @@ def appeal(  # noqa: PLR0913 - each is an option of the command
         checker = Checker(year.rulebook, year.roster, chosen, keys=year.keys)
         for change in store.changes(con):
             checker.apply(change)
-        one = Judged(1, None, raw, checked(known, checker, raw, None))
+        judged = checked(known, checker, raw, None)
+        if isinstance(judged, Refusal) and not (path := key_file(known.data, unit)).is_file():
+            judged = msgspec.structs.replace(judged, message=TEXT["no_key"][chosen].format(unit=unit, path=path))
+        one = Judged(1, None, raw, judged)
         refused = _refused(con, one, found, target, chosen, now=None if late else now)
     lines = [refused] if refused else deliver(known, [one], None, wait, chosen)
     show(lines, None, format, chosen)

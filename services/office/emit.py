@@ -182,8 +182,8 @@ def judge(  # noqa: PLR0913 - what a row is judged by
     checker, judged = Checker(year.rulebook, year.roster, lang, keys=year.keys), []
     for change in since:
         checker.apply(change)
-    joined = [one for one in since if one.change == "joined" and one.category]
-    units = (Unit(one.subject, one.name or "", one.category or "", one.unit_group or "") for one in joined)
+    named = [one for one in since if one.change in ("joined", "renamed")]
+    units = (Unit(one.subject, one.name or "", one.category or "", one.unit_group or "") for one in named)
     year = dataclasses.replace(year, roster=(*year.roster, *units))
     _check_party(year, office)
     for number, name, raw, cells in _raws(known, file, office, year, lang, encoding, note):

@@ -54,6 +54,7 @@ TITLES = {
     "name": ("Name", "名称"),
     "category": ("Category", "类别"),
     "unit_group": ("Unit's group", "分组"),
+    "attributes": ("Attributes", "各项属性"),
     "from": ("From", "移出单位"),
     "to": ("To", "移入单位"),
     "target_source": ("Target's source", "所指来源"),
@@ -108,6 +109,8 @@ DATA = {column: "group" if column == "unit_group" else column for column in TITL
 PATHS = {column: _ENVELOPE.get(column) or f"data.{DATA[column]}" for column in TITLES}
 #: Columns that hold several texts, with `;` between them.
 LISTS = ("evidence", "units")
+#: The column that holds several numbers by code, as `staff=12;windows=3`.
+NUMBERED = "attributes"
 #: Columns of free text: trimmed and no more; the reference of a matter and the like must show all they hold.
 PROSE = frozenset({"reason", "statement", "evidence", "name"})
 EXACT = frozenset({"matter", "rater", "case", "target_id", "id"})
@@ -167,7 +170,7 @@ def rows(path: Path, encoding: str | None = None, *, left: list[Unread] | None =
         if left is not None:
             left += [Unread(sheet.name, one) for one in unknown if not one.startswith("#")]
         filled = [line for line in sheet.lines if line.number > top.number]
-        listed = [one for one in (_row(sheet, names, line) for line in filled) if one]
+        listed = [_kinded(one) for one in (_row(sheet, names, line) for line in filled) if one]
         if sheet.name is not None:
             untouched = [one for one in listed if _is_untouched(one.cells)]
             listed = [one for one in listed if not _is_untouched(one.cells)]
@@ -197,6 +200,15 @@ def _row(sheet: Sheet, names: dict[int, str | None], line: Line) -> Row | None:
     if not cells or (sheet.name is not None and _is_blank_form(cells)):
         return None
     return Row(line.number, cells, sheet.name, line.hidden)
+
+
+def _kinded(row: Row) -> Row:
+    """A row that names no kind is of the kind that its sheet is named after: a form has fewer lines than a year."""
+    kind = _SHEETS.get(unicodedata.normalize("NFKC", row.sheet or "").strip().casefold())
+    return row if kind is None or "type" in row.cells else row._replace(cells={"type": Cell(kind, ""), **row.cells})
+
+
+_SHEETS = {title.casefold(): kind for kind, titles in KINDS.items() for title in titles}
 
 
 def _column(cell: Cell) -> str | None:
@@ -256,6 +268,8 @@ def _bilingual(english: str, chinese: str) -> Name:
     return made
 
 
+#: What an event is about that is about no unit.
+THE_YEAR = (subjects.ASSESSMENT, _bilingual("the year", "年度"))
 #: The stage that no rulebook lists.
 FINALISED = ("finalised", _bilingual("final", "定稿"))
 
@@ -271,7 +285,7 @@ class Names:
         offices = _labels((one.code, one.name) for one in book.office)
         self._lists: dict[str, dict[str, set[str]]] = {
             "type": _labels((kind, _bilingual(*titles)) for kind, titles in KINDS.items()),
-            "unit": _labels((one.unit, one.name) for one in year.roster),
+            "unit": _labels([THE_YEAR, *((one.unit, one.name) for one in year.roster)]),
             "item": _labels((one.code, one.name) for one in book.item),
             "attribute": _labels((one.code, one.name) for one in book.attribute),
             "veto": _labels((one.code, one.name) for one in book.veto),
@@ -359,6 +373,8 @@ def event(row: Row, party: str, names: Names, units: frozenset[str], lang: Langu
         data["units"] = units_in_order
     if (text := data.get("characters", "")).isascii() and text.isdigit() and len(text) < 16:
         data["characters"] = int(text)
+    if NUMBERED in data or (cells.get("type"), cells.get("change")) == ("unit.changed.v1", "joined"):
+        data[NUMBERED] = _numbered(data.get(NUMBERED, ""), names)
     target = {key: cells[f"target_{key}"] for key in ("source", "id") if f"target_{key}" in cells}
     if target:
         data["appeal" if cells.get("type") == "appeal.decided.v1" else "target"] = target
@@ -366,6 +382,12 @@ def event(row: Row, party: str, names: Names, units: frozenset[str], lang: Langu
     content = {name: value for name, value in content.items() if value is not None}
     made = {"specversion": "1.0", "id": cells.get("id") or identifier(content), "source": _source(party, units)}
     return msgspec.json.encode(made | content)
+
+
+def _numbered(text: str, names: Names) -> dict[str, str]:
+    """The attributes of a unit that joins, by code; none where the cell is empty."""
+    pairs = (one.partition("=") for one in text.split(";") if one.strip())
+    return {names.code("attribute", code.strip(), ""): value.strip() for code, _, value in pairs}
 
 
 _REASONS = {"type": Reason.NOT_CLOUDEVENT, "id": Reason.NOT_CLOUDEVENT, "": Reason.UNKNOWN_FIELD}

@@ -39,13 +39,15 @@ from schemas.rulebook import (
     en,
     zh,
 )
-from schemas.year import Year, given
+from schemas.year import given
 from services.command.options import Lang
 from services.ingest.opening import year_of_folder
-from services.office.sheet import CHANGES, FINALISED, KINDS, OUTCOMES, TITLES
+from services.office.present import Present, present
+from services.office.sheet import CHANGES, FINALISED, KINDS, NUMBERED, OUTCOMES, THE_YEAR, TITLES
 from services.process.ending import Exit, Stop
 from services.process.files import replacing
 from services.process.settings import Settings, language, read
+from services.scorer import store
 from services.snapshot import point
 from services.snapshot.make import latest
 
@@ -95,7 +97,7 @@ FORMS: dict[str, tuple[tuple[str, ...], int]] = {
     "appeal.decided.v1": ((*_TARGET, "outcome", "points", "reason"), 100),
     "reading.adopted.v1": (("reading", "value", "reason"), 50),
     "tie.resolved.v1": (("grade", "units", "reason"), 20),
-    "unit.changed.v1": (("change", "name", "category", "unit_group", "reason"), 50),
+    "unit.changed.v1": (("change", "name", "category", "unit_group", "attributes", "reason"), 50),
     "item.transferred.v1": (("item", "from", "to", "reason"), 20),
     "stage.reached.v1": (("stage",), 20),
     "event.revoked.v1": ((*_TARGET, "reason"), 100),
@@ -130,6 +132,10 @@ MEANINGS = {
     "name": ("Of a unit that joined or is renamed.", "加入或更名的单位名称。"),
     "category": ("Of a unit that joined or moved.", "加入或调整的单位类别。"),
     "unit_group": ("Of a unit that joined or moved.", "加入或调整的单位分组。"),
+    "attributes": (
+        "Of a unit that joined: code=value, with ; between them.",
+        "加入单位的各项属性：代码=数值，以半角分号;分隔。",
+    ),
     "from": ("The office that held the item.", "原考核责任单位。"),
     "to": ("The office that takes it.", "接手的考核责任单位。"),
     "stage": ("The stage that is reached.", "已到达的阶段。"),
@@ -241,7 +247,8 @@ def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
     file
         Where to write it; PARTY.xlsx without it.
     """
-    chosen, (year, reached) = language(lang), _year(read())
+    chosen, (now, reached) = language(lang), _year(read())
+    year = now.year
     if party == "collector" and party not in {office.code for office in year.rulebook.office}:
         party = year.rulebook.roles.collector
     parties: tuple[Office | Unit, ...] = (*year.rulebook.office, *year.roster)
@@ -255,7 +262,7 @@ def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
         )
     path = file or Path(f"{party}.xlsx")
     with replacing(path) as draft:
-        draft.write_bytes(workbook(path.name, year, (party, name), chosen, reached))
+        draft.write_bytes(workbook(path.name, now, (party, name), chosen, reached))
     print(path)
     return Exit.DONE
 
@@ -264,13 +271,13 @@ def _code(one: Office | Unit) -> str:
     return one.code if isinstance(one, Office) else one.unit
 
 
-def _year(known: Settings) -> tuple[Year, Reached | None]:
-    """The year of the latest snapshot of this assessment with how far it is, else the folder's, the settings', ours."""
+def _year(known: Settings) -> tuple[Present, Reached | None]:
+    """The year as the latest snapshot of this assessment has it and how far it is, else the folder's or ours."""
     if newest := latest(known.snapshots):
         with point.snapshot(newest) as con:
             if point.meta(con).get("assessment") == known.assessment:
-                return point.year(con), _reached(con)
-    return year_of_folder(known) or given(known.assessment, known.rulebook, known.roster), None
+                return present(point.year(con), store.changes(con)), _reached(con)
+    return Present(year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)), None
 
 
 def _reached(con: duckdb.DuckDBPyConnection) -> Reached:
@@ -297,9 +304,12 @@ def forms(book: Rulebook, party: str) -> Iterator[tuple[Form, tuple[Item, ...]]]
         if items or _sends(book, party, kind):
             known = {column for item in items for column in _columns(book, item, kind)}
             shown = [one for one in columns if one in known or one not in _OF_ITEMS or not items]
+            shown = [one for one in shown if one != NUMBERED or book.attribute]
             yield Form(kind, KINDS[kind], ("type", "unit", *shown, "time", "id"), lines), items
 
 
+#: Kinds of events that a unit which has left still may have.
+OF_WHO_LEFT = frozenset({"event.revoked.v1", "appeal.filed.v1", "appeal.decided.v1"})
 #: Columns that only some items have.
 _OF_ITEMS = frozenset({"points", "node", "group", "measure", "case", "period"})
 
@@ -359,11 +369,11 @@ def codes(book: Rulebook, item: Item, kind: str) -> dict[str, list[tuple[str, Na
     }
 
 
-def workbook(file: str, year: Year, party: tuple[str, Name], lang: Language, reached: Reached | None = None) -> bytes:
+def workbook(file: str, now: Present, party: tuple[str, Name], lang: Language, reached: Reached | None = None) -> bytes:
     """The workbook of a party, given by its code and name, which speaks of itself by its file's name."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
-        _Template(book, file, year, party, lang, reached or Reached({})).write()
+        _Template(book, file, now, party, lang, reached or Reached({})).write()
     return out.getvalue()
 
 
@@ -371,12 +381,13 @@ class _Template:
     """A workbook while it is written."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a workbook is of
-        self, book: Workbook, file: str, year: Year, party: tuple[str, Name], lang: Language, reached: Reached
+        self, book: Workbook, file: str, now: Present, party: tuple[str, Name], lang: Language, reached: Reached
     ) -> None:
-        self.book, self.year, self.file, self.reached = book, year, file, reached
+        self.book, self.file, self.reached = book, file, reached
+        self.now, self.year = now, now.year
         self.zh = lang == "zh"
         self.party, self.title_of = party[0], self.named(party[1])
-        self.forms = list(forms(year.rulebook, self.party))
+        self.forms = list(forms(self.year.rulebook, self.party))
         base = {"font_name": "宋体", "valign": "vcenter"}
         self.title = book.add_format({**base, "bold": True, "font_size": 14})
         self.label = book.add_format({**base, "bold": True, "bg_color": "#DCE6F1", "border": 1, "text_wrap": True})
@@ -422,8 +433,9 @@ class _Template:
             sheet.set_column(n, n, 24 if column in ("type", "reason", "evidence") else 16, self._format(column))
             rule: dict[str, Any] = {"validate": "any", "input_title": name[:32], "input_message": meaning[:255]}
             if column in offers:
-                of_item = offers[column].startswith("=OFFSET")  # where it has no rows, nothing is offered
-                rule |= {"validate": "list", "source": offers[column], "error_type": "warning" if of_item else "stop"}
+                others = offers[column].startswith("=OFFSET")  # where an item has no rows, nothing is offered
+                others |= (form.type, column) == ("unit.changed.v1", "unit")  # of a unit that joins the code is new
+                rule |= {"validate": "list", "source": offers[column], "error_type": "warning" if others else "stop"}
             first = ABOVE + 1 + (len(prepared) if column == "value" else 0)
             sheet.data_validation(first, n, ABOVE + OFFERED, n, rule)
         for line in range(ABOVE + 1, ABOVE + 1 + form.lines + len(prepared)):
@@ -494,7 +506,9 @@ class _Template:
         rated: dict[str, list[Any]] = {"group": [*item.raters], "measure": [*item.measure]}
         return rated if kind == "rating.recorded.v1" else {"ground": grounds, "node": [*item.node]}
 
-    def _offers(self, lists: Worksheet, n: int, form: Form, items: Sequence[Item], units: str) -> dict[str, str]:
+    def _offers(
+        self, lists: Worksheet, n: int, form: Form, items: Sequence[Item], units: tuple[str, str]
+    ) -> dict[str, str]:
         """The drop-down of each column that has one; lists stand on a hidden sheet, twenty columns a form.
 
         What is offered is code and name together, which `emit` reads as the code; where it hangs on the item, a list by
@@ -503,9 +517,14 @@ class _Template:
         offered: dict[str, list[tuple[str, Name]]] = {"type": [(form.type, form.type)], **self._choices(form.type)}
         if form.type in YEAR:
             offered["unit"] = [(subjects.ASSESSMENT, subjects.ASSESSMENT)]
+        own = [(one.unit, one.name) for one in self.year.roster if one.unit == self.party]
+        if own:
+            offered["unit"] = [*own]
+        elif form.type == "event.revoked.v1":  # of a closing, a stage and the like too
+            offered["unit"] = [THE_YEAR, *((one.unit, one.name) for one in self.year.roster)]
         if items:
             offered["item"] = [(item.code, item.name) for item in items]
-        offers = {} if "unit" in offered else {"unit": units}
+        offers = {} if "unit" in offered else {"unit": units[form.type in OF_WHO_LEFT]}
         column = 20 * n
         for name, values in offered.items():
             if values and name in form.columns:
@@ -541,6 +560,7 @@ class _Template:
         offices = [(one.code, one.name) for one in book.office]
         facts = [one for one in book.attribute if self.party in (one.offices or (book.roles.collector,))]
         party = (subjects.OFFICES if self.party in dict(offices) else subjects.UNITS) + self.party
+        inherited = [subjects.OFFICES + one for one in self.now.before.get(self.party, ())]
         answers = [(code, _bilingual(code, name)) for code, name in OUTCOMES.items()]
         choices: dict[str, dict[str, list[tuple[str, Name]]]] = {
             "fact.recorded.v1": {"attribute": [(one.code, one.name) for one in facts]},
@@ -560,7 +580,7 @@ class _Template:
                 "to": offices,
             },
             "stage.reached.v1": {"stage": [*((one.code, one.name) for one in book.stage), FINALISED]},
-            "event.revoked.v1": {"target_source": [(party, party)]},
+            "event.revoked.v1": {"target_source": [(one, one) for one in (party, *inherited)]},
         }
         return choices.get(kind, {})
 
@@ -576,16 +596,18 @@ class _Template:
                 sheet.write_string(number, n, cell, self.wrap)
         sheet.freeze_panes(2, 0)
 
-    def _roster(self, sheet: Worksheet) -> str:
-        """The units; returns the range of what the drop-downs show of them."""
+    def _roster(self, sheet: Worksheet) -> tuple[str, str]:
+        """The units; returns the ranges of what the drop-downs show: without those that left, at the end, and all."""
         sheet.write_string(0, 0, " · ".join(filter(None, (self.word("roster"), self.notice()))), self.title)
         names = [self.word(key) for key in ("unit", "code", "name", "category", "set")]
         rows = [
             (self.shown(unit.unit, unit.name), unit.unit, unit.name, unit.category, unit.group)
-            for unit in self.year.roster
+            for unit in sorted(self.year.roster, key=lambda unit: unit.unit in self.now.left)
         ]
         self._table(sheet, names, rows, (40, 12, 36, 10, 12))
-        return f"='{self.word('roster')}'!{xl_range_abs(2, 0, 1 + len(rows), 0)}"
+        ends = (1 + len(rows) - len(self.now.left), 1 + len(rows))
+        here, all_ = (f"='{self.word('roster')}'!{xl_range_abs(2, 0, end, 0)}" for end in ends)
+        return here, all_
 
     def _clauses(self, sheet: Worksheet) -> None:
         """The party's items with their clauses and words, and their grounds, nodes, groups of raters and measures."""

@@ -51,6 +51,10 @@ TEXT = {
     "publicity": ("publicity", "公示期"),
     "decide": ("decide on the appeal {source} {id}", "对申诉{source} {id}作出决定"),
     "order": ("put {units} in order", "为{units}排序"),
+    "order_later": (
+        "when no item is pending any more, if they are still tied: put {units} in order",
+        "待各项目均无待定、仍并列时：为{units}排序",
+    ),
     "adopt": ("adopt {name}", "确认{name}"),
     "approve": ("approve or reject {source} {id}", "审批{source} {id}"),
     "reach": ("{name} is reached", "到达{name}"),
@@ -264,9 +268,9 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
         assessment_state=state,
         synthetic=meta.get("synthetic") == "true",
         ready=ready,
-        pending=_pending(con, whose),
+        pending=(pending := _pending(con, whose)),
         appeals=_appeals(con, whose),
-        ties=_ties(con, whose),
+        ties=_ties(con, whose, "order_later" if pending else "order"),
         assumptions=_assumptions(con, whose),
         awaiting=_awaiting(con, whose),
         stages=_stages(con, whose),
@@ -298,13 +302,14 @@ def deadlines(con: duckdb.DuckDBPyConnection, lang: Language) -> list[Deadline]:
     return [Deadline(*row) for row in rows]
 
 
-def _ties(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[UndecidedTie]:
+def _ties(con: duckdb.DuckDBPyConnection, whose: Owners, key: str) -> list[UndecidedTie]:
+    """Ties across a cut; while items are pending they may go by themselves, and nobody need draw lots yet."""
     rows = con.execute(
         "SELECT scheme, grade, pool, undecided FROM grade_result WHERE undecided <> [] ORDER BY scheme, ordinal, pool"
     ).fetchall()
     return [
         UndecidedTie(
-            scheme, grade, pool, units, whose.step(whose.collector, "tie.resolved.v1", "order", units=", ".join(units))
+            scheme, grade, pool, units, whose.step(whose.collector, "tie.resolved.v1", key, units=named(units))
         )
         for scheme, grade, pool, units in rows
     ]
@@ -439,15 +444,15 @@ def _print(found: Readiness, lang: Language, names: Mapping[str, str], state: st
         out.print(line)
     out.print(words("ready" if found.ready else "not_ready", lang))
     if found.final:
-        out.print(Text(f"  → {_step_line(found.final, lang)}", style="bold"))
+        out.print(Text(f"  → {_step_line(found.final, lang)}", style="bold"), soft_wrap=True)
     for key, obstacles_of in _groups(found, lang, names).items():
         if obstacles_of:
             title = words(key, lang).format(found.collector or words("collector", lang))
             out.print(Text(f"\n{title} ({len(obstacles_of)})", style="bold"))
         for line, steps in obstacles_of:
-            out.print(Text(f"  {line}"))
-            for step in steps:
-                out.print(Text(f"    → {_step_line(step, lang)}", style="dim"))
+            out.print(Text(f"  {line}"), soft_wrap=True)
+            for step in steps:  # a command that were broken into two lines could not be copied
+                out.print(Text(f"    → {_step_line(step, lang)}", style="dim"), soft_wrap=True)
     if found.deadlines:
         out.print(Text(f"\n{words('deadlines', lang)} ({len(found.deadlines)})", style="bold"))
     for one in found.deadlines:
@@ -461,7 +466,7 @@ def _groups(found: Readiness, lang: Language, names: Mapping[str, str]) -> dict[
     return {
         "pending": [(_pending_line(one, lang), one.steps) for one in found.pending],
         "appeals": [(_appeal_line(one, lang), [one.step]) for one in found.appeals],
-        "ties": [(f"{names[one.grade]} ({one.pool}): {', '.join(one.units)}", [one.step]) for one in found.ties],
+        "ties": [(f"{names[one.grade]} ({one.pool}): {named(one.units)}", [one.step]) for one in found.ties],
         "assumptions": [
             (" · ".join(filter(None, (one.name, f"{words('in_force', lang)} {one.value}", one.clause))), [one.step])
             for one in found.assumptions

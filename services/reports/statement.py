@@ -13,7 +13,7 @@ from schemas.raw import read
 from schemas.refusals import Language
 from schemas.rulebook import SHIPPED, Rulebook, en, zh
 from schemas.soundness import RulebookError
-from schemas.year import given
+from schemas.year import Year, given
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
@@ -179,7 +179,7 @@ def statement(
     ]
     final_notes: list[str] = []
     return Statement(
-        assessment=meta.get("assessment", settings.read().assessment),
+        assessment=meta["assessment"] if "assessment" in meta else settings.read().assessment,
         rulebook=meta.get("rulebook", book.id if book else ""),
         title=None if book is None else (zh if lang == "zh" else en)(book.name),
         document=book.document if book else None,
@@ -292,13 +292,18 @@ def _children(reader: Reader) -> list[Row]:
 
 def _book(con: duckdb.DuckDBPyConnection) -> Rulebook | None:
     """Find the rulebook that gives the statement its title, where it is the one that the tables were made of."""
-    known = settings.read()
     try:
-        book = (stored(con) or given(known.assessment, known.rulebook, known.roster)).rulebook
+        book = (stored(con) or _given()).rulebook
     except (RulebookError, RosterError):
         return None
     rows = con.execute("SELECT item, clause FROM rulebook_item ORDER BY ordinal").fetchall()
     return book if rows == [(one.code, one.clause) for one in book.item] else None
+
+
+def _given() -> Year:
+    """The year of the settings, which a snapshot needs none of: a page of several assessments has no such year."""
+    known = settings.read()
+    return given(known.assessment, known.rulebook, known.roster)
 
 
 def _collector(reader: Reader, book: Rulebook | None) -> str | None:
