@@ -23,7 +23,7 @@ duckdb -readonly data/snapshots/latest.duckdb
 ```
 
 `wuxing sql` and the SQL box of the console pass on SELECT, EXPLAIN and SET VARIABLE only, to an engine that is shut off
-from files, settings and extensions; the box stops after 10 seconds and 1,000 rows. Any other DuckDB client of 1.4 or
+from files, settings and extensions; the box stops after 10 seconds and 1,000 rows. Any other DuckDB client of 1.5 or
 later reads the file as well.
 
 - The `published_…` tables hold the results as published and answer at once. The views of the same content compute them.

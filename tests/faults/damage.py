@@ -67,6 +67,7 @@ def base(folder: Path, nursery: Nursery) -> Base:
         life.stop_all()
         waiting = [_line(f"waiting-{n}") for n in range(WAITING)]
         asyncio.run(works.publish(waiting))
+        works.until("the second record of intake", lambda seen: seen.last["ARRIVED"] == seen.last["INTAKE"])
         works.server.kill()
         for left in (*works.data.glob("snapshots/*.duckdb"), *works.data.glob("cuts/*")):
             if not left.is_symlink() and left.name != make.latest(works.settings.snapshots).name:  # type: ignore[union-attr]
