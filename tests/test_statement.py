@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from litestar.testing import TestClient
 
+from services.command import tables, words
 from services.console.app import create_app
 from services.process.ending import Exit
 from services.reports import paper
@@ -311,3 +312,14 @@ def contents(output: Path) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in output.iterdir()}
     with zipfile.ZipFile(output) as book:
         return {name: book.read(name) for name in book.namelist()}
+
+
+@pytest.mark.parametrize(
+    ("points", "printed"),
+    [("1.00025", "1.0003"), ("1.00035", "1.0004"), ("-1.00025", "-1.0003"), ("0.00005", "0.0001")],
+)
+def test_half_a_unit_of_the_last_printed_decimal_goes_up_whether_the_digit_before_is_even_or_odd(
+    points: str, printed: str
+) -> None:
+    assert tables.four(Decimal(points)) == printed
+    assert words.four(Decimal(points)) == printed.replace("-", "−")

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -257,15 +258,17 @@ def play(rounds: int, seed: int, folder: Path, nursery: Nursery) -> Iterator[Row
     drawn = damages(of, Random(f"{seed}-damage"))
     found: dict[str, list[str]] = {}
     begun = time.monotonic()
-    for n in range(rounds):
-        damage = next(drawn)
-        data = copied(of.full, folder / f"damage-{n}")
-        came = outcome(data, damage, of, nursery)
-        if came != "absent":
-            found.setdefault(damage[0], []).append(came)
-        if came.startswith(("lost", "unseen")):
-            print(f"{n} {damage[0]} {damage[1]}: {came}", flush=True)
-        shutil.rmtree(data)
+    with contextlib.suppress(KeyboardInterrupt):  # what was played so far is told
+        for n in range(rounds):
+            damage = next(drawn)
+            print(f"\r{n}/{rounds} {damage[0]}: {damage[1]}\033[K", end="", file=sys.stderr, flush=True)
+            data = copied(of.full, folder / f"damage-{n}")
+            came = outcome(data, damage, of, nursery)
+            if came != "absent":
+                found.setdefault(damage[0], []).append(came)
+            if came.startswith(("lost", "unseen")):
+                print(f"{n} {damage[0]} {damage[1]}: {came}", flush=True)
+            shutil.rmtree(data)
     for group, all_ in found.items():
         healed, named = (sum(one.startswith(word) for one in all_) for word in ("healed", "named"))
         lost = sum(int(one.split()[1].rstrip(":")) for one in all_ if one.startswith("lost"))
