@@ -16,6 +16,7 @@ from services.console.door import COOKIE, LASTS, Door, Who
 from services.console.frame import form, later, let_in, page, render
 from services.console.states import NoSnapshot, Row
 from services.console.view import Refused, View
+from services.office.template import ASKED
 from services.process.ending import Stop
 from services.process.web import header
 from services.reports import appeals, readiness
@@ -219,7 +220,7 @@ def _steps(view: View) -> Row:
             {"name": one.name, "question": one.question, "values": one.values, **force[one.name]}
             for one in snapshot.choices
         ],
-        "parameters": [force[one.name] for one in book.parameter] if book else [],
+        "parameters": [{"asked": ASKED[one.name], **force[one.name]} for one in book.parameter] if book else [],
         "stages": [one for one in book.stage if one.code not in reached] if book else [],
     }
 
