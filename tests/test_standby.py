@@ -6,10 +6,12 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import structlog
+from nats.errors import TimeoutError as NatsTimeout
 
 from infra import lease
 from infra.lease import Word
@@ -150,6 +152,34 @@ def test_what_is_no_word_holds_nobody_up_and_of_two_one_is_quicker(
             assert await lease.say(client, ASSESSMENT, "ranker", words[0], held.sequence) is None
 
     asyncio.run(story())
+
+
+def test_who_hears_nothing_of_the_lease_is_not_ready_and_says_so_once_until_it_is_answered(
+    nats_site: Site, of: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, look, ready = 0, lease.look, set[str | None]()
+
+    async def silent(*of_what: Any) -> lease.Held:
+        nonlocal asked
+        asked += 1
+        if asked <= 5:  # as of a stream whose block is damaged where its server cannot go on
+            ready.add(metrics.readiness()["ranker"])
+            raise NatsTimeout
+        return await look(*of_what)
+
+    async def story() -> None:
+        async with (
+            nats_site.as_("ranker") as client,
+            turn(client, of("lease-silent"), "ranker", structlog.get_logger()),
+        ):
+            assert asked > 5
+
+    monkeypatch.setattr(lease, "look", silent)
+    metrics.expect("ranker")
+    with structlog.testing.capture_logs() as said:
+        asyncio.run(story())
+    assert [one["event"] for one in said if one["log_level"] == "error"] == ["lease.silent"]
+    assert ready == {"it has not started"}
 
 
 class Other(Works):

@@ -23,12 +23,17 @@ from nats.errors import Error as NatsError
 from infra import lease
 from infra.client import end
 from infra.lease import Word
+from infra.streams import LEASE, stream
 from schemas.told import Told
 from services.process import metrics
 from services.process.settings import Settings
 
 Meanwhile = Callable[[], Coroutine[None, None, None]]
 """What a process does again and again while it waits."""
+
+
+SILENT = 3
+"""Questions about the lease that the broker leaves open, one after another, before that is an alarm."""
 
 
 class TurnLost(Told):
@@ -52,6 +57,7 @@ class Turn:
     _lock: IO[bytes] | None = None
     _dead: str = ""
     _seen: tuple[int, int] = (0, 0)
+    _silent: int = 0
 
     @property
     def path(self) -> Path:
@@ -71,7 +77,7 @@ class Turn:
             while why := await self._try():
                 if why != said:
                     self.log.warning("standby.waiting", reason=why)
-                    metrics.standby(self.service, why)
+                    metrics.standby(self.service, None if self._silent else why)
                     said = why
                 if meanwhile and self._lock and (work is None or work.done()):
                     if work:
@@ -102,7 +108,17 @@ class Turn:
             self.before, self.told = held.word, held.word.told if held.word else 0
             self.sequence = await self._say(held.sequence) or 0
         except (NatsError, TimeoutError) as error:
+            self._silent += 1
+            if self._silent == SILENT:
+                self.log.error(  # noqa: TRY400 - where it comes from tells nobody anything
+                    "lease.silent",
+                    stream=stream(LEASE, self.settings.assessment),
+                    tell="The broker answers nothing about this stream, and without it nobody works. If it answers"
+                    " about others, its store is damaged; nothing of the assessment is in it: stop the broker, move the"
+                    " stream's folder away, and start again.",
+                )
             return f"the broker says nothing of the lease: {error or type(error).__name__}"
+        self._silent = 0
         return None if self.sequence else f"another {self.service} was quicker"
 
     def _locked(self) -> bool:

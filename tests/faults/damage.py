@@ -38,7 +38,10 @@ WITHIN = 120.0
 """Seconds in which it must be healed or named."""
 WAITING = 12
 """Acknowledged events that lie in intake."""
-ALARM = re.compile(r'"event": "(snapshot\.damaged|intake\.lost|intake\.went_back|entry\.passed_over|service\.failed)"')
+ALARMS = (
+    "snapshot.damaged", "intake.lost", "intake.went_back", "entry.passed_over", "service.failed", "lease.silent",
+)  # fmt: skip
+ALARM = re.compile(rf'"event": "({"|".join(map(re.escape, ALARMS))})"')
 STREAMS = "jetstream/jetstream/CORE/streams"
 Damage = tuple[str, str, Callable[[Path], None]]
 """Its group, its name, and what does it to a data folder."""
