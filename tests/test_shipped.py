@@ -1,6 +1,6 @@
 """Every rulebook that ships through every command, page and paper: all run, and none speaks of another city.
 
-One of them is printed, shown and filled in every day, the others and the rest by `make test-long`.
+One of them is shown and filled in every day, the others and all their papers by `make test-long`.
 """
 
 import json
@@ -110,7 +110,8 @@ def test_it_is_scored_explained_and_compared(name: str) -> None:
         assert tried(name, view, *at, "--lang", "zh", codes=(0, 1))  # 1: the year is not to be final yet
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
 def test_its_papers_are_its_own(name: str, tmp_path: Path) -> None:
     one = made(name)
     unit, at = one.units[0].unit, ("--snapshot", one.snapshot, "--lang", "zh")
