@@ -272,8 +272,9 @@ async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
             if asyncio.get_running_loop().time() > deadline:
                 raise NoLeader(
                     f"No leader among the brokers in {LEADER_WITHIN:.0f} s: {error}. More than half of them must run"
-                    " and reach each other.",
-                    f"{LEADER_WITHIN:.0f}秒内集群没有主节点：{error}。须有半数以上的节点在运行并能互相连接。",
+                    " and reach each other. Of a single broker: it cannot read a stream's store; see its log.",
+                    f"{LEADER_WITHIN:.0f}秒内集群没有主节点：{error}。须有半数以上的节点在运行并能互相连接；"
+                    "若只有一个服务器，则是它读不出某个流的存储，请看其日志。",
                 ) from None
             await asyncio.sleep(0.5)
         else:
