@@ -213,7 +213,7 @@ def _ended(scratch: Path) -> None:
     for lock in sorted(scratch.glob("*/nats.lock")):
         server = EmbeddedServer(lock.parent)
         while server.taken and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks at a process of another run; PATIENCE ends it, and claim() names it
         server.claim().stop()
 
 
