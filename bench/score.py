@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.events import lines
 
 COUNT = 1_000_000
-ROUNDS = 3
+ROUNDS = 5
 BARE = """
 import duckdb, sys
 duckdb.execute('''

@@ -37,19 +37,8 @@ from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
 
 from infra.connection import Broker, Connection, addresses, before, pings, tls
-from infra.rights import (
-    API,
-    COLLECTOR,
-    PROVISIONER,
-    Connections,
-    Parties,
-    configure,
-    inbox,
-    key_file,
-    parties,
-    site,
-    tls_folder,
-)
+from infra.folders import COLLECTOR, Parties, parties, site
+from infra.rights import API, PROVISIONER, Connections, configure, inbox, key_file, tls_folder
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 from schemas.told import Told

@@ -14,13 +14,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nkeys
 
+from infra.folders import COLLECTOR, Parties, PartyRefused, folders, parties, site
 from infra.server import ServerUnusable, find_binary
 from infra.streams import LEASE, lease_subject, stream
 from schemas.told import Told
@@ -31,11 +32,7 @@ STOCK_INBOX = "_INBOX"
 """The prefix of the inboxes of a client that was told of no other."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
-COLLECTOR = "chuangjian"
-"""The office that opens the assessment and collects (创建办), unless the rulebook says otherwise."""
 SYSTEM = "sys"
-ASSESSMENTS = "assessments"
-"""The folder of a site that holds the folders of its assessments, all but one that lies in the site's own."""
 UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
 """All that a unit may publish: its appeal, and taking it back."""
 OFFICE_PAYLOAD = 128 * 1024
@@ -49,10 +46,6 @@ STORE_LIMIT = 16 * 1024**3
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _STORE_LEAST = 2 * 1024**3
 _ANSWER_TIME = "5m"
-
-
-class PartyRefused(Told):
-    """The codes of the assessment, offices and units cannot all be told apart, or are not codes."""
 
 
 class ClusterOpen(Told):
@@ -74,17 +67,6 @@ class Connections(NamedTuple):
         """All that the limits allow, with those of the services, the provisioner and the system."""
         services = (len(SERVICES) + 2) * self.service_connections
         return offices * self.office_connections + units * self.unit_connections + services
-
-
-@dataclass(frozen=True)
-class Parties:
-    """Who has rights in an assessment; of `keys` the public halves that parties handed in, all in force."""
-
-    assessment: str
-    offices: tuple[str, ...]
-    units: tuple[str, ...]
-    collector: str = COLLECTOR
-    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Service(NamedTuple):
@@ -219,16 +201,6 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
         seen[code.casefold()] = f"the {role} {code}"
 
 
-def site(data: Path) -> Path:
-    """The folder of the broker that an assessment's data folder lies in, under `assessments`; else the same one."""
-    return data.parent.parent if data.parent.name == ASSESSMENTS else data
-
-
-def folders(root: Path) -> list[Path]:
-    """The data folders of a site: its own, and those of its other assessments."""
-    return [root, *sorted(path for path in (root / ASSESSMENTS).glob("*") if path.is_dir())]
-
-
 def key_file(data: Path, name: str) -> Path:
     """Where the seed of a party or service lies; those of the broker itself are the site's."""
     return (site(data) if name in {PROVISIONER, SYSTEM, "routes"} else data) / "keys" / f"{name}.nk"
@@ -237,22 +209,6 @@ def key_file(data: Path, name: str) -> Path:
 def account(assessment: str, name: str, kind: str = "") -> str:
     """The account of a service, or with its kind of an office or unit; no code has a slash."""
     return f"{assessment}/{kind}-{name}" if kind else f"{assessment}/{name.upper()}"
-
-
-def parties(data: Path) -> Parties | None:
-    """Who has rights in the assessment of a folder; null where nothing was configured."""
-    try:
-        held = json.loads((data / "parties.json").read_bytes())
-        lists = {name: tuple(held[name]) for name in ("offices", "units")}
-        keys = {party: tuple(some) for party, some in held["keys"].items()}
-        return Parties(held["assessment"], collector=held["collector"], keys=keys, **lists)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        path = data / "parties.json"
-        raise PartyRefused(
-            f"{path} cannot be read: restore it from the backup.", f"{path}已损坏，请从备份恢复。"
-        ) from None
 
 
 def configure(  # noqa: PLR0913 - the plain values of the rulebook

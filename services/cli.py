@@ -259,7 +259,3 @@ def told(error: Exception, lang: Literal["zh", "en"]) -> str | None:
     if lang == "zh":
         return f"消息服务器未能完成请求：{said}。请确认其已运行，并已建立流（wuxing provision）。"
     return f"The broker did not do what was asked: {said}. Is it up, and are the streams made (wuxing provision)?"
-
-
-if __name__ == "__main__":
-    main()

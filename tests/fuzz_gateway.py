@@ -37,7 +37,7 @@ async def main(arguments: list[str]) -> int:
         known |= {"HYPOTHESIS_STORAGE_DIRECTORY": str(data / "hypothesis")}
         with (data / "scorer.log").open("wb") as log:
             scorer = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services.cli", "scorer", stderr=log, env={**os.environ, **known}
+                sys.executable, "-m", "services", "scorer", stderr=log, env={**os.environ, **known}
             )  # fmt: skip
         try:
             async with ingesting(site), gateway(site) as web:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.client import connected, embedded, jetstream, publish_batch, read_stream
-from infra.rights import parties
+from infra.folders import parties
 from infra.server import EmbeddedServer
 from services.process.ending import Exit
 from services.proof import checkpoint

@@ -208,7 +208,7 @@ def test_the_help_of_every_command_has_an_example(name: str) -> None:
 
 def run(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "services.cli", *arguments], cwd=HERE.parent, env={**os.environ, "LC_ALL": "C.UTF-8"},
+        [sys.executable, "-m", "services", *arguments], cwd=HERE.parent, env={**os.environ, "LC_ALL": "C.UTF-8"},
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
     )  # fmt: skip
 

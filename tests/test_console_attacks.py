@@ -41,7 +41,7 @@ PATIENT = httpx.Client(timeout=120)
 def serving(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The console as users start it; its process and its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "console", "--port", "0", "--snapshots", str(place)],
+        [sys.executable, "-m", "services", "console", "--port", "0", "--snapshots", str(place)],
         stderr=subprocess.PIPE,
         env={"WUXING_LOG": "json", "PATH": "", "WUXING_DATA": str(place.parent)},
     )

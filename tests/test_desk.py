@@ -22,7 +22,8 @@ import uvicorn
 from openpyxl import load_workbook
 
 from infra.client import Entry, read_stream
-from infra.rights import COLLECTOR, configure
+from infra.folders import COLLECTOR
+from infra.rights import configure
 from infra.server import EmbeddedServer
 from schemas import subjects
 from schemas.year import Year

@@ -19,7 +19,8 @@ import structlog
 from anyio.from_thread import start_blocking_portal
 
 from infra.client import connected, jetstream, pulled_entry, read_stream
-from infra.rights import COLLECTOR, configure
+from infra.folders import COLLECTOR
+from infra.rights import configure
 from infra.server import EmbeddedServer
 from infra.streams import stream
 from schemas import subjects

@@ -22,7 +22,8 @@ import uvicorn
 from nats.js.errors import APIError
 
 from infra.client import Entry, connected, end, jetstream, pulled_entry, read_stream
-from infra.rights import COLLECTOR, KeyUnsafe, configure
+from infra.folders import COLLECTOR
+from infra.rights import KeyUnsafe, configure
 from infra.server import EmbeddedServer
 from infra.streams import stream
 from schemas import subjects
@@ -727,7 +728,7 @@ def test_the_command_ends_with_0_when_it_is_told_to(site: Site) -> None:
     environment = {"NATS_URL": site.server.url, "WUXING_DATA": str(site.data), "WUXING_ASSESSMENT": ASSESSMENT}
     for told in (signal.SIGTERM, signal.SIGINT):
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "gateway", "--port", str(port)],
+            [sys.executable, "-m", "services", "gateway", "--port", str(port)],
             env={**os.environ, **environment}, stderr=subprocess.PIPE,
         )  # fmt: skip
         while not answers(port):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from infra.client import BrokerUnreachable, connected, embedded_site, end, jetstream
-from infra.rights import PROVISIONER, Parties, configure, key_file, parties
+from infra.folders import Parties, parties
+from infra.rights import PROVISIONER, configure, key_file
 from infra.server import EmbeddedServer
 from infra.streams import provision, stream
 from services import cli

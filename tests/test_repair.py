@@ -20,7 +20,8 @@ import structlog
 
 from infra import blocks, exchange
 from infra.client import Message, connected, embedded, jetstream, publish_batch, read_stream
-from infra.rights import PROVISIONER, configure, parties
+from infra.folders import parties
+from infra.rights import PROVISIONER, configure
 from infra.server import EmbeddedServer
 from infra.streams import provision, seal, stream
 from schemas.told import Told

@@ -14,7 +14,8 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from infra.client import BrokerUnreachable, Message, embedded, jetstream, last_entry, publish_batch, pull, read_stream
-from infra.rights import API, SERVICES, Connections, KeyUnsafe, PartyRefused, configure, key_file
+from infra.folders import PartyRefused
+from infra.rights import API, SERVICES, Connections, KeyUnsafe, configure, key_file
 from infra.streams import check_ledger, stream
 from tests.broker import ASSESSMENT, OFFICES, UNITS, Site, state
 

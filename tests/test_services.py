@@ -456,7 +456,7 @@ def test_a_service_ends_in_good_order_even_without_a_server(name: str, finished:
 def test_kill_9_of_the_parent_leaves_nobody(command: list[str], more: set[str], tmp_path: Path) -> None:
     environment = {**os.environ, "WUXING_DATA": str(tmp_path), "WUXING_RULEBOOK": str(BOOK_FILE)}
     with (tmp_path / "said").open("wb") as said:
-        parent = subprocess.Popen([sys.executable, "-m", "services.cli", *command], env=environment, stderr=said)
+        parent = subprocess.Popen([sys.executable, "-m", "services", *command], env=environment, stderr=said)
     try:
         until("all services", lambda: processes(tmp_path), lambda found: {*SERVICES, "nats-server", *more} <= found)
     finally:

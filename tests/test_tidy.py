@@ -43,6 +43,7 @@ ROOMS = (
     "services.console",
     "services.site",
     "services.cli",
+    "services.__main__",
 )
 # Who may import the shell of another service, and why.
 SHELLS = {

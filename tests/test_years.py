@@ -26,7 +26,7 @@ import pytest
 from litestar.testing import TestClient
 
 from infra.client import connected, jetstream, pull, read_stream
-from infra.rights import parties
+from infra.folders import parties
 from schemas import roster, soundness, subjects
 from schemas.receipts import Receipt
 from schemas.rulebook import RULEBOOKS
@@ -95,7 +95,7 @@ class Site:
     def command(self, *arguments: str, assessment: str = "") -> tuple[int, str, str]:
         env = self.environment | ({"WUXING_ASSESSMENT": assessment} if assessment else {})
         done = subprocess.run(
-            [sys.executable, "-m", "services.cli", *arguments, "--lang=en"], env=env, capture_output=True, text=True,
+            [sys.executable, "-m", "services", *arguments, "--lang=en"], env=env, capture_output=True, text=True,
             check=False,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
@@ -104,7 +104,7 @@ class Site:
     def running(self) -> Iterator[None]:
         """`wuxing up`, from when it says that it is there until it has ended."""
         said = self.data / "up.log"
-        command = [sys.executable, "-m", "services.cli", "up", f"--port={self.port}", "--lang=en"]
+        command = [sys.executable, "-m", "services", "up", f"--port={self.port}", "--lang=en"]
         command += [*(f"--{name}-port={port}" for name, port in zip(("page", "gateway"), free_ports(2), strict=True))]
         with said.open("wb") as log:
             up = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log)

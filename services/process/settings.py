@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from infra.rights import ASSESSMENTS, folders, parties, site
+from infra.folders import ASSESSMENTS, folders, parties, site
 from schemas.refusals import Language
 from schemas.subjects import CODE
 from services.process.ending import Exit, Stop

@@ -17,7 +17,6 @@ from pathlib import Path
 import duckdb
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas import soundness
 from schemas.events import CHANGES, OPENED, Event
@@ -180,13 +179,19 @@ class _Folding:
         tables = []
         for checked in self.waiting:
             part, refused, lines = checked()
-            tables.append(part if self.until is None else part.filter(pc.less_equal(part["occurred"], self.until)))
+            tables.append(part if self.until is None else _occurred_by(part, self.until))
             self.refused += refused
             self.lines += lines
         self.waiting.clear()
         self.file.again(set())
         admit(self.con, pa.concat_tables(tables), self.file.again if "raw" in self.file.without else None)
         self.changes = store.changes(self.con)
+
+
+def _occurred_by(events: pa.Table, until: str) -> pa.Table:
+    import pyarrow.compute as pc  # not by each of the processes that only check
+
+    return events.filter(pc.less_equal(events["occurred"], until))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from nats.aio.client import Client
 
 from infra import snapshots
 from infra.client import connected, last_entry, read_stream
-from infra.rights import PROVISIONER, Parties, configure, parties
+from infra.folders import Parties, parties
+from infra.rights import PROVISIONER, configure
 from infra.server import EmbeddedServer
 from infra.streams import KINDS, provision, stream
 from schemas.refusals import Language

@@ -15,7 +15,8 @@ from rich import box
 from rich.table import Table
 
 from infra.client import BrokerUnreachable, connected
-from infra.rights import PROVISIONER, Parties, enrol, key_file, parties, public_keys, users
+from infra.folders import Parties, parties
+from infra.rights import PROVISIONER, enrol, key_file, public_keys, users
 from infra.server import EmbeddedServer
 from infra.streams import provision
 from schemas.refusals import Language

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from infra.client import connected, embedded_site, read_stream
-from infra.rights import PROVISIONER, Parties, configure, key_file, public_keys
+from infra.folders import Parties
+from infra.rights import PROVISIONER, configure, key_file, public_keys
 from infra.server import EmbeddedServer
 from infra.streams import provision
 from schemas import roster as rosters

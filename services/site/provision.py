@@ -9,7 +9,8 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from infra.client import BrokerUnreachable, connected, jetstream
-from infra.rights import COLLECTOR, PROVISIONER, Connections, Parties, configure, configure_nodes, parties
+from infra.folders import Parties, parties
+from infra.rights import PROVISIONER, Connections, configure, configure_nodes
 from infra.streams import provision as make_streams
 from infra.streams import stream
 from services.command.options import Lang
@@ -23,7 +24,7 @@ def expected_parties(settings: Settings) -> Parties:
     year = expected(settings)
     offices = tuple(office.code for office in year.rulebook.office)
     units = tuple(unit.unit for unit in year.roster)
-    return Parties(settings.assessment, offices, units, year.rulebook.roles.collector or COLLECTOR)
+    return Parties(settings.assessment, offices, units, year.rulebook.roles.collector)
 
 
 def connections(settings: Settings) -> Connections:

@@ -24,7 +24,8 @@ from cyclopts import Parameter
 
 from infra import blocks, exchange
 from infra.client import connected, jetstream, read_stream
-from infra.rights import PROVISIONER, parties
+from infra.folders import parties
+from infra.rights import PROVISIONER
 from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import check_ledger, declared_durables, declared_streams, seal, stream
 from schemas.refusals import Language

@@ -387,7 +387,7 @@ async def _keep(command: tuple[str, ...], environment: dict[str, str], quiet: Pa
             out = stack.enter_context((quiet / f"{name}.log").open("ab")) if quiet else None
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *(("-m", "services.cli") if name in SERVICES else ("-c", _WATCHED)),
+                *(("-m", "services") if name in SERVICES else ("-c", _WATCHED)),
                 *command,
                 env=environment,
                 stdin=subprocess.PIPE,

@@ -19,7 +19,7 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from infra.rights import COLLECTOR
+from infra.folders import COLLECTOR
 from schemas.year import given
 from services.console.app import create_app
 from services.scorer import file

@@ -214,7 +214,7 @@ class Works:
 
     def start(self, name: str, *fault: str) -> "Service":
         """A service as the command line runs it, or one that dies of a fault: see `die`."""
-        module = ["tests.faults.die", name, *fault] if fault else ["services.cli", name]
+        module = ["tests.faults.die", name, *fault] if fault else ["services", name]
         service = Service(name, module, self.data / "logs" / f"{name}.log", self.environment)
         self.services.append(service)
         return service
