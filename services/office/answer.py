@@ -17,7 +17,7 @@ from services.office import sheet, workbook
 TITLES = (("#outcome", "#结果"), ("#sequence", "#序号"), ("#id", "#事件编号"), ("#message", "#说明"))
 OUTCOMES = {
     "accepted": "受理", "refused": "拒收", "settled": "已判定", "ready": "可发送", "pending": "待回执",
-    "there": "已在账", "correction": "待确认更正",
+    "there": "已在账", "correction": "待确认更正", "gone": "已不计",
 }  # fmt: skip
 
 

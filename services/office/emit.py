@@ -31,7 +31,7 @@ from services.ingest.check import Checker, opened
 from services.ingest.opening import year_of_folder
 from services.office import answer, sheet, workbook
 from services.office import dry_run as trials
-from services.office.earlier import Earlier, Found, revocation
+from services.office.earlier import Earlier, Found, renamed, revocation
 from services.office.send import Letter, send
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings, language, read
@@ -42,14 +42,15 @@ from services.snapshot.make import latest
 
 Note = Callable[[str], None]
 """Takes a sentence on a file that refuses nothing: what is hidden, left alone, or dated oddly."""
-Outcome = Literal["accepted", "refused", "settled", "ready", "pending", "there", "correction"]
+Outcome = Literal["accepted", "refused", "settled", "ready", "pending", "there", "correction", "gone"]
 
 
 class Line(msgspec.Struct, omit_defaults=True):
     """What became of a row: its receipt, or with an outcome of our own none.
 
     `ready` (dry run), `pending` (no receipt yet), `there` (the ledger has it, as `sequence`), `correction` (it differs
-    from what stands as `sequence`; nothing was sent). `cell` is the address of what a refusal is about.
+    from what stands as `sequence`; nothing was sent), `gone` (the ledger has it as `sequence`, but counts it no more;
+    nothing was sent). `cell` is the address of what a refusal is about.
     """
 
     row: int
@@ -210,18 +211,23 @@ def compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
 ) -> None:
     """Lay each row beside what the ledger holds of its source: it is new, there already, or a correction."""
     events = [one.found for one in judged if isinstance(one.found, Event)]
-    ledger, first = Earlier(con, events), min((event.time for event in events), default="")
+    ledger, first = Earlier(con, events, lang), min((event.time for event in events), default="")
     for one in judged:
         if not isinstance(one.found, Event):
             continue
-        one.earlier = ledger.look(one.found, one.raw, one.row)
-        if one.earlier is None or one.earlier.how != "correction":
+        one.earlier = earlier = ledger.look(one.found, one.raw, one.row)
+        if earlier is None or earlier.how in ("there", "conflict"):
             continue
-        if replace and one.earlier.id is not None:
-            taken, raw = revocation(one.found, one.earlier.id, TEXT["replaced"][lang].format(id=one.found.id))
-            one.first, one.earlier = (taken, sign(subjects.party_of(taken.source) or "", raw)), None
-        elif as_new:
-            one.earlier = None
+        if replace and earlier.how == "correction" and earlier.id is not None:
+            why = TEXT["replaced"][lang].format(id=earlier.anew or one.found.id)
+            taken, raw = revocation(one.found, earlier.id, why)
+            one.first = taken, sign(subjects.party_of(taken.source) or "", raw)
+        elif not as_new or (earlier.how == "gone" and earlier.anew is None):
+            continue
+        if earlier.anew is not None:
+            one.found, raw = renamed(one.found, one.raw, earlier.anew)
+            one.raw = sign(subjects.party_of(one.found.source) or "", raw)
+        one.earlier = None
     _warn(judged, first, lang, note)
 
 
@@ -355,9 +361,15 @@ def _unsent(one: Judged, lang: Language) -> Line | None:
         return None
     if earlier.how == "conflict":
         return _refused(one, conflict(None, event.source, event.id, lang))
-    key = "there" if earlier.how == "there" else "correction" if earlier.sequence else "same_row"
-    words = TEXT[key][lang].format(sequence=earlier.sequence, row=earlier.row)
-    return Line(one.row, one.sheet, event.source, event.id, earlier.how, sequence=earlier.sequence, message=words)
+    key: str = earlier.how
+    if key == "correction" and earlier.sequence is None:
+        key = "same_row"
+    elif key == "gone" and earlier.anew is None:
+        key = "used_up"
+    words = TEXT[key][lang].format(sequence=earlier.sequence, row=earlier.row, why=earlier.why)
+    id_ = event.id if earlier.how == "correction" else earlier.id
+    seq, why = earlier.sequence, earlier.why
+    return Line(one.row, one.sheet, event.source, id_, earlier.how, sequence=seq, message=words, why=why)
 
 
 def told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: Language) -> Iterator[Line]:
@@ -419,9 +431,9 @@ TEXT: dict[str, dict[Language, str]] = {
     },
     "sum": {
         "en": "{rows} rows: {accepted} accepted, {there} there already, {settled} duplicate or void, {ready} ready,"
-        " {correction} corrections that wait, {refused} refused, {pending} without receipt.",
+        " {correction} corrections that wait, {gone} counted no more, {refused} refused, {pending} without receipt.",
         "zh": "共{rows}行：受理{accepted}，已在账{there}，重复或无效{settled}，可发送{ready}，待确认更正{correction}，"
-        "拒收{refused}，待回执{pending}。",
+        "已不计{gone}，拒收{refused}，待回执{pending}。",
     },
     "there": {"en": "There already, sequence {sequence}; not sent.", "zh": "已在账（序号{sequence}），未发送。"},
     "correction": {
@@ -432,6 +444,16 @@ TEXT: dict[str, dict[Language, str]] = {
     "same_row": {
         "en": "About the same thing as row {row}, with other content. Nothing was sent: take one out, or --as-new.",
         "zh": "与第{row}行所指相同而内容不同，未发送：请删去其一，或用--as-new两者都计。",
+    },
+    "gone": {
+        "en": "The ledger has it as sequence {sequence}, but counts it no more: {why}. Nothing was sent: --as-new sends"
+        " it once more, or take the row out.",
+        "zh": "账本中为序号{sequence}，但已不计：{why}。未发送：--as-new再次报送，或删去本行。",
+    },
+    "used_up": {
+        "en": "The ledger has this id as sequence {sequence}, but counts it no more: {why}. Nothing was sent: to send"
+        " it once more give it another id.",
+        "zh": "账本中此编号为序号{sequence}，但已不计：{why}。未发送：如要再次报送，请另用编号。",
     },
     "replaced": {"en": "Corrected: replaced by {id}", "zh": "更正：由{id}代替"},
     "odd_time": {
@@ -492,7 +514,7 @@ def _changes(changes: Sequence[trials.Change], lang: Language) -> Table:
 
 def outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
     """Talk on stderr, and the exit code: a receipt that did not come is worse than a refusal or void that did."""
-    kinds = ("accepted", "settled", "ready", "pending", "there", "correction")
+    kinds = ("accepted", "settled", "ready", "pending", "there", "correction", "gone")
     counts = {key: sum(line.outcome == key for line in lines) for key in kinds}
     refused = sum(line.outcome == "refused" or line.reason is not None for line in lines)
     counts["settled"] -= sum(line.outcome == "settled" and line.reason is not None for line in lines)
@@ -501,4 +523,4 @@ def outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
         print(TEXT["silent"][lang].format(pending=counts["pending"], wait=wait), file=sys.stderr)
         return Exit.FAILED
     void = any(line.disposition == "void" for line in lines)
-    return Exit.NO if refused or void or counts["correction"] else Exit.DONE
+    return Exit.NO if refused or void or counts["correction"] or counts["gone"] else Exit.DONE
