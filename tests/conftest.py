@@ -48,10 +48,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seen: Counter[str] = Counter()
     left: list[pytest.Item] = []
     for item in items:
-        mark = item.get_closest_marker("every")
+        nth = min((mark.args[0] for mark in item.iter_markers("every")), default=1)  # a case's own mark is the smallest
         name = item.nodeid.partition("[")[0]
         seen[name] += 1
-        if item.get_closest_marker("long") or (mark and (seen[name] - 1) % mark.args[0]):
+        if item.get_closest_marker("long") or (seen[name] - 1) % nth:
             left.append(item)
     if left:
         config.hook.pytest_deselected(items=left)

@@ -1000,7 +1000,8 @@ def test_no_opening_raises(data):
 
 
 @pytest.mark.parametrize(("depth", "refused"), [(64, False), (65, True)])
-def test_nesting_is_taken_to_its_limit_and_no_deeper(depth: int, refused: bool) -> None:
-    found = CHECKER.check(b'{"x": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
+@pytest.mark.parametrize("beside", [b"", b', "y": []'], ids=["few brackets", "more brackets than the limit"])
+def test_nesting_is_taken_to_its_limit_and_no_deeper(depth: int, beside: bytes, refused: bool) -> None:
+    found = CHECKER.check(b'{"x": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + beside + b"}")
     assert isinstance(found, Refusal)
     assert ("nesting deeper than 64" in found.message) is refused

@@ -824,3 +824,16 @@ def test_an_empty_log_has_a_checkpoint_and_holds(tmp_path):
     with point.snapshot(path) as con:
         assert checkpoint.leaves(con).root() == merkle.EMPTY_ROOT
     checkpoint.check_grown(leaves([1, 2]), Earlier(0, merkle.EMPTY_ROOT))
+
+
+@pytest.mark.parametrize(
+    ("log", "published", "grown"),
+    [
+        ([1, 2], [1, 2], True), ([1, 2, 3], [1, 2], True), ([1, 3], [1, 2], False), ([1, 3, 3], [1, 2], False),
+        ([1], [1, 2], False),
+    ],
+)  # fmt: skip
+def test_a_log_begins_with_what_was_published_also_at_the_same_size(log: list[int], published: list[int], grown: bool):
+    earlier = Earlier(len(published), leaves(published).root())
+    with contextlib.nullcontext() if grown else pytest.raises(LogRewritten):
+        checkpoint.check_grown(leaves(log), earlier)

@@ -222,7 +222,6 @@ def test_the_smallest_set_is_printed_and_a_limit_is_owned_up_to(page: tuple[Path
     assert (code, "not even without all 1 of its deductions" in printed.decode()) == (1, True)
 
 
-@pytest.mark.long
 def test_no_more_combinations_than_allowed_are_reckoned() -> None:
     lines = [deduction(1, "U001", "M", "criticised"), deduction(2, "U001", "N", "criticised")]
     lines += [event(3, "kaoji", "rating.recorded.v1", "U001", {"item": "Y.1", "rater": "r", "value": "120"})]
