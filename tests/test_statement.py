@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from litestar.testing import TestClient
+from rich.cells import cell_len
 
 from services.command import tables, words
 from services.console.app import create_app
@@ -216,6 +217,10 @@ def test_tables_and_markdown_come_in_both_languages(example: Path, lang: str, wo
         assert "(100.97 × 0.7 + 109.5 × 0.3) × 0.1 = 10.3529" in page
         assert ("参与比较的各单位名次" if lang == "zh" else "Order of the units compared") in page
         assert "没有按要求反馈批示办理落实情况的" in page
+        if form == "table":
+            assert max(map(cell_len, page.splitlines())) == 80
+            command_lines = [line.strip() for line in page.splitlines() if "wuxing appeal" in line]
+            assert "wuxing appeal U042 --target 1 --statement " + ("理由" if lang == "zh" else "TEXT") in command_lines
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

@@ -10,8 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Column, Table
+from rich.cells import cell_len, set_cell_size
+from rich.padding import Padding
 from rich.text import Text
 
 from schemas.events import day
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from services.reports.statement import GradeStatement, ItemStatement, Line, PartStatement, Statement
     from services.reports.workings import Placed
 
-#: Width of a table where there is no terminal.
-WIDE = 160
+#: Columns that a page takes at least, and where there is no terminal; and at most, for longer lines read badly.
+NARROW, BROAD = 80, 100
 TEXT = {
     "statement": ("Statement of assessment", "考核对账单"),
     "assessment": ("Assessment", "考核年度"),
@@ -225,17 +225,21 @@ def grade(one: GradeStatement, lang: Language) -> str:
 
 def reference(line: Line, lang: Language) -> str:
     """Give what names a line in an appeal: its source and id, when it was recorded, until when one is in time, how."""
+    return " · ".join(filter(None, [named(line, lang), line.appeal]))
+
+
+def named(line: Line, lang: Language) -> str:
+    """The same without the command of an appeal."""
     dates = (("recorded", line.recorded and day(line.recorded)), ("appeal_until", line.appeal_until))
-    said = [clean(f"{line.source} {line.id}"), *(f"{words(key, lang)} {day}" for key, day in dates if day)]
-    return " · ".join([*said, *filter(None, [line.appeal])])
+    return " · ".join([clean(f"{line.source} {line.id}"), *(f"{words(key, lang)} {day}" for key, day in dates if day)])
 
 
 def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
-    """Lay the statement out for a terminal; plain and wide where there is none."""
+    """Lay the statement out for a terminal; plain and 80 columns wide where there is none."""
     terminal = sys.stdout.isatty() and not to_file
     out = Screen(
         io.StringIO(),
-        width=shutil.get_terminal_size().columns if terminal else WIDE,
+        width=min(max(shutil.get_terminal_size().columns, NARROW), BROAD) if terminal else NARROW,
         force_terminal=terminal,
         legacy_windows=False,
     )
@@ -249,15 +253,15 @@ def table(found: Statement, lang: Language, *, to_file: bool = False) -> str:
             _item(out, item, lang)
     if found.other_lines:
         out.print(Text(f"\n{words('other_lines', lang)}", style="bold"))
-        out.print(_lines(found.other_lines, lang))
+        _lines(out, found.other_lines, lang)
     out.print(Text(f"\n{words('total', lang)}", style="bold underline"))
-    foot = Table("", Column(overflow="fold"), box=None, show_header=False, padding=(0, 2, 0, 2))
     for name, value in totals(found, lang):
-        foot.add_row(Text(name), Text(value))
-    out.print(foot)
+        _indented(out, Text(name, style="bold"))
+        _indented(out, Text(value), 4)
     out.print(Text(f"\n{words('order', lang)}" if orders(found) else "", style="bold underline"))
     for name, value in orders(found):
-        out.print(Text(f"  {name}", style="bold").append(f"  {value}", style="not bold"))
+        _indented(out, Text(name, style="bold"))
+        _indented(out, Text(value), 4)
     out.print(Text(f"\n{words('rounding', lang)}", style="dim"))
     assert isinstance(out.file, io.StringIO)
     return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines()) + "\n"
@@ -267,42 +271,38 @@ def _item(out: Screen, item: ItemStatement, lang: Language) -> None:
     """Print an item: its words, its lines, notes, its sum."""
     out.print(Text(f"\n{item_title(item, lang)}", style="bold"))
     if item.words:
-        out.print(Text(f"  “{item.words}”", style="dim"))
+        _indented(out, Text(f"“{item.words}”", style="dim"))
     if item.lines:
-        out.print(_lines(item.lines, lang))
+        _lines(out, item.lines, lang)
     for note in item.notes:
-        out.print(f"  {note}")
-    out.print(Text(f"  = {item_sum(item, lang)}", style="bold"))
+        _indented(out, Text(note))
+    _indented(out, Text(f"= {item_sum(item, lang)}", style="bold"))
 
 
-def _lines(lines: list[Line], lang: Language) -> Table:
-    """Make the table of lines; widths are fixed, so that tables of items stand under each other."""
-    made = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), pad_edge=False)
-    for key, width in (("date", 10), ("seq", 7), ("office", 20)):
-        made.add_column(words(key, lang), width=width, justify="right" if key == "seq" else "left", overflow="fold")
-    made.add_column(words("about", lang), ratio=5, overflow="fold")
-    for key in ("value", "counted", "before", "after"):
-        made.add_column(words(key, lang), width=9, justify="right")
-    made.add_column(words("why", lang), ratio=4, overflow="fold")
+def _lines(out: Screen, lines: list[Line], lang: Language) -> None:
+    """Print lines: date, sequence and numbers of each under one head, and below them what it is about and why."""
+    head = [words(key, lang) for key in ("date", "seq", "value", "counted", "before", "after")]
+    out.print(Text("\n" + _columns(*head), style="bold"))
     for line in lines:
-        said = Text(about(line))
+        points = (line.claimed or line.value, line.counted, line.balance_before, line.balance_after)
+        out.print(Text(_columns(day(line.time), str(line.seq), *map(money, points))))
+        _indented(out, Text(" · ".join((clean(line.office_name), about(line)))), 4)
         if line.claimed is not None and line.words:
-            said.append(f"\n“{line.words}”", style="dim")
+            _indented(out, Text(f"“{line.words}”", style="dim"), 4)
         if line.evidence:
-            said.append(f"\n{words('evidence', lang)}: {clean('; '.join(line.evidence))}", style="dim")
-        said.append(f"\n{reference(line, lang)}", style="dim")
-        made.add_row(
-            day(line.time),
-            str(line.seq),
-            Text(clean(line.office_name)),
-            said,
-            money(line.claimed or line.value),
-            money(line.counted),
-            money(line.balance_before),
-            money(line.balance_after),
-            Text(line.why),
-        )
-    return made
+            _indented(out, Text(f"{words('evidence', lang)}: {clean('; '.join(line.evidence))}", style="dim"), 4)
+        _indented(out, Text(line.why), 4)
+        for said in filter(None, (named(line, lang), line.appeal)):  # a command in a line of its own can be copied
+            _indented(out, Text(said, style="dim"), 4)
+
+
+def _indented(out: Screen, said: Text, by: int = 2) -> None:
+    out.print(Padding(said, (0, 0, 0, by)))
+
+
+def _columns(date: str, *numbers: str) -> str:
+    """A date and numbers that stand under each other on the whole page."""
+    return set_cell_size(f"  {date}", 14) + "".join(" " * (11 - cell_len(one)) + one for one in numbers)
 
 
 def markdown(found: Statement, lang: Language) -> str:
