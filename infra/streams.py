@@ -81,10 +81,10 @@ class StreamDiffers(Told):
         said = "；".join(f"{d.field}应为{d.expected!r}，实为{d.found!r}" for d in differences)
         super().__init__(
             f"{name} is not as declared: {listed}. Nothing runs on it. If it was changed by hand, find out by whom"
-            " and change it back with the provisioner's key; if the log itself was replaced, restore the data"
-            " folder from a copy.",
+            " and change it back with the provisioner's key; if the log itself was damaged or replaced, stop everything"
+            " and run `wuxing repair` (docs/operations.md).",
             f"{name}与声明不符：{said}。服务不会在其上运行。若是手工改动，请查明是谁，用provisioner的密钥改回；"
-            "若日志本身被替换，请从备份恢复数据文件夹。",
+            "若日志本身已损坏或被替换，请全部停止后运行wuxing repair（docs/operations.md）。",
         )
 
 

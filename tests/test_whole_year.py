@@ -422,17 +422,32 @@ def correct(facts: Facts) -> None:
 
 
 def change(site: Site, facts: Facts) -> None:
-    """A unit joins, one leaves, two items go to other offices; whoever held one before is refused."""
+    """A unit joins, one leaves, one has another name, one another group; two items go to other offices.
+
+    Whoever held one before is refused. To three units an item does not apply.
+    """
+    renamed, moved = facts.worst[2:4]
+    group = next(one["group"] for one in SHIPPED if one["unit"] == moved)
+    other = next(one["group"] for one in SHIPPED if one["category"] == "B" and one["group"] != group)
     joined = {"change": "joined", "name": "新设单位(合成)", "category": "B", "unit_group": "B1", "reason": "机构改革"}
+    left = {"unit": facts.worst.pop(), "change": "left", "reason": "并入他单位"}
+    named = {"unit": renamed, "change": "renamed", "name": "更名单位(合成)", "reason": "更名"}
+    placed = {"unit": moved, "change": "moved", "category": "B", "unit_group": other, "reason": "职能调整"}
     fill(COLLECTOR, {
-        "Changes of units": [{"unit": NEW, **joined, "time": day(150)},
-                             {"unit": facts.worst.pop(), "change": "left", "reason": "并入他单位", "time": day(151)}],
+        "Changes of units": [one | {"time": day(151)} for one in ({"unit": NEW, **joined}, left, named, placed)],
         "Transfers": [{"item": "3.3", "from": "shenguan", "to": "wenda", "reason": "职能调整", "time": day(152)},
                       {"item": "2.4", "from": "duchayuan", "to": "shenguan", "reason": "职能调整", "time": day(152)}],
     })  # fmt: skip
-    assert emit(COLLECTOR) == {"accepted": 4}
+    assert emit(COLLECTOR) == {"accepted": 6}
     facts.join(NEW, joined["name"])
+    facts.names[renamed] = named["name"]
+    exempt = [{"unit": unit, "item": "2.3", "reason": "无此项职能", "time": day(153)} for unit in facts.worst[4:7]]
+    fill("tongji", {"Exemptions": exempt})
+    assert emit("tongji") == {"accepted": 3}
     ranked()
+    assert f"{renamed} {facts.names[renamed]}" in say(f"wuxing explain {renamed} --lang zh")
+    assert f"分组 {other}" in say(f"wuxing explain {moved} --lang zh --format md")
+    assert "不适用" in say(f"wuxing explain {exempt[0]['unit']} --item 2.3 --lang zh")
     (late,) = events("duchayuan", "deduction", facts.deductions("2.4", 100, ground="problem_serious"))
     assert publish(site, "duchayuan", [late | {"id": "late"}]) == {"refused": 1}
     fill("shenguan", {"Deductions": facts.deductions("2.4", 9, ground="problem_serious")})

@@ -492,11 +492,11 @@ async def _same_history(ingest: Ingest, held: Place) -> None:
         await asyncio.sleep(LOOK_SECONDS)  # a replica lags
     raise HistoryWentBack(
         f"The ledger ends at {ingest.ledger_last}, and ingest had appended {held.ledger}, or that is another"
-        " event now: its store was damaged or replaced. Restore it from a copy (docs/operations.md). Where an"
-        f" older copy was restored on purpose, move {ingest.at} away: sequences after it will then be given a"
-        " second time.",
-        f"账本止于序号{ingest.ledger_last}，而ingest已写至{held.ledger}，或该处内容已不同：存储已损坏或被替换。请从备份恢复"
-        f"（docs/operations.md）；若有意恢复较早的备份，请移走{ingest.at}，其后的序号将被再次使用。",
+        " event now: its store was damaged or replaced. Stop everything and run `wuxing repair`"
+        f" (docs/operations.md). Where an older copy was restored on purpose, move {ingest.at} away: sequences after"
+        " it will then be given a second time.",
+        f"账本止于序号{ingest.ledger_last}，而ingest已写至{held.ledger}，或该处内容已不同：存储已损坏或被替换。请全部停止后"
+        f"运行wuxing repair（docs/operations.md）；若有意恢复较早的备份，请移走{ingest.at}，其后的序号将被再次使用。",
     )
 
 

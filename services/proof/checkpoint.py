@@ -149,8 +149,9 @@ def check_grown(found: Leaves, earlier: Earlier) -> None:
     if found.size < earlier.size:
         raise LogRewritten(
             f"The log has {found.size} events, but a checkpoint of {earlier.size} was published: some were cut"
-            " off. Nothing is published until they are back.",
-            f"账本只有{found.size}个事件，而已公布的检查点有{earlier.size}个：有事件被截去，恢复之前不再公布。",
+            " off. Nothing is published until they are back (`wuxing repair`, docs/operations.md).",
+            f"账本只有{found.size}个事件，而已公布的检查点有{earlier.size}个：有事件被截去，"
+            "恢复之前不再公布（wuxing repair，docs/operations.md）。",
         )
     if (root := found.root(earlier.size)) != earlier.root:
         raise LogRewritten(

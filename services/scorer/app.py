@@ -125,8 +125,9 @@ class Scorer:
         if log_last < self.last:
             raise HistoryChanged(
                 f"The ledger ends at {log_last}, but was folded to {self.last}: its store was damaged or replaced."
-                " Restore it from a copy; nothing is folded before.",
-                f"账本止于序号{log_last}，而已折叠至{self.last}：存储已损坏或被替换。请从备份恢复，此前不再折叠。",
+                " Stop everything and run `wuxing repair` (docs/operations.md); nothing is folded before.",
+                f"账本止于序号{log_last}，而已折叠至{self.last}：存储已损坏或被替换。"
+                "请全部停止后运行wuxing repair（docs/operations.md），此前不再折叠。",
             )
         for seq in sorted({*sequences} - {0}):
             row = self.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
@@ -134,11 +135,7 @@ class Scorer:
                 entry.data async for entry in read_stream(self.client, "LEDGER", self.settings.assessment, seq, seq)
             ]
             if row and found != [row[0]]:
-                raise HistoryChanged(
-                    f"Sequence {seq} of the ledger is not what was folded. Compare with an export or a snapshot;"
-                    " nothing is folded until the log is restored.",
-                    f"账本序号{seq}的内容已被更改。请与导出或快照核对；恢复之前不再折叠。",
-                )
+                raise _changed(seq)
 
     async def compare_range(self, start: int, end: int) -> None:
         """Raise HistoryChanged unless the log holds each of these events as it was folded, bytes and recorded time."""
@@ -281,9 +278,11 @@ _ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND a
 
 def _changed(sequence: int) -> HistoryChanged:
     return HistoryChanged(
-        f"Sequence {sequence} of the ledger is not what was folded, or is gone. Compare with an export or a"
-        " snapshot (wuxing replay names what differs); nothing is folded until the log is restored.",
-        f"账本序号{sequence}的内容已被更改或缺失。请与导出或快照核对（wuxing replay指出不同之处）；恢复之前不再折叠。",
+        f"Sequence {sequence} of the ledger is not what was folded, or is gone: `wuxing replay` against an export or a"
+        " snapshot names what differs. Stop everything and run `wuxing repair` (docs/operations.md); nothing is folded"
+        " before.",
+        f"账本序号{sequence}的内容已被更改或缺失：wuxing replay与导出或快照比较，可知不同之处。"
+        "请全部停止后运行wuxing repair（docs/operations.md），此前不再折叠。",
     )
 
 
