@@ -56,8 +56,13 @@ Open = Annotated[str, msgspec.Meta(min_length=1, extra={"values": ()})]
 Kind = Literal["direct", "scale", "table", "rank", "bands", "best", "level"]
 #: Kinds of methods that compare units with each other (language 4, "Kinds that compare").
 COMPARING = frozenset({"rank", "bands", "best", "level"})
-#: The closed list of parameters.
-PARAMETERS = ("publicity_days", "appeal_days", "decision_days", "individuals_per_unit")
+#: The closed list of parameters, each with its question, (English, Chinese): the rulebook has none for it.
+PARAMETERS = {
+    "publicity_days": ("How many days does the publicity (公示) last?", "公示期多少天？"),
+    "appeal_days": ("Within how many days may a unit appeal?", "申诉期限多少天？"),
+    "decision_days": ("Within how many days is an appeal decided?", "申诉应在多少天内决定？"),
+    "individuals_per_unit": ("How many advanced individuals has a winning unit?", "每个获奖单位有几名先进个人？"),
+}
 #: The keys that each kind of method takes beside code, kind, name and points (language 4).
 METHOD_KEYS: dict[str, frozenset[str]] = {
     "direct": frozenset(),

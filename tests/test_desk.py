@@ -26,6 +26,7 @@ from infra.folders import COLLECTOR
 from infra.rights import configure
 from infra.server import EmbeddedServer
 from schemas import subjects
+from schemas.rulebook import PARAMETERS
 from schemas.year import Year
 from services.console import tables
 from services.console.app import create_app
@@ -33,7 +34,6 @@ from services.console.door import COOKIE, Door, access, door
 from services.gateway import desk as desks
 from services.gateway import keys
 from services.ingest.check import opened
-from services.office.template import ASKED
 from services.process.ending import Exit, Stop
 from services.process.settings import read
 from services.scorer import file
@@ -427,7 +427,7 @@ def test_the_collector_takes_the_steps_of_the_year_on_one_page(page: Page) -> No
     shown = browser.get("/desk").text
     names = [one.name for one in BOOK.reading]
     assert all(f'name="reading.{name}"' in shown for name in names)
-    assert all(ASKED[one.name][0] in shown for one in BOOK.parameter)
+    assert all(PARAMETERS[one.name][0] in shown for one in BOOK.parameter)
     assert BOOK.parameter
     before = len(page.ledger())
     chosen = {f"reading.{one.name}": one.values[0] for one in BOOK.reading[:3]}

@@ -9,14 +9,13 @@ from litestar.response import Redirect
 
 from infra.rights import KeyUnsafe
 from schemas.events import day
-from schemas.rulebook import Item
+from schemas.rulebook import PARAMETERS, Item
 from schemas.year import Year
 from services.console import forms, pages, tray
 from services.console.door import COOKIE, LASTS, Door, Who
 from services.console.frame import form, later, let_in, page, render
 from services.console.states import NoSnapshot, Row
 from services.console.view import Refused, View
-from services.office.template import ASKED
 from services.process.ending import Stop
 from services.process.web import header
 from services.reports import appeals, readiness
@@ -220,7 +219,7 @@ def _steps(view: View) -> Row:
             {"name": one.name, "question": one.question, "values": one.values, **force[one.name]}
             for one in snapshot.choices
         ],
-        "parameters": [{"asked": ASKED[one.name], **force[one.name]} for one in book.parameter] if book else [],
+        "parameters": [{"asked": PARAMETERS[one.name], **force[one.name]} for one in book.parameter] if book else [],
         "stages": [one for one in book.stage if one.code not in reached] if book else [],
     }
 

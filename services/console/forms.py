@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from schemas.refusals import Language
-from schemas.rulebook import Item, Name, Rulebook, en, zh
+from schemas.rulebook import PARAMETERS, Item, Name, Rulebook, en, zh
 from schemas.subjects import ASSESSMENT
 from schemas.year import Year
 from services.console.door import Who
 from services.console.states import State
 from services.office.sheet import CHANGES, KINDS, NUMBERED, OUTCOMES, TITLES
-from services.office.template import ASKED, OF_WHO_LEFT
+from services.office.template import OF_WHO_LEFT
 
 Option = tuple[str, str]
 Shape = Literal["choice", "text", "area", "time"]
@@ -200,7 +200,7 @@ def _options(  # noqa: PLR0913, PLR0917 - what a choice is made of
                 (one.name, f"{one.name} · {zh(one.question) if lang == 'zh' else en(one.question)}")
                 for one in book.reading
             ),
-            *((one.name, f"{one.name} · {ASKED[one.name][lang == 'zh']}") for one in book.parameter),
+            *((one.name, f"{one.name} · {PARAMETERS[one.name][lang == 'zh']}") for one in book.parameter),
         ],
     }
     return lists[column]() if column in lists else []

@@ -192,13 +192,6 @@ WORDS = {
     "still": ("not adopted", "未确认"),
     "last": ("the last: no change counts after it", "最后一步：此后的变动不再计入"),
 }
-#: Names of the parameters, which have no question in the rulebook.
-ASKED = {
-    "publicity_days": ("How many days does the publicity (公示) last?", "公示期多少天？"),
-    "appeal_days": ("Within how many days may a unit appeal?", "申诉期限多少天？"),
-    "decision_days": ("Within how many days is an appeal decided?", "申诉应在多少天内决定？"),
-    "individuals_per_unit": ("How many advanced individuals has a winning unit?", "每个获奖单位有几名先进个人？"),
-}
 #: The hints beside the prepared lines of a sheet; their names begin with #, so that the reader takes none for a column.
 HINTS = {
     "reading.adopted.v1": ("question", "values", "in_force", "adopted"),
@@ -453,7 +446,7 @@ class _Template:
             for reading in book.reading:
                 yield self._adoption(reading.name, self.named(reading.question), reading.values)
             for name in PARAMETERS:
-                yield self._adoption(name, ASKED[name][self.zh], ())
+                yield self._adoption(name, PARAMETERS[name][self.zh], ())
         elif kind == "tie.resolved.v1":
             names = {grade.code: grade.name for one in book.scheme for grade in one.grade}
             for grade, pool, units in self.reached.ties:

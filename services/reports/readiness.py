@@ -31,8 +31,7 @@ TEXT = {
     "awaiting": ("Entries that await approval", "待审批的扣分、加分"),
     "stages": ("Stages not reached", "尚未到达的阶段"),
     "unclosed": ("not closed by", "尚未关闭："),
-    "lacking": ("no complete input for", "缺少完整评分："),
-    "units": ("units", "个单位"),
+    "lacking": ("no complete input for {} units ({})", "{}个单位缺少完整评分（{}）"),
     "seq": ("sequence", "序号"),
     "collector": ("the collector", "汇总单位"),
     "against": ("against sequence", "对序号"),
@@ -157,9 +156,10 @@ class AwaitingEntry(msgspec.Struct, frozen=True):
 
 
 class Assumption(msgspec.Struct, frozen=True):
-    """A reading or parameter that no reading.adopted has adopted, with the value in force."""
+    """A reading or parameter that no reading.adopted has adopted: what it asks, and the value in force."""
 
     name: str
+    question: str
     value: str
     clause: str | None
     step: Step
@@ -317,12 +317,13 @@ def _ties(con: duckdb.DuckDBPyConnection, whose: Owners, key: str) -> list[Undec
 
 def _assumptions(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[Assumption]:
     rows = con.execute(
-        "SELECT o.name, r.value, r.clause FROM obstacle o JOIN reading_in_force r ON r.name = o.name"
+        f"SELECT o.name, q.question_{whose.lang}, r.value, r.clause FROM obstacle o"
+        " JOIN reading_in_force r ON r.name = o.name JOIN rulebook_reading q ON q.name = o.name"
         " WHERE o.kind = 'assumption' ORDER BY o.name"
     ).fetchall()
     return [
-        Assumption(name, value, clause, whose.step(whose.collector, "reading.adopted.v1", "adopt", name=name))
-        for name, value, clause in rows
+        Assumption(name, asked, value, clause, whose.step(whose.collector, "reading.adopted.v1", "adopt", name=name))
+        for name, asked, value, clause in rows
     ]
 
 
@@ -468,7 +469,12 @@ def _groups(found: Readiness, lang: Language, names: Mapping[str, str]) -> dict[
         "appeals": [(_appeal_line(one, lang), [one.step]) for one in found.appeals],
         "ties": [(f"{names[one.grade]} ({one.pool}): {named(one.units)}", [one.step]) for one in found.ties],
         "assumptions": [
-            (" · ".join(filter(None, (one.name, f"{words('in_force', lang)} {one.value}", one.clause))), [one.step])
+            (
+                " · ".join(
+                    filter(None, (one.name, one.question, f"{words('in_force', lang)} {one.value}", one.clause))
+                ),
+                [one.step],
+            )
             for one in found.assumptions
         ],
         "awaiting": [
@@ -490,7 +496,7 @@ def _pending_line(one: PendingItem, lang: Language) -> str:
     if one.office_names:
         said.append(f"{words('unclosed', lang)} {', '.join(one.office_names)}")
     if one.lacking:
-        said.append(f"{words('lacking', lang)} {len(one.lacking)} {words('units', lang)} ({named(one.lacking)})")
+        said.append(words("lacking", lang).format(len(one.lacking), named(one.lacking)))
     said += [words("lost", lang).format(unit=lost.unit, seq=lost.seq, by=lost.by) for lost in one.lost[:NAMED_MAX]]
     return " · ".join(said)
 

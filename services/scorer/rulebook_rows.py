@@ -158,12 +158,12 @@ def _readings(book: Rulebook) -> Iterator[Row]:
 def _parameters(book: Rulebook) -> Iterator[Row]:
     """All parameters, since each may be adopted; what nothing says of is null, but one individual a unit."""
     given: dict[str, Parameter] = {one.name: one for one in book.parameter}
-    for n, name in enumerate(PARAMETERS, 1):
+    for n, (name, (en, zh)) in enumerate(PARAMETERS.items(), 1):
         one = given.get(name)
         if one is None:
-            yield (name, n, False, "1" if name == "individuals_per_unit" else None, None, False, None, None)
+            yield (name, n, False, "1" if name == "individuals_per_unit" else None, None, False, zh, en)
         else:
-            yield (name, n, False, one.value, one.clause, one.source == "assumption", None, None)
+            yield (name, n, False, one.value, one.clause, one.source == "assumption", zh, en)
 
 
 def _tree(book: Rulebook) -> dict[str, list[Row]]:
