@@ -58,8 +58,9 @@ _READ_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SEALED = 10109
-_FULL = frozenset({10008, 10009, 10023, 10028, 10047, 10077})
-"""No system, no quorum, no room: of the server, the account or the stream, and not of a message."""
+_TOO_LARGE = frozenset({10054, 10097})
+"""The message, or its headers: all that a message can be refused for. Whatever else the broker says is its own trouble:
+no quorum, no room, and a full disk has many names (a batch that it could not lay down it calls incomplete)."""
 _ADDED = ("Nats-Stream", "Nats-Sequence", "Nats-Subject", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
 
 
@@ -74,12 +75,13 @@ class WrongLastSequence(Told):
 class AppendRefused(Told):
     """The broker refused the batch: nothing of it was stored.
 
-    `full`: it can take nothing at all just now; `sealed`: nor ever again, since the stream is archived.
+    `too_large`: one message or more can never be taken; `sealed`: nor can any, since the stream is archived. Without
+    either it is the broker that can take nothing just now.
     """
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
-        self.full, self.sealed = code in _FULL, code == _SEALED
+        self.too_large, self.sealed = code in _TOO_LARGE, code == _SEALED
 
 
 class AppendUnknown(Told):

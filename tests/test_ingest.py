@@ -257,6 +257,30 @@ def test_a_ledger_without_room_stops_ingest_and_costs_no_event(tmp_path: Path) -
     story(tmp_path, steps)
 
 
+@pytest.mark.parametrize("code", [10176, 10047, 10077, 10008, 99999])
+def test_trouble_of_the_broker_by_whatever_name_costs_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A broker whose disk is full calls a batch of one incomplete (10176): seen with a real one."""
+
+    async def refuses(*_: Any) -> Any:
+        raise AppendRefused("-", code)
+
+    async def steps(desk: Desk) -> None:
+        async with desk.ingest() as ingest:
+            await desk.send(event("a"), event("b"))
+            held = await desk.held()
+            monkeypatch.setattr("services.ingest.app.publish_batch", refuses)
+            with pytest.raises(AppendRefused):
+                await ingest.take(held)
+            monkeypatch.undo()
+        assert await desk.refused() == []
+        await desk.taken(event("c"))
+        assert await desk.ledger() == [event("a"), event("b"), event("c")]
+
+    story(tmp_path, steps)
+
+
 def test_a_check_that_falls_over_costs_its_own_message_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = Checker.check
 

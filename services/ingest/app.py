@@ -249,12 +249,15 @@ class Ingest:
         return {}
 
     async def _apart(self, fresh: Sequence[Judged], error: AppendRefused) -> dict[int, SetAside]:
-        """Append what a refused batch is made of in halves, until the one that is refused stands alone."""
-        if error.full:
-            raise error
+        """Append what a refused batch is made of in halves, until the one that is refused stands alone.
+
+        Only what a message itself is refused for sets it aside: acknowledged events outlast any trouble of the broker.
+        """
         if error.sealed:
             self.sealed = True
             return {one.entry.sequence: archived(one.entry, self.assessment) for one in fresh}
+        if not error.too_large:
+            raise error
         if len(fresh) > 1:
             half = len(fresh) // 2
             return {**await self._append(fresh[:half]), **await self._append(fresh[half:])}
