@@ -55,8 +55,8 @@ WRONG_LAST_SEQUENCE = 10071
 """The broker's code for a stream or subject that does not end where the writer thought."""
 
 _READ_BYTES = 16 * 1024 * 1024
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 _SEALED = 10109
 _TOO_LARGE = frozenset({10054, 10097})
 """The message, or its headers: all that a message can be refused for. Whatever else the broker says is its own trouble:
@@ -423,4 +423,4 @@ def _direct_entry(message: Msg) -> Entry:
 
 
 def _microseconds(told: str) -> int:
-    return (datetime.fromisoformat(told) - _EPOCH) // _MICROSECOND
+    return (datetime.fromisoformat(told) - EPOCH) // MICROSECOND

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from services.ingest import place as places
 from services.ingest.check import Checker
 from services.process import metrics
 from services.process.settings import Limits, Settings, read
+from services.site import provision
 from tests.faults.damage import WAYS, cut, zero
 from tests.faults.works import OFFICES, good
 from tests.product import BOOK, BOOK_JSON, SHIPPED
@@ -482,6 +484,39 @@ def test_what_a_damaged_block_of_intake_had_is_named_whatever_has_its_numbers_no
     block = max((tmp_path / "jetstream").glob(f"jetstream/CORE/streams/{INTAKE}/msgs/*.blk"), key=lambda one: one.name)
     way(block, Random(later))
     story(tmp_path, after, opened=False)
+
+
+def test_what_was_taken_and_lies_in_intake_still_is_let_go(tmp_path: Path) -> None:
+    """What a broker whose disk was full forgets to have removed, and remembers to have been acknowledged."""
+    blocks = tmp_path / "jetstream/jetstream/CORE/streams" / INTAKE / "msgs"
+
+    async def taken(desk: Desk) -> None:
+        await desk.taken(event("a"), event("b"))
+
+    async def acknowledged(desk: Desk) -> None:
+        await desk.acknowledged()
+
+    async def let_go(desk: Desk) -> None:
+        assert [entry.sequence for entry in await desk.held()] == [2, 3]
+        await desk.send(event("c"))
+        async with connected(desk.server.url, PROVISIONER, desk.data) as client:
+            place = places.read(desk.at)
+            assert place
+            places.write(desk.at, msgspec.structs.replace(place, recorded=0))  # others have these numbers now
+            assert await provision.let_go(client, desk.data, A) == 0
+            places.write(desk.at, place)
+            assert await provision.let_go(client, desk.data, A) == 2
+            assert [entry.sequence for entry in await desk.held()] == [4]
+            assert await provision.let_go(client, desk.data, A) == 0
+        await desk.taken(event("d"))
+        assert [json.loads(raw)["id"] for raw in await desk.ledger()] == ["a", "b", "c", "d"]
+
+    story(tmp_path, taken)
+    shutil.copytree(blocks, tmp_path / "before")
+    story(tmp_path, acknowledged, opened=False)
+    shutil.rmtree(blocks)
+    shutil.copytree(tmp_path / "before", blocks)
+    story(tmp_path, let_go, opened=False)
 
 
 def test_a_stream_that_was_made_again_while_ingest_runs_is_noticed(tmp_path: Path) -> None:

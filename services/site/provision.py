@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from infra.client import BrokerUnreachable, connected, jetstream
+from infra.client import EPOCH, MICROSECOND, BrokerUnreachable, connected, jetstream
 from infra.folders import Parties, parties
 from infra.rights import PROVISIONER, Connections, configure, configure_nodes
 from infra.streams import provision as make_streams
 from infra.streams import stream
 from services.command.options import Lang
+from services.ingest import place as places
 from services.ingest.opening import expected
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings, several
@@ -104,3 +107,27 @@ async def _provision(settings: Settings, replicas: int) -> None:
     one = parties(settings.data) or expected_parties(settings)
     async with connected(settings.nats_url, PROVISIONER, settings.data, forever=True) as client:
         await make_streams(client, one.assessment, one.offices, one.units, replicas)
+        await let_go(client, settings.data, one.assessment)
+
+
+async def let_go(client: Client, data: Path, assessment: str) -> int:
+    """Delete from INTAKE, as the provisioner, what was taken and acknowledged and lies there still; how many that were.
+
+    A broker whose disk was full may forget at its next start that it had removed a message, and remember that it was
+    acknowledged: it gives it to nobody again, and it would take room for ever.
+    """
+    js, name = client.jetstream(timeout=30), stream("INTAKE", assessment)
+    place = places.read(places.file(data, assessment))
+    floor = (await js.consumer_info(name, "ingest")).ack_floor
+    last, gone, seq = min(place.intake, floor.stream_seq) if place and floor else 0, 0, 1
+    while place and seq <= last:
+        try:
+            found = await js.get_msg(name, seq, subject=">", next=True)
+        except NotFoundError:
+            break
+        if found.seq is None or found.seq > last:
+            break
+        if found.time and (found.time - EPOCH) // MICROSECOND <= place.recorded:  # else another has its number now
+            gone += await js.delete_msg(name, found.seq)
+        seq = found.seq + 1
+    return gone

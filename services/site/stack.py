@@ -24,13 +24,15 @@ from nats.errors import Error as NatsError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.client import connected, embedded_site, end, jetstream
-from infra.rights import named
+from infra.folders import folders, parties
+from infra.rights import PROVISIONER, named
 from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import stream
 from schemas import subjects
 from schemas.raw import read
 from schemas.receipts import Ranking
 from schemas.refusals import Language
+from schemas.told import Told
 from schemas.year import given
 from services.command import tables
 from services.ingest import place as places
@@ -44,7 +46,7 @@ from services.process.settings import Settings, opened
 from services.ranker import announced
 from services.scorer import rules, store
 from services.site import synthetic
-from services.site.provision import connections, expected_parties
+from services.site.provision import connections, expected_parties, let_go
 from services.snapshot import make
 from services.snapshot.point import stored
 
@@ -329,7 +331,7 @@ async def keep_server(server: EmbeddedServer) -> None:
     It takes on new rights, of another assessment or of a unit that joined, as soon as they are written.
     """
     log = structlog.get_logger(service="up")
-    unwell, wait, config = 0, 1, server.data / "nats.conf"
+    unwell, wait, config, begun = 0, 1, server.data / "nats.conf", True
     written, accounts = _written(config), named(config)
     while True:
         await asyncio.sleep(LOOK_SECONDS)
@@ -342,6 +344,7 @@ async def keep_server(server: EmbeddedServer) -> None:
             log.info("server.renewed", config=str(config), accounts=len(accounts - before))
         if await asyncio.to_thread(lambda: server.healthy):
             unwell, wait = 0, 1
+            begun = begun and not await _let_go(server, log)
             continue
         unwell += 1
         if server.running and unwell < UNWELL_LOOKS:
@@ -349,11 +352,26 @@ async def keep_server(server: EmbeddedServer) -> None:
         log.error("server.ended" if not server.running else "server.unwell", pid=server.pid, looks=unwell)
         try:
             await server.again()
+            begun = True
             log.warning("server.started", url=server.url)
         except ServerUnusable as error:
             log.error("server.unusable", error=str(error), again_in=wait)  # noqa: TRY400 - it says itself what is wrong
             await asyncio.sleep(wait)
             wait = min(30, wait * 2)
+
+
+async def _let_go(server: EmbeddedServer, log: structlog.typing.FilteringBoundLogger) -> bool:
+    """Let go of what INTAKE should not have any more, of every assessment of the site; false where it must be later."""
+    try:
+        for data in folders(server.data):
+            if one := parties(data):
+                async with connected(server.url, PROVISIONER, data) as client:
+                    if gone := await let_go(client, data, one.assessment):
+                        log.warning("intake.let_go", assessment=one.assessment, messages=gone)
+    except (Told, NatsError, OSError, TimeoutError) as error:
+        log.warning("intake.not_looked_at", error=str(error))
+        return False
+    return True
 
 
 def _written(config: Path) -> int | None:
