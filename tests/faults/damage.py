@@ -262,10 +262,10 @@ def play(rounds: int, seed: int, folder: Path, nursery: Nursery) -> Iterator[Row
     found: dict[str, list[str]] = {}
     begun = time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):  # what was played so far is told
-        for n in range(rounds):
+        while (n := sum(map(len, found.values()))) < rounds:  # what is not there cannot be damaged, and does not count
             damage = next(drawn)
             print(f"\r{n}/{rounds} {damage[0]}: {damage[1]}\033[K", end="", file=sys.stderr, flush=True)
-            data = copied(of.full, folder / f"damage-{n}")
+            data = copied(of.full, folder / "damage")
             came = outcome(data, damage, of, nursery)
             if came != "absent":
                 found.setdefault(damage[0], []).append(came)
