@@ -203,6 +203,10 @@ class _Writer:
         for row in rows:
             if len(row) < 2 or not SIZE.fullmatch(row[1]) or not all("=" in pair for pair in row[2:]):
                 raise _wrong(self.place, " ".join(row), ["CATEGORY NUMBER", "CATEGORY/GROUP NUMBER ATTRIBUTE=VALUE"])
+            category, _, group = row[0].partition("/")
+            for code, known in ((category, self.book["category"]), (group, self.book.get("group"))):
+                if code and known and code not in _codes(known):
+                    raise _wrong(self.place, code, _codes(known))
         width = len(str(sum(int(size) for _, size, *_ in rows)))
         for kind, size, *attributes in rows:
             for _ in range(int(size)):

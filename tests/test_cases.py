@@ -180,6 +180,7 @@ def test_a_case_that_says_anything_else_has_one(tmp_path: Path, key: str) -> Non
         ('[[case]]\nname = "it"\nhistroy = ""\n', "histroy"),
         ('[[case]]\nname = "it"\nunits = ["B"]\n', "it"),
         ('[[case]]\nname = "it"\nunits = ["B zero"]\n', "B zero"),
+        ('[[case]]\nname = "it"\nunits = ["城区 3"]\n', "城区"),
         ('[[case]]\nname = "it"\nhistory = "ducha eats U1 1"\n', "eats"),
         ('[[case]]\nname = "it"\nhistory = "ducha deducts U1 1"\n', "OFFICE deducts UNIT ITEM MATTER GROUND"),
         ('[[case]]\nname = "it"\nhistory = "ducha submits U1 3 many"\n', "CHARACTERS"),

@@ -179,6 +179,7 @@ def test_the_ledger_carries_no_header_but_its_own_and_a_traceparent(opened: Work
     assert sequences == sorted({*sequences})
 
 
+@pytest.mark.long
 def test_ten_thousand_messages_that_look_like_the_broker_s_answers_leave_nobody_deaf(opened: Works) -> None:
     before = opened.seen().last["INTAKE"]
     asyncio.run(sent(opened, "ducha", [frame(U001, b"{}", block(b"Status: 404"))] * (MAX_ACK_PENDING + 100)))

@@ -234,6 +234,7 @@ def cluster(tmp_path: Path) -> Iterator[list[str]]:
         yield urls
 
 
+@pytest.mark.long
 def test_three_nodes_hold_every_stream_three_times_and_append_a_batch(cluster: list[str], tmp_path: Path) -> None:
     async def story() -> None:
         async with connected(",".join(cluster), PROVISIONER, tmp_path, forever=True) as client:

@@ -238,6 +238,7 @@ def test_a_rulebook_whose_made_up_year_is_wrong_is_refused(tmp_path: Path, mista
         rehearsal.accept(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
+@pytest.mark.long
 def test_random_sound_rulebooks_are_accepted() -> None:
     for seed in range(100):
         assert soundness.faults(random_books.draw_book(Random(seed))) == [], seed

@@ -152,6 +152,7 @@ def test_diff_tells_events_from_numbers(page: tuple[Path, Path]) -> None:
     assert "+" not in re.sub(r" \+\d+\b", "", out.decode())
 
 
+@pytest.mark.long
 def test_diff_names_a_unit_that_came_level(tmp_path: Path) -> None:
     more = tmp_path / "level.jsonl"
     page = [deduction(1, "U040", "M", "no_feedback"), deduction(2, "U041", "M", "no_feedback")]

@@ -563,7 +563,8 @@ class _Writer:
         }
         said = [self.by_reading(scheme.pools, lambda one: pools.get(one, self.say(f"among {one}", f"在{one}中评")))]
         if any(grade.share for grade in scheme.grade):
-            said += [self.value("quota_of", scheme.quota_of), self.value("rounding", scheme.rounding)]
+            of = "eligible" if scheme.pools in pools else scheme.quota_of  # language 7: there it is always the pool
+            said += [self.value("quota_of", of), self.value("rounding", scheme.rounding)]
         if any(grade.share or grade.number for grade in scheme.grade):
             said += [self.value("quotas", scheme.quotas), self.value("tie", scheme.tie)]
         yield Sentence(
@@ -607,6 +608,8 @@ class _Writer:
             said.append(self.say("bars from ", "不得评") + self.listed([*veto.bars]))
         if veto.grade_at_most:
             said.append(self.say(f"at most {veto.grade_at_most}", f"最高评{veto.grade_at_most}"))
+        if said:
+            said.append(self.say("its seat goes to the next in line", "名额由后面的单位递补"))
         if veto.zero:
             said.append(self.say(f"{veto.zero} is 0", f"{veto.zero}记0分"))
         by = self.listed([self.offices[office] for office in veto.offices])
