@@ -129,3 +129,11 @@ def test_points_by_place_are_exact_and_each_rounded_half_up_once(fall: str) -> N
     wanted = [Decimal(math.floor(points * 10**6 + Fraction(1, 2))).scaleb(-6) for points in exact]
     assert wanted != [Decimal(math.floor(points * 10**6)).scaleb(-6) for points in exact], "a floor would not do"
     assert [Decimal(points) for _, _, place, points, _ in table if 0 < place <= 25] == wanted
+
+
+def test_what_stands_in_the_way_of_final_is_said_in_one_language() -> None:
+    found = ", ".join(f"{kind} 2" for kind in ("appeal", "assumption", "awaiting", "pending", "stage", "tie"))
+    with store.fresh() as con:
+        row = con.execute("SELECT void_zh('obstacles', ?), void_en('obstacles', ?)", [found, found]).fetchone()
+    said = "未决申诉 2、未采用的读法 2、待审批 2、待定项目 2、未到的阶段 2、并列 2"
+    assert row == (f"尚不能定稿：{said}", f"it cannot be final yet: {found}")

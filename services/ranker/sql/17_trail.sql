@@ -69,7 +69,10 @@ CREATE MACRO void_zh(code, detail) AS CASE code
   WHEN 'points_range' THEN '改定分值超出范围' WHEN 'approved' THEN '该事项已有审批' WHEN 'no_approval' THEN '所指事件不需审批'
   WHEN 'left' THEN '单位已退出考核' WHEN 'there' THEN '单位已在考核中' WHEN 'not_there' THEN '单位不在考核中'
   WHEN 'not_holder' THEN '移交单位并不承担该项目' WHEN 'holder' THEN '接收单位已承担该项目'
-  WHEN 'not_first' THEN '开启事件只在账首有效' WHEN 'obstacles' THEN '尚不能定稿：' || detail ELSE code END;
+  WHEN 'not_first' THEN '开启事件只在账首有效'
+  WHEN 'obstacles' THEN '尚不能定稿：' || replace(replace(replace(replace(replace(replace(replace(detail, ', ', '、'),
+         'pending', '待定项目'), 'appeal', '未决申诉'), 'awaiting', '待审批'), 'tie', '并列'), 'assumption', '未采用的读法'), 'stage', '未到的阶段')
+  ELSE code END;
 
 -- The same in English.
 CREATE MACRO void_en(code, detail) AS CASE code
