@@ -127,12 +127,13 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
             "SELECT unit, scheme, grade FROM unit_grade WHERE unit IN (SELECT unnest(?))", [shown]
         ).fetchall()
     }
+    states = {code: state(con, code, lang) for code in {row[5] for row in rows}}
     if rows and rows[0][-1] > MOST:
         table.caption = words("more", lang).format(rows[0][-1] - MOST)
     for place, unit, name, group, final, reached, flags, _ in rows:
         cells = ["" if place is None else str(place), unit, name, group]
         cells += [*(four(parts.get(unit, {}).get(part)) for part, _ in top), four(final)]
-        cells += [*(given.get((unit, scheme), "") for scheme, _ in schemes), state(con, reached, lang), " ".join(flags)]
+        cells += [*(given.get((unit, scheme), "") for scheme, _ in schemes), states[reached], " ".join(flags)]
         table.add_row(*cells)
     return table
 
