@@ -106,7 +106,7 @@ class Earlier:
             return Found("conflict", same.seq, event.id)
         id_, anew = event.id, None
         if same and identifier(_content(raw)) == event.id:
-            id_, same, anew = self._newest(event, same)
+            id_, same, anew = self._newest(event)
         if same and (same.why is None or (event.source, same.replaced_by) in self._sent):
             return Found("there", same.seq, id_)
         about = identity(event)
@@ -122,15 +122,13 @@ class Earlier:
         before = self._rows.setdefault(about, row) if about else row
         return None if before == row else Found("correction", None, None, before)
 
-    def _newest(self, event: Event, same: Same) -> tuple[str, Same, str]:
-        """The latest event that was made of a row, its id, and the next id that is free."""
-        id_ = event.id
-        for n in count(2):
-            anew = f"{event.id}-{n}"
-            if (event.source, anew) not in self._same:
-                return id_, same, anew
-            id_, same = anew, self._same[event.source, anew]
-        raise AssertionError
+    def _newest(self, event: Event) -> tuple[str, Same, str]:
+        """The id of the latest event that was made of a row, that event, and the next id that is free."""
+        ids = (f"{event.id}-{n}" for n in count(2))
+        newest = event.id
+        while (event.source, anew := next(ids)) in self._same:
+            newest = anew
+        return newest, self._same[event.source, newest], anew
 
 
 def _content(raw: bytes) -> dict[str, object]:
