@@ -48,6 +48,18 @@ PAGES = (
     "/sql?ready=ranking",
     "/regulation",
 )
+#: Those that show a table of this year.
+TABLED = (
+    "/",
+    "/unit/U042",
+    "/unit/U001",
+    "/audit",
+    "/progress",
+    "/readings",
+    "/matrix",
+    PAGES[13],
+    "/sql?ready=ranking",
+)
 YEAR = "assessment"
 #: Seconds: no answer here hangs on how busy the machine is.
 SLOW = 300.0
@@ -122,6 +134,21 @@ def hostile(tmp_path_factory) -> Iterator[TestClient[Litestar]]:
     ]
     with TestClient(create_app(publish(tmp_path_factory.mktemp("hostile"), sent), "zh")) as made:
         yield made
+
+
+@pytest.mark.parametrize("page", TABLED)
+def test_every_table_of_a_page_can_be_taken_away_as_csv(client, page) -> None:
+    text = client.get(page).text
+    shown = re.findall(r"<table\b[^>]*>", text)
+    named = re.findall(r"<table\b[^>]*data-table=\"([^\"]+)\"", text)
+    offered = set(re.findall(r"download=csv&amp;table=([\w.-]+)|table=([\w.-]+)&amp;download=csv", text))
+    assert shown
+    assert len(named) == len(shown)
+    if not page.startswith("/sql"):  # the answer is taken as a whole, by a link of its own
+        assert {one or other for one, other in offered} >= set(named)
+    for table in named:
+        address = f"{page}{'&' if '?' in page else '?'}download=csv&table={table}"
+        assert client.get(address).text.count("\n") >= 2
 
 
 @pytest.mark.every(8)
