@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ STATES = ("pending", "scored", "exempt")
 UNITS = re.compile(r"(U)(\d+)(?:-U(\d+))?")
 STEPS = re.compile(r"(\d+)-(\d+)")
 SIZE = re.compile(r"[1-9]\d{0,3}")
+#: What a claim comes to whose unit, item, grade or reading there is not.
+UNKNOWN = ("nobody", "absent")
 READINGS = re.compile(r"([^\s=]+=[^\s=]+(\s+|$))*")
 #: The field of `data` that a verb's target stands in, where a verb is about an event.
 TARGETS = {"revokes": "target", "appeals": "target", "approves": "target", "rejects": "target", "decides": "appeal"}
@@ -43,20 +46,26 @@ class CasesError(Told):
 
 @dataclass(frozen=True)
 class Fault:
-    """What did not come as a case says: the case, the readings, what it says of, what it says, what came."""
+    """What did not come as a case says: the case, the readings, what it says of, what it says, what came.
+
+    `nearest` is the right word nearest to one that names nothing of the year.
+    """
 
     case: str
     readings: str
     about: str
     expected: str
     found: str
+    nearest: str | None = None
 
     def say(self, lang: str) -> str:
         """The fault as a sentence, in Chinese ("zh") or English."""
         under = f" [{self.readings}]" if self.readings else ""
         if lang == "zh":
-            return f"{self.case}{under}：{self.about}：案例写的是“{self.expected}”，算出来是“{self.found}”"
-        return f"{self.case}{under}: {self.about}: the case says {self.expected!r}, it comes to {self.found!r}"
+            near = f"；是否应为“{self.nearest}”？" if self.nearest else ""
+            return f"{self.case}{under}：{self.about}：案例写的是“{self.expected}”，算出来是“{self.found}”{near}"
+        near = f'; did you mean "{self.nearest}"?' if self.nearest else ""
+        return f"{self.case}{under}: {self.about}: the case says {self.expected!r}, it comes to {self.found!r}{near}"
 
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):
@@ -139,7 +148,8 @@ def check(year: Year, found: Mapping[str, Json], void: Mapping[int, str] | None 
                 about, _, right = (part.strip() for part in claim.partition("="))
                 came = _told(case, found[readings], about, right)
                 if came != " ".join(right.split()):
-                    yield Fault(case.name, readings, about, right, came)
+                    near = _nearest(case, found[readings], about) if came in UNKNOWN else None
+                    yield Fault(case.name, readings, about, right, came, near)
 
 
 # --- From a line to events --------------------------------------------------------------------------------------------
@@ -495,3 +505,25 @@ def _of_unit(row: Json, what: str, like: str) -> str:
         return _short(row["final"])
     value = row["grades"].get(what, "absent") if what not in row else row[what]
     return " ".join(value) or "none" if isinstance(value, list) else "none" if value is None else str(value)
+
+
+def _nearest(case: Case, found: Json, about: str) -> str | None:
+    """The right word nearest to the first of a claim that names nothing of the year."""
+    rows, pools = found["units"], found["schemes"]
+    grades = [grade for scheme in pools for grade in scheme["grades"]]
+    first = [
+        *(row["unit"].removeprefix(case.mark) for row in rows),
+        *(grade["grade"] for grade in grades),
+        "year",
+        "reading",
+    ]
+    then = [word for row in rows for name in ("items", "parts", "grades") for word in row[name]]
+    then += [
+        *found["readings"],
+        *(scheme["pool"] for scheme in pools),
+        *(word for one in (*rows[:1], *grades) for word in one),
+    ]
+    for word, known in zip(about.split(), (first, then, then), strict=False):
+        if word not in known and not UNITS.fullmatch(word):
+            return next(iter(get_close_matches(word, known, 1)), None)
+    return None

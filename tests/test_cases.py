@@ -147,18 +147,50 @@ RIGHT = {
 }  # fmt: skip
 
 
-def faults(tmp_path: Path, said: dict[str, str]) -> list[str]:
+def found(tmp_path: Path, said: dict[str, str]) -> list[cases.Fault]:
     lines = {key: text for key, text in said.items() if key in ("line", "refused", "void")}
     gives = "\n".join(f"{key} = {text}" for key, text in said.items() if key not in lines)
     text = f'[[case]]\nname = "it"\nhistory = """{HISTORY.format(**lines)}"""\ngives = """\n{gives}\n"""'
     (year,) = written(tmp_path, text)
-    return [fault.found for fault in cases.check(year, {"": RESULT}, {3: "closed"})]
+    return list(cases.check(year, {"": RESULT}, {3: "closed"}))
+
+
+def faults(tmp_path: Path, said: dict[str, str]) -> list[str]:
+    return [fault.found for fault in found(tmp_path, said)]
 
 
 def test_a_fault_says_the_case_the_readings_and_both_sides() -> None:
     fault = cases.Fault("满分", "ties=average", "U1 final", "9", "8")
     assert fault.say("zh") == "满分 [ties=average]：U1 final：案例写的是“9”，算出来是“8”"
     assert fault.say("en") == "满分 [ties=average]: U1 final: the case says '9', it comes to '8'"
+
+
+@pytest.mark.parametrize(
+    ("about", "nearest"),
+    [
+        ("U1 finall", "final"),
+        ("U1 meda", "medal"),
+        ("U1 al", "all"),
+        ("goldd", "gold"),
+        ("gold quotas", "quota"),
+        ("reading tie", "ties"),
+        ("U1x final", "U1"),
+        ("yeer", "year"),
+        ("silve", None),
+        ("U1 qqqqq", None),
+        ("U1 2", None),
+    ],
+)
+def test_a_claim_about_nothing_of_the_year_is_told_the_nearest_right_word(
+    tmp_path: Path, about: str, nearest: str | None
+) -> None:
+    (fault,) = found(tmp_path, {**RIGHT, about: "7"})
+    assert fault.nearest == nearest
+    assert (
+        (f'did you mean "{nearest}"?' in fault.say("en"))
+        == (f"是否应为“{nearest}”？" in fault.say("zh"))
+        == bool(nearest)
+    )
 
 
 def test_a_case_that_says_what_came_has_no_fault(tmp_path: Path) -> None:
