@@ -547,12 +547,13 @@ class YearDraw:
 
     def draw(self) -> RandomYear:
         required = self.book.get("signatures") == "required"
-        opened = required or self.chance(25)
+        opened, first = required or self.chance(25), 0
         if opened:
             if self.chance(20):
                 self.lines += [b"", b"{}"]
             self.signing = required or self.chance(30)
             self.opening()
+            first = len(self.lines)
         elif self.chance(8):
             self.opening(self.roster[:-1] or self.roster)  # the options win over it
         acts = (
@@ -576,8 +577,8 @@ class YearDraw:
         as_of = self.one(
             [None, None, None, None, self.rng.randint(0, len(self.lines) + 1), "2013-05-06T09:40:00+08:00"]
         )
-        if opened and as_of in (0, "2013-05-06T09:40:00+08:00"):  # perhaps before the opening, and without its readings
-            options = {}
+        if opened and (isinstance(as_of, str) or (as_of is not None and as_of < first)):
+            options = {}  # perhaps before the opening, and without its readings
         return RandomYear(self.book, self.roster, self.lines, options, as_of, opened)
 
 
