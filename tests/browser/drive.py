@@ -63,6 +63,21 @@ SLOW = 600_000
 #: Every two of language, theme and width together at least once.
 SEEN = (("zh", "light", "phone"), ("zh", "dark", "desktop"), ("en", "light", "desktop"), ("en", "dark", "phone"))
 WIDTHS = {"phone": (390, 844), "desktop": (1280, 900)}
+#: The short words in a table that are broken over two lines: a column has become too narrow to be read.
+BROKEN = """() => {
+  const found = new Set();
+  for (const cell of document.querySelectorAll(".ledger th, .ledger td")) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    for (let text; (text = texts.nextNode()); )
+      for (const word of text.data.matchAll(/[A-Za-z0-9]{2,16}/g)) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        if (new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size > 1) found.add(word[0]);
+      }
+  }
+  return [...found].slice(0, 8);
+}"""
 ALWAYS = {"error", "sql-refused"}  # their own status is what the browser reports as an error
 
 
@@ -130,7 +145,7 @@ def page(
 
 
 def look(made: Page, url: str) -> list[str]:
-    """What axe-core finds against WCAG 2.2 A and AA, and whether the page is wider than its window."""
+    """What axe-core finds against WCAG 2.2 A and AA, whether the page is wider than its window, and broken words."""
     made.goto(url)
     made.wait_for_selector("[role=status]", state="detached", timeout=SLOW)
     made.evaluate((HERE / "axe.min.js").read_text(encoding="utf-8"))
@@ -142,6 +157,8 @@ def look(made: Page, url: str) -> list[str]:
     ]
     if made.evaluate("document.documentElement.scrollWidth > innerWidth"):
         faults.append("wider than its window")
+    if broken := made.evaluate(BROKEN):
+        faults.append(f"words broken in a table: {', '.join(broken)}")
     return faults
 
 
