@@ -69,7 +69,7 @@ BROKEN = """() => {
   for (const cell of document.querySelectorAll(".ledger th, .ledger td")) {
     const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
     for (let text; (text = texts.nextNode()); )
-      for (const word of text.data.matchAll(/[A-Za-z0-9]{2,16}/g)) {
+      for (const word of text.data.matchAll(/\\b[A-Za-z0-9]{2,14}\\b/g)) {
         const range = document.createRange();
         range.setStart(text, word.index);
         range.setEnd(text, word.index + word[0].length);
