@@ -128,6 +128,16 @@ def test_what_the_engine_itself_would_write_it_cannot(place: Path, monkeypatch: 
         assert contents(place) == before
 
 
+def test_what_the_engine_prints_is_no_part_of_the_answer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It draws a bar where data go whenever a statement is slow, the first of them included."""
+    newest = snapshot.latest(place)
+    assert newest is not None
+    drawn = "import os;from services.console import sql;held=sql._sealed\n"
+    drawn += "sql._sealed = lambda con: (os.write(1, b'\\r 50%'), held(con))\nsql._child()"
+    monkeypatch.setattr(sql, "PROGRAM", drawn)
+    assert apart(newest, "SELECT 1 AS one").rows == [(1,)]
+
+
 def test_a_snapshot_with_a_log_beside_it_is_read_by_nobody(place: Path, tmp_path: Path) -> None:
     newest = snapshot.latest(place)
     assert newest is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import os
 import pickle
 import re
 import resource
@@ -181,7 +182,12 @@ async def ask_apart(  # noqa: PLR0913 - as `ask`
 
 
 def _child() -> None:
-    """Answer what stands on standard input, as an Answer or the two sentences of a refusal."""
+    """Answer what stands on standard input, as an Answer or the two sentences of a refusal.
+
+    Nothing else gets to standard output: what the engine prints by itself goes to standard error.
+    """
+    out = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     resource.setrlimit(resource.RLIMIT_AS, (BYTES_MAX, BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     path, query, as_of, readings, rows, seconds, cell = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
@@ -191,7 +197,8 @@ def _child() -> None:
         told: Answer | tuple[str, str] = Answer(answer.columns, cut, answer.more)
     except SqlRefused as refused:
         told = refused.say("en"), refused.say("zh")
-    sys.stdout.buffer.write(pickle.dumps(told))
+    with os.fdopen(out, "wb") as parent:
+        pickle.dump(told, parent)
 
 
 def _sealed(con: duckdb.DuckDBPyConnection) -> None:

@@ -77,9 +77,9 @@ def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:", config=CONFIG | more)
     try:
         place = str(path.resolve()).replace("'", "''")
+        con.execute("SET enable_progress_bar = false")  # it writes where data go, at whatever is slow
         con.execute(f"ATTACH '{place}' AS {NAME} (READ_ONLY)")
         con.execute("SET enable_external_access = false")
-        con.execute("SET enable_progress_bar = false")  # it writes where data go
         check_bounds(con, path)
         for one in rules.definitions():
             if one.kind == "MACRO":
