@@ -475,7 +475,7 @@ class YearDraw:
             del data[key]
         elif kind == 1:
             data[self.one(STRAY)] = self.one(["1", "x", "n1", "ra1"])
-        elif kind == 2 and isinstance(data[key], dict) and data[key]:
+        elif kind == 2 and isinstance(data[key], dict) and data[key] and key != "rulebook":
             data[key][self.one([*data[key], "zz"])] = self.one(ODD)
         elif kind == 3 and isinstance(data[key], list) and data[key]:
             data[key][self.rng.randrange(len(data[key]))] = self.one(ODD)
