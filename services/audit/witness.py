@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.refusals import Language
+from schemas.words import Language, _
 from services.command.options import Lang
 from services.process import settings
 from services.process.ending import Exit, Stop
@@ -71,7 +71,7 @@ def witness(  # noqa: PLR0913 - each is an option of the command
             check_continues(verified(other, trusted), made, leaves)
         cosigned = _cosigned(text, signer)
     except NoteError as error:
-        raise Stop(Exit.NO, f"not cosigned: {error}", f"未见证：{error}") from None
+        raise Stop(Exit.NO, _("not cosigned: {error}", error=error)) from None
     _remember(path, Seen(str(trusted), cosigned))
     sys.stdout.write(cosigned)
     sys.stdout.flush()
@@ -81,7 +81,7 @@ def witness(  # noqa: PLR0913 - each is an option of the command
 
 def verified(text: str, log: Verifier) -> Checkpoint:
     """The checkpoint of a note that the log has signed; raises NoteError."""
-    body, _ = note.verify(text, [log])
+    body, __ = note.verify(text, [log])
     made = Checkpoint.parse(body)
     if made.origin != log.name:
         raise NoteError(f"the checkpoint is of {made.origin}, the key of {log.name}")
@@ -120,9 +120,7 @@ def _signer(path: Path, name: str | None) -> Signer:
     if not path.exists():
         if name is None:
             raise Stop(
-                Exit.USE,
-                f"{path}: there is no key yet; give the witness's name with --name to make it",
-                f"{path}：还没有密钥；请以--name给出见证人名称",
+                Exit.USE, _("{path}: there is no key yet; give the witness's name with --name to make it", path=path)
             )
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Signer.generate(path, name, note.COSIGNATURE)
@@ -152,13 +150,9 @@ def _cosigned(text: str, signer: Signer) -> str:
 
 def _say(signer: Signer, log: Verifier, made: Checkpoint, lang: Language, *, first: bool) -> None:
     """What was cosigned, and the key to give to those who check it."""
-    zh, en = f"已见证{made.size}个事件", f"cosigned {made.size} events"
-    if first:
-        zh += "；首次见证，没有更早的检查点可比"
-        en += "; the first, with nothing earlier to compare"
-    print(
-        f"{zh}\n见证公钥 {signer.verifier}\n日志公钥 {log}"
-        if lang == "zh"
-        else f"{en}\nwitness key {signer.verifier}\nlog key {log}",
-        file=sys.stderr,
+    said = (
+        _("cosigned {size} events; the first, with nothing earlier to compare\nwitness key {witness}\nlog key {log}")
+        if first
+        else _("cosigned {size} events\nwitness key {witness}\nlog key {log}")
     )
+    print(said.of(size=made.size, witness=signer.verifier, log=log).say(lang), file=sys.stderr)

@@ -24,6 +24,7 @@ from schemas.results import canonical
 from schemas.roster import Unit
 from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
+from schemas.words import _
 from schemas.year import Year
 from services.proof import merkle, note, shown
 from services.proof.note import Checkpoint, NoteError, Signer
@@ -148,18 +149,23 @@ def check_grown(found: Leaves, earlier: Earlier) -> None:
     """Raise LogRewritten unless what was published is a beginning of this log."""
     if found.size < earlier.size:
         raise LogRewritten(
-            f"The log has {found.size} events, but a checkpoint of {earlier.size} was published: some were cut"
-            " off. Nothing is published until they are back (`wuxing repair`, docs/operations.md).",
-            f"账本只有{found.size}个事件，而已公布的检查点有{earlier.size}个：有事件被截去，"
-            "恢复之前不再公布（wuxing repair，docs/operations.md）。",
+            _(
+                "The log has {size} events, but a checkpoint of {size_2} was published: some were cut "
+                "off. Nothing is published until they are back (`wuxing repair`, docs/operations.md).",
+                size=found.size,
+                size_2=earlier.size,
+            )
         )
     if (root := found.root(earlier.size)) != earlier.root:
         raise LogRewritten(
-            f"The first {earlier.size} events are not what was published: expected the root {earlier.root.hex()},"
-            f" found {root.hex()}. Nothing is published; `wuxing replay` against an earlier snapshot names the"
-            " first event that differs.",
-            f"账本的前{earlier.size}个事件已与公布的不符：根应为{earlier.root.hex()}，实为{root.hex()}。不再公布；"
-            "用wuxing replay与较早的快照比较，可知第一个不同的事件。",
+            _(
+                "The first {size} events are not what was published: expected the root {root}, found "
+                "{root_2}. Nothing is published; `wuxing replay` against an earlier snapshot names the "
+                "first event that differs.",
+                size=earlier.size,
+                root=earlier.root.hex(),
+                root_2=root.hex(),
+            )
         )
 
 
@@ -171,9 +177,12 @@ def log_key(data: Path, assessment: str, *, begun: bool) -> Signer:
     path = data / "keys" / "log.key"
     if not path.exists() and (begun or (data / "snapshots" / KEY_NAME).exists()):
         raise NoteError(
-            f"The log's key {path} is missing, and something signed with it was published. Restore it from the"
-            " backup of the keys: with another key nothing that was published could be gone on from.",
-            f"缺少日志密钥{path}，而已有用它签名的公布内容。请从备份恢复。",
+            _(
+                "The log's key {path} is missing, and something signed with it was published. Restore it "
+                "from the backup of the keys: with another key nothing that was published could be gone "
+                "on from.",
+                path=path,
+            )
         )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return key(path, origin(assessment))
