@@ -13,6 +13,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from schemas.words import CATALOGUE, MADE
+from services.cli import application
+from services.command import helping
 
 ROOT = Path(__file__).parent.parent
 #: The marks of the one idiom, and which of their arguments are words.
@@ -42,6 +44,8 @@ def said() -> Catalog:
         with path.open("rb") as file:
             for _line, message, _comments, context in extract(method, file, KEYWORDS, (), options):
                 found.add(message, locations=[(name, 0)], context=context)
+    for command, one in helping.words(application(overview=False)):
+        found.add(one.english, locations=[("wuxing --help", 0)], auto_comments=[f"wuxing {command}"])
     return found
 
 
