@@ -280,11 +280,24 @@ def parse(text: str) -> Listed:
             {name: (digest, int(size)) for digest, size, name in facts},
         )
     except ValueError:
-        raise NoteError("expected origin, format, sequence, state, and a line a member") from None
+        raise NoteError(_("expected origin, format, sequence, state, and a line a member")) from None
     if form != f"format {FORMAT}" or origin != f"{checkpoint.origin(listed.assessment)}/archive":
-        raise NoteError(f"{form!r} of {origin!r}: expected format {FORMAT} of wuxing/ASSESSMENT/archive")
+        raise NoteError(
+            _(
+                "{form} of {origin}: expected format {format} of wuxing/ASSESSMENT/archive",
+                form=repr(form),
+                origin=repr(origin),
+                format=FORMAT,
+            )
+        )
     if tuple(listed.members) != MEMBERS[:-1]:
-        raise NoteError(f"members {', '.join(listed.members)}: expected {', '.join(MEMBERS[:-1])}")
+        raise NoteError(
+            _(
+                "members {members}: expected {members_2}",
+                members=", ".join(listed.members),
+                members_2=", ".join(MEMBERS[:-1]),
+            )
+        )
     return listed
 
 
@@ -361,7 +374,7 @@ def _listed(folder: Path, keys: list[Verifier]) -> Generator[Found, None, Listed
         listed = parse(body)
         name = checkpoint.origin(listed.assessment)
         if not (who := [one.verifier for one in signatures if one.verifier.name == name]):
-            raise NoteError(f"signed by {signatures[0].verifier.name}, expected {name}")  # noqa: TRY301 - one road out
+            raise NoteError(_("signed by {verifier}, expected {name}", verifier=signatures[0].verifier.name, name=name))  # noqa: TRY301 - one road out
     except NoteError as error:
         yield fail("archive_list", error)
         return None

@@ -611,7 +611,7 @@ def _signers(text: str, keys: list[Verifier], origin: str) -> list[str]:
     """The keys of the log that signed; raises NoteError when none of them did, or one does not fit."""
     signatures = [one.verifier for one in note.verify(text, keys)[1]]
     if not (who := [f"{one.name}+{one.id.hex()}" for one in signatures if one.name == origin]):
-        raise NoteError(f"signed by {signatures[0].name}, expected {origin}")
+        raise NoteError(_("signed by {name}, expected {origin}", name=signatures[0].name, origin=origin))
     return who
 
 

@@ -84,19 +84,27 @@ def verified(text: str, log: Verifier) -> Checkpoint:
     body, __ = note.verify(text, [log])
     made = Checkpoint.parse(body)
     if made.origin != log.name:
-        raise NoteError(f"the checkpoint is of {made.origin}, the key of {log.name}")
+        raise NoteError(_("the checkpoint is of {origin}, the key of {log}", origin=made.origin, log=log.name))
     return made
 
 
 def check_continues(old: Checkpoint, new: Checkpoint, leaves: Leaves) -> None:
     """Raise NoteError unless the events prove that the old checkpoint's log is a beginning of the new one's."""
     if new.size > leaves.size or leaves.root(new.size) != new.root:
-        raise NoteError(f"the snapshot's events are not those of the checkpoint of {new.size}; name the right one")
+        raise NoteError(
+            _("the snapshot's events are not those of the checkpoint of {size}; name the right one", size=new.size)
+        )
     if old.size > new.size:
-        raise NoteError(f"log_truncated: a checkpoint of {old.size} events was cosigned, this one has {new.size}")
+        raise NoteError(
+            _(
+                "log_truncated: a checkpoint of {size} events was cosigned, this one has {size_2}",
+                size=old.size,
+                size_2=new.size,
+            )
+        )
     proof = merkle.Tree(leaves.hashes[: new.size]).consistency(old.size)
     if not merkle.consistent(old.size, new.size, proof, old.root, new.root):
-        raise NoteError(f"log_rewritten: the log does not continue the checkpoint of {old.size} events")
+        raise NoteError(_("log_rewritten: the log does not continue the checkpoint of {size} events", size=old.size))
 
 
 def _seen(path: Path) -> Seen | None:
@@ -107,7 +115,7 @@ def _seen(path: Path) -> Seen | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Seen)
     except (OSError, msgspec.DecodeError) as error:
-        raise NoteError(f"{file}: what was cosigned last cannot be read: {error}") from None
+        raise NoteError(_("{file}: what was cosigned last cannot be read: {error}", file=file, error=error)) from None
 
 
 def _remember(path: Path, seen: Seen) -> None:
@@ -126,7 +134,15 @@ def _signer(path: Path, name: str | None) -> Signer:
         return Signer.generate(path, name, note.COSIGNATURE)
     signer = Signer.load(path)
     if signer.kind != note.COSIGNATURE or name not in (None, signer.name):
-        raise NoteError(f"key file {path}: it is the key of {signer.name}, type {signer.kind}; expected {name}, type 4")
+        raise NoteError(
+            _(
+                "key file {path}: it is the key of {signer}, type {kind}; expected {name}, type 4",
+                path=path,
+                signer=signer.name,
+                kind=signer.kind,
+                name=name,
+            )
+        )
     return signer
 
 
@@ -134,9 +150,15 @@ def _log_key(log: str | None, seen: Seen | None, stated: str | None) -> Verifier
     """The log's key: the one given, else the one seen first, else the snapshot's own; a changed one is refused."""
     text = log or (seen.log if seen else None) or stated
     if text is None:
-        raise NoteError("no key of the log is known: give it with --log")
+        raise NoteError(_("no key of the log is known: give it with --log"))
     if seen and text != seen.log:
-        raise NoteError(f"the log's key was {seen.log}, now {text}; ask the publisher why, then start with a new key")
+        raise NoteError(
+            _(
+                "the log's key was {log}, now {text}; ask the publisher why, then start with a new key",
+                log=seen.log,
+                text=text,
+            )
+        )
     return Verifier.parse(text)
 
 

@@ -9,7 +9,7 @@ from cyclopts.help.help import docstring_parse
 from cyclopts.help.specs import DescriptionColumn, get_default_command_columns, get_default_parameter_columns
 from rich.text import Text as Shown
 
-from schemas.words import Text, _, _p
+from schemas.words import Text, _, _p, several
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -96,9 +96,9 @@ def _inline(said: Any) -> Any:
 def _said(entry: HelpEntry) -> Any:
     """What a command or parameter is for, and after it what the library puts into brackets."""
     said = _inline(entry.description)
-    choices, default = "、".join(entry.choices or ()), _given(entry.default or "")
-    if choices:
-        said.append(Shown(_("[choices: {choices}]", choices=choices).say("zh"), "cyclopts.choices"))
+    default = _given(entry.default or "")
+    if entry.choices:
+        said.append(Shown(_("[choices: {choices}]", choices=several(entry.choices)).say("zh"), "cyclopts.choices"))
     if default not in ("", "[]"):
         said.append(Shown(_("[default: {default}]", default=default).say("zh"), "cyclopts.default"))
     if entry.required:

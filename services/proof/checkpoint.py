@@ -194,7 +194,14 @@ def key(path: Path, name: str, kind: int = note.ED25519) -> Signer:
         return Signer.generate(path, name, kind)
     signer = Signer.load(path)
     if signer.kind != kind:
-        raise NoteError(f"key file {path}: it holds a key of type {signer.kind}, expected {kind}")
+        raise NoteError(
+            _(
+                "key file {path}: it holds a key of type {kind}, expected {kind_2}",
+                path=path,
+                kind=signer.kind,
+                kind_2=kind,
+            )
+        )
     return replace(signer, name=name)
 
 
@@ -224,10 +231,12 @@ def read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(NOTE_MAX + 1)
         if len(data) > NOTE_MAX:
-            raise NoteError(f"{path}: over {NOTE_MAX} bytes: no note")
+            raise NoteError(_("{path}: over {note_max} bytes: no note", path=path, note_max=NOTE_MAX))
         return data.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise NoteError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise NoteError(
+            _("{path}: cannot be read: {error}", path=path, error=getattr(error, "strerror", None) or error)
+        ) from None
 
 
 def body(text: str) -> str:
@@ -240,7 +249,7 @@ def parsed(text: str, where: Path | str) -> Checkpoint:
     try:
         return Checkpoint.parse(body(text))
     except NoteError as error:
-        raise NoteError(f"{where}: {error}") from None
+        raise NoteError(_("{where}: {error}", where=where, error=error)) from None
 
 
 def held(con: duckdb.DuckDBPyConnection, table: str = "checkpoint") -> str | None:

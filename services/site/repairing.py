@@ -324,14 +324,14 @@ def _decide(known: Known, plan: Plan, given_: list[Copy]) -> None:
         if copy:
             plan.origin[seq] = copy
     if missing := [seq for seq in range(1, plan.last + 1) if seq not in plan.origin]:
-        ends = {one.name: one.last for one in given_}
+        ends = [_("{name} ends at {last}", name=one.name, last=one.last) for one in given_]
         raise Stop(
             Exit.NO,
             _(
                 "Cannot be recovered: {missing}. Not whole in the ledger, and in no copy ({ends})."
                 " Give another copy as well with --from; nothing was done.",
                 missing=ranges(missing),
-                ends=several((_("{name} ends at {last}", name=name, last=last) for name, last in ends.items()), CLAUSE),
+                ends=several(ends, CLAUSE),
             ),
         )
     done = known.place.ledger if known.place else 0
