@@ -89,7 +89,7 @@ def test_every_mark_in_the_code_is_found() -> None:
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in words.KEYWORDS:
-                texts = [one.value if isinstance(one, ast.Constant) else None for one in node.args]
+                texts = [str(one.value) if isinstance(one, ast.Constant) else None for one in node.args]
                 context = texts.pop(0) if node.func.id == "_p" else None
                 if (context, texts[0]) not in kept:
                     lost.append(f"{path.relative_to(ROOT)}:{node.lineno}: {texts[0]}")
@@ -118,7 +118,7 @@ def test_the_chinese_of_a_message_has_its_gaps_and_no_other() -> None:
         texts = one.id if isinstance(one.id, tuple) else (one.id,)
         chinese = one.string if isinstance(one.string, tuple) else (one.string,)
         if texts[0] and (one.context, texts[0]) not in SHORTER:
-            gaps = {gap for text in texts for gap in GAP.findall(text)}
+            gaps = {gap for text in texts for gap in GAP.findall(str(text))}
             assert [set(GAP.findall(str(said))) for said in chinese] == [gaps] * len(chinese), one.id
 
 
