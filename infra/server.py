@@ -248,7 +248,7 @@ class EmbeddedServer:
         assert self._process
         if self._process.poll() is not None or time.monotonic() > deadline:
             raise ServerUnusable(
-                _("nats-server cannot run on {data}: {value}", data=self.data, value=self._last_words())
+                _("nats-server cannot run on {data}: {said}", data=self.data, said=self._last_words())
             )
         time.sleep(_POLL)  # the server says nothing when it is ready: its file and its health are asked again
 

@@ -44,7 +44,7 @@ class Text:
 
     def of(self, **gaps: Any) -> "Text":
         """These words with gaps filled."""
-        plural = None if self.many is None else (self.many, self.number)
+        plural = None if self.many is None else (self.many, gaps.get("n", self.number))
         return Text(self.english, self.gaps | gaps, self.context, plural)
 
     def _gap(self, gap: re.Match[str], lang: Language) -> str:
@@ -77,8 +77,8 @@ def _p(context: str, english: str, /, **gaps: Any) -> Text:
     return Text(english, gaps, context)
 
 
-def _n(one: str, many: str, n: int, /, **gaps: Any) -> Text:
-    """Words about one or many; their gap {n} is the number."""
+def _n(one: str, many: str, n: int = 1, /, **gaps: Any) -> Text:
+    """Words about one or many; their gap {n} is the number, which `of` may give later."""
     return Text(one, {"n": n} | gaps, None, (many, n))
 
 

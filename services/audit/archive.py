@@ -293,9 +293,9 @@ def parse(text: str) -> Listed:
     if tuple(listed.members) != MEMBERS[:-1]:
         raise NoteError(
             _(
-                "members {members}: expected {members_2}",
+                "members {members}: expected {expected}",
                 members=", ".join(listed.members),
-                members_2=", ".join(MEMBERS[:-1]),
+                expected=", ".join(MEMBERS[:-1]),
             )
         )
     return listed

@@ -20,7 +20,7 @@ from cyclopts import Parameter
 
 from schemas.raw import read as read_raw
 from schemas.subjects import ASSESSMENT
-from schemas.words import Both, _
+from schemas.words import Both, _, _n
 from services.audit import places, recount, standalone
 from services.audit.recount import Failed
 from services.process.ending import Exit, Stop
@@ -82,8 +82,14 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
         made = Maker(con).make(unit, whole=whole, sign=sign, older=checkpoint, witnesses=witness)
     _check(made)
     _write(made, out)
-    said = _("bundle of {unit}: {events} events, {out}; README.txt says how to check it")
-    print(said.of(unit=unit, events=len(made["events"]), out=out).say(chosen), file=sys.stderr)
+    said = _n(
+        "bundle of {unit}: {n} event, {out}; README.txt says how to check it",
+        "bundle of {unit}: {n} events, {out}; README.txt says how to check it",
+        len(made["events"]),
+        unit=unit,
+        out=out,
+    )
+    print(said.say(chosen), file=sys.stderr)
     return Exit.DONE
 
 
@@ -193,10 +199,10 @@ class Maker:
             raise Stop(
                 Exit.NO,
                 _(
-                    "{path}: a checkpoint of {size} events, the snapshot has only {size_2}",
+                    "{path}: a checkpoint of {size} events, the snapshot has only {held}",
                     path=path,
                     size=size,
-                    size_2=self.tree.size,
+                    held=self.tree.size,
                 ),
             )
         return {"checkpoint": text, "proof": [one.hex() for one in self.tree.consistency(size)]}
@@ -247,8 +253,8 @@ def _write(made: dict[str, Any], out: Path) -> None:
         raise Stop(
             Exit.FAILED,
             _(
-                "the bundle comes to {bundle_json} bytes, more than the {most} that are read",
-                bundle_json=len(parts["bundle.json"]),
+                "the bundle comes to {size} bytes, more than the {most} that are read",
+                size=len(parts["bundle.json"]),
                 most=standalone.MOST,
             ),
         )

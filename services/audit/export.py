@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 
 from infra.client import connected, jetstream, read_stream
 from infra.streams import stream
-from schemas.words import Language, _
+from schemas.words import Language, _, _n
 from services.command.options import Lang
 from services.command.progress import Bar
 from services.process import settings
@@ -203,11 +203,15 @@ def _check_next(done: int, sequence: int) -> None:
 
 def _say(writer: Lines | Parquet, file: Path, lang: Language) -> None:
     """What was written, on stderr, and where a line is not the bytes as sent."""
-    done = _("{events} events written to {file}", events=writer.events, file=file).say(lang)
+    done = _n("{n} event written to {file}", "{n} events written to {file}", writer.events, file=file).say(lang)
     print(done, file=sys.stderr)
     if empty := max(writer.line - writer.events, 0) if isinstance(writer, Lines) else 0:
         print(
-            _("{empty} lines are empty: a snapshot does not keep lines that were refused", empty=empty).say(lang),
+            _n(
+                "{n} line is empty: a snapshot does not keep lines that were refused",
+                "{n} lines are empty: a snapshot does not keep lines that were refused",
+                empty,
+            ).say(lang),
             file=sys.stderr,
         )
     if writer.spaced:

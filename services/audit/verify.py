@@ -26,7 +26,7 @@ from schemas import roster as rosters
 from schemas import soundness
 from schemas.events import OPENED
 from schemas.soundness import RulebookError
-from schemas.words import Both, Language, Text, _, _p, several
+from schemas.words import Both, Language, Text, _, _n, _p, several
 from schemas.year import Year
 from services.audit import archive, standalone
 from services.audit.export import Stored
@@ -236,10 +236,10 @@ def _keys(texts: Iterable[str], kind: int) -> list[Verifier]:
         raise Stop(
             Exit.USE,
             _(
-                "key of {name}: type {kind}, expected {kind_2} (1 a log's, 4 a witness's)",
+                "key of {name}: type {kind}, expected {expected} (1 a log's, 4 a witness's)",
                 name=wrong[0].name,
                 kind=wrong[0].kind,
-                kind_2=kind,
+                expected=kind,
             ),
         )
     return found
@@ -833,7 +833,7 @@ def _proved(outcome: Verification, lang: Language) -> str:
     names = {line.name for line in outcome.checks}
     failed = sum(line.mark == "fail" for line in outcome.checks)
     if failed:
-        return _("{failed} findings: it is not to be relied on", failed=failed).say(lang)
+        return _n("{n} finding: it is not to be relied on", "{n} findings: it is not to be relied on", failed).say(lang)
     signer = next((line.values[-1] for line in outcome.checks if line.name == "signed"), None)
     if signer is None:
         whose = _("nobody signed it: it agrees with itself, no more").say(lang)

@@ -97,9 +97,9 @@ def check_continues(old: Checkpoint, new: Checkpoint, leaves: Leaves) -> None:
     if old.size > new.size:
         raise NoteError(
             _(
-                "log_truncated: a checkpoint of {size} events was cosigned, this one has {size_2}",
+                "log_truncated: a checkpoint of {size} events was cosigned, this one has {now}",
                 size=old.size,
-                size_2=new.size,
+                now=new.size,
             )
         )
     proof = merkle.Tree(leaves.hashes[: new.size]).consistency(old.size)

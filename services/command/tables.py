@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from schemas.refusals import Refusal
-from schemas.words import Language, _, _p
+from schemas.words import Language, _, _n, _p
 from schemas.year import Year
 from services.process.plain import Screen
 
@@ -37,7 +37,10 @@ TEXT = {
     "amended": _("amended after final"),
     "synthetic": _("Synthetic data: the units are made up."),
     "refused": _("Line {line}: refused, {message}"),
-    "refused_more": _("{n} lines were refused in all; --format json lists them with their reasons."),
+    "refused_more": _n(
+        "{n} line was refused in all; --format json lists it with its reason.",
+        "{n} lines were refused in all; --format json lists them with their reasons.",
+    ),
     "assessment": _("Assessment"),
     "more": _("… and {n} more; --format json has them all."),
 }

@@ -20,7 +20,7 @@ from rich import box
 from rich.table import Table
 
 from schemas.told import Told
-from schemas.words import Language, Text, _
+from schemas.words import Language, Text, _, _n
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
@@ -354,7 +354,9 @@ def sql(  # noqa: PLR0913 - each is an option of the command
         raise Stop(Exit.USE, refused) from None
     _print(answer, format)
     if answer.more:
-        print(_("Only the first {limit} rows are shown.", limit=limit).say(tongue), file=sys.stderr)
+        print(
+            _n("Only the first row is shown.", "Only the first {n} rows are shown.", limit).say(tongue), file=sys.stderr
+        )
     return Exit.NO if answer.more else Exit.DONE
 
 

@@ -62,11 +62,11 @@ def year_of_folder(settings: Settings) -> Year | None:
         raise Stop(
             Exit.USE,
             _(
-                "{data} is the data folder of {assessment}, and {assessment_2} is not open in it. Set "
+                "{data} is the data folder of {assessment}, and {asked} is not open in it. Set "
                 "WUXING_ASSESSMENT or another WUXING_DATA, or open it: wuxing open.",
                 data=settings.data,
                 assessment=year.assessment,
-                assessment_2=settings.assessment,
+                asked=settings.assessment,
             ),
         )
     return year

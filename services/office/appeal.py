@@ -103,9 +103,9 @@ def _year(con: duckdb.DuckDBPyConnection, assessment: str) -> Year:
         raise Stop(
             Exit.USE,
             _(
-                "The latest snapshot is of {assessment}, not of {assessment_2}: set WUXING_ASSESSMENT or WUXING_DATA.",
+                "The latest snapshot is of {assessment}, not of {asked}: set WUXING_ASSESSMENT or WUXING_DATA.",
                 assessment=year.assessment,
-                assessment_2=assessment,
+                asked=assessment,
             ),
         )
     return year

@@ -22,7 +22,7 @@ from schemas.events import OPENED, Event, instant
 from schemas.receipts import Receipt
 from schemas.refusals import Reason, Refusal, conflict, message
 from schemas.roster import Unit
-from schemas.words import Language, Text, _, _p
+from schemas.words import Language, Text, _, _n, _p
 from schemas.year import Year, given
 from services.command import tables
 from services.command.options import Lang
@@ -278,7 +278,7 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
         yield row.number, row.sheet, made if isinstance(made, Refusal) else signed(known, year, office, made), cells
     for one in left:
         key = "untouched" if one.lines else "hidden_sheet" if one.column is None else "left_alone"
-        note(TEXT[key].of(sheet=one.sheet or file.name, column=one.column, lines=one.lines).say(lang))
+        note(TEXT[key].of(sheet=one.sheet or file.name, column=one.column, n=one.lines).say(lang))
 
 
 def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
@@ -407,9 +407,11 @@ def _write_back(file: Path, out: Path, lines: Sequence[Line], lang: Language) ->
 
 TEXT: dict[str, Text] = {
     "pending": _("Stored by the broker, no receipt yet. Nothing is lost: run the same command again."),
-    "silent": _(
-        "{pending} events are sent but no receipt came for {wait} seconds: is ingest running? "
-        "`wuxing status` tells. Nothing is lost; run the same command again."
+    "silent": _n(
+        "{n} event is sent but no receipt came for {wait} seconds: is ingest running? "
+        "`wuxing status` tells. Nothing is lost; run the same command again.",
+        "{n} events are sent but no receipt came for {wait} seconds: is ingest running? "
+        "`wuxing status` tells. Nothing is lost; run the same command again.",
     ),
     "no_snapshot": _("{folder} holds no snapshot of this assessment (WUXING_DATA): tried on an empty ledger."),
     "sum": _(
@@ -437,7 +439,10 @@ TEXT: dict[str, Text] = {
     "odd_time": _("row {row}: {time} is in the future or far from the rest: is the date right?"),
     "hidden_row": _("{sheet} row {row} is hidden, and read."),
     "hidden_sheet": _("the sheet {sheet} is hidden, and read."),
-    "untouched": _("{sheet}: {lines} prepared lines are not filled in and not sent."),
+    "untouched": _n(
+        "{sheet}: {n} prepared line is not filled in and not sent.",
+        "{sheet}: {n} prepared lines are not filled in and not sent.",
+    ),
     "left_alone": _("{sheet}: the column {column} is none of the form's and is left alone."),
     "change": _("Units that would change"),
     "rows": _("Rows"),
@@ -489,7 +494,7 @@ def outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
     counts["settled"] -= sum(line.outcome == "settled" and line.reason is not None for line in lines)
     print(TEXT["sum"].of(rows=len(lines), refused=refused, **counts).say(lang), file=sys.stderr)
     if counts["pending"]:
-        print(TEXT["silent"].of(pending=counts["pending"], wait=f"{wait:g}").say(lang), file=sys.stderr)
+        print(TEXT["silent"].of(n=counts["pending"], wait=f"{wait:g}").say(lang), file=sys.stderr)
         return Exit.FAILED
     void = any(line.disposition == "void" for line in lines)
     return Exit.NO if refused or void or counts["correction"] or counts["gone"] else Exit.DONE

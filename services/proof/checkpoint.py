@@ -150,21 +150,21 @@ def check_grown(found: Leaves, earlier: Earlier) -> None:
     if found.size < earlier.size:
         raise LogRewritten(
             _(
-                "The log has {size} events, but a checkpoint of {size_2} was published: some were cut "
+                "The log has {size} events, but a checkpoint of {published} was published: some were cut "
                 "off. Nothing is published until they are back (`wuxing repair`, docs/operations.md).",
                 size=found.size,
-                size_2=earlier.size,
+                published=earlier.size,
             )
         )
     if (root := found.root(earlier.size)) != earlier.root:
         raise LogRewritten(
             _(
-                "The first {size} events are not what was published: expected the root {root}, found "
-                "{root_2}. Nothing is published; `wuxing replay` against an earlier snapshot names the "
+                "The first {size} events are not what was published: expected the root {expected}, found "
+                "{found}. Nothing is published; `wuxing replay` against an earlier snapshot names the "
                 "first event that differs.",
                 size=earlier.size,
-                root=earlier.root.hex(),
-                root_2=root.hex(),
+                expected=earlier.root.hex(),
+                found=root.hex(),
             )
         )
 
@@ -196,10 +196,10 @@ def key(path: Path, name: str, kind: int = note.ED25519) -> Signer:
     if signer.kind != kind:
         raise NoteError(
             _(
-                "key file {path}: it holds a key of type {kind}, expected {kind_2}",
+                "key file {path}: it holds a key of type {kind}, expected {expected}",
                 path=path,
                 kind=signer.kind,
-                kind_2=kind,
+                expected=kind,
             )
         )
     return replace(signer, name=name)

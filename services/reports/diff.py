@@ -12,7 +12,7 @@ import msgspec
 from rich import box
 from rich.table import Table
 
-from schemas.words import SEMICOLON, Language, _
+from schemas.words import SEMICOLON, Language, _, _n
 from services.command import tables
 from services.command.options import FactsUntil, Lang
 from services.command.words import word
@@ -95,7 +95,7 @@ def show(found: Difference, form: str, lang: Language, names: Mapping[str, str])
     for move in found.moved:
         table.add_row(move.unit, *standing_cells(move.before, move.after, names), _why(move, found, by_seq, lang))
     out.print(table)
-    out.print(_("{moved} units moved.", moved=len(found.moved)).say(lang))
+    out.print(_n("{n} unit moved.", "{n} units moved.", len(found.moved)).say(lang))
 
 
 def standing_cells(was: Standing | None, now: Standing | None, names: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 from rich.text import Text
 
 from schemas.events import day
-from schemas.words import COLON, Language, _
+from schemas.words import COLON, Language, _, _n
 from services.command import tables
 from services.command.options import LATEST, At
 from services.command.typeset import clean
@@ -31,7 +31,7 @@ TEXT = {
     "awaiting": _("Entries that await approval"),
     "stages": _("Stages not reached"),
     "unclosed": _("not closed by"),
-    "lacking": _("no complete input for {n} units ({units})"),
+    "lacking": _n("no complete input for {n} unit ({units})", "no complete input for {n} units ({units})"),
     "seq": _("sequence"),
     "collector": _("the collector"),
     "against": _("against sequence"),

@@ -11,7 +11,7 @@ from schemas import roster as rosters
 from schemas.faults import RosterError, RulebookError
 from schemas.results import UnitResult
 from schemas.rulebook import Rulebook, en, zh
-from schemas.words import Language, _
+from schemas.words import Language, _, _n
 from schemas.year import Year
 from services.process.ending import Exit, Stop
 from services.rulebook import rehearsal
@@ -53,7 +53,7 @@ def moved(one: Rulebook, other: Rulebook, ledger: Path, roster: Path | None, lan
         if any(" → " in cell for cell in cells):
             moved_ += 1
             table.add_row(unit, *cells)
-    summary = _("{moved} of {after} units move.", moved=moved_, after=len(after)).say(lang)
+    summary = _n("{n} of {all} units moves.", "{n} of {all} units move.", moved_, all=len(after)).say(lang)
     out = io.StringIO()
     if moved_:
         Console(width=160, highlight=False, file=out).print(table)

@@ -209,9 +209,9 @@ class _Writer:
             ranked = self.say(_("ranked")) if category.ranked else self.say(_("not ranked"))
             text = self.say(
                 _(
-                    "Category {category} {category_2}: {ranked}",
-                    category=category.code,
-                    category_2=self.name(category.name),
+                    "Category {code} {name}: {ranked}",
+                    code=category.code,
+                    name=self.name(category.name),
                     ranked=ranked,
                 )
             )
@@ -222,7 +222,7 @@ class _Writer:
                 f"group {group.code}",
                 0,
                 group.clause,
-                self.say(_("Group {group} {group_2}{of}", group=group.code, group_2=self.name(group.name), of=of)),
+                self.say(_("Group {code} {name}{of}", code=group.code, name=self.name(group.name), of=of)),
             )
         for one in book.attribute:
             low, high = one.min or self.say(_("any")), one.max or self.say(_("any"))
@@ -291,7 +291,11 @@ class _Writer:
         return self.join([low or "", high or ""])
 
     def decimals(self, node: Node) -> str:
-        return "" if node.decimals == "6" else self.say(_("rounded to {decimals} decimals", decimals=node.decimals))
+        return (
+            ""
+            if node.decimals == "6"
+            else self.say(_n("rounded to {n} decimal", "rounded to {n} decimals", int(node.decimals)))
+        )
 
     def item(self, item: Item, level: int) -> Iterator[Sentence]:
         said = self.entries(item) if item.entries else self.ratings(item)

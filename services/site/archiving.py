@@ -172,9 +172,9 @@ async def _sealed(known: Settings, stands: Stands) -> None:
         raise Stop(
             Exit.FAILED,
             _(
-                "The ledger is sealed at {last}, and {last_2} was written: an event came in between. "
+                "The ledger is sealed at {last}, and {written} was written: an event came in between. "
                 "When it is ranked, run this again.",
                 last=now.last,
-                last_2=stands.last,
+                written=stands.last,
             ),
         )

@@ -601,10 +601,10 @@ def _show(known: Settings, ranking: Ranking, lines: int, seconds: float, lang: L
     _say(
         lang,
         _(
-            "{lines} events published, {sequence} in the ledger, {lines_2} refused · {told}",
-            lines=lines,
+            "{published} events published, {sequence} in the ledger, {refused} refused · {told}",
+            published=lines,
             sequence=ranking.sequence,
-            lines_2=lines - ranking.sequence,
+            refused=lines - ranking.sequence,
             told=told,
         ),
     )

@@ -143,10 +143,10 @@ def _compare(con: duckdb.DuckDBPyConnection) -> None:
     if rows:
         raise ProjectionDiffers(
             _(
-                "The scorer's points of {rows}, item {rows_2} differ from the recomputation. Stop the "
+                "The scorer's points of {unit}, item {item} differ from the recomputation. Stop the "
                 "scorer, delete its file and let it fold the ledger again; report this as a bug.",
-                rows=rows[0][0],
-                rows_2=rows[0][1],
+                unit=rows[0][0],
+                item=rows[0][1],
             )
         )
 

@@ -58,11 +58,11 @@ def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             Exit.FAILED,
             _(
                 "{path}: made by version {version} with other tables and rules than this program's, "
-                "{version_2}. Read it with that version, or make it anew: wuxing export with that one, "
+                "{own}. Read it with that version, or make it anew: wuxing export with that one, "
                 "wuxing score --snapshot with this one",
                 path=path,
                 version=version,
-                version_2=VERSION,
+                own=VERSION,
             ),
         )
     with store.fresh() as fresh:
