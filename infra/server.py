@@ -247,9 +247,7 @@ class EmbeddedServer:
     def _pause(self, deadline: float) -> None:
         assert self._process
         if self._process.poll() is not None or time.monotonic() > deadline:
-            raise ServerUnusable(
-                _("nats-server cannot run on {data}: {said}", data=self.data, said=self._last_words())
-            )
+            raise ServerUnusable(_("nats-server cannot run on {data}: {said}", data=self.data, said=self._last_words()))
         time.sleep(_POLL)  # the server says nothing when it is ready: its file and its health are asked again
 
     def _last_words(self) -> str:
