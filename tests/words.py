@@ -48,7 +48,7 @@ def said() -> Catalog:
         for _line, message, _comments, context in lines:
             found.add(message, locations=[(name, 0)], context=context)
     for command, one in helping.words(application(overview=False)):
-        found.add(one.english, locations=[("wuxing --help", 0)], auto_comments=[f"wuxing {command}"])
+        found.add(one.english, locations=[("--help", 0)], auto_comments=[f"wuxing {command}"])
     return found
 
 
@@ -76,6 +76,7 @@ def merged(new: Catalog, old: Catalog) -> Catalog:
                 known.string if known else None,
                 locations=list(dict.fromkeys(message.locations)),
                 context=message.context,
+                auto_comments=message.auto_comments[:3],
                 user_comments=known.user_comments if known else (),
             )
     return found
