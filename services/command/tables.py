@@ -164,7 +164,8 @@ def _scheme(con: duckdb.DuckDBPyConnection, scheme: str, title: str, lang: Langu
 def entries(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> None:
     """Print every deduction and bonus of a unit with its balance, clause and reason, from computed views."""
     heads = (
-        _("Seq"), _("Item"), _("Clause"), _("Matter"), _("Claimed"), _("Counted"), _("Balance"), _("What became of it"),
+        _("Seq"), _("Item"), _("Clause"), _("Matter"), _p("entries", "Claimed"), _("Counted"),
+        _p("entries", "Balance"), _("What became of it"),
     )  # fmt: skip
     table = Table(
         title=_("Deductions and bonuses · {unit}", unit=unit).say(lang),

@@ -41,7 +41,7 @@ TEXT = {
     "group": _("Group"),
     "state": _("State"),
     "as_of": _("As of sequence"),
-    "of": _("of"),
+    "of": _p("place", "of"),
     "rulebook": _("Rulebook"),
     "synthetic": _("Synthetic data: the units are made up."),
     "provisional": _("provisional"),

@@ -22,7 +22,7 @@ from schemas.events import Event
 from schemas.refusals import Refusal
 from schemas.rulebook import Rulebook
 from schemas.soundness import load as load_rulebook
-from schemas.words import Language, _, _n
+from schemas.words import Language, _, _n, _p
 from schemas.year import Year
 from services.command import tables
 from services.command.options import LATEST, At
@@ -390,7 +390,7 @@ def _show_readings(found: Readings, lang: Language, names: Mapping[str, str]) ->
     if found.synthetic:
         out.print(tables.words("synthetic", lang), style="bold")
     table = Table(box=box.SIMPLE_HEAD)
-    for head in (_("Reading"), _("Clause"), _("Value"), _("Places"), _("Grades")):
+    for head in (_("Reading"), _("Clause"), _("Value"), _p("readings", "Places"), _("Grades")):
         table.add_column(head.say(lang), overflow="fold")
     for one in found.readings:
         table.add_row(
