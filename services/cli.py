@@ -214,9 +214,9 @@ def _run(arguments: list[str]) -> int:
     try:
         line, chosen = _apart(arguments)
         lang = language(chosen)
-        helps = not {"--help", "-h"}.isdisjoint(line)
-        made = application(overview=_overview(line), lang=lang, helps=helps or not line)
-        result: Any = made(line if helps else _behind(arguments))
+        helps = not line or not {"--help", "-h"}.isdisjoint(line)
+        made = application(overview=_overview(line), lang=lang, helps=helps)
+        result: Any = made(line if helps else _behind(arguments, line, chosen))
     except Told as end:
         print(end.say(lang), file=sys.stderr)
         return end.code
@@ -250,12 +250,13 @@ def _apart(arguments: list[str]) -> tuple[list[str], str | None]:
     return line, chosen
 
 
-def _behind(arguments: list[str]) -> list[str]:
-    """A line that begins with `--lang zh` with that behind its command, where the library looks for it."""
-    many = 1 if arguments[:1] and arguments[0].startswith("--lang=") else 2 if arguments[:1] == ["--lang"] else 0
-    rest = arguments[many:]
-    end = rest.index("--") if "--" in rest else len(rest)
-    return [*rest[:end], *arguments[:many], *rest[end:]] if rest else arguments
+def _behind(arguments: list[str], line: list[str], chosen: str | None) -> list[str]:
+    """The line with its language behind the command, where the library looks for it; as it is where it has several."""
+    many = sum(one == "--lang" or one.startswith("--lang=") for one in arguments)
+    if chosen is None or many > 1:
+        return arguments
+    end = line.index("--") if "--" in line else len(line)
+    return [*line[:end], f"--lang={chosen}", *line[end:]]
 
 
 def _overview(arguments: list[str]) -> bool:

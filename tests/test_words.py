@@ -197,6 +197,14 @@ def test_help_is_in_one_language(name: list[str], monkeypatch: pytest.MonkeyPatc
     assert not HAN.search(helped([*name, "--help", "--lang", "en"]))
 
 
+@pytest.mark.parametrize(
+    "line", ["--lang zh rulebook check /x.toml", "rulebook --lang=zh check /x.toml", "--lang zh x"]
+)
+def test_the_language_may_stand_anywhere(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(line.split()) == 2
+    assert HAN.search(capsys.readouterr().err)
+
+
 def test_the_catalogue_is_not_read_for_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue_of, "catalogue", lambda: pytest.fail("read for English"))
     assert helped(["--help", "--lang", "en"])
