@@ -6,7 +6,7 @@ READY := .venv/ready
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo test faults test-long test-browser check lint format bench lock clean
+.PHONY: all help demo test faults test-long test-browser check lint format words bench lock clean
 
 all: $(READY) ## put everything into .venv
 
@@ -51,6 +51,9 @@ lint: check ## the same by its old name
 format: $(READY) ## put the tree into its format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+words: $(READY) ## put what the code says into the catalogue of words, and make of it what the programs read
+	$(BIN)/python -m tests.words
 
 bench: $(READY) ## measure what the README quotes
 	$(BIN)/python -m bench

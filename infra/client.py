@@ -42,6 +42,7 @@ from infra.rights import API, PROVISIONER, Connections, configure, inbox, key_fi
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 from schemas.told import Told
+from schemas.words import _
 
 BATCH = 1000
 """The most messages that the server takes in one atomic batch."""
@@ -143,7 +144,7 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
     except (NatsError, OSError, TimeoutError) as error:
         reason = next(iter(reasons), str(error) or type(error).__name__)
         raise BrokerUnreachable(
-            f"Cannot connect to {url} as {role}: {reason}", f"不能以{role}的身份连接{url}：{reason}"
+            _("Cannot connect to {url} as {role}: {reason}", url=url, role=role, reason=reason)
         ) from None
     made = True
     patience = {"allow_reconnect": True, "reconnect_time_wait": 1, "max_reconnect_attempts": -1 if forever else 60}
@@ -245,8 +246,12 @@ async def publish_batch(
             answer = await client.request(message.subject, message.data, timeout, headers=headers)
         except (NatsError, TimeoutError) as error:
             raise AppendUnknown(
-                f"no answer to a batch of {last} for {message.subject}: {type(error).__name__}",
-                f"{message.subject}的一批{last}条没有答复：{type(error).__name__}",
+                _(
+                    "no answer to a batch of {last} for {subject}: {name}",
+                    last=last,
+                    subject=message.subject,
+                    name=type(error).__name__,
+                )
             ) from error
     return _accepted(json.loads(answer.data), last)
 
@@ -321,7 +326,7 @@ async def last_entry(client: Client, kind: str, assessment: str, before: int | N
 
 def pulled_entry(message: Msg) -> Entry:
     """What a durable delivered, as `read_stream` gives it; nats-py's own metadata rounds the time through a float."""
-    sequence, _, nanoseconds = (
+    sequence, __, nanoseconds = (
         message.reply.split(".")[5:8] if message.reply.count(".") == 8 else message.reply.split(".")[7:10]
     )
     return Entry(int(sequence), message.subject, message.headers or {}, int(nanoseconds) // 1000, message.data)
@@ -366,8 +371,11 @@ def _secured(url: str, data: Path) -> dict[str, Any]:
         return tls(url, ca)
     except OSError:
         raise BrokerUnreachable(
-            f"{url} is beyond this machine, so it must show a certificate: put the one of its authority to {ca}.",
-            f"{url}不在本机，必须出示证书：请把签发者的证书放到{ca}。",
+            _(
+                "{url} is beyond this machine, so it must show a certificate: put the one of its authority to {ca}.",
+                url=url,
+                ca=ca,
+            )
         ) from None
 
 
@@ -378,10 +386,7 @@ async def _undecoded(_: Any) -> None:
 def _seed(data: Path, role: str) -> Path:
     path = key_file(data, role)
     if not path.is_file():
-        raise BrokerUnreachable(
-            f"No key for {role}: expected {path}, made at the first start.",
-            f"没有{role}的密钥：应在{path}，首次启动时生成。",
-        )
+        raise BrokerUnreachable(_("No key for {role}: expected {path}, made at the first start.", role=role, path=path))
     return path
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from schemas.told import Told
+from schemas.words import _
 
 _AT_FDCWD = -2 if sys.platform == "darwin" else -100
 _SWAP = 2
@@ -23,10 +24,13 @@ def swap(one: Path, other: Path) -> None:
     if call is None or call(_AT_FDCWD, next(paths), _AT_FDCWD, next(paths), _SWAP):
         reason = os.strerror(ctypes.get_errno()) if call else "no such call"
         raise NotExchanged(
-            f"{one} and {other} cannot change places in one step: {reason}. Nothing was changed; put the data folder on"
-            " a local file system that can (ext4, xfs, btrfs, APFS).",
-            f"{one}与{other}无法一步互换：{reason}。未作任何改动；请把数据文件夹放在支持此操作的本地文件系统上"
-            "（ext4、xfs、btrfs、APFS）。",
+            _(
+                "{one} and {other} cannot change places in one step: {reason}. Nothing was changed; put "
+                "the data folder on a local file system that can (ext4, xfs, btrfs, APFS).",
+                one=one,
+                other=other,
+                reason=reason,
+            )
         )
 
 

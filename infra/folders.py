@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.told import Told
+from schemas.words import _
 
 ASSESSMENTS = "assessments"
 """The folder of a site that holds the folders of its assessments, all but one that lies in the site's own."""
@@ -49,6 +50,4 @@ def parties(data: Path) -> Parties | None:
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
         path = data / "parties.json"
-        raise PartyRefused(
-            f"{path} cannot be read: restore it from the backup.", f"{path}已损坏，请从备份恢复。"
-        ) from None
+        raise PartyRefused(_("{path} cannot be read: restore it from the backup.", path=path)) from None

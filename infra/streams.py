@@ -25,6 +25,7 @@ from nats.js.api import (
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from schemas.told import Told
+from schemas.words import SEMICOLON, _, several
 
 KINDS = ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
 LEASE = "LEASE"
@@ -77,14 +78,23 @@ class StreamDiffers(Told):
     def __init__(self, name: str, differences: Sequence[Difference]) -> None:
         self.name = name
         self.differences = tuple(differences)
-        listed = "; ".join(f"{d.field}: expected {d.expected!r}, found {d.found!r}" for d in differences)
-        said = "；".join(f"{d.field}应为{d.expected!r}，实为{d.found!r}" for d in differences)
+        listed = (
+            _(
+                "{field}: expected {expected}, found {found}",
+                field=d.field,
+                expected=repr(d.expected),
+                found=repr(d.found),
+            )
+            for d in differences
+        )
         super().__init__(
-            f"{name} is not as declared: {listed}. Nothing runs on it. If it was changed by hand, find out by whom"
-            " and change it back with the provisioner's key; if the log itself was damaged or replaced, stop everything"
-            " and run `wuxing repair` (docs/operations.md).",
-            f"{name}与声明不符：{said}。服务不会在其上运行。若是手工改动，请查明是谁，用provisioner的密钥改回；"
-            "若日志本身已损坏或被替换，请全部停止后运行wuxing repair（docs/operations.md）。",
+            _(
+                "{name} is not as declared: {listed}. Nothing runs on it. If it was changed by hand, find out by whom"
+                " and change it back with the provisioner's key; if the log itself was damaged or replaced, stop"
+                " everything and run `wuxing repair` (docs/operations.md).",
+                name=name,
+                listed=several(listed, SEMICOLON),
+            )
         )
 
 
@@ -271,10 +281,13 @@ async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
                 raise
             if asyncio.get_running_loop().time() > deadline:
                 raise NoLeader(
-                    f"No leader among the brokers in {LEADER_WITHIN:.0f} s: {error}. More than half of them must run"
-                    " and reach each other. Of a single broker: it cannot read a stream's store; see its log.",
-                    f"{LEADER_WITHIN:.0f}秒内集群没有主节点：{error}。须有半数以上的节点在运行并能互相连接；"
-                    "若只有一个服务器，则是它读不出某个流的存储，请看其日志。",
+                    _(
+                        "No leader among the brokers in {leader_within} s: {error}. More than half of them must "
+                        "run and reach each other. Of a single broker: it cannot read a stream's store; see its "
+                        "log.",
+                        leader_within=f"{LEADER_WITHIN:.0f}",
+                        error=error,
+                    )
                 ) from None
             await asyncio.sleep(0.5)
         else:

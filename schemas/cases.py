@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from schemas.told import Told
+from schemas.words import Language, Text, _, _p, several
 
 Json = dict[str, Any]
 
@@ -39,8 +40,8 @@ class CasesError(Told):
 
     code = 2
 
-    def __init__(self, place: str, zh: str, en: str) -> None:
-        super().__init__(f"{place}: {en}", f"{place}：{zh}")
+    def __init__(self, place: str, fault: Text) -> None:
+        super().__init__(_("{place}: {fault}", place=place, fault=fault))
         self.place = place
 
 
@@ -58,14 +59,17 @@ class Fault:
     found: str
     nearest: str | None = None
 
-    def say(self, lang: str) -> str:
-        """The fault as a sentence, in Chinese ("zh") or English."""
-        under = f" [{self.readings}]" if self.readings else ""
-        if lang == "zh":
-            near = f"；是否应为“{self.nearest}”？" if self.nearest else ""
-            return f"{self.case}{under}：{self.about}：案例写的是“{self.expected}”，算出来是“{self.found}”{near}"
-        near = f'; did you mean "{self.nearest}"?' if self.nearest else ""
-        return f"{self.case}{under}: {self.about}: the case says {self.expected!r}, it comes to {self.found!r}{near}"
+    def say(self, lang: Language) -> str:
+        """The fault as a sentence."""
+        said = _(
+            "{case}: {about}: the case says '{expected}', it comes to '{found}'",
+            case=f"{self.case} [{self.readings}]" if self.readings else self.case,
+            about=self.about,
+            expected=self.expected,
+            found=self.found,
+        )
+        near = self.nearest and _('{fault}; did you mean "{nearest}"?', fault=said, nearest=self.nearest)
+        return (near or said).say(lang)
 
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):
@@ -114,9 +118,9 @@ def read(path: Path, book: Mapping[str, Any]) -> list[Year]:
     try:
         page = msgspec.toml.decode(path.read_bytes(), type=_Page)
     except OSError as error:
-        raise CasesError(str(path), f"不能读取：{error.strerror}", f"cannot be read: {error.strerror}") from None
+        raise CasesError(str(path), _p("cases", "cannot be read: {error}", error=error.strerror)) from None
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise CasesError(str(path), f"不是案例文件：{error}", f"is no file of cases: {error}") from None
+        raise CasesError(str(path), _("is no file of cases: {error}", error=error)) from None
     cases = [
         _written(raw, f"c{n}-" if page.one_year else "", book, f"{path}, {raw.name}") for n, raw in enumerate(page.case)
     ]
@@ -145,7 +149,7 @@ def check(year: Year, found: Mapping[str, Json], void: Mapping[int, str] | None 
                 yield Fault(case.name, case.under, line, right, came)
         for readings, claims in case.gives.items():
             for claim in claims:
-                about, _, right = (part.strip() for part in claim.partition("="))
+                about, __, right = (part.strip() for part in claim.partition("="))
                 came = _told(case, found[readings], about, right)
                 if came != " ".join(right.split()):
                     near = _nearest(case, found[readings], about) if came in UNKNOWN else None
@@ -156,11 +160,7 @@ def check(year: Year, found: Mapping[str, Json], void: Mapping[int, str] | None 
 
 
 def _wrong(place: str, word: str, known: list[str]) -> CasesError:
-    return CasesError(
-        place,
-        f"“{word}”不认识；可用：{'、'.join(known)}。",
-        f"{word!r} is not known here; expected one of {', '.join(known)}",
-    )
+    return CasesError(place, _("'{word}' is not known here; expected one of {known}", word=word, known=several(known)))
 
 
 def _year(cases: list[Case]) -> Year:
@@ -213,25 +213,25 @@ class _Writer:
         for row in rows:
             if len(row) < 2 or not SIZE.fullmatch(row[1]) or not all("=" in pair for pair in row[2:]):
                 raise _wrong(self.place, " ".join(row), ["CATEGORY NUMBER", "CATEGORY/GROUP NUMBER ATTRIBUTE=VALUE"])
-            category, _, group = row[0].partition("/")
+            category, __, group = row[0].partition("/")
             for code, known in ((category, self.book["category"]), (group, self.book.get("group"))):
                 if code and known and code not in _codes(known):
                     raise _wrong(self.place, code, _codes(known))
-        width = len(str(sum(int(size) for _, size, *_ in rows)))
+        width = len(str(sum(int(size) for _kind, size, *_more in rows)))
         for kind, size, *attributes in rows:
-            for _ in range(int(size)):
+            for _unit in range(int(size)):
                 unit = f"{self.case.mark}U{len(self.case.roster) + 1:0{width}}"
                 self.case.roster.append({"unit": unit, "name": unit, **self.kind(kind), **_attributes(attributes)})
 
     def kind(self, kind: str) -> Json:
         """The category and the group of `B/x`; a rulebook with its own groups has x, others a group of the case."""
-        category, _, group = kind.partition("/")
+        category, __, group = kind.partition("/")
         own = group if self.book.get("group") else self.case.mark + kind
         return {"category": category, "group": own}
 
     def write(self, line: str) -> None:
         """One line of history: `label: sentence | disposition`; without a right-hand side its events are counted."""
-        left, _, right = (part.strip() for part in line.partition("|"))
+        left, __, right = (part.strip() for part in line.partition("|"))
         label, colon, rest = left.partition(": ")
         for event in self.sentence((rest if colon else left).split()):
             self.case.said.append((len(self.case.events), left, " ".join(right.split()) or "counted"))
@@ -470,7 +470,7 @@ def _short(points: str | None) -> str:
 
 def _told(case: Case, found: Json, about: str, like: str) -> str:
     """What the result says about the left of a claim, told as fully as its right: `U1 2.1 = 4.5 scored`."""
-    who, _, what = about.partition(" ")
+    who, __, what = about.partition(" ")
     if span := UNITS.fullmatch(who):
         first, last = int(span[2]), int(span[3] or span[2])
         own = {row["unit"].removeprefix(f"{case.mark}U"): row for row in found["units"]}

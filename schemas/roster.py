@@ -15,9 +15,9 @@ from python_calamine import CalamineWorkbook
 from schemas import rulebook
 from schemas.events import SIGNED
 from schemas.faults import RosterError, listed, quoted, say
-from schemas.refusals import Language
 from schemas.rulebook import SHIPPED, Attribute, Rulebook, en, number, zh
 from schemas.shape import nearest
+from schemas.words import CLAUSE, COLON, Language, _
 
 FIELDS = ("unit", "name", "category", "group")
 #: The headers that stand for the four columns in a Chinese table.
@@ -204,7 +204,7 @@ def load(path: Path, book: Rulebook) -> tuple[Unit, ...]:
         raise _refused(path, "roster_header", found, ", ".join((*FIELDS, *(one.code for one in book.attribute))))
     columns = _columns(path, lines[header], book)
     rows, wrong = _rows(columns, lines[header + 1 :])
-    plain = [row for _, row in rows]
+    plain = [row for __, row in rows]
     if not wrong and next(faults(plain, book), None) is None:
         return read(plain)
 
@@ -213,9 +213,9 @@ def load(path: Path, book: Rulebook) -> tuple[Unit, ...]:
         for fault in faults(plain, book, lang):
             line, row = rows[fault.row] if fault.row is not None else (lines[header].number, {})
             texts.append((line, _placed(path, line, row.get("unit"), fault.key, fault.words, lang)))
-        return "\n".join(text for _, text in sorted(texts, key=lambda one: one[0]))
+        return "\n".join(text for __, text in sorted(texts, key=lambda one: one[0]))
 
-    raise RosterError({"en": said("en"), "zh": said("zh")})
+    raise RosterError(said)
 
 
 def shipped() -> tuple[Unit, ...]:
@@ -226,14 +226,14 @@ def shipped() -> tuple[Unit, ...]:
 
 
 def _refused(path: Path, said: str, *gaps: Any) -> RosterError:
-    return RosterError({"en": f"{path}: {say(said, gaps, 'en')}", "zh": f"{path}：{say(said, gaps, 'zh')}"})
+    return RosterError(lambda lang: f"{path}{COLON.say(lang)}{say(said, gaps, lang)}")
 
 
 def _placed(path: Path, line: int | None, unit: Any, key: str | None, words: str, lang: Language) -> str:  # noqa: PLR0913, PLR0917 - the parts of a sentence
     """A fault with the file, its line, the unit and the column."""
-    where = [str(path), "" if line is None else f"line {line}" if lang == "en" else f"第{line}行"]
+    where = [str(path), "" if line is None else _("line {line}", line=line).say(lang)]
     where += [str(unit or ""), (key or "").removeprefix("attributes.")]
-    return f"{', ' if lang == 'en' else '，'}".join(filter(None, where)) + (": " if lang == "en" else "：") + words
+    return CLAUSE.say(lang).join(filter(None, where)) + COLON.say(lang) + words
 
 
 def _names(book: Rulebook) -> dict[str, str]:
@@ -261,13 +261,12 @@ def _columns(path: Path, header: _Line, book: Rulebook) -> list[str]:
     needed = (*FIELDS, *(one.code for one in book.attribute if one.default is None))
     wrong += [("roster_missing", (quoted(column),), None) for column in needed if column not in columns]
     if wrong:
-        raise RosterError({
-            lang: "\n".join(
+        raise RosterError(
+            lambda lang: "\n".join(
                 _placed(path, header.number, None, None, say(said, gaps, lang, near), lang)
                 for said, gaps, near in wrong
             )
-            for lang in ("en", "zh")
-        })  # fmt: skip
+        )
     return columns
 
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from schemas.words import _
+
 #: The rulebooks that ship, a folder each, and the one that is meant where nothing else is said.
 RULEBOOKS = Path(__file__).parent / "rulebooks"
 SHIPPED = RULEBOOKS / (RULEBOOKS / "default").read_text(encoding="utf-8").strip()
@@ -56,12 +58,12 @@ Open = Annotated[str, msgspec.Meta(min_length=1, extra={"values": ()})]
 Kind = Literal["direct", "scale", "table", "rank", "bands", "best", "level"]
 #: Kinds of methods that compare units with each other (language 4, "Kinds that compare").
 COMPARING = frozenset({"rank", "bands", "best", "level"})
-#: The closed list of parameters, each with its question, (English, Chinese): the rulebook has none for it.
+#: The closed list of parameters, each with its question: the rulebook has none for it.
 PARAMETERS = {
-    "publicity_days": ("How many days does the publicity (公示) last?", "公示期多少天？"),
-    "appeal_days": ("Within how many days may a unit appeal?", "申诉期限多少天？"),
-    "decision_days": ("Within how many days is an appeal decided?", "申诉应在多少天内决定？"),
-    "individuals_per_unit": ("How many advanced individuals has a winning unit?", "每个获奖单位有几名先进个人？"),
+    "publicity_days": _("How many days does the publicity (公示) last?"),
+    "appeal_days": _("Within how many days may a unit appeal?"),
+    "decision_days": _("Within how many days is an appeal decided?"),
+    "individuals_per_unit": _("How many advanced individuals has a winning unit?"),
 }
 #: The keys that each kind of method takes beside code, kind, name and points (language 4).
 METHOD_KEYS: dict[str, frozenset[str]] = {

@@ -5,7 +5,6 @@ import sys
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -24,85 +23,100 @@ from cyclopts import (
 )
 
 from schemas.told import Told
+from schemas.words import Language, Text, _, several
 from services.process import plain
 from services.process.ending import Exit
 from services.process.settings import language
 
 #: Where each command lives, and what it does; imported only when it is called.
 COMMANDS = {
-    "demo": ("services.site.stack:demo", "Run a whole synthetic year through a real broker. 演示：完整的合成年度"),
+    "demo": ("services.site.stack:demo", _("Run a whole synthetic year through a real broker.")),
     "open": (
         "services.site.opening:open_year",
-        "Open a year: keys, rights, streams, opening. 开启考核年度",
+        _("Open a year: keys, rights, streams, opening."),
     ),
-    "list": ("services.site.years:list_years", "List the assessments of this site. 考核列表"),
-    "archive": ("services.site.archiving:archive", "Seal a final year, write all of it to a file. 存档"),
-    "backup": ("services.site.backup:backup", "Write folder and streams to one file. 备份"),
-    "restore": ("services.site.backup:restore", "Make a site again from a backup. 恢复"),
-    "repair": ("services.site.repairing:repair", "Mend a damaged ledger from a proved copy. 修复账本"),
-    "up": ("services.site.stack:up", "Run an embedded broker and all services. 启动全部服务"),
-    "ingest": ("services.site.stack:ingest", "Check what parties publish, append it to the ledger. 收件"),
-    "scorer": ("services.site.stack:scorer", "Fold the ledger into DuckDB. 计分"),
-    "ranker": ("services.site.stack:ranker", "Rank all units, publish snapshots. 排名"),
+    "list": ("services.site.years:list_years", _("List the assessments of this site.")),
+    "archive": ("services.site.archiving:archive", _("Seal a final year, write all of it to a file.")),
+    "backup": ("services.site.backup:backup", _("Write folder and streams to one file.")),
+    "restore": ("services.site.backup:restore", _("Make a site again from a backup.")),
+    "repair": ("services.site.repairing:repair", _("Mend a damaged ledger from a proved copy.")),
+    "up": ("services.site.stack:up", _("Run an embedded broker and all services.")),
+    "ingest": ("services.site.stack:ingest", _("Check what parties publish, append it to the ledger.")),
+    "scorer": ("services.site.stack:scorer", _("Fold the ledger into DuckDB.")),
+    "ranker": ("services.site.stack:ranker", _("Rank all units, publish snapshots.")),
     "configure": (
         "services.site.provision:configure_broker",
-        "Make the keys and nats.conf of a broker. 密钥与配置",
+        _("Make the keys and nats.conf of a broker."),
     ),
-    "provision": ("services.site.provision:provision", "Make the streams of an assessment. 建立流"),
-    "gateway": ("services.gateway.app:gateway", "Take events over HTTP. HTTP网关"),
-    "gateway-key": ("services.gateway.keys:gateway_key", "Make an office's bearer key. 网关密钥"),
-    "console": ("services.console.app:console", "Serve the page. 网页"),
-    "emit": ("services.office.emit:emit", "Publish the rows of a file. 报送"),
-    "appeal": ("services.office.appeal:appeal", "File a unit's appeal. 提出申诉"),
-    "template": ("services.office.template:template", "Write an office's workbook. 报送模板"),
-    "publish-tables": ("services.reports.publication:publish_tables", "Write the publication tables. 公示表"),
-    "export": ("services.audit.export:export", "Write the ledger to a file. 导出账本"),
-    "explain": ("services.reports.explain:explain", "Print the statement of one unit. 对账单"),
-    "statements": ("services.reports.statements:statements", "Write the statements of all units. 全部对账单"),
-    "appeals": ("services.reports.appeals:appeals", "Show appeals, and what each outcome would move. 申诉"),
-    "readiness": ("services.reports.readiness:readiness", "Show what stands in the way of final. 定稿条件"),
-    "diff": ("services.reports.diff:diff", "Show what moved between two points. 差异"),
-    "what-if": ("services.reports.what_if:what_if", "Change events or readings, see what moves. 假设"),
-    "readings": ("services.reports.what_if:readings", "Show who depends on which open question. 读法"),
-    "replay": ("services.audit.replay:replay", "Rebuild from the ledger and compare. 重放"),
-    "verify": ("services.audit.verify:verify", "Prove a snapshot or a bundle offline. 核验"),
-    "bundle": ("services.audit.bundle:bundle", "Pack one unit's evidence with a verifier. 证据包"),
-    "witness": ("services.audit.witness:witness", "Cosign a checkpoint. 见证"),
-    "sql": ("services.console.sql:sql", "Query a snapshot. 查询"),
-    "status": ("services.site.stack:status", "Show streams, lag, refusals, snapshot. 状态"),
+    "provision": ("services.site.provision:provision", _("Make the streams of an assessment.")),
+    "gateway": ("services.gateway.app:gateway", _("Take events over HTTP.")),
+    "gateway-key": ("services.gateway.keys:gateway_key", _("Make an office's bearer key.")),
+    "console": ("services.console.app:console", _("Serve the page.")),
+    "emit": ("services.office.emit:emit", _("Publish the rows of a file.")),
+    "appeal": ("services.office.appeal:appeal", _("File a unit's appeal.")),
+    "template": ("services.office.template:template", _("Write an office's workbook.")),
+    "publish-tables": ("services.reports.publication:publish_tables", _("Write the publication tables.")),
+    "export": ("services.audit.export:export", _("Write the ledger to a file.")),
+    "explain": ("services.reports.explain:explain", _("Print the statement of one unit.")),
+    "statements": ("services.reports.statements:statements", _("Write the statements of all units.")),
+    "appeals": ("services.reports.appeals:appeals", _("Show appeals, and what each outcome would move.")),
+    "readiness": ("services.reports.readiness:readiness", _("Show what stands in the way of final.")),
+    "diff": ("services.reports.diff:diff", _("Show what moved between two points.")),
+    "what-if": ("services.reports.what_if:what_if", _("Change events or readings, see what moves.")),
+    "readings": ("services.reports.what_if:readings", _("Show who depends on which open question.")),
+    "replay": ("services.audit.replay:replay", _("Rebuild from the ledger and compare.")),
+    "verify": ("services.audit.verify:verify", _("Prove a snapshot or a bundle offline.")),
+    "bundle": ("services.audit.bundle:bundle", _("Pack one unit's evidence with a verifier.")),
+    "witness": ("services.audit.witness:witness", _("Cosign a checkpoint.")),
+    "sql": ("services.console.sql:sql", _("Query a snapshot.")),
+    "status": ("services.site.stack:status", _("Show streams, lag, refusals, snapshot.")),
 }
 
 
 #: The commands of `wuxing rulebook`.
 RULEBOOK = {
-    "check": ("services.rulebook.commands:check", "Check a rulebook, print its rules as sentences. 检查细则"),
-    "new": ("services.rulebook.commands:new", "Write a small rulebook to begin from. 起步样本"),
-    "show": ("services.rulebook.commands:show", "Show a rulebook beside the regulation's text. 对照原文"),
-    "test": ("services.rulebook.commands:run_cases", "Compute the cases beside a rulebook. 核对案例"),
-    "diff": ("services.rulebook.commands:diff", "Say how two rulebooks differ. 比较两部细则"),
+    "check": ("services.rulebook.commands:check", _("Check a rulebook, print its rules as sentences.")),
+    "new": ("services.rulebook.commands:new", _("Write a small rulebook to begin from.")),
+    "show": ("services.rulebook.commands:show", _("Show a rulebook beside the regulation's text.")),
+    "test": ("services.rulebook.commands:run_cases", _("Compute the cases beside a rulebook.")),
+    "diff": ("services.rulebook.commands:diff", _("Say how two rulebooks differ.")),
 }
 
 #: The commands of `wuxing keys`.
 KEYS = {
-    "init": ("services.site.keys:init", "Make one's own key, print the public half. 自制密钥"),
-    "add": ("services.site.keys:add", "Let a party in by a key; let units in that joined. 登记公钥、新单位"),
-    "revoke": ("services.site.keys:revoke", "End a key at once. 吊销"),
-    "rotate": ("services.site.keys:rotate", "Put a new key in the old one's place. 更换"),
-    "list": ("services.site.keys:list_keys", "List the keys of all parties. 公钥列表"),
+    "init": ("services.site.keys:init", _("Make one's own key, print the public half.")),
+    "add": ("services.site.keys:add", _("Let a party in by a key; let units in that joined.")),
+    "revoke": ("services.site.keys:revoke", _("End a key at once.")),
+    "rotate": ("services.site.keys:rotate", _("Put a new key in the old one's place.")),
+    "list": ("services.site.keys:list_keys", _("List the keys of all parties.")),
 }
 GROUPS = {
-    "rulebook": (RULEBOOK, "Turn a regulation into a rulebook: check, new, show, test, diff. 考核细则"),
-    "keys": (KEYS, "By which keys parties come in: init, add, revoke, rotate, list. 密钥"),
+    "rulebook": (RULEBOOK, _("Turn a regulation into a rulebook: check, new, show, test, diff.")),
+    "keys": (KEYS, _("By which keys parties come in: init, add, revoke, rotate, list.")),
 }
 
 
-def application(*, overview: bool) -> App:
-    """The command line. The overview lists each command by its words here, so that nothing is imported for it."""
+ABOUT = (
+    _("Event-sourced assessment of public bodies."),
+    _("stdout is data, stderr is talk. Exit 0 done, 1 the answer is no, 2 wrong use, 3 could not."),
+    _("Start with: wuxing demo"),
+)
+
+
+def application(*, overview: bool, lang: Language = "en", helps: bool = False) -> App:
+    """The command line. The overview lists each command by its words here, so that nothing is imported for it.
+
+    `helps` is whether help is asked for, which is in Chinese where `lang` is.
+    """
+    formatter = None
+    if helps and lang == "zh":
+        from services.command.helping import Chinese
+
+        formatter = Chinese()
     app = App(
         name="wuxing",
-        help="Event-sourced assessment of public bodies. 机关考核：事件溯源、规则即数据、排名可复算。\n\n"
-        "stdout is data, stderr is talk. Exit 0 done, 1 the answer is no, 2 wrong use, 3 could not.\n\n"
-        "Start with: wuxing demo",
+        help="\n\n".join(one.say(lang) for one in ABOUT),
+        help_formatter=formatter,
         version=partial(version, "wuxing"),
         result_action="return_value",
         exit_on_error=False,
@@ -110,12 +124,12 @@ def application(*, overview: bool) -> App:
         print_error=False,
     )
     for name, (place, words) in COMMANDS.items():
-        app.command(place, name=name, help=words if overview else None)
+        app.command(place, name=name, help=words.say(lang) if overview else None)
     app.command(score)
     for group, (commands, help_) in GROUPS.items():
-        made = App(name=group, help=help_)
+        made = App(name=group, help=help_.say(lang))
         for name, (place, words) in commands.items():
-            made.command(place, name=name, help=words if overview else None)
+            made.command(place, name=name, help=words.say(lang) if overview else None)
         app.command(made)
     return app
 
@@ -196,20 +210,22 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    words = [word for one in arguments for word in (one.split("=", 1) if one.startswith("--lang=") else [one])]
-    lang: Literal["zh", "en"] = "en"
+    lang: Language = "en"
     try:
-        lang = language(next((value for name, value in pairwise(words) if name == "--lang"), None))
-        result: Any = application(overview=_overview(arguments))(arguments)
+        line, chosen = _apart(arguments)
+        lang = language(chosen)
+        helps = not line or not {"--help", "-h"}.isdisjoint(line)
+        made = application(overview=_overview(line), lang=lang, helps=helps)
+        result: Any = made(line if helps else _behind(arguments, line, chosen))
     except Told as end:
         print(end.say(lang), file=sys.stderr)
         return end.code
     except CycloptsError as error:
-        usage = f"{misused(error)}\n用法：wuxing --help" if lang == "zh" else f"{error}\nUsage: wuxing --help"
-        print(usage, file=sys.stderr)
+        wrong = misused(error) if lang == "zh" else error
+        print(_("{error}\nUsage: wuxing --help", error=wrong).say(lang), file=sys.stderr)
         return Exit.USE
     except KeyboardInterrupt:
-        print("已中断。" if lang == "zh" else "Interrupted; nothing half-written is left.", file=sys.stderr)
+        print(_("Interrupted; nothing half-written is left.").say(lang), file=sys.stderr)
         return Exit.FAILED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -222,40 +238,71 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else Exit.DONE
 
 
+def _apart(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The line without `--lang`, which may stand anywhere on it, and the language that it names."""
+    line, chosen = list(arguments), None
+    for n in reversed(range(len(line))):
+        if line[n].startswith("--lang="):
+            chosen = line.pop(n).partition("=")[2]
+        elif line[n] == "--lang" and n + 1 < len(line):
+            chosen = line[n + 1]
+            del line[n : n + 2]
+    return line, chosen
+
+
+def _behind(arguments: list[str], line: list[str], chosen: str | None) -> list[str]:
+    """The line with its language behind the command, where the library looks for it; as it is where it has several."""
+    many = sum(one == "--lang" or one.startswith("--lang=") for one in arguments)
+    if chosen is None or many > 1:
+        return arguments
+    end = line.index("--") if "--" in line else len(line)
+    return [*line[:end], f"--lang={chosen}", *line[end:]]
+
+
 def _overview(arguments: list[str]) -> bool:
     """Whether nothing but a list of commands is asked for."""
     asked = [one for one in arguments if one not in {"--help", "-h"}]
     return not asked or (len(asked) == 1 and asked[0] in GROUPS)
 
 
-def misused(error: CycloptsError) -> str:  # noqa: PLR0911 - one return a kind
-    """What is wrong with the words of a command, in Chinese; of a kind that is rare the library's own words."""
+def misused(error: CycloptsError) -> Text:  # noqa: C901, PLR0911 - one return a kind
+    """What is wrong with the words of a command; of a kind that is rare the library's own words."""
     match error:
         case UnknownCommandError(unused_tokens=[word, *_]):
             near = get_close_matches(word, [*COMMANDS, "score", "rulebook"], n=1)
-            return f"没有“{word}”这个命令" + (f"；是否应为“{near[0]}”？" if near else "。")
+            if not near:
+                return _("There is no command {word}.", word=word)
+            return _("There is no command {word}; did you mean {near}?", word=word, near=near[0])
         case UnknownOptionError(token=token, argument_collection=known):
             word = str(token.keyword or token.value)
             near = get_close_matches(word, [name for one in known for name in one.names], n=1)
-            return f"没有{word}这个选项" + (f"；是否应为{near[0]}？" if near else "。")
+            if not near:
+                return _("There is no option {word}.", word=word)
+            return _("There is no option {word}; did you mean {near}?", word=word, near=near[0])
         case CoercionError(token=Token() as token, target_type=kind, argument=argument):
             name = token.keyword or (argument.name.lstrip("-").upper() if argument else "")
-            choices = "、".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
-            return f"{name}的值“{token.value}”无效" + (f"；可用：{choices}。" if choices else "。")
+            if get_origin(kind) is not Literal:
+                return _("The value {value} of {name} is wrong.", value=token.value, name=name)
+            choices = several(get_args(kind))
+            said = _("The value {value} of {name} is wrong; there are: {choices}.")
+            return said.of(value=token.value, name=name, choices=choices)
         case RepeatArgumentError(token=token):
-            return f"{token.keyword}只能写一次。"
+            return _("{name} may be written once.", name=token.keyword)
         case MissingArgumentError(argument=Argument() as argument, keyword=keyword):
-            return f"{keyword}缺少值。" if keyword else f"缺少{argument.name.lstrip('-').upper()}。"
+            if keyword:
+                return _("{name} has no value.", name=keyword)
+            return _("{name} is missing.", name=argument.name.lstrip("-").upper())
         case UnusedCliTokensError(unused_tokens=list() as words):
-            return f"多余的参数：{'、'.join(words)}。"
-    return f"用法有误：{error}"
+            return _("Too many arguments: {words}.", words=several(words))
+    return _("Wrong use: {error}", error=error)
 
 
-def told(error: Exception, lang: Literal["zh", "en"]) -> str | None:
+def told(error: Exception, lang: Language) -> str | None:
     """What an error of the disk, or of the broker, comes to in words; null where it is a fault of ours."""
     if type(error).__module__.partition(".")[0] != "nats":
         return str(error) if isinstance(error, OSError) else None
     said = str(error) or type(error).__name__
-    if lang == "zh":
-        return f"消息服务器未能完成请求：{said}。请确认其已运行，并已建立流（wuxing provision）。"
-    return f"The broker did not do what was asked: {said}. Is it up, and are the streams made (wuxing provision)?"
+    return _(
+        "The broker did not do what was asked: {said}. Is it up, and are the streams made (wuxing provision)?",
+        said=said,
+    ).say(lang)

@@ -225,7 +225,7 @@ def test_a_file_that_does_not_read_is_refused_with_its_place(tmp_path: Path, tex
     with pytest.raises(cases.CasesError) as refusal:
         written(tmp_path, text)
     assert "some.toml" in refusal.value.place
-    assert all(wrong in said for said in refusal.value.words.values())
+    assert all(wrong in refusal.value.say(lang) for lang in ("en", "zh"))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -879,8 +879,9 @@ def test_messages_say_what_where_expected_and_found_in_both_languages():
 def test_every_reason_and_phrase_has_words_in_both_languages():
     assert list(Reason) == list(refusals.SENTENCES)
     assert refusals.conflict(7, "/offices/ducha", "e1").reason is Reason.CONFLICT
-    sentences = (pair for pairs in refusals.SENTENCES.values() for pair in pairs)
-    for english, chinese in (*refusals.PHRASES.values(), *sentences):
+    sentences = (one for pair in refusals.SENTENCES.values() for one in pair)
+    for said in (*refusals.PHRASES.values(), *sentences):
+        english, chinese = said.say("en"), said.say("zh")
         assert english
         assert chinese
         assert [f"{{{n}}}" in english for n in range(3)] == [f"{{{n}}}" in chinese for n in range(3)]

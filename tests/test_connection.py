@@ -18,6 +18,7 @@ from nats.errors import Error as NatsError
 from infra import connection
 from infra.client import broker, connected, embedded, jetstream, read_stream
 from infra.connection import PING_SECONDS, PINGS
+from schemas.words import Both
 from services import cli
 from services.proof.checkpoint import LogRewritten
 from services.site import stack
@@ -191,7 +192,7 @@ def test_what_the_broker_or_the_log_says_no_to_is_said_in_words_and_ends_with_3(
     said = capsys.readouterr().err
     assert {"en": "wuxing provision", "zh": "请确认其已运行"}[lang] in said
     assert "Traceback" not in said
-    assert LogRewritten("x", "y").say("zh") == "y"
+    assert LogRewritten(Both("x", "y")).say("zh") == "y"
 
 
 def test_a_broker_that_falls_silent_while_the_ledger_is_read_is_an_error_with_words(

@@ -427,7 +427,7 @@ def test_the_collector_takes_the_steps_of_the_year_on_one_page(page: Page) -> No
     shown = browser.get("/desk").text
     names = [one.name for one in BOOK.reading]
     assert all(f'name="reading.{name}"' in shown for name in names)
-    assert all(PARAMETERS[one.name][0] in shown for one in BOOK.parameter)
+    assert all(PARAMETERS[one.name].say("en") in shown for one in BOOK.parameter)
     assert BOOK.parameter
     before = len(page.ledger())
     chosen = {f"reading.{one.name}": one.values[0] for one in BOOK.reading[:3]}

@@ -16,9 +16,9 @@ import pytest
 
 from schemas import faults, lines, soundness, warnings
 from schemas.clauses import clauses
-from schemas.refusals import Language
 from schemas.rulebook import RULEBOOKS, plain
 from schemas.soundness import RulebookError
+from schemas.words import Language
 from services.rulebook import rehearsal
 from services.rulebook.sentences import sentences
 from tests import product, random_books

@@ -28,7 +28,7 @@ from tests.random_years import RandomYear, years
 from tests.test_appeals import Pages, written
 
 if TYPE_CHECKING:
-    from schemas.refusals import Language
+    from schemas.words import Language
     from tests.product import Roster
 
 EXAMPLE = Path(__file__).parent / "regulation" / "worked-example"

@@ -22,6 +22,7 @@ import duckdb
 import msgspec
 
 from schemas.results import canonical
+from schemas.words import _
 from schemas.year import Year
 from services.audit.export import BATCH, Stored
 from services.audit.replay import Refolding
@@ -45,25 +46,23 @@ SIZE_MAX = 2**32 - 1
 """Bytes: what a plain zip can say."""
 PIECE = 1024**2
 
-#: What is said of an archive, (zh, en).
+#: What is said of an archive.
 SAYS = {
-    "archive": ("{} 的存档：{}，账本止于序号 {}", "archive of {}: {}, its ledger ends at sequence {}"),
-    "archive_signed": ("清单由 {} 签名", "the list of members is signed by {}"),
-    "archive_list": ("清单不可信：{}", "the list of members cannot be trusted: {}"),
-    "container": ("第 {} 字节起不是所写的内容：应为 {}", "from byte {} on it is not what was written: expected {}"),
-    "member": ("{} 的SHA-256或长度与清单不符", "{}: its SHA-256 or size is not the one listed"),
-    "members": ("{} 个部分与清单逐字节相符", "all {} members are those listed, byte for byte"),
-    "member_unread": ("{} 无法读取：{}", "{} cannot be read: {}"),
-    "archive_says": ("{}：清单为 {}，实为 {}", "{}: the list says {}, found {}"),
-    "archive_ledger": ("账本 {} 个事件，根与检查点相符", "{} events in the ledger, their root is the checkpoint's"),
-    "archive_root": ("账本与检查点不符：应有 {} 个事件、根 {}", "not the ledger of the checkpoint: {} events, root {}"),
-    "archive_event": ("序号 {}：{}", "sequence {} of the ledger: {}"),
-    "archive_digest": ("{} 与检查点所载不符：应为 {}，实为 {}", "{} is not the checkpoint's: expected {}, found {}"),
-    "archive_keys": ("{} 的公钥为 {}，账本所载为 {}", "the key of {} is stated as {}, the ledger says {}"),
-    "other_version": (
-        "快照由 {} 版生成，其表与规则不同，未逐表核对；结果已由账本重算",
-        "the snapshot is of version {}, with other tables: not compared one by one, recomputed from the ledger",
-    ),
+    "archive": _("archive of {0}: {1}, its ledger ends at sequence {2}"),
+    "archive_signed": _("the list of members is signed by {0}"),
+    "archive_list": _("the list of members cannot be trusted: {0}"),
+    "container": _("from byte {0} on it is not what was written: expected {1}"),
+    "member": _("{0}: its SHA-256 or size is not the one listed"),
+    "members": _("all {0} members are those listed, byte for byte"),
+    "member_unread": _("{0} cannot be read: {1}"),
+    "archive_says": _("{0}: the list says {1}, found {2}"),
+    "archive_ledger": _("{0} events in the ledger, their root is the checkpoint's"),
+    "archive_root": _("not the ledger of the checkpoint: {0} events, root {1}"),
+    "archive_event": _("sequence {0} of the ledger: {1}"),
+    "archive_digest": _("{0} is not the checkpoint's: expected {1}, found {2}"),
+    "archive_keys": _("the key of {0} is stated as {1}, the ledger says {2}"),
+    "other_version": _("the snapshot is of version {0}, with other tables: not compared one by one, recomputed "
+"from the ledger"),
 }  # fmt: skip
 
 
@@ -281,11 +280,24 @@ def parse(text: str) -> Listed:
             {name: (digest, int(size)) for digest, size, name in facts},
         )
     except ValueError:
-        raise NoteError("expected origin, format, sequence, state, and a line a member") from None
+        raise NoteError(_("expected origin, format, sequence, state, and a line a member")) from None
     if form != f"format {FORMAT}" or origin != f"{checkpoint.origin(listed.assessment)}/archive":
-        raise NoteError(f"{form!r} of {origin!r}: expected format {FORMAT} of wuxing/ASSESSMENT/archive")
+        raise NoteError(
+            _(
+                "{form} of {origin}: expected format {format} of wuxing/ASSESSMENT/archive",
+                form=repr(form),
+                origin=repr(origin),
+                format=FORMAT,
+            )
+        )
     if tuple(listed.members) != MEMBERS[:-1]:
-        raise NoteError(f"members {', '.join(listed.members)}: expected {', '.join(MEMBERS[:-1])}")
+        raise NoteError(
+            _(
+                "members {members}: expected {expected}",
+                members=", ".join(listed.members),
+                expected=", ".join(MEMBERS[:-1]),
+            )
+        )
     return listed
 
 
@@ -362,7 +374,7 @@ def _listed(folder: Path, keys: list[Verifier]) -> Generator[Found, None, Listed
         listed = parse(body)
         name = checkpoint.origin(listed.assessment)
         if not (who := [one.verifier for one in signatures if one.verifier.name == name]):
-            raise NoteError(f"signed by {signatures[0].verifier.name}, expected {name}")  # noqa: TRY301 - one road out
+            raise NoteError(_("signed by {verifier}, expected {name}", verifier=signatures[0].verifier.name, name=name))  # noqa: TRY301 - one road out
     except NoteError as error:
         yield fail("archive_list", error)
         return None

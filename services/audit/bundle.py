@@ -20,6 +20,7 @@ from cyclopts import Parameter
 
 from schemas.raw import read as read_raw
 from schemas.subjects import ASSESSMENT
+from schemas.words import Both, _, _n
 from services.audit import places, recount, standalone
 from services.audit.recount import Failed
 from services.process.ending import Exit, Stop
@@ -76,14 +77,19 @@ def bundle(  # noqa: PLR0913 - each is an option of the command
     """
     chosen = language(lang)
     if out.suffix not in (".json", ".zip"):
-        raise Stop(Exit.USE, f"{out}: expected OUT.json or OUT.zip", f"{out}：应为.json或.zip文件")
+        raise Stop(Exit.USE, _("{out}: expected OUT.json or OUT.zip", out=out))
     with point.snapshot(snapshot) as con:
         made = Maker(con).make(unit, whole=whole, sign=sign, older=checkpoint, witnesses=witness)
     _check(made)
     _write(made, out)
-    zh = f"{unit}的证据包：{len(made['events'])}个事件，{out}；核对方法见README.txt"
-    en = f"bundle of {unit}: {len(made['events'])} events, {out}; README.txt says how to check it"
-    print(zh if chosen == "zh" else en, file=sys.stderr)
+    said = _n(
+        "bundle of {unit}: {n} event, {out}; README.txt says how to check it",
+        "bundle of {unit}: {n} events, {out}; README.txt says how to check it",
+        len(made["events"]),
+        unit=unit,
+        out=out,
+    )
+    print(said.say(chosen), file=sys.stderr)
     return Exit.DONE
 
 
@@ -107,17 +113,12 @@ class Maker:
     def _check(self) -> None:
         """A bundle can only say what the log says: no readings put over it, and a checkpoint to be signed."""
         if not self.note or None in self.documents.values():
-            raise Stop(
-                Exit.FAILED,
-                "the snapshot carries no checkpoint: make it anew with this version",
-                "快照中没有检查点：请用本版本重新生成",
-            )
+            raise Stop(Exit.FAILED, _("the snapshot carries no checkpoint: make it anew with this version"))
         if options := self.con.execute("SELECT name || '=' || value FROM reading_option ORDER BY name").fetchall():
             text = ", ".join(name for (name,) in options)
             raise Stop(
                 Exit.NO,
-                f"the snapshot was scored with readings that nobody adopted, so no log proves it: {text}",
-                f"快照按未经通过的读法计算，无从证明：{text}",
+                _("the snapshot was scored with readings that nobody adopted, so no log proves it: {text}", text=text),
             )
 
     def make(
@@ -126,7 +127,7 @@ class Maker:
     ) -> dict[str, Any]:  # fmt: skip
         """The bundle of a unit as the standalone verifier's docstring defines it."""
         if not self.con.execute("SELECT 1 FROM published_unit WHERE unit = ?", [unit]).fetchall():
-            raise Stop(Exit.USE, f"{unit}: no unit of this snapshot", f"{unit}：名单中没有这个单位")
+            raise Stop(Exit.USE, _("{unit}: no unit of this snapshot", unit=unit))
         signed, keys = self._signed(sign)
         notes = [checkpoint.read(path) for path in older or []]
         for other in notes:
@@ -153,9 +154,7 @@ class Maker:
             return self.note, [self.meta["log_key"]] if "log_key" in self.meta else []
         if sign is None:
             raise Stop(
-                Exit.NO,
-                "nobody signed this snapshot's checkpoint: take a published snapshot, or --sign KEYFILE",
-                "快照的检查点没有签名：请用已发布的快照，或以--sign指定密钥文件",
+                Exit.NO, _("nobody signed this snapshot's checkpoint: take a published snapshot, or --sign KEYFILE")
             )
         signer = checkpoint.key(sign, checkpoint.parsed(self.note, "checkpoint").origin)
         return note.sign(self.note, signer), [str(signer.verifier)]
@@ -199,8 +198,12 @@ class Maker:
         if size > self.tree.size:
             raise Stop(
                 Exit.NO,
-                f"{path}: a checkpoint of {size} events, the snapshot has only {self.tree.size}",
-                f"{path}：检查点有{size}个事件，快照只有{self.tree.size}个",
+                _(
+                    "{path}: a checkpoint of {size} events, the snapshot has only {held}",
+                    path=path,
+                    size=size,
+                    held=self.tree.size,
+                ),
             )
         return {"checkpoint": text, "proof": [one.hex() for one in self.tree.consistency(size)]}
 
@@ -230,14 +233,13 @@ def _told(raw: bytes, kind: str, raters: dict[str, str], *, own: bool) -> dict[s
 def _check(made: dict[str, Any]) -> None:
     """A bundle that its own verifier would not pass is never handed out."""
     try:
-        for _ in standalone.Unit(json.loads(json.dumps(made)), [], []).check():
+        for __ in standalone.Unit(json.loads(json.dumps(made)), [], []).check():
             pass
     except Failed as failed:
         name, *values = failed.args
-        zh, en = (text.format(*values) for text in standalone.SAYS[name])
-        raise Stop(
-            Exit.NO, f"no bundle: the snapshot does not prove it: {name}: {en}", f"快照不能证明，未生成：{name}：{zh}"
-        ) from None
+        chinese, english = (text.format(*values) for text in standalone.SAYS[name])
+        said = _("no bundle: the snapshot does not prove it: {name}: {why}", name=name, why=Both(english, chinese))
+        raise Stop(Exit.NO, said) from None
 
 
 def _write(made: dict[str, Any], out: Path) -> None:
@@ -250,8 +252,11 @@ def _write(made: dict[str, Any], out: Path) -> None:
     if len(parts["bundle.json"]) > standalone.MOST:
         raise Stop(
             Exit.FAILED,
-            f"the bundle comes to {len(parts['bundle.json'])} bytes, more than the {standalone.MOST} that are read",
-            f"证据包有{len(parts['bundle.json'])}字节，超过可读取的{standalone.MOST}字节",
+            _(
+                "the bundle comes to {size} bytes, more than the {most} that are read",
+                size=len(parts["bundle.json"]),
+                most=standalone.MOST,
+            ),
         )
     try:
         if out.suffix == ".zip":
@@ -265,9 +270,7 @@ def _write(made: dict[str, Any], out: Path) -> None:
             with _replacing(out if name == "bundle.json" else out.with_name(name)) as draft:
                 draft.write_bytes(data)
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{out}: cannot be written: {error.strerror}", f"{out}：无法写入：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{out}: cannot be written: {error}", out=out, error=error.strerror)) from None
 
 
 def _check_ours(path: Path, data: bytes) -> None:
@@ -275,8 +278,7 @@ def _check_ours(path: Path, data: bytes) -> None:
     if path.exists() and path.read_bytes().partition(b"\n")[0] != data.partition(b"\n")[0]:
         raise Stop(
             Exit.FAILED,
-            f"{path}: there is a file of this name already; write to another folder, or to a .zip",
-            f"{path}：已有同名文件；请换一个文件夹，或写为.zip",
+            _("{path}: there is a file of this name already; write to another folder, or to a .zip", path=path),
         )
 
 

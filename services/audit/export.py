@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 
 from infra.client import connected, jetstream, read_stream
 from infra.streams import stream
-from schemas.refusals import Language
+from schemas.words import Language, _, _n
 from services.command.options import Lang
 from services.command.progress import Bar
 from services.process import settings
@@ -65,9 +65,9 @@ def export(file: Path, *, snapshot: Path | None = None, lang: Lang = None) -> in
     """
     chosen = language(lang)
     if file.suffix not in (".jsonl", ".parquet"):
-        raise Stop(Exit.USE, f"{file}: expected FILE.jsonl or FILE.parquet", f"{file}：应为.jsonl或.parquet文件")
+        raise Stop(Exit.USE, _("{file}: expected FILE.jsonl or FILE.parquet", file=file))
     known = settings.read()
-    with Bar(chosen, "exporting", "导出") as bar, replacing(file) as draft:
+    with Bar(chosen, _("exporting")) as bar, replacing(file) as draft:
         writer = Parquet(draft) if file.suffix == ".parquet" else Lines(draft)
         if snapshot:
             with point.snapshot(snapshot) as con:
@@ -90,7 +90,7 @@ class Lines:
 
     def write(self, batch: Sequence[Stored]) -> None:
         """Append events in sequence, empty lines where there are none."""
-        for sequence, _, raw in batch:
+        for sequence, __, raw in batch:
             self.pad(sequence - 1)
             line = one_line(raw)
             if line != raw:
@@ -160,8 +160,12 @@ def of_broker(known: Settings, take: Take, progress: Progress, upto: int | None 
         reason = str(error) or type(error).__name__
         raise Stop(
             Exit.FAILED,
-            f"the ledger of {known.assessment} cannot be read from {known.nats_url}: {reason}",
-            f"无法从{known.nats_url}读取{known.assessment}的账本：{reason}",
+            _(
+                "the ledger of {assessment} cannot be read from {nats_url}: {reason}",
+                assessment=known.assessment,
+                nats_url=known.nats_url,
+                reason=reason,
+            ),
         ) from None
 
 
@@ -189,28 +193,33 @@ def _check_next(done: int, sequence: int) -> None:
     if sequence != done + 1:
         raise Stop(
             Exit.FAILED,
-            f"the ledger has a hole: after sequence {done} comes {sequence}; find out who changed the stream",
-            f"账本不连续：序号{done}之后为{sequence}；请查明谁改动了账本",
+            _(
+                "the ledger has a hole: after sequence {done} comes {sequence}; find out who changed the stream",
+                done=done,
+                sequence=sequence,
+            ),
         )
 
 
 def _say(writer: Lines | Parquet, file: Path, lang: Language) -> None:
     """What was written, on stderr, and where a line is not the bytes as sent."""
-    zh = lang == "zh"
-    done = f"已导出{writer.events}个事件：{file}" if zh else f"{writer.events} events written to {file}"
+    done = _n("{n} event written to {file}", "{n} events written to {file}", writer.events, file=file).say(lang)
     print(done, file=sys.stderr)
     if empty := max(writer.line - writer.events, 0) if isinstance(writer, Lines) else 0:
         print(
-            f"其中{empty}行为空：快照不保存被拒的行"
-            if zh
-            else f"{empty} lines are empty: a snapshot does not keep lines that were refused",
+            _n(
+                "{n} line is empty: a snapshot does not keep lines that were refused",
+                "{n} lines are empty: a snapshot does not keep lines that were refused",
+                empty,
+            ).say(lang),
             file=sys.stderr,
         )
     if writer.spaced:
         some = ", ".join(map(str, writer.spaced[:20])) + (" …" if len(writer.spaced) > 20 else "")
         print(
-            f"序号{some}的换行已改为空格（内容不变）；.parquet保留原字节"
-            if zh
-            else f"line feeds became spaces in sequence {some}: the content is the same; a .parquet keeps the bytes",
+            _(
+                "line feeds became spaces in sequence {some}: the content is the same; a .parquet keeps the bytes",
+                some=some,
+            ).say(lang),
             file=sys.stderr,
         )

@@ -23,7 +23,8 @@ from infra.client import connected, jetstream, last_entry
 from infra.streams import stream
 from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Ranking
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
+from schemas.words import Language, _, _p
 from schemas.year import Year, given
 from services.audit.export import BATCH, SCHEMA, Stored, of_broker, one_line
 from services.command.progress import Bar
@@ -120,7 +121,7 @@ def replay(
         Language of texts: zh or en; the locale's without it.
     """
     chosen = language(lang)
-    with point.snapshot(snapshot) as con, Bar(chosen, "replaying", "重放") as bar:
+    with point.snapshot(snapshot) as con, Bar(chosen, _("replaying")) as bar:
         cut = point.as_of(con, as_of)
         ledger = fold(_read(source, cut, bar.step), cut, spaced=source is not None and source.suffix == ".jsonl")
         name = str(source) if source else settings.read().nats_url
@@ -174,7 +175,7 @@ def _read(source: Path | None, upto: int, progress: Callable[[int, int], None]) 
                 return
     except (OSError, pa.ArrowException, KeyError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0][:200]
-        raise Stop(Exit.FAILED, f"{source}: cannot be read: {reason}", f"{source}：无法读取：{reason}") from None
+        raise Stop(Exit.FAILED, _("{source}: cannot be read: {reason}", source=source, reason=reason)) from None
 
 
 def _lines(path: Path) -> Batches:
@@ -249,8 +250,8 @@ class Refolding:
 
     def _admit(self, rows: Sequence[tuple[Stored, Event]]) -> None:
         if rows:
-            sequences, times, raws = zip(*(entry for entry, _ in rows), strict=True)
-            store.append(self.con, store.table(sequences, times, [event for _, event in rows], raws))
+            sequences, times, raws = zip(*(entry for entry, __ in rows), strict=True)
+            store.append(self.con, store.table(sequences, times, [event for __, event in rows], raws))
 
 
 _ADMITTED = "SELECT 1 FROM event WHERE seq = ? AND admission = 'admitted'"
@@ -407,44 +408,48 @@ def _words(found: Replay, lang: Language) -> str:
     """The outcome in a sentence: what was compared, or where it differs first, expected and found."""
     one = found.difference
     if one is None:
-        zh = f"一致：{found.source}的{found.events}个事件重放至序号{found.as_of}，与快照逐事件、逐结果相同。"
-        en = (
-            f"equal: {found.events} events of {found.source} up to sequence {found.as_of} give what the snapshot holds,"
-            " event by event and result by result. "
+        said = _(
+            "equal: {events} events of {source} up to sequence {as_of} give what the snapshot holds,"
+            " event by event and result by result. digest {digest}{beyond}",
+            events=found.events,
+            source=found.source,
+            as_of=found.as_of,
+            digest=found.digest or "-",
+            beyond=_beyond(found, lang),
         )
-        return f"{zh if lang == 'zh' else en}digest {found.digest or '-'}{_beyond(found, lang)}"
-    en_kind, zh_kind = _KINDS[one.kind]
-    absent = "无" if lang == "zh" else "nothing"
+        return said.say(lang)
+    absent = _p("value", "nothing")
     ours, theirs = (absent if value is None else value for value in (one.ledger, one.snapshot))
     where = one.where + (f" ({one.column})" if one.column else "")
-    if lang == "zh":
-        return f"不一致，首个差异：{zh_kind} {where}：账本得{ours}，快照为{theirs}{_beyond(found, lang)}"
-    return (
-        f"different, first at {en_kind} {where}: the ledger gives {ours}, the snapshot holds {theirs}"
-        f"{_beyond(found, lang)}"
-    )
+    return _(
+        "different, first at {kind} {where}: the ledger gives {ours}, the snapshot holds {theirs}{beyond}",
+        kind=_KINDS[one.kind],
+        where=where,
+        ours=ours,
+        theirs=theirs,
+        beyond=_beyond(found, lang),
+    ).say(lang)
 
 
 def _beyond(found: Replay, lang: Language) -> str:
     """What else there is to know: how far the ledger goes by now, what was compared of the file, what was not."""
     said = [
-        (found.goes_on, f"; the ledger goes on to sequence {found.goes_on}", f"；账本现已延续至序号{found.goes_on}"),
-        (found.sha256, "; the file is the one published, by SHA-256", "；文件的SHA-256与公布的相同"),
+        (found.goes_on, _("; the ledger goes on to sequence {goes_on}", goes_on=found.goes_on)),
+        (found.sha256, _("; the file is the one published, by SHA-256")),
         (
             found.untimed,
-            "; recorded times are not in the file and were not compared",
-            "；所读文件没有入账时间，未作比较",
+            _("; recorded times are not in the file and were not compared"),
         ),
     ]
-    return "".join(zh if lang == "zh" else en for there, en, zh in said if there)
+    return "".join(one.say(lang) for there, one in said if there)
 
 
 _KINDS = {
-    "event": ("event", "事件"),
-    "rules": ("rulebook table", "细则表"),
-    "result": ("result", "结果"),
-    "object": ("object of the file,", "文件中的对象"),
-    "file": ("file", "文件"),
-    "root": ("Merkle root", "默克尔根"),
-    "digest": ("digest", "摘要"),
+    "event": _("event"),
+    "rules": _("rulebook table"),
+    "result": _("result"),
+    "object": _("object of the file,"),
+    "file": _("file"),
+    "root": _("Merkle root"),
+    "digest": _("digest"),
 }

@@ -25,8 +25,8 @@ from cyclopts import Parameter
 from schemas import roster as rosters
 from schemas import soundness
 from schemas.events import OPENED
-from schemas.refusals import Language
 from schemas.soundness import RulebookError
+from schemas.words import Both, Language, Text, _, _n, _p, several
 from schemas.year import Year
 from services.audit import archive, standalone
 from services.audit.export import Stored
@@ -50,72 +50,60 @@ Mark = Literal["ok", "note", "fail"]
 Many = Annotated[list[str], Parameter(negative=())]
 Files = Annotated[list[Path], Parameter(negative=())]
 
-#: What is said of a snapshot, (zh, en); what is said of a bundle is the standalone verifier's.
+#: What is said of a snapshot; what is said of a bundle is the standalone verifier's.
 SAYS = {
-    "signed": ("检查点：{} 个事件，由 {} 签名", "checkpoint of {} events, signed by {}"),
-    "unsigned": ("检查点没有签名：只能说明文件前后一致", "nobody signed: the file agrees with itself, no more"),
-    "no_checkpoint": ("文件没有检查点", "the file has no checkpoint"),
-    "signature": ("检查点的签名不可信：{}", "the checkpoint's signature cannot be trusted: {}"),
-    "key": ("公钥取自本文件，请与公示的核对：{}", "the key is the file's own; compare with the one published: {}"),
-    "witness": ("由 {} 于 {}（POSIX秒）见证", "cosigned by {} at {} (POSIX seconds)"),
-    "no_witness": ("没有 {} 的见证签名", "not cosigned by {}"),
-    "unsigned_though_key": ("给出了公钥，而检查点没有签名", "a key was given, and nobody signed the checkpoint"),
-    "object": ("{} {} {}", "{} {}: {}"),
-    "objects": ("全部 {} 个表、视图、宏及其他对象均为本程序所建", "all {} tables, views, macros and others are ours"),
-    "unread": ("因缺少或更换了表，其余未核对", "tables are missing or others: nothing else was checked"),
-    "unreadable": ("其中的行无法按本程序读取：{}", "its rows are not such as this program writes: {}"),
-    "bounds": ("{}", "{}"),
-    "not_latest": (
-        "公布的检查点已有 {} 个事件，本快照只到 {} 个：不是最新",
-        "{} events are published, here {}: an older snapshot in its place",
-    ),
-    "note": ("检查点的 {} 为 {}，算得 {}", "the checkpoint's {} is stated as {}, recomputed {}"),
-    "table": ("{} {}：{} 为 {}，应为 {}", "{} {}, {}: stated {}, found {}"),
-    "gap": ("序号 {} 既无事件也无拒收记录", "sequence {} is neither an event nor refused"),
-    "refused": ("{} 行拒收记录取自发布方，未经证明", "{} lines of refusals are the publisher's word, not proved"),
-    "facts_until": ("只含截至 {} 已发生的事实", "holds only what had occurred by {}"),
-    "log": ("{} 个事件与检查点的根相符", "{} events, their root is the checkpoint's"),
-    "event_changed": ("序号 {} 的内容或入账时间已被更改", "sequence {}: its bytes or its recorded time were changed"),
-    "event_left_out": ("缺少序号 {} 的事件", "the event of sequence {} was left out"),
-    "event_added": ("序号 {} 的事件不在日志中", "the event of sequence {} is not in the log"),
-    "events_swapped": ("序号 {} 与 {} 的事件被对调", "the events of sequences {} and {} were swapped"),
-    "log_truncated": ("日志应有 {} 个事件，这里止于 {} 个", "the log has {} events, here it ends after {}"),
-    "log_rewritten": ("日志与 {} 个事件的检查点不符", "the log is not that of the checkpoint of {} events"),
-    "continues": ("延续了 {} 个事件时的检查点", "continues the checkpoint of {} events"),
-    "origin": ("检查点属于 {}，应为 {}", "the checkpoint is of {}, expected {}"),
-    "commitment": ("各单位事件清单的承诺应为 {}，算得 {}", "the units' commitment is stated as {}, found {}"),
-    "units": ("{} 份事件清单与承诺相符", "the lists of {} units and of the year are those committed to"),
-    "rulebook": ("考核细则应为 {}，算得 {}", "the rulebook is stated as {}, found {}"),
-    "rules": ("规则表 {} 的 {}：{} 为 {}，应为 {}", "rules, {} {}: {} stated {}, the rulebook and roster come to {}"),
-    "roster": ("名单应为 {}，算得 {}", "the roster is stated as {}, found {}"),
-    "other_rules": ("所用{}不是开考事件所载的", "scored by another {} than the year was opened with"),
-    "options": ("读法由选项指定：{}", "readings were put over the adopted ones: {}"),
-    "not_admissible": ("序号 {} 的事件通不过检查：{}", "the event of sequence {} does not pass the checks: {}"),
-    "event_misread": ("序号 {} 的 {} 存为 {}，应为 {}", "sequence {}, {}: stored {}, the event says {}"),
-    "admission": ("序号 {} 的 {} 存为 {}，应为 {}", "sequence {}, {}: judged {} in the file, found {}"),
-    "admitted": ("{} 个事件重新检查、重新判定，结果相同", "{} events read and judged again, the same"),
-    "result_forged": ("{} {} 的 {} 公布为 {}，算得 {}", "{} {}, {}: stated {}, recomputed {}"),
-    "results": ("{} 的 {} 行与重算相同", "{}: {} rows, all as recomputed"),
-    "digest": ("结果摘要与检查点相符：{}", "the digest of the results is the checkpoint's: {}"),
-    "meta": ("meta 的 {} 为 {}，应为 {}", "meta, {}: stated {}, found {}"),
-    "not_recomputed": ("日志不符，结果未重算", "the log does not hold, so the results were not recomputed"),
-    "more": ("另有 {} 处 {}", "and {} more of {}"),
-    "receipts": (
-        "{} 份回执均已签名，所承诺的都在账本中",
-        "{} receipts are signed, and what they promised is in the ledger",
-    ),
-    "receipt_unread": ("第 {} 行不是回执", "line {} is no receipt"),
-    "receipt_unsigned": ("第 {} 行（{}）没有可信的签名", "line {} ({}) is without a signature that fits"),
-    "receipt_nowhere": ("第 {} 行（{}）没有序号", "line {} ({}) names no sequence"),
-    "receipt_missing": (
-        "第 {} 行（{}）：序号 {} 不在账本中（止于 {}）",
-        "line {} ({}): sequence {} is not in the ledger, of {}",
-    ),
-    "receipt_other": (
-        "第 {} 行（{}）：序号 {} 应为 {}，账本中为 {}",
-        "line {} ({}): sequence {} was {}, the ledger holds {}",
-    ),
-    "synthetic": ("合成数据：单位均为虚构", "synthetic data: the units are made up"),
+    "signed": _("checkpoint of {0} events, signed by {1}"),
+    "unsigned": _("nobody signed: the file agrees with itself, no more"),
+    "no_checkpoint": _("the file has no checkpoint"),
+    "signature": _("the checkpoint's signature cannot be trusted: {0}"),
+    "key": _("the key is the file's own; compare with the one published: {0}"),
+    "witness": _("cosigned by {0} at {1} (POSIX seconds)"),
+    "no_witness": _("not cosigned by {0}"),
+    "unsigned_though_key": _("a key was given, and nobody signed the checkpoint"),
+    "object": _("{0} {1}: {2}"),
+    "objects": _("all {0} tables, views, macros and others are ours"),
+    "unread": _("tables are missing or others: nothing else was checked"),
+    "unreadable": _("its rows are not such as this program writes: {0}"),
+    "bounds": Text("{0}"),
+    "not_latest": _("{0} events are published, here {1}: an older snapshot in its place"),
+    "note": _("the checkpoint's {0} is stated as {1}, recomputed {2}"),
+    "table": _("{0} {1}, {2}: stated {3}, found {4}"),
+    "gap": _("sequence {0} is neither an event nor refused"),
+    "refused": _("{0} lines of refusals are the publisher's word, not proved"),
+    "facts_until": _("holds only what had occurred by {0}"),
+    "log": _("{0} events, their root is the checkpoint's"),
+    "event_changed": _("sequence {0}: its bytes or its recorded time were changed"),
+    "event_left_out": _("the event of sequence {0} was left out"),
+    "event_added": _("the event of sequence {0} is not in the log"),
+    "events_swapped": _("the events of sequences {0} and {1} were swapped"),
+    "log_truncated": _("the log has {0} events, here it ends after {1}"),
+    "log_rewritten": _("the log is not that of the checkpoint of {0} events"),
+    "continues": _("continues the checkpoint of {0} events"),
+    "origin": _("the checkpoint is of {0}, expected {1}"),
+    "commitment": _("the units' commitment is stated as {0}, found {1}"),
+    "units": _("the lists of {0} units and of the year are those committed to"),
+    "rulebook": _("the rulebook is stated as {0}, found {1}"),
+    "rules": _("rules, {0} {1}: {2} stated {3}, the rulebook and roster come to {4}"),
+    "roster": _("the roster is stated as {0}, found {1}"),
+    "other_rules": _("scored by another {0} than the year was opened with"),
+    "options": _("readings were put over the adopted ones: {0}"),
+    "not_admissible": _("the event of sequence {0} does not pass the checks: {1}"),
+    "event_misread": _("sequence {0}, {1}: stored {2}, the event says {3}"),
+    "admission": _("sequence {0}, {1}: judged {2} in the file, found {3}"),
+    "admitted": _("{0} events read and judged again, the same"),
+    "result_forged": _("{0} {1}, {2}: stated {3}, recomputed {4}"),
+    "results": _("{0}: {1} rows, all as recomputed"),
+    "digest": _("the digest of the results is the checkpoint's: {0}"),
+    "meta": _("meta, {0}: stated {1}, found {2}"),
+    "not_recomputed": _("the log does not hold, so the results were not recomputed"),
+    "more": _("and {0} more of {1}"),
+    "receipts": _("{0} receipts are signed, and what they promised is in the ledger"),
+    "receipt_unread": _("line {0} is no receipt"),
+    "receipt_unsigned": _("line {0} ({1}) is without a signature that fits"),
+    "receipt_nowhere": _("line {0} ({1}) names no sequence"),
+    "receipt_missing": _("line {0} ({1}): sequence {2} is not in the ledger, of {3}"),
+    "receipt_other": _("line {0} ({1}): sequence {2} was {3}, the ledger holds {4}"),
+    "synthetic": _("synthetic data: the units are made up"),
 } | archive.SAYS  # fmt: skip
 
 
@@ -207,14 +195,13 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     )
     kind = _kind(file)
     try:
-        says = standalone.SAYS if kind == "bundle" else SAYS
         found = list(_few(_CHECKS[kind](file, given)))
     except held.Unopened as error:
-        raise Stop(Exit.FAILED, f"{file}: {error}", f"{file}：{error.say('zh')}") from None
+        raise Stop(Exit.FAILED, _("{file}: {error}", file=file, error=error)) from None
     except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise Stop(Exit.FAILED, f"{file}: cannot be read: {reason}", f"{file}：无法读取：{reason}") from None
-    lines = [_line(one, says, chosen) for one in found]
+        raise Stop(Exit.FAILED, _("{file}: cannot be read: {reason}", file=file, reason=reason)) from None
+    lines = [_line(one, chosen, bundle=kind == "bundle") for one in found]
     outcome = Verification(str(file), kind, all(line.mark != "fail" for line in lines), lines)
     _show(outcome, format, chosen)
     return Exit.DONE if outcome.holds else Exit.NO
@@ -244,12 +231,16 @@ def _keys(texts: Iterable[str], kind: int) -> list[Verifier]:
     try:
         found = [Verifier.parse(text) for text in texts]
     except NoteError as error:
-        raise Stop(Exit.USE, str(error), f"公钥无法读取：{error}") from None
+        raise Stop(Exit.USE, _p("key", "{error}", error=error)) from None
     if wrong := [one for one in found if one.kind != kind]:
         raise Stop(
             Exit.USE,
-            f"key of {wrong[0].name}: type {wrong[0].kind}, expected {kind} (1 a log's, 4 a witness's)",
-            f"{wrong[0].name}的公钥类型为{wrong[0].kind}，应为{kind}（1为日志，4为见证人）",
+            _(
+                "key of {name}: type {kind}, expected {expected} (1 a log's, 4 a witness's)",
+                name=wrong[0].name,
+                kind=wrong[0].kind,
+                expected=kind,
+            ),
         )
     return found
 
@@ -258,7 +249,7 @@ def _note(path: Path) -> str:
     try:
         return checkpoint.read(path)
     except NoteError as error:
-        raise Stop(Exit.FAILED, str(error), f"检查点无法读取：{error}") from None
+        raise Stop(Exit.FAILED, _p("checkpoint", "{error}", error=error)) from None
 
 
 def _kind(file: Path) -> Kind:
@@ -269,9 +260,7 @@ def _kind(file: Path) -> Kind:
         with file.open("rb") as stream:
             return "snapshot" if stream.read(12)[8:] == b"DUCK" else "bundle"
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{file}: cannot be read: {error.strerror}", f"{file}：无法读取：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{file}: cannot be read: {error}", file=file, error=error.strerror)) from None
 
 
 # -- Archives -------------------------------------------------------------------------------------------------------
@@ -309,8 +298,7 @@ def of_bundle(file: Path, given: Given) -> Iterator[Finding]:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise Stop(
             Exit.FAILED,
-            f"{file}: neither a snapshot nor a bundle that can be read: {reason}",
-            f"{file}：不是可以读取的快照或证据包：{reason}",
+            _("{file}: neither a snapshot nor a bundle that can be read: {reason}", file=file, reason=reason),
         ) from None
 
 
@@ -494,7 +482,7 @@ class Snapshot:
         """The leaf hashes that an event would have in another's place, with its own recorded time or the other's."""
         sql = "SELECT seq, epoch_us(recorded_at), raw FROM event WHERE seq IN (?, ?)"
         rows = {seq: (recorded, raw) for seq, recorded, raw in self.con.execute(sql, [of, at]).fetchall()}
-        return {merkle.event_leaf(at, recorded, rows[of][1]) for recorded, _ in rows.values()}
+        return {merkle.event_leaf(at, recorded, rows[of][1]) for recorded, __ in rows.values()}
 
     def _stored(self) -> Leaves:
         return Leaves([*self._leaf_at], [], [*self._leaf_at.values()]) if self._leaf_at else self.leaves
@@ -539,7 +527,7 @@ class Snapshot:
         try:
             found = list(receipts.check(path, keys, self._raws, max(self.leaves.sequences, default=0)))
         except OSError as error:
-            raise Stop(Exit.FAILED, f"{path}: {error.strerror}", f"{path}：{error.strerror}") from None
+            raise Stop(Exit.FAILED, _("{path}: {error}", path=path, error=error.strerror)) from None
         broken = [one for one in found if one]
         yield from (fail(one.what, one.line, *one.values) for one in broken)
         if not broken:
@@ -623,7 +611,7 @@ def _signers(text: str, keys: list[Verifier], origin: str) -> list[str]:
     """The keys of the log that signed; raises NoteError when none of them did, or one does not fit."""
     signatures = [one.verifier for one in note.verify(text, keys)[1]]
     if not (who := [f"{one.name}+{one.id.hex()}" for one in signatures if one.name == origin]):
-        raise NoteError(f"signed by {signatures[0].name}, expected {origin}")
+        raise NoteError(_("signed by {name}, expected {origin}", name=signatures[0].name, origin=origin))
     return who
 
 
@@ -727,7 +715,7 @@ class Refold:
         elif "facts_until" in self.meta:
             mine["facts_until"] = self.meta["facts_until"]
             yield remark("facts_until", self.meta["facts_until"])
-        for key in sorted({*mine, *(str(key) for key, _ in rows)}):
+        for key in sorted({*mine, *(str(key) for key, __ in rows)}):
             stated = [value for name, value in rows if name == key]
             if stated != [mine.get(key)]:
                 told = None if not stated else stated[0] if len(stated) == 1 else stated
@@ -812,18 +800,21 @@ def _few(found: Iterable[Finding]) -> Iterator[Finding]:
     yield from (remark("more", count - SHOWN, name) for name, count in seen.items() if count > SHOWN)
 
 
-def _line(one: Finding, says: dict[str, tuple[str, str]], lang: Language) -> Line:
+def _line(one: Finding, lang: Language, *, bundle: bool) -> Line:
     texts = tuple("-" if value is None else str(value) for value in one.values)
-    return Line(one.mark, one.name, texts, said(one, lang, says))
+    return Line(one.mark, one.name, texts, said(one, bundle=bundle).say(lang).rstrip())
 
 
-def said(one: Finding, lang: Language, says: dict[str, tuple[str, str]] = SAYS) -> str:
-    """A finding as a sentence."""
-    texts = ("-" if value is None else str(value) for value in one.values)
-    return (says.get(one.name) or SAYS[one.name])[lang == "en"].format(*texts).rstrip()
+def said(one: Finding, *, bundle: bool = False) -> Text:
+    """A finding as a sentence; what is said of a bundle are the words of the verifier that goes with it."""
+    values = ["-" if value is None else value for value in one.values]
+    if bundle and one.name in standalone.SAYS:
+        chinese, english = (words.format(*values) for words in standalone.SAYS[one.name])
+        return Both(english, chinese)
+    return SAYS[one.name].of(**{str(n): value for n, value in enumerate(values)})
 
 
-_MARKS: dict[Mark, tuple[str, str]] = {"ok": ("通过", "ok  "), "note": ("注意", "note"), "fail": ("不符", "FAIL")}
+_MARKS: dict[Mark, Text] = {"ok": _("ok  "), "note": _("note"), "fail": _("FAIL")}
 
 
 def _show(outcome: Verification, form: str, lang: Language) -> None:
@@ -833,34 +824,30 @@ def _show(outcome: Verification, form: str, lang: Language) -> None:
         sys.stdout.buffer.flush()
         return
     for line in outcome.checks:
-        print(f"{_MARKS[line.mark][lang == 'en']} {line.name}: {line.text}")
-    print(f"{outcome.file}{'：' if lang == 'zh' else ': '}{_proved(outcome, lang)}")
+        print(f"{_MARKS[line.mark].say(lang)} {line.name}: {line.text}")
+    print(_("{file}: {proved}", file=outcome.file, proved=_proved(outcome, lang)).say(lang))
 
 
 def _proved(outcome: Verification, lang: Language) -> str:
     """What was proved, in a sentence: by whose word, and what rests on the publisher's alone."""
-    en, names = lang == "en", {line.name for line in outcome.checks}
+    names = {line.name for line in outcome.checks}
     failed = sum(line.mark == "fail" for line in outcome.checks)
     if failed:
-        return f"{failed} findings: it is not to be relied on" if en else f"{failed}处不符，不可采信"
+        return _n("{n} finding: it is not to be relied on", "{n} findings: it is not to be relied on", failed).say(lang)
     signer = next((line.values[-1] for line in outcome.checks if line.name == "signed"), None)
     if signer is None:
-        whose = "nobody signed it: it agrees with itself, no more" if en else "无人签名：只能说明文件前后一致"
+        whose = _("nobody signed it: it agrees with itself, no more").say(lang)
     elif names & {"key", "key?"}:
-        whose = f"by its own word signed by {signer}" if en else f"自称由{signer}签名"
+        whose = _("by its own word signed by {signer}", signer=signer).say(lang)
     else:
-        whose = f"signed by the key given, {signer}" if en else f"由所给公钥签名：{signer}"
+        whose = _("signed by the key given, {signer}", signer=signer).say(lang)
     what = (
-        ("every event read and judged again, every table recomputed" if en else "每个事件重新判定，每张表重算相符")
+        (_("every event read and judged again, every table recomputed").say(lang))
         if outcome.kind != "bundle"
-        else (
-            "the unit's events are in the log, all of them, and points, places and grades follow"
-            if en
-            else "本单位事件齐全、均在日志中，得分、名次、等次由此算出"
-        )
+        else (_("the unit's events are in the log, all of them, and points, places and grades follow").say(lang))
     )
     open_ = sorted(
         {line.name for line in outcome.checks if line.mark == "note"} - {"synthetic", "key", "key?", "unsigned"}
     )
-    rest = (f"; see the notes: {', '.join(open_)}" if en else f"；另见：{'、'.join(open_)}") if open_ else ""
-    return f"everything holds: {what}; {whose}{rest}" if en else f"全部相符：{what}；{whose}{rest}"
+    rest = (_("; see the notes: {open}", open=several(open_)).say(lang)) if open_ else ""
+    return _("everything holds: {what}; {whose}{rest}", what=what, whose=whose, rest=rest).say(lang)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.refusals import Language
+from schemas.words import Language, _
 from services.command.options import Lang
 from services.process import settings
 from services.process.ending import Exit, Stop
@@ -71,7 +71,7 @@ def witness(  # noqa: PLR0913 - each is an option of the command
             check_continues(verified(other, trusted), made, leaves)
         cosigned = _cosigned(text, signer)
     except NoteError as error:
-        raise Stop(Exit.NO, f"not cosigned: {error}", f"未见证：{error}") from None
+        raise Stop(Exit.NO, _("not cosigned: {error}", error=error)) from None
     _remember(path, Seen(str(trusted), cosigned))
     sys.stdout.write(cosigned)
     sys.stdout.flush()
@@ -81,22 +81,30 @@ def witness(  # noqa: PLR0913 - each is an option of the command
 
 def verified(text: str, log: Verifier) -> Checkpoint:
     """The checkpoint of a note that the log has signed; raises NoteError."""
-    body, _ = note.verify(text, [log])
+    body, __ = note.verify(text, [log])
     made = Checkpoint.parse(body)
     if made.origin != log.name:
-        raise NoteError(f"the checkpoint is of {made.origin}, the key of {log.name}")
+        raise NoteError(_("the checkpoint is of {origin}, the key of {log}", origin=made.origin, log=log.name))
     return made
 
 
 def check_continues(old: Checkpoint, new: Checkpoint, leaves: Leaves) -> None:
     """Raise NoteError unless the events prove that the old checkpoint's log is a beginning of the new one's."""
     if new.size > leaves.size or leaves.root(new.size) != new.root:
-        raise NoteError(f"the snapshot's events are not those of the checkpoint of {new.size}; name the right one")
+        raise NoteError(
+            _("the snapshot's events are not those of the checkpoint of {size}; name the right one", size=new.size)
+        )
     if old.size > new.size:
-        raise NoteError(f"log_truncated: a checkpoint of {old.size} events was cosigned, this one has {new.size}")
+        raise NoteError(
+            _(
+                "log_truncated: a checkpoint of {size} events was cosigned, this one has {now}",
+                size=old.size,
+                now=new.size,
+            )
+        )
     proof = merkle.Tree(leaves.hashes[: new.size]).consistency(old.size)
     if not merkle.consistent(old.size, new.size, proof, old.root, new.root):
-        raise NoteError(f"log_rewritten: the log does not continue the checkpoint of {old.size} events")
+        raise NoteError(_("log_rewritten: the log does not continue the checkpoint of {size} events", size=old.size))
 
 
 def _seen(path: Path) -> Seen | None:
@@ -107,7 +115,7 @@ def _seen(path: Path) -> Seen | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Seen)
     except (OSError, msgspec.DecodeError) as error:
-        raise NoteError(f"{file}: what was cosigned last cannot be read: {error}") from None
+        raise NoteError(_("{file}: what was cosigned last cannot be read: {error}", file=file, error=error)) from None
 
 
 def _remember(path: Path, seen: Seen) -> None:
@@ -120,15 +128,21 @@ def _signer(path: Path, name: str | None) -> Signer:
     if not path.exists():
         if name is None:
             raise Stop(
-                Exit.USE,
-                f"{path}: there is no key yet; give the witness's name with --name to make it",
-                f"{path}：还没有密钥；请以--name给出见证人名称",
+                Exit.USE, _("{path}: there is no key yet; give the witness's name with --name to make it", path=path)
             )
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Signer.generate(path, name, note.COSIGNATURE)
     signer = Signer.load(path)
     if signer.kind != note.COSIGNATURE or name not in (None, signer.name):
-        raise NoteError(f"key file {path}: it is the key of {signer.name}, type {signer.kind}; expected {name}, type 4")
+        raise NoteError(
+            _(
+                "key file {path}: it is the key of {signer}, type {kind}; expected {name}, type 4",
+                path=path,
+                signer=signer.name,
+                kind=signer.kind,
+                name=name,
+            )
+        )
     return signer
 
 
@@ -136,9 +150,15 @@ def _log_key(log: str | None, seen: Seen | None, stated: str | None) -> Verifier
     """The log's key: the one given, else the one seen first, else the snapshot's own; a changed one is refused."""
     text = log or (seen.log if seen else None) or stated
     if text is None:
-        raise NoteError("no key of the log is known: give it with --log")
+        raise NoteError(_("no key of the log is known: give it with --log"))
     if seen and text != seen.log:
-        raise NoteError(f"the log's key was {seen.log}, now {text}; ask the publisher why, then start with a new key")
+        raise NoteError(
+            _(
+                "the log's key was {log}, now {text}; ask the publisher why, then start with a new key",
+                log=seen.log,
+                text=text,
+            )
+        )
     return Verifier.parse(text)
 
 
@@ -152,13 +172,9 @@ def _cosigned(text: str, signer: Signer) -> str:
 
 def _say(signer: Signer, log: Verifier, made: Checkpoint, lang: Language, *, first: bool) -> None:
     """What was cosigned, and the key to give to those who check it."""
-    zh, en = f"已见证{made.size}个事件", f"cosigned {made.size} events"
-    if first:
-        zh += "；首次见证，没有更早的检查点可比"
-        en += "; the first, with nothing earlier to compare"
-    print(
-        f"{zh}\n见证公钥 {signer.verifier}\n日志公钥 {log}"
-        if lang == "zh"
-        else f"{en}\nwitness key {signer.verifier}\nlog key {log}",
-        file=sys.stderr,
+    said = (
+        _("cosigned {size} events; the first, with nothing earlier to compare\nwitness key {witness}\nlog key {log}")
+        if first
+        else _("cosigned {size} events\nwitness key {witness}\nlog key {log}")
     )
+    print(said.of(size=made.size, witness=signer.verifier, log=log).say(lang), file=sys.stderr)

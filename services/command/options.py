@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from schemas.refusals import Language
+from schemas.words import Language
 from services.process.settings import language
 
 Lang = Annotated[

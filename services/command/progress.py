@@ -6,15 +6,17 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from schemas.refusals import Language
+from schemas.words import Language, Text, _
 from services.process.plain import Screen
+
+CHECKING = _("checking")
 
 
 class Bar:
     """One bar; on no terminal it stays silent."""
 
-    def __init__(self, lang: Language, en: str = "checking", zh: str = "检查") -> None:
-        self._text = zh if lang == "zh" else en
+    def __init__(self, lang: Language, said: Text = CHECKING) -> None:
+        self._text = said.say(lang)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -9,39 +9,40 @@ import duckdb
 from rich import box
 from rich.table import Table
 
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
+from schemas.words import Language, _, _n, _p
 from schemas.year import Year
 from services.process.plain import Screen
 
 TEXT = {
-    "place": ("Place", "名次"),
-    "unit": ("Unit", "单位"),
-    "name": ("Name", "名称"),
-    "group": ("Group", "分组"),
-    "final": ("Final", "最后得分"),
-    "grades": ("Grades", "等次"),
-    "state": ("State", "状态"),
-    "flags": ("Flags", "备注"),
-    "grade": ("Grade", "等次"),
-    "quota": ("Quota", "名额"),
-    "individuals": ("Individuals each", "每单位先进个人"),
-    "units": ("Units, in order", "单位（按顺序）"),
-    "undecided": ("Undecided", "待定"),
-    "pool": ("Pool", "范围"),
-    "provisional": ("provisional", "暂定"),
-    "final_state": ("final", "确定"),
-    "left": ("left", "已退出"),
-    "running": ("running", "进行中"),
-    "finalised": ("final", "已定稿"),
-    "amended": ("amended after final", "定稿后已变更"),
-    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
-    "refused": ("Line {}: refused, {}", "第{}行：拒收，{}"),
-    "refused_more": (
-        "{} lines were refused in all; --format json lists them with their reasons.",
-        "共拒收{}行；--format json列出全部及原因。",
+    "place": _("Place"),
+    "unit": _("Unit"),
+    "name": _("Name"),
+    "group": _("Group"),
+    "final": _("Final"),
+    "grades": _("Grades"),
+    "state": _("State"),
+    "flags": _("Flags"),
+    "grade": _("Grade"),
+    "quota": _("Quota"),
+    "individuals": _("Individuals each"),
+    "units": _("Units, in order"),
+    "undecided": _("Undecided"),
+    "pool": _("Pool"),
+    "provisional": _("provisional"),
+    "final_state": _p("state of points", "final"),
+    "left": _("left"),
+    "running": _("running"),
+    "finalised": _p("state of the year", "final"),
+    "amended": _("amended after final"),
+    "synthetic": _("Synthetic data: the units are made up."),
+    "refused": _("Line {line}: refused, {message}"),
+    "refused_more": _n(
+        "{n} line was refused in all; --format json lists it with its reason.",
+        "{n} lines were refused in all; --format json lists them with their reasons.",
     ),
-    "assessment": ("Assessment", "考核"),
-    "more": ("… and {:,} more; --format json has them all.", "……另有{:,}个；--format json列出全部。"),
+    "assessment": _("Assessment"),
+    "more": _("… and {n} more; --format json has them all."),
 }
 #: Rows that a table prints of a category, and units that it names of a grade: nobody reads more, and drawing them takes
 #: longer than computing them.
@@ -52,7 +53,7 @@ REFUSED = 10
 
 def words(key: str, lang: Language) -> str:
     """A word of the tables in the language."""
-    return TEXT[key][lang == "zh"]
+    return TEXT[key].say(lang)
 
 
 def four(points: Decimal | None) -> str:
@@ -90,9 +91,9 @@ def ranking(con: duckdb.DuckDBPyConnection, year: Year, refused: Sequence[Refusa
     for scheme, title in con.execute(f"SELECT scheme, name_{lang} FROM rulebook_scheme ORDER BY ordinal").fetchall():
         out.print(_scheme(con, scheme, title, lang))
     for one in refused[:REFUSED]:
-        print(words("refused", lang).format(one.line, one.message), file=sys.stderr)
+        print(TEXT["refused"].of(line=one.line, message=one.message).say(lang), file=sys.stderr)
     if refused:
-        print(words("refused_more", lang).format(len(refused)), file=sys.stderr)
+        print(TEXT["refused_more"].of(n=len(refused)).say(lang), file=sys.stderr)
 
 
 def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: Language) -> Table:
@@ -105,7 +106,7 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
         [category],
     ).fetchall()
     heads = [words(key, lang) for key in ("place", "unit", "name", "group")]
-    heads += [*(name for _, name in top), words("final", lang), *(name for _, name in schemes)]
+    heads += [*(name for __, name in top), words("final", lang), *(name for __, name in schemes)]
     for n, head in enumerate([*heads, words("state", lang), words("flags", lang)]):
         right = n == 0 or 4 <= n <= 4 + len(top)
         table.add_column(head, justify="right" if right else "left", no_wrap=n < len(heads))
@@ -115,7 +116,7 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
         f" WHERE category = ? ORDER BY place NULLS LAST, final DESC, unit LIMIT {MOST}",
         [category],
     ).fetchall()
-    shown = [unit for _, unit, *_ in rows]
+    shown = [unit for __, unit, *__ in rows]
     parts: dict[str, dict[str, Decimal | None]] = {}
     for unit, part, points in con.execute(
         "SELECT unit, part, points FROM part_result WHERE unit IN (SELECT unnest(?))", [shown]
@@ -129,18 +130,18 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
     }
     states = {code: state(con, code, lang) for code in {row[5] for row in rows}}
     if rows and rows[0][-1] > MOST:
-        table.caption = words("more", lang).format(rows[0][-1] - MOST)
-    for place, unit, name, group, final, reached, flags, _ in rows:
+        table.caption = TEXT["more"].of(n=f"{rows[0][-1] - MOST:,}").say(lang)
+    for place, unit, name, group, final, reached, flags, __ in rows:
         cells = ["" if place is None else str(place), unit, name, group]
-        cells += [*(four(parts.get(unit, {}).get(part)) for part, _ in top), four(final)]
-        cells += [*(given.get((unit, scheme), "") for scheme, _ in schemes), states[reached], " ".join(flags)]
+        cells += [*(four(parts.get(unit, {}).get(part)) for part, __ in top), four(final)]
+        cells += [*(given.get((unit, scheme), "") for scheme, __ in schemes), states[reached], " ".join(flags)]
         table.add_row(*cells)
     return table
 
 
 def _some(units: list[str], lang: Language) -> str:
     """Units in order, as many as are read."""
-    more = [words("more", lang).format(len(units) - MOST)] if len(units) > MOST else []
+    more = [TEXT["more"].of(n=f"{len(units) - MOST:,}").say(lang)] if len(units) > MOST else []
     return " ".join([*units[:MOST], *more])
 
 
@@ -163,17 +164,16 @@ def _scheme(con: duckdb.DuckDBPyConnection, scheme: str, title: str, lang: Langu
 def entries(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> None:
     """Print every deduction and bonus of a unit with its balance, clause and reason, from computed views."""
     heads = (
-        ("序号", "项目", "条款", "事项", "应计", "计入", "余额", "结果与原因")
-        if lang == "zh"
-        else ("Seq", "Item", "Clause", "Matter", "Claimed", "Counted", "Balance", "What became of it")
-    )
+        _("Seq"), _("Item"), _("Clause"), _("Matter"), _p("entries", "Claimed"), _("Counted"),
+        _p("entries", "Balance"), _("What became of it"),
+    )  # fmt: skip
     table = Table(
-        title=f"{'扣分、加分明细' if lang == 'zh' else 'Deductions and bonuses'} · {unit}",
+        title=_("Deductions and bonuses · {unit}", unit=unit).say(lang),
         box=box.SIMPLE_HEAD,
         title_justify="left",
     )
     for n, head in enumerate(heads):
-        table.add_column(head, justify="right" if n in (0, 4, 5, 6) else "left", overflow="fold")
+        table.add_column(head.say(lang), justify="right" if n in (0, 4, 5, 6) else "left", overflow="fold")
     rows = con.execute(
         f"SELECT seq, item, clause, matter, claimed, counted, balance_after, why_{lang} FROM entry_trail WHERE unit = ?"
         " ORDER BY item, seq",
@@ -186,24 +186,24 @@ def entries(con: duckdb.DuckDBPyConnection, unit: str, lang: Language) -> None:
 
 def facts(found: dict[str, Any], lang: Language) -> None:
     """Print what `status` found, a line each."""
-    zh = {
-        "assessment": "考核",
-        "streams": "流",
-        "waiting": "待处理",
-        "ranked": "已排名至序号",
-        "behind": "落后",
-        "refused": "拒收",
-        "snapshot": "快照",
-        "snapshot_age_seconds": "快照已有秒数",
-        "digest": "摘要",
-        "passed_over": "跳过的无效内容",
-        "lost": "收件丢失的序号",
+    names = {
+        "assessment": _p("status", "assessment"),
+        "streams": _p("status", "streams"),
+        "waiting": _p("status", "waiting"),
+        "ranked": _p("status", "ranked"),
+        "behind": _p("status", "behind"),
+        "refused": _p("status", "refused"),
+        "snapshot": _p("status", "snapshot"),
+        "snapshot_age_seconds": _p("status", "snapshot age seconds"),
+        "digest": _p("status", "digest"),
+        "passed_over": _p("status", "passed over"),
+        "lost": _p("status", "lost"),
     }
     table = Table(box=box.SIMPLE, show_header=False)
     for key, value in found.items():
         nested = isinstance(value, dict)
         text = "  ".join(f"{k} {_inline(v)}" for k, v in value.items()) if nested else _inline(value)
-        table.add_row(zh[key] if lang == "zh" else key.replace("_", " "), text)
+        table.add_row(names[key].say(lang), text)
     console().print(table)
 
 

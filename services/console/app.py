@@ -18,7 +18,7 @@ from litestar.response import File, Stream
 from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
-from schemas.refusals import Language
+from schemas.words import Language, _
 from schemas.year import Year
 from services.console import desk, pages, sql, tables
 from services.console.door import Door, door
@@ -58,7 +58,7 @@ def board(view: View) -> Response[str]:
     shown = _shown(view)
     found = pages.board(view.state, view.lang, shown)
     if not found:
-        raise Refused(404, "There is no such category.", "没有这一类别。")
+        raise Refused(404, _("There is no such category."))
     return render(view, "board.html", categories=found, shown=shown, assessment=pages.assessment(view.state))
 
 
@@ -70,7 +70,7 @@ def unit(view: View) -> Response[str]:
         let_in(view, "statement")
     found = pages.unit(view.state, code, view.lang)
     if found is None:
-        raise Refused(404, f"There is no unit {code[:64]!r} on the roster.", f"名单中没有单位{code[:64]!r}。")
+        raise Refused(404, _("There is no unit {code} on the roster.", code=repr(code[:64])))
     told = pages.notices(view.snapshot, code, view.as_of)
     return render(view, "unit.html", unit=found, notices=told, assessment=pages.assessment(view.state))
 
@@ -113,7 +113,7 @@ def event(view: View) -> Response[str]:
     if found is None or view.who is None or view.who.party != found["unit"]:
         let_in(view, "audit")
     if found is None:
-        raise Refused(404, "There is no such event in the ledger at this point.", "在此序号之前，账本中没有这一事件。")
+        raise Refused(404, _("There is no such event in the ledger at this point."))
     return render(view, "event.html", event=found)
 
 
@@ -175,8 +175,8 @@ async def sql_asked(request: Request[Any, Any, Any]) -> Response[Any]:
     form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
     view = View(request, request.app.state.snapshots, request.app.state.lang, form)
     if not own_page(request.scope):
-        en, zh = "This question comes from a page of another server.", "此查询来自其他服务器的网页。"
-        return await answered(view, lambda: _raised(Refused(403, en, zh)))
+        refused = Refused(403, _("This question comes from a page of another server."))
+        return await answered(view, lambda: _raised(refused))
     return await _question(view, view.params.get("query", ""), "")
 
 
@@ -285,15 +285,12 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status >= 500:
         structlog.get_logger(service="console").error("page.failed", path=request.url.path, exc_info=error)
-        message = view.t(
-            "Something went wrong here; it has been logged. The other pages still work.",
-            "此处出错，已记入日志；其他页面不受影响。",
-        )
+        message = view.say(_("Something went wrong here; it has been logged. The other pages still work."))
     elif status == 413:
         most = desk.FILE_MAX if request.url.path == "/desk/upload" else BODY_MAX
-        message = view.t(f"Too large: at most {most} bytes.", f"过大：至多{most}字节。")
+        message = view.say(_("Too large: at most {most} bytes.", most=most))
     else:
-        message = view.t("There is no such page.", "没有这一页面。")
+        message = view.say(_("There is no such page."))
     return render(view, "error.html", status, bare=True, message=message)
 
 

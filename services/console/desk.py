@@ -10,6 +10,7 @@ from litestar.response import Redirect
 from infra.rights import KeyUnsafe
 from schemas.events import day
 from schemas.rulebook import PARAMETERS, Item
+from schemas.words import Both, _
 from schemas.year import Year
 from services.console import forms, pages, tray
 from services.console.door import COOKIE, LASTS, Door, Who
@@ -44,16 +45,11 @@ def sign_in(view: View) -> Response[Any]:
     if view.door is None:
         raise _no_door()
     if _unsafe(view):
-        raise Refused(
-            403,
-            "A key does not travel in the clear: use https, or a browser on this machine.",
-            "密钥不得以明文传输：请使用https，或在本机浏览器中登录。",
-        )
+        raise Refused(403, _("A key does not travel in the clear: use https, or a browser on this machine."))
     try:
         cookie = view.door.sign_in(view.fields.get("key", "").strip())
     except KeyUnsafe as error:
-        zh, _, en = str(error).partition(" / ")
-        raise Refused(503, en or zh, zh) from None
+        raise Refused(503, error) from None
     if cookie is None:
         return render(view, "signin.html", 403, wrong=True, unsafe=False)
     response: Response[Any] = Redirect(f"{view.root}/desk", status_code=303)
@@ -84,11 +80,7 @@ def _unsafe(view: View) -> bool:
 
 
 def _no_door() -> Refused:
-    return Refused(
-        404,
-        "Nobody signs in here: this page has no data folder with keys (wuxing gateway-key PARTY).",
-        "此处无人登录：本页面没有带密钥的数据文件夹（wuxing gateway-key 单位代码）。",
-    )
+    return Refused(404, _("Nobody signs in here: this page has no data folder with keys (wuxing gateway-key PARTY)."))
 
 
 # Who and what -------------------------------------------------------------------------------------------------------
@@ -99,7 +91,7 @@ def _who(view: View) -> tuple[Door, Who]:
     if view.door is None:
         raise _no_door()
     if view.who is None:
-        raise Refused(403, "Sign in first.", "请先登录。")
+        raise Refused(403, _("Sign in first."))
     return view.door, view.who
 
 
@@ -107,13 +99,9 @@ def _sends(view: View) -> tuple[Door, Who]:
     """The party at the desk, which may send from here."""
     door, who = _who(view)
     if who.role == "auditor":
-        raise Refused(403, "An auditor reads and sends nothing.", "审计角色只读，不报送。")
+        raise Refused(403, _("An auditor reads and sends nothing."))
     if door.desk is None:
-        raise Refused(
-            503,
-            "This page cannot send: the gateway's key is not in its data folder.",
-            "本页面不能报送：其数据文件夹中没有网关密钥。",
-        )
+        raise Refused(503, _("This page cannot send: the gateway's key is not in its data folder."))
     return door, who
 
 
@@ -230,10 +218,10 @@ def _steps(view: View) -> Row:
 @form("/desk/upload", most=FILE_MAX)
 def upload(view: View) -> Response[Any]:
     """Take a workbook, try it, and lead to what it would do."""
-    _, who = _sends(view)
+    __, who = _sends(view)
     name, raw = view.files.get("file", ("", b""))
     if not raw:
-        raise Refused(400, "Choose a file first.", "请先选择文件。")
+        raise Refused(400, _("Choose a file first."))
     encoding = view.fields.get("encoding")
     made = tray.Tray(who.party, name, raw, view.lang)
     if encoding in ("utf-8", "gb18030"):
@@ -250,7 +238,7 @@ def enter_form(view: View) -> Response[str]:
     kinds = forms.kinds(who, year.rulebook, items)
     kind = view.params.get("type", "")
     if kind not in kinds:
-        raise Refused(404, "This party sends no such events by a form.", "本单位不以表单报送此类事件。")
+        raise Refused(404, _("This party sends no such events by a form."))
     items = [one for one in items if forms.takes(kind, one)]
     item = next((one for one in items if one.code == view.params.get("item")), None)
     state = view.snapshot.state() if _con(view) else None
@@ -270,20 +258,20 @@ def enter_form(view: View) -> Response[str]:
 @form("/desk/enter")
 def enter(view: View) -> Response[Any]:
     """Take a filled form, try it, and lead to what it would do."""
-    _, who = _sends(view)
+    __, who = _sends(view)
     cells = forms.filled(view.fields)
     if not cells:
-        raise Refused(400, "Nothing was chosen.", "尚未选择。")
+        raise Refused(400, _("Nothing was chosen."))
     return _laid(view, tray.Tray(who.party, tray.FORM, tray.rows(cells), view.lang))
 
 
 def _laid(view: View, made: tray.Tray) -> Response[Any]:
     """Try what was laid on the desk, keep it, and lead to it."""
-    door, _ = _sends(view)
+    door, __ = _sends(view)
     try:
         tray.try_(made, door, _con(view))
     except Stop as stop:
-        raise Refused(400, _named(stop.say("en"), made), _named(stop.say("zh"), made)) from None
+        raise Refused(400, Both(_named(stop.say("en"), made), _named(stop.say("zh"), made))) from None
     _trays(view).put(made)
     return Redirect(f"{view.root}/desk/tray/{made.id}", status_code=303)
 
@@ -299,9 +287,7 @@ def _tray(view: View) -> tuple[Door, tray.Tray]:
     found = _trays(view).of(who.party, str(view.request.path_params["key"]))
     if found is None:
         raise Refused(
-            404,
-            "This is no longer on the desk. Hand it in again: what the ledger has is told, and counts once.",
-            "此件已不在桌上。可重新提交：已在账的会说明，且只计一次。",
+            404, _("This is no longer on the desk. Hand it in again: what the ledger has is told, and counts once.")
         )
     return door, found
 
@@ -335,7 +321,7 @@ def act(view: View) -> Response[Any]:
 @page("/desk/tray/{key:str}/file", kept=False)
 def outcomes(view: View) -> Response[bytes]:
     """The workbook with the outcome of each row."""
-    _, found = _tray(view)
+    __, found = _tray(view)
     name, raw = tray.with_outcomes(found)
     said = f"attachment; filename=\"outcomes.xlsx\"; filename*=UTF-8''{quote(name)}"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -372,7 +358,7 @@ def appeal(view: View) -> Response[str]:
     if one is None or view.who is None or view.who.party != one.unit:
         let_in(view, "appeals")
     if one is None:
-        raise Refused(404, "There is no such appeal that stands.", "没有这一现行申诉。")
+        raise Refused(404, _("There is no such appeal that stands."))
     filed = pages.event(state, seq)
     prospects = _prospects(view, one) if one.state == "open" else []
     names = pages.names(state, view.lang)

@@ -19,6 +19,7 @@ import structlog
 
 from infra.rights import KeyUnsafe, key_file
 from schemas.rulebook import Rulebook
+from schemas.words import _
 from schemas.year import Year
 from services.gateway.desk import Desk
 from services.gateway.keys import AUDITOR, Keys, file, mark
@@ -127,8 +128,7 @@ def door(settings: Settings, year: Year | None) -> Door | None:
         made = Door(settings, year_of_folder(settings) or year)
         made.keys.check()
     except KeyUnsafe as error:
-        zh, _, en = str(error).partition(" / ")
-        raise Stop(Exit.FAILED, en or zh, zh) from None
+        raise Stop(Exit.FAILED, error) from None
     return made
 
 
@@ -140,14 +140,20 @@ def access(data: Path) -> dict[str, frozenset[str]]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Stop(Exit.USE, f"{path}: cannot be read: {error}", f"{path}：无法读取：{error}") from None
+        raise Stop(Exit.USE, _("{path}: cannot be read: {error}", path=path, error=error)) from None
     for role, listed in held.items():
         if role not in ROLES or not isinstance(listed, list) or not all(one in ROOMS for one in listed):
             roles, rooms = ", ".join(ROLES), ", ".join(ROOMS)
             raise Stop(
                 Exit.USE,
-                f"{path}: {role}: expected a role ({roles}) with a list of {rooms}; found {listed!r}",
-                f"{path}：{role}：应为角色（{roles}）及页面列表（{rooms}），实为{listed!r}",
+                _(
+                    "{path}: {role}: expected a role ({roles}) with a list of {rooms}; found {listed}",
+                    path=path,
+                    role=role,
+                    roles=roles,
+                    rooms=rooms,
+                    listed=repr(listed),
+                ),
             )
     return {role: frozenset(listed) for role, listed in held.items()}
 
@@ -156,10 +162,7 @@ def _secret(path: Path) -> bytes:
     """The secret that signs sessions, made at the first start; raises KeyUnsafe where others can read it."""
     try:
         if path.stat().st_mode & 0o077:
-            raise KeyUnsafe(
-                f"Others can read {path}: remove it, and a new one is made.",
-                f"{path}可被他人读取：请移走它，会另做一个新的。",
-            )
+            raise KeyUnsafe(_("Others can read {path}: remove it, and a new one is made.", path=path))
         found = path.read_bytes()
     except FileNotFoundError:
         found = b""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
-from schemas.refusals import Language
 from schemas.rulebook import PARAMETERS, Item, Name, Rulebook, en, zh
 from schemas.subjects import ASSESSMENT
+from schemas.words import Language, _, _p
 from schemas.year import Year
 from services.console.door import Who
 from services.console.states import State
@@ -101,8 +101,8 @@ def fields(  # noqa: PLR0913, PLR0917 - what a form is made of
         options = _options(kind, column, year, state, items, item, lang)
         if options is not None:
             shape: Shape = "choice" if options else "area" if column in AREAS else "text"
-            found.append(Field(column, TITLES[column][lang == "zh"], shape, options, needed))
-    return [*found, Field("time", TITLES["time"][lang == "zh"], "time")]
+            found.append(Field(column, TITLES[column].say(lang), shape, options, needed))
+    return [*found, Field("time", TITLES["time"].say(lang), "time")]
 
 
 def _named(codes: Iterable[tuple[str, Name]], lang: Language, *, codes_too: bool = False) -> list[Option]:
@@ -122,7 +122,7 @@ def _units(year: Year, state: State | None, kind: str) -> list[Option]:
 
 def _about(kind: str, lang: Language) -> list[Option]:
     """What else than a unit an event may be about: a revocation also takes back one about the year."""
-    return [(ASSESSMENT, "年度" if lang == "zh" else "the year")] if kind == "event.revoked.v1" else []
+    return [(ASSESSMENT, _("the year").say(lang))] if kind == "event.revoked.v1" else []
 
 
 def _grounds(item: Item, _year: Year, kind: str, lang: Language) -> list[Option]:
@@ -182,16 +182,16 @@ def _options(  # noqa: PLR0913, PLR0917 - what a choice is made of
         "veto": lambda: _named(((one.code, one.name) for one in book.veto), lang),
         "stage": lambda: [
             *_named(((one.code, one.name) for one in book.stage), lang),
-            ("finalised", "定稿" if lang == "zh" else "final"),
+            ("finalised", _p("stage", "final").say(lang)),
         ],
         "grade": lambda: _named(((grade.code, grade.name) for one in book.scheme for grade in one.grade), lang),
         "category": lambda: _named(((one.code, one.name) for one in book.category), lang),
         "unit_group": lambda: _named(((one.code, one.name) for one in book.group), lang),
         "from": lambda: _named(((one.code, one.name) for one in book.office), lang),
         "to": lambda: _named(((one.code, one.name) for one in book.office), lang),
-        "change": lambda: [(code, word if lang == "zh" else code) for code, word in CHANGES.items()],
+        "change": lambda: [(code, word.say(lang)) for code, word in CHANGES.items()],
         "outcome": lambda: [
-            (code, word if lang == "zh" else code)
+            (code, word.say(lang))
             for code, word in OUTCOMES.items()
             if (code in ("approved", "rejected")) == (kind == "approval.recorded.v1")
         ],
@@ -200,7 +200,7 @@ def _options(  # noqa: PLR0913, PLR0917 - what a choice is made of
                 (one.name, f"{one.name} · {zh(one.question) if lang == 'zh' else en(one.question)}")
                 for one in book.reading
             ),
-            *((one.name, f"{one.name} · {PARAMETERS[one.name][lang == 'zh']}") for one in book.parameter),
+            *((one.name, f"{one.name} · {PARAMETERS[one.name].say(lang)}") for one in book.parameter),
         ],
     }
     return lists[column]() if column in lists else []
@@ -225,4 +225,4 @@ def now() -> str:
 
 def title(kind: str, lang: Language) -> str:
     """What people call a kind of event."""
-    return KINDS[kind][lang == "zh"]
+    return KINDS[kind].say(lang)

@@ -14,6 +14,7 @@ from litestar.response import Redirect
 from schemas.clauses import clauses
 from schemas.events import day
 from schemas.rulebook import SHIPPED, en, zh
+from schemas.words import Text, _
 from services.command import words
 from services.console import pages, sql, tables
 from services.console.states import NoSnapshot, Row
@@ -36,6 +37,24 @@ YEAR = 365 * 86_400
 BODY_MAX = 64 * 1024
 
 
+@pass_context
+def _gettext(context: Context, english: str, /, **gaps: Any) -> str:
+    """`{{ _('…') }}` in a template, in the language of the page; its gaps are as in Python."""
+    return Text(english, gaps).say(context["lang"])
+
+
+@pass_context
+def _ngettext(context: Context, one: str, many: str, n: int, /, **gaps: Any) -> str:
+    """`{{ _n('…', '…', n) }}` in a template."""
+    return Text(one, {"n": n} | gaps, plural=(many, n)).say(context["lang"])
+
+
+@pass_context
+def _pgettext(context: Context, about: str, english: str, /, **gaps: Any) -> str:
+    """`{{ _p('…', '…') }}` in a template."""
+    return Text(english, gaps, about).say(context["lang"])
+
+
 def environment() -> Environment:
     """The templates: everything escaped, a name that is missing is our bug."""
     made = Environment(
@@ -45,7 +64,10 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
     )
+    made.install_gettext_callables(_gettext, _ngettext, newstyle=False, pgettext=_pgettext)  # type: ignore[attr-defined]
+    made.globals |= {"_n": _ngettext, "_p": _pgettext}
     made.filters |= {
         "day": day,
         "four": words.four,
@@ -85,7 +107,7 @@ def render(view: View, name: str, status: int = 200, *, bare: bool = False, **fo
     who = None if bare else view.who
     token = view.door.token(who) if who and view.door else ""
     template = TEMPLATES.get_template(name)
-    text = template.render(view=view, t=view.t, lang=view.lang, link=view.link, who=who, token=token, **shared, **found)
+    text = template.render(view=view, lang=view.lang, link=view.link, who=who, token=token, **shared, **found)
     return _response(view, text, status, signed=who is not None)
 
 
@@ -179,24 +201,22 @@ def let_in(view: View, room: str) -> None:
     if view.door is not None and not view.door.may(view.who, room):
         raise Refused(
             403,
-            "This page is not open to the public, or not to this role: sign in." if view.who is None else
-            "This page is not open to this role.",
-            "此页不对公众开放，请登录。" if view.who is None else "此页不对本角色开放。",
-        )  # fmt: skip
+            _("This page is not open to the public, or not to this role: sign in.")
+            if view.who is None
+            else _("This page is not open to this role."),
+        )
 
 
 def _own(view: View, *, open_: bool) -> None:
     """Raise Refused where a form does not come from a page of this server, or its session has ended."""
     if not own_page(view.request.scope):
-        raise Refused(403, "This form comes from a page of another server.", "此表单来自其他服务器的网页。")
+        raise Refused(403, _("This form comes from a page of another server."))
     if open_:
         return
     if view.door is None or view.who is None:
-        raise Refused(403, "Sign in first: there is no session, or it has ended.", "请先登录：尚未登录或登录已过期。")
+        raise Refused(403, _("Sign in first: there is no session, or it has ended."))
     if not hmac.compare_digest(view.fields.get("token", ""), view.door.token(view.who)):
-        raise Refused(
-            403, "This form is of another session: load its page again.", "此表单属于另一次登录，请重新打开页面。"
-        )
+        raise Refused(403, _("This form is of another session: load its page again."))
 
 
 def later(view: View, work: Any, seconds: float) -> None:
@@ -227,12 +247,13 @@ def said(view: View, work: Callable[[], Response[Any]]) -> Response[Any]:
     except Refused as refused:
         return refusal(view, refused)
     except NoSnapshot as missing:
-        why = (missing.text or {}).get(view.lang, "")
-        message = view.t(
-            f"There is no snapshot to show yet. {why} Run wuxing demo, or wuxing score FILE --snapshot OUT.duckdb and"
-            " give OUT.duckdb to --snapshots; this page then shows it.",
-            f"尚无可显示的快照。{why}请运行wuxing demo，或用wuxing score FILE --snapshot OUT.duckdb生成，"
-            "再以--snapshots指定。",
+        why = missing.why or ""
+        message = view.say(
+            _(
+                "There is no snapshot to show yet. {why} Run wuxing demo, or wuxing score FILE "
+                "--snapshot OUT.duckdb and give OUT.duckdb to --snapshots; this page then shows it.",
+                why=why,
+            )
         )
         return render(view, "error.html", 503, message=message)
 
@@ -274,9 +295,5 @@ def _jump(view: View) -> Redirect:
     found = pages.sequence_at(view.snapshot, view.params["at"])
     if found is None:
         text = repr(view.params["at"][:40])
-        raise Refused(
-            400,
-            f"at: expected a date like 2013-05-06 or an RFC 3339 time, found {text}.",
-            f"at：应为2013-05-06这样的日期或RFC 3339时间，实为{text}。",
-        )
+        raise Refused(400, _("at: expected a date like 2013-05-06 or an RFC 3339 time, found {text}.", text=text))
     return Redirect(view.here(as_of=found), status_code=303)

@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.events import instant
 from schemas.receipts import Notice
-from schemas.refusals import Language
+from schemas.words import Language
 from services.console import draw
 from services.console.sql import queries
 from services.console.states import Row, Snapshot, State

@@ -20,8 +20,8 @@ import msgspec
 from rich import box
 from rich.table import Table
 
-from schemas.refusals import Language
 from schemas.told import Told
+from schemas.words import Language, Text, _, _n
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
@@ -82,8 +82,8 @@ def queries() -> dict[str, Ready]:
     """The ready queries by name."""
     found = {}
     for file in sorted(QUERIES.glob("*.sql")):
-        head, _, text = file.read_text(encoding="utf-8").partition("\n")
-        zh, _, en = head.removeprefix("-- ").partition(" | ")
+        head, __, text = file.read_text(encoding="utf-8").partition("\n")
+        zh, __, en = head.removeprefix("-- ").partition(" | ")
         found[file.stem] = Ready(file.stem, {"zh": zh, "en": en}, text.strip().rstrip(";"))
     return found
 
@@ -106,7 +106,7 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
     try:
         con = held.opened(path, **ENGINE)
     except held.Unopened as error:
-        raise SqlRefused(f"{path.name}: {error}", f"{path.name}：{error.say('zh')}") from None
+        raise SqlRefused(_("{path}: {error}", path=path.name, error=error.what)) from None
     timer = Timer(seconds, con.interrupt)
     timer.start()
     try:
@@ -128,7 +128,7 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
         raise _greedy() from None
     except (duckdb.Error, RuntimeError) as error:
         reason = held.plain(error, path)[:CELL_MAX]
-        raise SqlRefused(f"The query was refused: {reason}", f"查询未执行：{reason}") from None
+        raise SqlRefused(_("The query was refused: {reason}", reason=reason)) from None
     finally:
         timer.cancel()
         con.close()
@@ -137,13 +137,12 @@ def ask(  # noqa: PLR0913 - a state is a sequence and readings, and each limit h
 
 def _late(seconds: float) -> SqlRefused:
     return SqlRefused(
-        f"The query took longer than {seconds:g} seconds and was stopped; ask for less.",
-        f"查询超过{seconds:g}秒，已停止；请缩小范围。",
+        _("The query took longer than {seconds} seconds and was stopped; ask for less.", seconds=f"{seconds:g}")
     )
 
 
 def _greedy() -> SqlRefused:
-    return SqlRefused("The query needs too much memory; ask for less.", "查询所需内存过多；请缩小范围。")
+    return SqlRefused(_("The query needs too much memory; ask for less."))
 
 
 async def ask_apart(  # noqa: PLR0913 - as `ask`
@@ -166,7 +165,7 @@ async def ask_apart(  # noqa: PLR0913 - as `ask`
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, stdin=pipe, stdout=pipe, stderr=pipe)
     asked = pickle.dumps((path, text, as_of, readings, rows, seconds, cell))
     try:
-        out, _ = await asyncio.wait_for(child.communicate(asked), seconds + GRACE)
+        out, __ = await asyncio.wait_for(child.communicate(asked), seconds + GRACE)
     except TimeoutError:
         raise _late(seconds) from None
     finally:
@@ -178,11 +177,11 @@ async def ask_apart(  # noqa: PLR0913 - as `ask`
     found = pickle.loads(out)  # noqa: S301 - our own child's
     if isinstance(found, Answer):
         return found
-    raise SqlRefused(*found)
+    raise SqlRefused(found)
 
 
 def _child() -> None:
-    """Answer what stands on standard input, as an Answer or the two sentences of a refusal.
+    """Answer what stands on standard input, as an Answer or the words of a refusal, which are said out there.
 
     Nothing else gets to standard output: what the engine prints by itself goes to standard error.
     """
@@ -194,9 +193,9 @@ def _child() -> None:
     try:
         answer = ask(path, query, as_of=as_of, readings=readings, rows=rows, seconds=seconds, seal=_sealed)
         cut = answer.rows if cell is None else [tuple(_short(one, cell) for one in row) for row in answer.rows]
-        told: Answer | tuple[str, str] = Answer(answer.columns, cut, answer.more)
+        told: Answer | Text | Told | str = Answer(answer.columns, cut, answer.more)
     except SqlRefused as refused:
-        told = refused.say("en"), refused.say("zh")
+        told = refused.what
     with os.fdopen(out, "wb") as parent:
         pickle.dump(told, parent)
 
@@ -217,9 +216,9 @@ def _statements(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
         found = [(one.type, one.query) for one in duckdb.extract_statements(text)]
     except (duckdb.Error, RuntimeError) as error:
         reason = str(error).strip()[:CELL_MAX]
-        raise SqlRefused(f"This is not SQL that can be read: {reason}", f"无法解析的SQL：{reason}") from None
+        raise SqlRefused(_("This is not SQL that can be read: {reason}", reason=reason)) from None
     if not found:
-        raise SqlRefused("There is no statement; write a SELECT.", "没有语句；请写一个SELECT。")
+        raise SqlRefused(_("There is no statement; write a SELECT."))
     made, said = [], ""
     for kind, query in found:
         if kind == duckdb.StatementType.SET and _RESET.fullmatch(query):
@@ -228,7 +227,7 @@ def _statements(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
         select, run = _taken_apart(kind, query)
         said += _parsed(con, select)
         made.append(run)
-    _views(con, said, once=all(kind == duckdb.StatementType.SELECT for kind, _ in found))
+    _views(con, said, once=all(kind == duckdb.StatementType.SELECT for kind, __ in found))
     return made
 
 
@@ -247,8 +246,11 @@ def _taken_apart(kind: duckdb.StatementType, query: str) -> tuple[str, str]:
 def _not_read(kind: str) -> SqlRefused:
     kind = kind.replace("_", " ")
     return SqlRefused(
-        f"{kind} is not allowed here: the snapshot is only read. Allowed: SELECT, EXPLAIN of a SELECT, SET VARIABLE.",
-        f"此处不允许{kind}：快照只读。可用：SELECT、EXPLAIN SELECT、SET VARIABLE。",
+        _(
+            "{kind} is not allowed here: the snapshot is only read. Allowed: SELECT, EXPLAIN of a "
+            "SELECT, SET VARIABLE.",
+            kind=kind,
+        )
     )
 
 
@@ -346,24 +348,22 @@ def sql(  # noqa: PLR0913 - each is an option of the command
         return Exit.DONE
     if ready is not None and (query is not None or ready not in known):
         names = ", ".join(known)
-        raise Stop(Exit.USE, f"--ready: one of {names}, without a query", f"--ready：应为{names}之一，且不另带查询")
+        raise Stop(Exit.USE, _("--ready: one of {names}, without a query", names=names))
     path = snapshot or latest(settings.read().snapshots)
     if path is None or not path.is_file():
         where = path or settings.read().snapshots
-        raise Stop(
-            Exit.FAILED,
-            f"{where}: there is no snapshot; see wuxing score --snapshot",
-            f"{where}：没有快照；可用wuxing score --snapshot生成",
-        )
+        raise Stop(Exit.FAILED, _("{where}: there is no snapshot; see wuxing score --snapshot", where=where))
     try:
         with point.file_at(path, facts_until) as file:
             asked = query if query is not None else known[str(ready)].text
             answer = asyncio.run(ask_apart(file, asked, rows=limit, seconds=600.0, cell=None))
     except SqlRefused as refused:
-        raise Stop(Exit.USE, refused.say("en"), refused.say("zh")) from None
+        raise Stop(Exit.USE, refused) from None
     _print(answer, format)
     if answer.more:
-        print(f"只显示前{limit}行。" if tongue == "zh" else f"Only the first {limit} rows are shown.", file=sys.stderr)
+        print(
+            _n("Only the first row is shown.", "Only the first {n} rows are shown.", limit).say(tongue), file=sys.stderr
+        )
     return Exit.NO if answer.more else Exit.DONE
 
 

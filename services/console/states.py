@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from schemas.refusals import Language
 from schemas.rulebook import Reading, Rulebook
+from schemas.told import Told
 from services.process.ending import Stop
 from services.scorer import rules
 from services.snapshot import held, point
@@ -31,11 +31,11 @@ Readings = tuple[tuple[str, str], ...]
 
 
 class NoSnapshot(Exception):  # noqa: N818 - house style: a refusal has a name of its own
-    """There is nothing to show yet, or the file is no snapshot; `text` says why it is none."""
+    """There is nothing to show yet, or the file is no snapshot; `why` says why it is none."""
 
-    def __init__(self, place: str, text: dict[Language, str] | None = None) -> None:
+    def __init__(self, place: str, why: Told | None = None) -> None:
         super().__init__(place)
-        self.text = text
+        self.why = why
 
 
 class State:
@@ -248,5 +248,5 @@ def opened(path: Path) -> Snapshot:
         con = held.opened(path, **ENGINE)
         point.check(con, path)
     except (held.Unopened, Stop) as error:
-        raise NoSnapshot(str(path), error.words) from None
+        raise NoSnapshot(str(path), error) from None
     return Snapshot(path, con, point.meta(con))

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 import xlsxwriter
 from litestar import Response
 
+from schemas.words import _
 from services.console.states import Row
 from services.console.view import Refused
 from services.process.plain import inert, shown
@@ -104,7 +105,7 @@ def download(page: str, form: str, table: str, path: str) -> Response[bytes]:
     """A table of a page as a file. Raises Refused where there is none of that name or form."""
     rows = read(page, table)
     if form not in ("csv", "xlsx") or not rows:
-        raise Refused(404, "There is no such table on this page, as csv or xlsx.", "此页没有该表，格式为csv或xlsx。")
+        raise Refused(404, _("There is no such table on this page, as csv or xlsx."))
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{path} {table}").strip("-")
     body, kind = (_csv(rows), "text/csv; charset=utf-8") if form == "csv" else (_xlsx(rows, table), XLSX)
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"', "Cache-Control": "no-cache"}

@@ -24,7 +24,7 @@ import duckdb
 
 from schemas.events import Event
 from schemas.receipts import Receipt
-from schemas.refusals import Language
+from schemas.words import Language, _
 from services.console.door import Door
 from services.gateway.desk import Busy, Desk, Problem, TooMany, problem
 from services.office import answer, emit
@@ -160,7 +160,7 @@ async def send(tray: Tray, at: Door) -> None:
     tray.state, tray.receipts, tray.handed, tray.trouble = "sending", [None] * len(events), 0, None
     try:
         for first in range(0, len(events), CHUNK):
-            chunk = [raw for _, raw in events[first : first + CHUNK]]
+            chunk = [raw for __, raw in events[first : first + CHUNK]]
             heard = await _handed_in(tray, at, at.desk, chunk)
             if heard is None:
                 break
@@ -174,7 +174,7 @@ async def send(tray: Tray, at: Door) -> None:
 async def _handed_in(tray: Tray, at: Door, desk: Desk, raws: Sequence[bytes]) -> list[Receipt | None] | None:
     """The receipts of some events, null where one is still to come; null alone where nothing more can be sent."""
     name = "try_again"
-    for _ in range(TRIES):
+    for __ in range(TRIES):
         try:
             answers = await desk.take(tray.party, raws, lang=tray.lang)
         except TooMany as error:
@@ -199,7 +199,7 @@ def follow(tray: Tray, desk: Desk) -> None:
     """Look for the newest receipt of each event that was sent: the one that was missed, or the fold's later word."""
     if tray.state != "sent":
         return
-    for n, (event, _) in enumerate(tray.sends[: tray.handed]):
+    for n, (event, __) in enumerate(tray.sends[: tray.handed]):
         kept = desk.ask(tray.party, event.source, event.id)
         if kept is not None and isinstance(kept.body, Receipt):
             tray.receipts[n] = kept.body
@@ -223,4 +223,4 @@ def with_outcomes(tray: Tray) -> tuple[str, bytes]:
         path, out = Path(folder) / tray.name, Path(folder) / "outcomes.xlsx"
         path.write_bytes(tray.raw)
         answer.write(path, out, tray.lines, tray.lang)
-        return f"{name.stem}-{'结果' if tray.lang == 'zh' else 'outcomes'}.xlsx", out.read_bytes()
+        return _("{stem}-outcomes.xlsx", stem=name.stem).say(tray.lang), out.read_bytes()

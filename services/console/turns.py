@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from litestar import Request
 
+from schemas.words import _
 from services.console.view import Refused
 
 T = TypeVar("T")
@@ -121,11 +122,7 @@ class Turns:
 
 
 def _pushed() -> Refused:
-    return Refused(
-        503,
-        "Others ask too; this question had to make room for a newer one. Ask again.",
-        "询问者众，此问已让位于更新的询问；请再试。",
-    )
+    return Refused(503, _("Others ask too; this question had to make room for a newer one. Ask again."))
 
 
 async def _while_there(request: Request[Any, Any, Any], work: Coroutine[Any, Any, T] | asyncio.Task[T]) -> T:

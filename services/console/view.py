@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 
 from litestar import Request
 
-from schemas.refusals import Language
 from schemas.told import Told
+from schemas.words import Language, Text, _
 from services.console.door import COOKIE, Door, Who
 from services.console.states import NoSnapshot, Readings, Snapshot, Snapshots, State
 from services.process import web
@@ -22,8 +22,8 @@ CHOSEN = ("lang", "theme")
 class Refused(Told):
     """A page that cannot be shown, with its status and the sentence that says why and what to do."""
 
-    def __init__(self, status: int, en: str, zh: str) -> None:
-        super().__init__(en, zh)
+    def __init__(self, status: int, text: Text | Told | str) -> None:
+        super().__init__(text)
         self.status = status
 
 
@@ -87,9 +87,9 @@ class View:
         """Whether whoever asks may read a room."""
         return self.door is None or self.door.may(self.who, room)
 
-    def t(self, en: str, zh: str) -> str:
+    def say(self, said: Text) -> str:
         """A sentence in the page's language."""
-        return zh if self.lang == "zh" else en
+        return said.say(self.lang)
 
     @cached_property
     def snapshot(self) -> Snapshot:
@@ -104,7 +104,7 @@ class View:
             return None
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
             shown = repr(text[:40])
-            raise Refused(400, f"as_of: expected a sequence, found {shown}.", f"as_of：应为序号，实为{shown}。")
+            raise Refused(400, _("as_of: expected a sequence, found {shown}.", shown=shown))
         return None if int(text) >= self.snapshot.sequence else int(text)
 
     @cached_property
@@ -120,8 +120,11 @@ class View:
                     asked = f"{name[:40]}={value[:40]}"
                     raise Refused(
                         400,
-                        f"{asked}: no such reading or value; expected one of {expected}.",
-                        f"{asked}：没有这一读法或取值，应为{expected}之一。",
+                        _(
+                            "{asked}: no such reading or value; expected one of {expected}.",
+                            asked=asked,
+                            expected=expected,
+                        ),
                     )
                 found.append((reading, value))
         return tuple(found)

@@ -24,7 +24,8 @@ from infra.client import BrokerUnreachable
 from infra.rights import KeyUnsafe, key_file, tls_folder
 from schemas.events import OPENED_SIZE_MAX
 from schemas.receipts import Receipt
-from schemas.refusals import Language, Reason, message
+from schemas.refusals import Reason, message
+from schemas.words import Language, _
 from schemas.year import Year
 from services.gateway import openapi
 from services.gateway.desk import Answer, Busy, Desk, Listed, Pending, Problem, TooMany, problem, said
@@ -197,7 +198,7 @@ def _language(request: _Request) -> Language | None:
 
 def _party(keys: Keys, request: _Request) -> str:
     """The party whose key was shown."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    scheme, __, key = request.headers.get("authorization", "").partition(" ")
     try:
         party = keys.party(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
     except KeyUnsafe as error:
@@ -229,7 +230,7 @@ def _page_asked(request: _Request) -> tuple[int, int, str | None]:
 
 def _content_type(request: _Request) -> str:
     """The media type of a body, or BINARY where its event stands in the headers and the body is the data alone."""
-    kind, _, rest = request.headers.get("content-type", "").lower().partition(";")
+    kind, __, rest = request.headers.get("content-type", "").lower().partition(";")
     charset = rest.replace(" ", "").replace('"', "")
     plain = request.headers.get("content-encoding", "identity").lower() == "identity"
     binary = "ce-specversion" in request.headers and "cloudevents" not in kind
@@ -336,8 +337,11 @@ def _certificate(settings: Settings, host: str) -> dict[str, Any]:
         listed = ", ".join(missing)
         raise Stop(
             Exit.FAILED,
-            f"{host} is beyond this machine, and keys travel there: put a certificate to {listed}, or use a proxy.",
-            f"{host}不限于本机，密钥会在网络上传输：请提供证书{listed}，或在其前设置TLS代理。",
+            _(
+                "{host} is beyond this machine, and keys travel there: put a certificate to {listed}, or use a proxy.",
+                host=host,
+                listed=listed,
+            ),
         )
     return {"ssl_certfile": files[0], "ssl_keyfile": files[1]}
 
@@ -367,7 +371,7 @@ async def serve(
 def _check(settings: Settings) -> Year:
     year = expected(settings)
     if not (seed := key_file(settings.data, "gateway")).is_file():
-        raise BrokerUnreachable(f"No key for gateway: expected {seed}.", f"没有gateway的密钥：应在{seed}。")
+        raise BrokerUnreachable(_("No key for gateway: expected {seed}.", seed=seed))
     Keys(file(settings.data)).check()
     return year
 

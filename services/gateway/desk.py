@@ -31,7 +31,8 @@ from infra.client import connected, end, jetstream, pull, pulled_entry
 from schemas import subjects
 from schemas.events import TEXT_MAX
 from schemas.receipts import Receipt
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
+from schemas.words import Language, Text, _
 from services.ingest.check import Checker
 from services.ingest.line import Wire, read
 from services.process import metrics, tracing
@@ -286,7 +287,7 @@ class Desk:
         """The receipts kept of a party, by their place, those after one."""
         kept = (
             Kept(place, receipt)
-            for (owner, _, _), (place, receipt) in self._memory.items()
+            for (owner, __, __), (place, receipt) in self._memory.items()
             if owner == party and place > after and outcome in (None, receipt.outcome)
         )
         found = sorted(kept, key=lambda one: one.place)
@@ -388,7 +389,7 @@ class Desk:
             if waiter.accepted:
                 self._settling.pop(waiter.accepted.sequence or 0, None)
                 return said(waiter.accepted)
-            _, source, identifier = waiter.pair
+            __, source, identifier = waiter.pair
             return Answer(202, Pending(source, identifier, place(source, identifier)), 1)
 
 
@@ -410,48 +411,46 @@ def refusal(found: Refusal) -> Answer:
     return said(Receipt(found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message))
 
 
-#: Requests that are wrong, by name: status, English, Chinese.
-PROBLEMS: dict[str, tuple[int, str, str]] = {
-    "bad_query": (400, "Give source and id, each once.", "请给出source和id各一次。"),
+#: Requests that are wrong, by name: status, words.
+PROBLEMS: dict[str, tuple[int, Text]] = {
+    "bad_query": (400, _("Give source and id, each once.")),
     "bad_list": (
-        400, "Take after (a place), limit (1 to 1000) and outcome (accepted, refused, settled), each at most once.",
-        "可用after（位置）、limit（1至1000）、outcome（accepted、refused、settled），各至多一次。",
+        400, _("Take after (a place), limit (1 to 1000) and outcome (accepted, refused, settled), each "
+"at most once."),
     ),
-    "bad_request": (400, "The request cannot be read; see /docs.", "请求无法读取，参见/docs。"),
-    "no_key": (401, "Show the party's key as a bearer token.", "请以Bearer方式出示本单位的密钥。"),
-    "reads_only": (403, "This key reads and sends nothing.", "此密钥只读，不能报送。"),
-    "not_found": (404, "There is nothing at this path; see /docs.", "没有此路径，参见/docs。"),
+    "bad_request": (400, _("The request cannot be read; see /docs.")),
+    "no_key": (401, _("Show the party's key as a bearer token.")),
+    "reads_only": (403, _("This key reads and sends nothing.")),
+    "not_found": (404, _("There is nothing at this path; see /docs.")),
     "no_receipt": (
-        404, "No receipt of this event is kept here. Sending it again is safe: an event counts once.",
-        "此处没有该事件的回执；可原样重发，同一事件只计一次。",
+        404, _("No receipt of this event is kept here. Sending it again is safe: an event counts once."),
     ),
-    "wrong_method": (405, "This path has no such method; see /docs.", "此路径不支持该方法，参见/docs。"),
-    "too_slow": (408, "The body did not arrive in time.", "请求正文未及时到达。"),
+    "wrong_method": (405, _("This path has no such method; see /docs.")),
+    "too_slow": (408, _("The body did not arrive in time.")),
     "wrong_media_type": (
-        415, "Send one of the media types of the header Accept, in UTF-8, uncompressed; with ce- headers JSON.",
-        "请以UTF-8发送标头Accept所列的类型，不压缩；用ce-标头时正文为JSON。",
+        415, _("Send one of the media types of the header Accept, in UTF-8, uncompressed; with ce- "
+"headers JSON."),
     ),
     "too_many": (
-        429, "At most {limit} events of one party wait here at once: try again after Retry-After.",
-        "每家单位同时等待的事件至多{limit}条，请按Retry-After所示时间后原样重发。",
+        429, _("At most {limit} events of one party wait here at once: try again after Retry-After."),
     ),
     "quota_spent": (
-        429, "The party has spent its day's quota, {events} events or {bytes} bytes (UTC): send again after it.",
-        "本单位当日限额（{events}条或{bytes}字节，按UTC计）已用完，请于次日重发。",
+        429, _("The party has spent its day's quota, {events} events or {bytes} bytes (UTC): send again "
+"after it."),
     ),
-    "our_fault": (500, "Something failed here; it was noted.", "服务出错，已记录。"),
+    "our_fault": (500, _("Something failed here; it was noted.")),
     "try_again": (
-        503, "Nothing can be taken just now, or it is not known whether it was. Send the same again: it counts once.",
-        "暂时无法受理，或尚不知是否存入。请稍后原样重发：同一事件只计一次。",
+        503, _("Nothing can be taken just now, or it is not known whether it was. Send the same again: "
+"it counts once."),
     ),
 }  # fmt: skip
 
 
 def problem(name: str, lang: Language | None = None, **gaps: int) -> Answer:
     """What is wrong with a request, by its name, in a language or both; `gaps` are the limits that it names."""
-    status, en, zh = PROBLEMS[name]
-    text = {"en": en, "zh": zh}[lang] if lang else f"{zh} / {en}"
-    text = text.format(**gaps) if gaps else text
+    status, said = PROBLEMS[name]
+    said = said.of(**gaps)
+    text = said.say(lang) if lang else f"{said.say('zh')} / {said.say('en')}"
     return Answer(status, Problem(name, status, text), RETRY if status in (TOO_MANY, 503) else None)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from infra.rights import KeyUnsafe
+from schemas.words import _, _n
 from services.ingest.opening import expected
 from services.process.ending import Exit, Stop
 from services.process.settings import language, read
@@ -77,9 +78,7 @@ class Keys:
             self._seen, self._hashes = None, {}
             return
         if status.st_mode & 0o077:
-            raise KeyUnsafe(
-                f"Others can read {self._path}: chmod 600 it.", f"{self._path}可被他人读取：请改为chmod 600。"
-            )
+            raise KeyUnsafe(_("Others can read {path}: chmod 600 it.", path=self._path))
         if (seen := (status.st_mtime_ns, status.st_ino)) != self._seen:
             self._hashes = load(self._path)
             self._seen = seen
@@ -106,8 +105,11 @@ def load(path: Path) -> dict[str, list[Hash]]:
     except (ValueError, AttributeError, TypeError):
         pass
     raise KeyUnsafe(
-        f"{path} is no file of keys: expected a JSON object, party -> hex SHA-256. Remove it and make the keys again.",
-        f"{path}不是密钥文件：应为JSON对象，代码对应十六进制SHA-256。请移走它，重新生成密钥。",
+        _(
+            "{path} is no file of keys: expected a JSON object, party -> hex SHA-256. Remove it and "
+            "make the keys again.",
+            path=path,
+        )
     )
 
 
@@ -151,14 +153,22 @@ def gateway_key(party: str, *, overlap: int = 0, lang: Literal["zh", "en"] | Non
         listed = ", ".join(offices)
         raise Stop(
             Exit.USE,
-            f"No office or unit {party!r} in the year; offices are {listed}; {AUDITOR} is a key that reads only.",
-            f"本年度没有责任单位或考核对象{party!r}；责任单位：{listed}；{AUDITOR}为只读密钥。",
+            _(
+                "No office or unit {party} in the year; offices are {listed}; {auditor} is a key that reads only.",
+                party=repr(party),
+                listed=listed,
+                auditor=AUDITOR,
+            ),
         )
     print(make(file(settings.data), party, overlap=overlap * HOUR))
-    say = {
-        "zh": f"请妥善保存：此密钥只显示这一次，原有密钥{f'{overlap}小时后' if overlap else '即时'}失效。",
-        "en": "Keep it safe: it is shown this once, and any earlier key of the party "
-        + (f"ends in {overlap} hours." if overlap else "has ended."),
-    }
-    print(say[language(lang)], file=sys.stderr)
+    said = (
+        _n(
+            "Keep it safe: it is shown this once, and any earlier key of the party ends in {n} hour.",
+            "Keep it safe: it is shown this once, and any earlier key of the party ends in {n} hours.",
+            overlap,
+        )
+        if overlap
+        else _("Keep it safe: it is shown this once, and any earlier key of the party has ended.")
+    )
+    print(said.say(language(lang)), file=sys.stderr)
     return Exit.DONE

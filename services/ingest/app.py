@@ -36,6 +36,7 @@ from schemas import soundness, subjects
 from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Receipt
 from schemas.refusals import SHA256
+from schemas.words import _
 from schemas.year import Year
 from services.ingest import place as places
 from services.ingest.arrivals import Arrivals, runs
@@ -235,7 +236,7 @@ class Ingest:
                 entry.data,
                 {INTAKE_SEQUENCE: str(entry.sequence), **tracing.carried(entry.headers)},
             )
-            for entry, _, event, _ in fresh
+            for entry, _party, event, _loud in fresh
             if isinstance(event, Event)
         ]
         try:
@@ -261,7 +262,7 @@ class Ingest:
         if len(fresh) > 1:
             half = len(fresh) // 2
             return {**await self._append(fresh[:half]), **await self._append(fresh[half:])}
-        [(entry, party, event, _)] = fresh
+        [(entry, party, event, __)] = fresh
         self.log.error("event.not_appended", intake=entry.sequence, party=party, error=str(error))
         return {entry.sequence: not_appended(entry, event.source or "", event.id or "", str(error))}
 
@@ -269,7 +270,7 @@ class Ingest:
         """Send each party its receipt, and each refusal with its reason and its intake sequence."""
         receipts, refusals = [], []
         for one in self._summed(judged):
-            entry, party, found, _ = one
+            entry, party, found, __ = one
             headers = {INTAKE_SEQUENCE: str(entry.sequence)}
             if held := self.appended.get(entry.sequence):
                 receipt = Receipt(found.source, found.id, "accepted", held[0], _sha256(entry.data))
@@ -444,7 +445,7 @@ async def _read_year(ingest: Ingest) -> None:
 
 async def _intake(client: Client, assessment: str, least: int) -> StreamState:
     """The state of INTAKE; a new leader may not have come up to `least` yet, and is asked again before that counts."""
-    for _ in range(SURE_LOOKS):
+    for __ in range(SURE_LOOKS):
         state = (await jetstream(client).stream_info(stream("INTAKE", assessment))).state
         if state.last_seq >= least:
             break
@@ -464,7 +465,7 @@ async def _arrived(ingest: Ingest, *, known: bool) -> list[Arrival]:
 async def _tail(ingest: Ingest) -> AsyncIterator[Entry]:
     """The ledger after the place, to its very end: a replica that lags is asked again."""
     following = ingest.place.ledger + 1
-    for _ in range(SURE_LOOKS):
+    for __ in range(SURE_LOOKS):
         async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, following):
             following = entry.sequence + 1
             yield entry
@@ -472,9 +473,12 @@ async def _tail(ingest: Ingest) -> AsyncIterator[Entry]:
             return
         await asyncio.sleep(LOOK_SECONDS)
     raise HistoryWentBack(
-        f"The ledger should end at {ingest.ledger_last}, and can be read up to {following - 1} only: a store"
-        " is damaged, or its brokers have not met yet. Start ingest again.",
-        f"账本应止于序号{ingest.ledger_last}，只能读至{following - 1}：存储已损坏，或集群尚未会合。请重新启动ingest。",
+        _(
+            "The ledger should end at {ledger_last}, and can be read up to {following} only: a store "
+            "is damaged, or its brokers have not met yet. Start ingest again.",
+            ledger_last=ingest.ledger_last,
+            following=following - 1,
+        )
     )
 
 
@@ -486,7 +490,7 @@ async def _ledger_at(ingest: Ingest, sequence: int) -> list[str]:
 
 async def _same_history(ingest: Ingest, held: Place) -> None:
     """Raise HistoryWentBack unless the ledger still has what was appended last, where it was."""
-    for _ in range(SURE_LOOKS):
+    for __ in range(SURE_LOOKS):
         found = await _ledger_at(ingest, held.ledger) if held.ledger else [held.sha256]
         if found == [held.sha256]:
             return
@@ -494,12 +498,15 @@ async def _same_history(ingest: Ingest, held: Place) -> None:
             break
         await asyncio.sleep(LOOK_SECONDS)  # a replica lags
     raise HistoryWentBack(
-        f"The ledger ends at {ingest.ledger_last}, and ingest had appended {held.ledger}, or that is another"
-        " event now: its store was damaged or replaced. Stop everything and run `wuxing repair`"
-        f" (docs/operations.md). Where an older copy was restored on purpose, move {ingest.at} away: sequences after"
-        " it will then be given a second time.",
-        f"账本止于序号{ingest.ledger_last}，而ingest已写至{held.ledger}，或该处内容已不同：存储已损坏或被替换。请全部停止后"
-        f"运行wuxing repair（docs/operations.md）；若有意恢复较早的备份，请移走{ingest.at}，其后的序号将被再次使用。",
+        _(
+            "The ledger ends at {ledger_last}, and ingest had appended {ledger}, or that is another "
+            "event now: its store was damaged or replaced. Stop everything and run `wuxing repair` "
+            "(docs/operations.md). Where an older copy was restored on purpose, move {at} away: "
+            "sequences after it will then be given a second time.",
+            ledger_last=ingest.ledger_last,
+            ledger=held.ledger,
+            at=ingest.at,
+        )
     )
 
 

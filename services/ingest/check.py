@@ -8,9 +8,10 @@ import msgspec
 from schemas import roster as rosters
 from schemas import soundness, subjects
 from schemas.events import OPENED, SIZE_MAX, TYPES, Event, Evidence, Prose, Text, instant
-from schemas.refusals import ABSENT, Language, Phrase, Reason, Refusal, found, message, shortened
+from schemas.refusals import ABSENT, Phrase, Reason, Refusal, found, message, shortened
 from schemas.roster import Unit
 from schemas.rulebook import Applies, Rulebook
+from schemas.words import Language
 from schemas.year import Year
 from services.ingest import signatures
 from services.ingest.forms import Accept, Inside, bad

@@ -11,9 +11,10 @@ from msgspec import inspect
 from schemas import roster as rosters
 from schemas import subjects
 from schemas.events import CODE, DECIMAL, PARTY, SIGNED, TEXT_MAX, TYPES
-from schemas.refusals import ABSENT, Language, Phrase, Reason, cut, found, shortened
+from schemas.refusals import ABSENT, Phrase, Reason, cut, found, shortened
 from schemas.rulebook import Attribute, Rulebook, number
 from schemas.soundness import RulebookError
+from schemas.words import Language
 from services.ingest import signatures
 from services.ingest.line import Fault
 

@@ -6,6 +6,7 @@ from schemas.faults import RosterError
 from schemas.roster import plain as plain_roster
 from schemas.rulebook import plain
 from schemas.soundness import RulebookError
+from schemas.words import _
 from schemas.year import Year, given
 from services.ingest.check import opened
 from services.process.ending import Exit, Stop
@@ -20,7 +21,7 @@ def agree(settings: Settings, year: Year) -> None:
         other = given(settings.assessment, settings.rulebook, settings.roster)
     except (RulebookError, RosterError) as error:
         names = "WUXING_RULEBOOK, WUXING_ROSTER"
-        raise Stop(Exit.USE, f"{names}: {error.say('en')}", f"{names}：{error.say('zh')}") from None
+        raise Stop(Exit.USE, _("{names}: {error}", names=names, error=error)) from None
     differs = [
         name
         for name, set_, equal in (
@@ -33,9 +34,12 @@ def agree(settings: Settings, year: Year) -> None:
         names = ", ".join(differs)
         raise Stop(
             Exit.USE,
-            f"{names}: not what the ledger of {year.assessment} was opened with. The ledger decides: take the variable"
-            " away, or open another assessment.",
-            f"{names}：与账本{year.assessment}开启时的内容不同。以账本为准：请去掉该环境变量，或另开一个考核。",
+            _(
+                "{names}: not what the ledger of {assessment} was opened with. The ledger decides: take "
+                "the variable away, or open another assessment.",
+                names=names,
+                assessment=year.assessment,
+            ),
         )
 
 
@@ -57,10 +61,13 @@ def year_of_folder(settings: Settings) -> Year | None:
     if year.assessment != settings.assessment:
         raise Stop(
             Exit.USE,
-            f"{settings.data} is the data folder of {year.assessment}, and {settings.assessment} is not open in it. Set"
-            " WUXING_ASSESSMENT or another WUXING_DATA, or open it: wuxing open.",
-            f"{settings.data}是{year.assessment}的数据文件夹，其中没有开启{settings.assessment}。"
-            "请设置WUXING_ASSESSMENT，或另设WUXING_DATA，或用wuxing open开启。",
+            _(
+                "{data} is the data folder of {assessment}, and {asked} is not open in it. Set "
+                "WUXING_ASSESSMENT or another WUXING_DATA, or open it: wuxing open.",
+                data=settings.data,
+                assessment=year.assessment,
+                asked=settings.assessment,
+            ),
         )
     return year
 
@@ -73,13 +80,15 @@ def expected(settings: Settings) -> Year:
     if settings.rulebook is None:
         raise Stop(
             Exit.FAILED,
-            f"No year is open in {settings.data}. Open one: wuxing open {settings.assessment} --rulebook RULEBOOK.toml"
-            " --roster ROSTER.csv",
-            f"{settings.data}中没有已开启的考核。请先开启：wuxing open {settings.assessment} --rulebook RULEBOOK.toml"
-            " --roster ROSTER.csv",
+            _(
+                "No year is open in {data}. Open one: wuxing open {assessment} --rulebook RULEBOOK.toml "
+                "--roster ROSTER.csv",
+                data=settings.data,
+                assessment=settings.assessment,
+            ),
         )
     try:
         return given(settings.assessment, settings.rulebook, settings.roster)
     except (RulebookError, RosterError) as error:
         names = "WUXING_RULEBOOK, WUXING_ROSTER"
-        raise Stop(Exit.USE, f"{names}: {error.say('en')}", f"{names}：{error.say('zh')}") from None
+        raise Stop(Exit.USE, _("{names}: {error}", names=names, error=error)) from None

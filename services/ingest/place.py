@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from schemas.told import Told
+from schemas.words import _
 
 SHOWN_LOSSES = 100
 """How many losses are remembered to be shown."""
@@ -57,9 +58,11 @@ def read(path: Path) -> Place | None:
         return msgspec.json.decode(path.read_bytes(), type=Place)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise PlaceUnreadable(
-            f"{path} cannot be read. Compare the ledger with an export or a snapshot first, then move the file"
-            " away: ingest makes it anew from the streams.",
-            f"{path}已损坏。请先核对账本与导出或快照，再移走该文件，ingest会由各流重建它。",
+            _(
+                "{path} cannot be read. Compare the ledger with an export or a snapshot first, then move "
+                "the file away: ingest makes it anew from the streams.",
+                path=path,
+            )
         ) from None
 
 

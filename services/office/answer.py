@@ -11,14 +11,20 @@ from typing import Any, Protocol
 import xlsxwriter
 from openpyxl import load_workbook
 
-from schemas.refusals import Language
+from schemas.words import Language, _, _p
 from services.office import sheet, workbook
 
-TITLES = (("#outcome", "#结果"), ("#sequence", "#序号"), ("#id", "#事件编号"), ("#message", "#说明"))
+TITLES = (_("#outcome"), _("#sequence"), _("#id"), _("#message"))
 OUTCOMES = {
-    "accepted": "受理", "refused": "拒收", "settled": "已判定", "ready": "可发送", "pending": "待回执",
-    "there": "已在账", "correction": "待确认更正", "gone": "已不计",
-}  # fmt: skip
+    "accepted": _p("outcome of a row", "accepted"),
+    "refused": _p("outcome of a row", "refused"),
+    "settled": _p("outcome of a row", "settled"),
+    "ready": _p("outcome of a row", "ready"),
+    "pending": _p("outcome of a row", "pending"),
+    "there": _p("outcome of a row", "there"),
+    "correction": _p("outcome of a row", "correction"),
+    "gone": _p("outcome of a row", "gone"),
+}
 
 
 class Told(Protocol):
@@ -84,9 +90,9 @@ def _plain(value: workbook.Value) -> str:
 
 
 def _titles(lang: Language) -> list[str]:
-    return [title[lang == "zh"] for title in TITLES]
+    return [title.say(lang) for title in TITLES]
 
 
 def _cells(line: Told, first: int, lang: Language) -> list[tuple[int, Any]]:
-    outcome = OUTCOMES[line.outcome] if lang == "zh" else line.outcome
+    outcome = OUTCOMES[line.outcome].say(lang)
     return list(enumerate((outcome, line.sequence, line.id, line.message or line.why), first))

@@ -9,8 +9,9 @@ import msgspec
 from infra.rights import key_file
 from schemas import subjects
 from schemas.events import Event
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
 from schemas.rulebook import zh
+from schemas.words import Both, Language, Text, _
 from schemas.year import Year
 from services.command.options import Lang
 from services.ingest.check import Checker
@@ -25,22 +26,17 @@ from services.snapshot.make import latest
 
 FILED = "appeal.filed.v1"
 CHINA = timezone(timedelta(hours=8))
-TEXT: dict[str, dict[Language, str]] = {
-    "late": {
-        "en": "The time for an appeal against sequence {target} ended on {until} (UTC). Nothing was sent. A late appeal"
-        " is filed with --late: it is shown as late, and the appeals office decides.",
-        "zh": "对序号{target}的申诉已于{until}（UTC）截止，未发送。如仍要提出请加--late，将标明逾期。",
-    },
-    "no_key": {
-        "en": "Not sent: {unit} has no key here, {path} is not there. A unit's own key goes there; of a unit that"
-        " joined in the year `wuxing keys add` makes one.",
-        "zh": "未发送：此处没有{unit}的密钥，{path}不存在。请放入该单位自己的密钥；"
-        "年内加入的单位由`wuxing keys add`生成。",
-    },
-    "void": {
-        "en": "Not sent, it would be void: {why}; `wuxing explain {unit}` shows which lines can be appealed.",
-        "zh": "未发送，发送也无效：{why}；可申诉的记录见`wuxing explain {unit}`。",
-    },
+TEXT: dict[str, Text] = {
+    "late": _(
+        "The time for an appeal against sequence {target} ended on {until} (UTC). Nothing was "
+        "sent. A late appeal is filed with --late: it is shown as late, and the appeals office "
+        "decides."
+    ),
+    "no_key": _(
+        "Not sent: {unit} has no key here, {path} is not there. A unit's own key goes there; of "
+        "a unit that joined in the year `wuxing keys add` makes one."
+    ),
+    "void": _("Not sent, it would be void: {why}; `wuxing explain {unit}` shows which lines can be appealed."),
 }
 
 
@@ -93,7 +89,7 @@ def appeal(  # noqa: PLR0913 - each is an option of the command
             checker.apply(change)
         judged = checked(known, checker, raw, None)
         if isinstance(judged, Refusal) and not (path := key_file(known.data, unit)).is_file():
-            judged = msgspec.structs.replace(judged, message=TEXT["no_key"][chosen].format(unit=unit, path=path))
+            judged = msgspec.structs.replace(judged, message=TEXT["no_key"].of(unit=unit, path=path).say(chosen))
         one = Judged(1, None, raw, judged)
         refused = _refused(con, one, found, target, chosen, now=None if late else now)
     lines = [refused] if refused else deliver(known, [one], None, wait, chosen)
@@ -106,8 +102,11 @@ def _year(con: duckdb.DuckDBPyConnection, assessment: str) -> Year:
     if year.assessment != assessment:
         raise Stop(
             Exit.USE,
-            f"The latest snapshot is of {year.assessment}, not of {assessment}: set WUXING_ASSESSMENT or WUXING_DATA.",
-            f"最新快照属于{year.assessment}，不是{assessment}：请设置WUXING_ASSESSMENT或WUXING_DATA。",
+            _(
+                "The latest snapshot is of {assessment}, not of {asked}: set WUXING_ASSESSMENT or WUXING_DATA.",
+                assessment=year.assessment,
+                asked=assessment,
+            ),
         )
     return year
 
@@ -115,12 +114,14 @@ def _year(con: duckdb.DuckDBPyConnection, assessment: str) -> Year:
 def _known(con: duckdb.DuckDBPyConnection, year: Year, unit: str) -> None:
     """There is such a unit, and appeals are decided here."""
     if not con.execute(f"SELECT 1 FROM {held.NAME}.unit_in_force WHERE unit = ?", [unit]).fetchall():
-        raise Stop(Exit.USE, f"{unit}: there is no such unit in the roster", f"{unit}：单位名单中没有这一单位")
+        raise Stop(Exit.USE, _("{unit}: there is no such unit in the roster", unit=unit))
     if year.rulebook.roles.appeals is None:
         raise Stop(
             Exit.NO,
-            f"{year.rulebook.id} names no office for appeals: there are none in this assessment",
-            f"{zh(year.rulebook.name)}未设申诉受理单位，本次考核不受理申诉",
+            _(
+                "{rulebook} names no office for appeals: there are none in this assessment",
+                rulebook=Both(year.rulebook.id, zh(year.rulebook.name)),
+            ),
         )
 
 
@@ -134,8 +135,12 @@ def _target(con: duckdb.DuckDBPyConnection, unit: str, target: int) -> Target:
     if row is None:
         raise Stop(
             Exit.NO,
-            f"The ledger has no event of sequence {target} (as of {point.last(con)}): see `wuxing explain {unit}`.",
-            f"账本（截至序号{point.last(con)}）中没有序号{target}：见`wuxing explain {unit}`。",
+            _(
+                "The ledger has no event of sequence {target} (as of {con}): see `wuxing explain {unit}`.",
+                target=target,
+                con=point.last(con),
+                unit=unit,
+            ),
         )
     return Target(row[0], row[1], row[2] and row[2].replace(tzinfo=UTC))
 
@@ -162,9 +167,9 @@ def _refused(  # noqa: PLR0913 - what it is judged by
             1, None, found.source, found.id, "refused", reason=found.reason, path=found.path, message=found.message
         )
     if void := _void(con, found, lang):
-        reason, words = void[0], TEXT["void"][lang].format(why=void[1], unit=found.subject)
+        reason, words = void[0], TEXT["void"].of(why=void[1], unit=found.subject).say(lang)
     elif now and target.until and now > target.until:
-        reason, words = "late", TEXT["late"][lang].format(target=sequence, until=f"{target.until:%Y-%m-%d %H:%M}")
+        reason, words = "late", TEXT["late"].of(target=sequence, until=f"{target.until:%Y-%m-%d %H:%M}").say(lang)
     else:
         return None
     return Line(1, None, found.source, found.id, "refused", reason=reason, message=words)

@@ -10,7 +10,8 @@ import duckdb
 import msgspec
 
 from schemas.events import Event
-from schemas.refusals import Language, Refusal, conflict
+from schemas.refusals import Refusal, conflict
+from schemas.words import Language
 from schemas.year import Year
 from services.scorer import rules, store
 from services.scorer.rulebook_rows import TABLES

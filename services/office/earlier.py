@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.events import Event
-from schemas.refusals import Language
+from schemas.words import Language
 from services.ingest.check import content
 from services.ingest.line import read
 from services.office.sheet import identifier

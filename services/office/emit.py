@@ -20,8 +20,9 @@ from infra.rights import key_file
 from schemas import subjects
 from schemas.events import OPENED, Event, instant
 from schemas.receipts import Receipt
-from schemas.refusals import Language, Reason, Refusal, conflict, message
+from schemas.refusals import Reason, Refusal, conflict, message
 from schemas.roster import Unit
+from schemas.words import Language, Text, _, _n, _p
 from schemas.year import Year, given
 from services.command import tables
 from services.command.options import Lang
@@ -145,7 +146,7 @@ def emit(  # noqa: PLR0913 - each is an option of the command
         changes: list[trials.Change] | None = None
         if dry_run:
             if con is None:
-                print(TEXT["no_snapshot"][chosen].format(folder=known.snapshots), file=sys.stderr)
+                print(TEXT["no_snapshot"].of(folder=known.snapshots).say(chosen), file=sys.stderr)
             fates, changes = trials.trial(con, year, [one for row in judged for one in row.sends], chosen)
             lines = list(foreseen(judged, fates, chosen))
         else:
@@ -159,7 +160,7 @@ def emit(  # noqa: PLR0913 - each is an option of the command
 def deliver(known: Settings, judged: Sequence[Judged], office: str | None, wait: float, lang: Language) -> list[Line]:
     """Send what goes out for rows, each event with its party's own key, and tell what became of every row."""
     letters = list(_letters(known, office, [one for row in judged for one in row.sends]))
-    with Bar(lang, "receipts", "回执") as bar:
+    with Bar(lang, _("receipts")) as bar:
         receipts = asyncio.run(send(known, letters, patience=wait, told=bar.step))
     return list(told(judged, receipts, lang))
 
@@ -219,7 +220,7 @@ def compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
         if earlier is None or earlier.how in ("there", "conflict"):
             continue
         if replace and earlier.how == "correction" and earlier.id is not None:
-            why = TEXT["replaced"][lang].format(id=earlier.anew or one.found.id)
+            why = TEXT["replaced"].of(id=earlier.anew or one.found.id).say(lang)
             taken, raw = revocation(one.found, earlier.id, why)
             one.first = taken, sign(subjects.party_of(taken.source) or "", raw)
         elif not as_new or (earlier.how == "gone" and earlier.anew is None):
@@ -235,11 +236,11 @@ def _warn(judged: Sequence[Judged], first: str, lang: Language, note: Note) -> N
     """Say which rows occurred in the future, or more than a year before most of the file did."""
     now = instant(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) or first
     events = [(one, one.found) for one in judged if isinstance(one.found, Event)]
-    years = sorted(event.occurred for _, event in events)
+    years = sorted(event.occurred for __, event in events)
     usual = int(years[len(years) // 2][:4]) if years and years[0][0] != "-" else 0
     for one, event in events:
         if event.occurred > now or (usual and abs(int(event.occurred[:4] or 0) - usual) > 1):
-            note(TEXT["odd_time"][lang].format(row=one.row, time=event.time))
+            note(TEXT["odd_time"].of(row=one.row, time=event.time).say(lang))
 
 
 def _check_party(year: Year, office: str | None) -> None:
@@ -247,9 +248,7 @@ def _check_party(year: Year, office: str | None) -> None:
     if office is not None and office not in offices and office not in {unit.unit for unit in year.roster}:
         listed = ", ".join(offices)
         raise Stop(
-            Exit.USE,
-            f"--office {office}: no such office or unit; offices are {listed}",
-            f"--office {office}：没有这个责任单位或考核对象；责任单位：{listed}",
+            Exit.USE, _("--office {office}: no such office or unit; offices are {listed}", office=office, listed=listed)
         )
 
 
@@ -261,31 +260,25 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
         with file.open("rb") as opening:
             head = opening.read(4096)
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{file}: cannot be read: {error.strerror}", f"{file}：无法读取：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{file}: cannot be read: {error}", file=file, error=error.strerror)) from None
     if _is_lines(file, head):
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 yield number, None, line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line, {}
         return
     if office is None:
-        raise Stop(
-            Exit.USE,
-            f"{file}: a table is one office's; name it with --office CODE",
-            f"{file}：一份表格只属于一家单位；请用--office指定其代码",
-        )
+        raise Stop(Exit.USE, _("{file}: a table is one office's; name it with --office CODE", file=file))
     units, names = frozenset(unit.unit for unit in year.roster), sheet.Names(year)
     left: list[sheet.Unread] = []
     for row in sheet.rows(file, encoding, left=left):
         if row.hidden:
-            note(TEXT["hidden_row"][lang].format(row=row.number, sheet=row.sheet))
+            note(TEXT["hidden_row"].of(row=row.number, sheet=row.sheet).say(lang))
         cells = {sheet.PATHS.get(column, ""): cell.address for column, cell in row.cells.items()}
         made = sheet.event(row, office, names, units, lang)
         yield row.number, row.sheet, made if isinstance(made, Refusal) else signed(known, year, office, made), cells
     for one in left:
         key = "untouched" if one.lines else "hidden_sheet" if one.column is None else "left_alone"
-        note(TEXT[key][lang].format(sheet=one.sheet or file.name, column=one.column, lines=one.lines))
+        note(TEXT[key].of(sheet=one.sheet or file.name, column=one.column, n=one.lines).say(lang))
 
 
 def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
@@ -366,7 +359,7 @@ def _unsent(one: Judged, lang: Language) -> Line | None:
         key = "same_row"
     elif key == "gone" and earlier.anew is None:
         key = "used_up"
-    words = TEXT[key][lang].format(sequence=earlier.sequence, row=earlier.row, why=earlier.why)
+    words = TEXT[key].of(sequence=earlier.sequence, row=earlier.row, why=earlier.why).say(lang)
     id_ = event.id if earlier.how == "correction" else earlier.id
     seq, why = earlier.sequence, earlier.why
     return Line(one.row, one.sheet, event.source, id_, earlier.how, sequence=seq, message=words, why=why)
@@ -379,11 +372,11 @@ def told(judged: Sequence[Judged], receipts: Sequence[Receipt | None], lang: Lan
         if line := _unsent(one, lang):
             yield line
             continue
-        mine = [next(left) for _ in one.sends]
+        mine = [next(left) for __ in one.sends]
         receipt = next((one for one in mine if one is None or one.outcome != "accepted"), mine[-1])
         source, id_ = (one.found.source, one.found.id)
         if receipt is None:
-            yield Line(one.row, one.sheet, source, id_, "pending", message=TEXT["pending"][lang])
+            yield Line(one.row, one.sheet, source, id_, "pending", message=TEXT["pending"].say(lang))
         else:
             line = Line(one.row, one.sheet, **msgspec.structs.asdict(receipt))
             line.cell = one.cells.get(line.path or "")
@@ -397,7 +390,7 @@ def foreseen(judged: Sequence[Judged], fates: Sequence[trials.Fate], lang: Langu
         if line := _unsent(one, lang):
             yield line
             continue
-        disposition, why, refusal = [next(left) for _ in one.sends][-1]
+        disposition, why, refusal = [next(left) for __ in one.sends][-1]
         if refusal:
             yield _refused(one, refusal)
         else:
@@ -409,77 +402,58 @@ def _write_back(file: Path, out: Path, lines: Sequence[Line], lang: Language) ->
     try:
         answer.write(file, out, lines, lang)
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{out}: cannot be written: {error.strerror}", f"{out}：无法写入：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{out}: cannot be written: {error}", out=out, error=error.strerror)) from None
 
 
-TEXT: dict[str, dict[Language, str]] = {
-    "pending": {
-        "en": "Stored by the broker, no receipt yet. Nothing is lost: run the same command again.",
-        "zh": "消息服务器已存入，尚无回执。数据未丢失：重新执行同一命令即可。",
-    },
-    "silent": {
-        "en": "{pending} events are sent but no receipt came for {wait:g} seconds: is ingest running? `wuxing status`"
-        " tells. Nothing is lost; run the same command again.",
-        "zh": "已发送{pending}条，{wait:g}秒内没有回执：ingest是否在运行？可用`wuxing status`查看。"
-        "数据未丢失，重新执行同一命令即可，同一事件只计一次。",
-    },
-    "no_snapshot": {
-        "en": "{folder} holds no snapshot of this assessment (WUXING_DATA): tried on an empty ledger.",
-        "zh": "{folder}中没有本次考核的快照（WUXING_DATA）：以空账本试算。",
-    },
-    "sum": {
-        "en": "{rows} rows: {accepted} accepted, {there} there already, {settled} duplicate or void, {ready} ready,"
-        " {correction} corrections that wait, {gone} counted no more, {refused} refused, {pending} without receipt.",
-        "zh": "共{rows}行：受理{accepted}，已在账{there}，重复或无效{settled}，可发送{ready}，待确认更正{correction}，"
-        "已不计{gone}，拒收{refused}，待回执{pending}。",
-    },
-    "there": {"en": "There already, sequence {sequence}; not sent.", "zh": "已在账（序号{sequence}），未发送。"},
-    "correction": {
-        "en": "A correction of sequence {sequence}? Nothing was sent: --replace revokes that one and sends this,"
-        " --as-new counts both.",
-        "zh": "是否更正序号{sequence}？未发送：--replace撤销原事件并发送本行，--as-new两者都计。",
-    },
-    "same_row": {
-        "en": "About the same thing as row {row}, with other content. Nothing was sent: take one out, or --as-new.",
-        "zh": "与第{row}行所指相同而内容不同，未发送：请删去其一，或用--as-new两者都计。",
-    },
-    "gone": {
-        "en": "The ledger has it as sequence {sequence}, but counts it no more: {why}. Nothing was sent: --as-new sends"
-        " it once more, or take the row out.",
-        "zh": "账本中为序号{sequence}，但已不计：{why}。未发送：--as-new再次报送，或删去本行。",
-    },
-    "used_up": {
-        "en": "The ledger has this id as sequence {sequence}, but counts it no more: {why}. Nothing was sent: to send"
-        " it once more give it another id.",
-        "zh": "账本中此编号为序号{sequence}，但已不计：{why}。未发送：如要再次报送，请另用编号。",
-    },
-    "replaced": {"en": "Corrected: replaced by {id}", "zh": "更正：由{id}代替"},
-    "odd_time": {
-        "en": "row {row}: {time} is in the future or far from the rest: is the date right?",
-        "zh": "第{row}行：时间{time}在将来，或与其他各行相去甚远，请核对。",
-    },
-    "hidden_row": {"en": "{sheet} row {row} is hidden, and read.", "zh": "{sheet}第{row}行已隐藏，仍会读取。"},
-    "hidden_sheet": {"en": "the sheet {sheet} is hidden, and read.", "zh": "表{sheet}已隐藏，仍会读取。"},
-    "untouched": {
-        "en": "{sheet}: {lines} prepared lines are not filled in and not sent.",
-        "zh": "{sheet}：{lines}行为预先列出、尚未填写，不发送。",
-    },
-    "left_alone": {
-        "en": "{sheet}: the column {column} is none of the form's and is left alone.",
-        "zh": "{sheet}：列{column}不属于报送列，不读取。",
-    },
-    "change": {"en": "Units that would change", "zh": "将发生变动的单位"},
-    "rows": {"en": "Rows", "zh": "各行结果"},
+TEXT: dict[str, Text] = {
+    "pending": _("Stored by the broker, no receipt yet. Nothing is lost: run the same command again."),
+    "silent": _n(
+        "{n} event is sent but no receipt came for {wait} seconds: is ingest running? "
+        "`wuxing status` tells. Nothing is lost; run the same command again.",
+        "{n} events are sent but no receipt came for {wait} seconds: is ingest running? "
+        "`wuxing status` tells. Nothing is lost; run the same command again.",
+    ),
+    "no_snapshot": _("{folder} holds no snapshot of this assessment (WUXING_DATA): tried on an empty ledger."),
+    "sum": _(
+        "{rows} rows: {accepted} accepted, {there} there already, {settled} duplicate or void, "
+        "{ready} ready, {correction} corrections that wait, {gone} counted no more, {refused} "
+        "refused, {pending} without receipt."
+    ),
+    "there": _("There already, sequence {sequence}; not sent."),
+    "correction": _(
+        "A correction of sequence {sequence}? Nothing was sent: --replace revokes that one and "
+        "sends this, --as-new counts both."
+    ),
+    "same_row": _(
+        "About the same thing as row {row}, with other content. Nothing was sent: take one out, or --as-new."
+    ),
+    "gone": _(
+        "The ledger has it as sequence {sequence}, but counts it no more: {why}. Nothing was "
+        "sent: --as-new sends it once more, or take the row out."
+    ),
+    "used_up": _(
+        "The ledger has this id as sequence {sequence}, but counts it no more: {why}. Nothing "
+        "was sent: to send it once more give it another id."
+    ),
+    "replaced": _("Corrected: replaced by {id}"),
+    "odd_time": _("row {row}: {time} is in the future or far from the rest: is the date right?"),
+    "hidden_row": _("{sheet} row {row} is hidden, and read."),
+    "hidden_sheet": _("the sheet {sheet} is hidden, and read."),
+    "untouched": _n(
+        "{sheet}: {n} prepared line is not filled in and not sent.",
+        "{sheet}: {n} prepared lines are not filled in and not sent.",
+    ),
+    "left_alone": _("{sheet}: the column {column} is none of the form's and is left alone."),
+    "change": _("Units that would change"),
+    "rows": _("Rows"),
 }
 
 
-#: Titles of the table of rows, (English, Chinese).
+#: Titles of the table of rows.
 COLUMN_TITLES = {
-    "row": ("Row", "行"), "sheet": ("Sheet", "表"), "id": ("Id", "编号"), "outcome": ("Outcome", "结果"),
-    "sequence": ("Sequence", "序号"), "reason": ("Reason", "拒收原因"), "where": ("Where", "位置"),
-    "disposition": ("Disposition", "处理"), "message": ("Message", "说明"),
+    "row": _("Row"), "sheet": _("Sheet"), "id": _("Id"), "outcome": _("Outcome"),
+    "sequence": _("Sequence"), "reason": _p("refusal", "Reason"), "where": _("Where"),
+    "disposition": _("Disposition"), "message": _("Message"),
 }  # fmt: skip
 
 
@@ -491,9 +465,9 @@ def show(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form: s
             out.write(msgspec.json.encode(one) + b"\n")
         out.flush()
         return
-    table = Table(title=TEXT["rows"][lang], box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=TEXT["rows"].say(lang), box=box.SIMPLE_HEAD, title_justify="left")
     for titles in COLUMN_TITLES.values():
-        table.add_column(titles[lang == "zh"], overflow="fold")
+        table.add_column(titles.say(lang), overflow="fold")
     for line in lines:
         where = line.cell or line.path
         cells = (line.row, line.sheet, line.id, line.outcome, line.sequence, line.reason, where, line.disposition)
@@ -504,7 +478,7 @@ def show(lines: Sequence[Line], changes: Sequence[trials.Change] | None, form: s
 
 
 def _changes(changes: Sequence[trials.Change], lang: Language) -> Table:
-    table = Table(title=f"{TEXT['change'][lang]} ({len(changes)})", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=f"{TEXT['change'].say(lang)} ({len(changes)})", box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("unit", "final", "place", "grades"):
         table.add_column(tables.words(name, lang))
     for change in changes:
@@ -518,9 +492,9 @@ def outcome(lines: Sequence[Line], wait: float, lang: Language) -> int:
     counts = {key: sum(line.outcome == key for line in lines) for key in kinds}
     refused = sum(line.outcome == "refused" or line.reason is not None for line in lines)
     counts["settled"] -= sum(line.outcome == "settled" and line.reason is not None for line in lines)
-    print(TEXT["sum"][lang].format(rows=len(lines), refused=refused, **counts), file=sys.stderr)
+    print(TEXT["sum"].of(rows=len(lines), refused=refused, **counts).say(lang), file=sys.stderr)
     if counts["pending"]:
-        print(TEXT["silent"][lang].format(pending=counts["pending"], wait=wait), file=sys.stderr)
+        print(TEXT["silent"].of(n=counts["pending"], wait=f"{wait:g}").say(lang), file=sys.stderr)
         return Exit.FAILED
     void = any(line.disposition == "void" for line in lines)
     return Exit.NO if refused or void or counts["correction"] or counts["gone"] else Exit.DONE

@@ -22,6 +22,7 @@ from nats.js.api import PubAck
 from infra.client import ANSWER_WITHIN, connect, end, jetstream, pull
 from schemas import subjects
 from schemas.receipts import Receipt
+from schemas.words import _
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings
 
@@ -82,7 +83,7 @@ async def send(
 
 def _flights(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
     """Letters of one party that may be under way together, in order; whoever refers to others goes alone."""
-    for (_, plain), group in groupby(letters, lambda one: (one.party, one.type in _PLAIN)):
+    for (__, plain), group in groupby(letters, lambda one: (one.party, one.type in _PLAIN)):
         flight = list(group)
         size = FLIGHT if plain else 1
         yield from (flight[n : n + size] for n in range(0, len(flight), size))
@@ -246,9 +247,13 @@ class _Box:
         reason = next(iter(self._complaints), str(error) or type(error).__name__)
         return Stop(
             Exit.FAILED,
-            f"{self._party}: the broker stores nothing more, {sent} events are stored: {reason}. Nothing is lost: run"
-            " the same command again when it is repaired; an event counts once.",
-            f"{self._party}：消息服务器不再存入，已存入{sent}条：{reason}。数据未丢失：排除故障后重新执行同一命令即可，同一事件只计一次。",
+            _(
+                "{party}: the broker stores nothing more, {sent} events are stored: {reason}. Nothing is "
+                "lost: run the same command again when it is repaired; an event counts once.",
+                party=self._party,
+                sent=sent,
+                reason=reason,
+            ),
         )
 
     async def close(self) -> None:

@@ -20,51 +20,53 @@ import msgspec
 
 from schemas import subjects
 from schemas.events import YEAR as YEAR_TYPES
-from schemas.refusals import Language, Reason, Refusal, message, shortened
+from schemas.refusals import Reason, Refusal, message, shortened
 from schemas.results import canonical
 from schemas.rulebook import Bilingual, Name, en, zh
+from schemas.words import Both, Language, _, several, told
 from schemas.year import Year
 from services.office import workbook
 from services.office.workbook import Cell, Line, Number, Sheet, Unusable
 from services.process.ending import Exit, Stop
 
-#: The columns of the contract, in its order, with their titles (English, Chinese).
+#: The columns of the contract, in its order, with their titles, which are read back too, so that they are of
+#: the contract and not in the catalogue.
 TITLES = {
-    "type": ("Type", "事件类型"),
-    "unit": ("Unit", "单位"),
-    "item": ("Item", "项目"),
-    "matter": ("Matter", "事项"),
-    "ground": ("Ground", "情形"),
-    "points": ("Points", "分值"),
-    "node": ("Node", "节点"),
-    "rater": ("Rater", "评分人"),
-    "group": ("Group of raters", "评分组"),
-    "measure": ("Measure", "指标"),
-    "case": ("Case", "实例"),
-    "period": ("Period", "周期"),
-    "value": ("Value", "评分"),
-    "characters": ("Characters", "字数"),
-    "attribute": ("Attribute", "属性"),
-    "veto": ("Veto", "否决情形"),
-    "grade": ("Grade", "等次"),
-    "units": ("Units in order", "单位顺序"),
-    "reading": ("Reading", "读法"),
-    "stage": ("Stage", "阶段"),
-    "change": ("Change", "变动"),
-    "name": ("Name", "名称"),
-    "category": ("Category", "类别"),
-    "unit_group": ("Unit's group", "分组"),
-    "attributes": ("Attributes", "各项属性"),
-    "from": ("From", "移出单位"),
-    "to": ("To", "移入单位"),
-    "target_source": ("Target's source", "所指来源"),
-    "target_id": ("Target's id", "所指编号"),
-    "statement": ("Statement", "申诉理由"),
-    "outcome": ("Outcome", "决定"),
-    "reason": ("Reason", "理由"),
-    "evidence": ("Evidence", "依据"),
-    "time": ("Time", "发生时间"),
-    "id": ("Id", "编号"),
+    "type": Both("Type", "事件类型"),
+    "unit": Both("Unit", "单位"),
+    "item": Both("Item", "项目"),
+    "matter": Both("Matter", "事项"),
+    "ground": Both("Ground", "情形"),
+    "points": Both("Points", "分值"),
+    "node": Both("Node", "节点"),
+    "rater": Both("Rater", "评分人"),
+    "group": Both("Group of raters", "评分组"),
+    "measure": Both("Measure", "指标"),
+    "case": Both("Case", "实例"),
+    "period": Both("Period", "周期"),
+    "value": Both("Value", "评分"),
+    "characters": Both("Characters", "字数"),
+    "attribute": Both("Attribute", "属性"),
+    "veto": Both("Veto", "否决情形"),
+    "grade": Both("Grade", "等次"),
+    "units": Both("Units in order", "单位顺序"),
+    "reading": Both("Reading", "读法"),
+    "stage": Both("Stage", "阶段"),
+    "change": Both("Change", "变动"),
+    "name": Both("Name", "名称"),
+    "category": Both("Category", "类别"),
+    "unit_group": Both("Unit's group", "分组"),
+    "attributes": Both("Attributes", "各项属性"),
+    "from": Both("From", "移出单位"),
+    "to": Both("To", "移入单位"),
+    "target_source": Both("Target's source", "所指来源"),
+    "target_id": Both("Target's id", "所指编号"),
+    "statement": Both("Statement", "申诉理由"),
+    "outcome": Both("Outcome", "决定"),
+    "reason": Both("Reason", "理由"),
+    "evidence": Both("Evidence", "依据"),
+    "time": Both("Time", "发生时间"),
+    "id": Both("Id", "编号"),
 }
 #: Titles that people give the same columns.
 ALIASES = {
@@ -73,28 +75,35 @@ ALIASES = {
     "扣分": "points", "加分": "points", "分数": "value", "评定值": "value", "事由": "reason",
     "原因": "reason", "时间": "time", "日期": "time",
 }  # fmt: skip
-#: The kinds of events that a person may send, with the titles of their sheets (English, Chinese), which stand for them.
+#: The kinds of events that a person may send, with the titles of their sheets which stand for them.
 KINDS = {
-    "deduction.recorded.v1": ("Deductions", "扣分"),
-    "bonus.recorded.v1": ("Bonuses", "加分"),
-    "rating.recorded.v1": ("Ratings", "评分"),
-    "submission.recorded.v1": ("Submissions", "报送"),
-    "fact.recorded.v1": ("Facts", "属性"),
-    "veto.recorded.v1": ("Vetoes", "一票否决"),
-    "approval.recorded.v1": ("Approvals", "审批"),
-    "item.exempted.v1": ("Exemptions", "不适用"),
-    "item.closed.v1": ("Closings", "办结"),
-    "appeal.filed.v1": ("Appeals", "申诉"),
-    "appeal.decided.v1": ("Decisions", "申诉决定"),
-    "reading.adopted.v1": ("Adoptions", "确认读法"),
-    "tie.resolved.v1": ("Ties", "并列排序"),
-    "unit.changed.v1": ("Changes of units", "单位变动"),
-    "item.transferred.v1": ("Transfers", "项目移交"),
-    "stage.reached.v1": ("Stages", "阶段"),
-    "event.revoked.v1": ("Revocations", "撤销"),
+    "deduction.recorded.v1": Both("Deductions", "扣分"),
+    "bonus.recorded.v1": Both("Bonuses", "加分"),
+    "rating.recorded.v1": Both("Ratings", "评分"),
+    "submission.recorded.v1": Both("Submissions", "报送"),
+    "fact.recorded.v1": Both("Facts", "属性"),
+    "veto.recorded.v1": Both("Vetoes", "一票否决"),
+    "approval.recorded.v1": Both("Approvals", "审批"),
+    "item.exempted.v1": Both("Exemptions", "不适用"),
+    "item.closed.v1": Both("Closings", "办结"),
+    "appeal.filed.v1": Both("Appeals", "申诉"),
+    "appeal.decided.v1": Both("Decisions", "申诉决定"),
+    "reading.adopted.v1": Both("Adoptions", "确认读法"),
+    "tie.resolved.v1": Both("Ties", "并列排序"),
+    "unit.changed.v1": Both("Changes of units", "单位变动"),
+    "item.transferred.v1": Both("Transfers", "项目移交"),
+    "stage.reached.v1": Both("Stages", "阶段"),
+    "event.revoked.v1": Both("Revocations", "撤销"),
 }
-OUTCOMES = {"upheld": "维持", "cancelled": "取消", "revised": "改定", "approved": "同意", "rejected": "不同意"}
-CHANGES = {"joined": "加入", "renamed": "更名", "moved": "调整", "left": "退出"}
+#: The outcomes of an appeal and of an approval, and the changes of a unit, as people type them.
+OUTCOMES = {
+    "upheld": Both("upheld", "维持"), "cancelled": Both("cancelled", "取消"), "revised": Both("revised", "改定"),
+    "approved": Both("approved", "同意"), "rejected": Both("rejected", "不同意"),
+}  # fmt: skip
+CHANGES = {
+    "joined": Both("joined", "加入"), "renamed": Both("renamed", "更名"), "moved": Both("moved", "调整"),
+    "left": Both("left", "退出"),
+}  # fmt: skip
 _ENVELOPE = {
     "type": "type",
     "unit": "subject",
@@ -208,7 +217,7 @@ def _kinded(row: Row) -> Row:
     return row if kind is None or "type" in row.cells else row._replace(cells={"type": Cell(kind, ""), **row.cells})
 
 
-_SHEETS = {title.casefold(): kind for kind, titles in KINDS.items() for title in titles}
+_SHEETS = {title.casefold(): kind for kind, titles in KINDS.items() for title in titles.both}
 
 
 def _column(cell: Cell) -> str | None:
@@ -219,7 +228,7 @@ def _column(cell: Cell) -> str | None:
 
 _HEADERS = {
     **{title.casefold(): column for title, column in ALIASES.items()},
-    **{title.casefold(): column for column, titles in TITLES.items() for title in titles},
+    **{title.casefold(): column for column, titles in TITLES.items() for title in titles.both},
     **{column: column for column in TITLES},
 }
 
@@ -233,7 +242,7 @@ def _once(path: Path, names: Iterable[str | None]) -> None:
     seen: set[str] = set()
     for name in filter(None, names):
         if name in seen:
-            raise Stop(Exit.USE, f"{path}: the column {name} is there twice", f"{path}：列{name}重复")
+            raise Stop(Exit.USE, _("{path}: the column {name} is there twice", path=path, name=name))
         seen.add(name)
 
 
@@ -254,24 +263,30 @@ def _no_header(path: Path, sheets: Sequence[Sheet]) -> Stop:
     shown = [line for sheet in sheets if not sheet.hidden for line in sheet.lines if line.number <= HEADER_WITHIN]
     nearest = max(shown, key=_named, default=None)
     strange = [shortened(str(cell.value)) for cell in (nearest.cells.values() if nearest else ()) if not _column(cell)]
-    found, names = ", ".join(strange) or "nothing", ", ".join(TITLES)
+    found, names = several(strange) if strange else _("nothing"), ", ".join(TITLES)
     where = f"{path} [{sheets[0].name}]" if len(sheets) == 1 and sheets[0].name else str(path)
     return Stop(
         Exit.USE,
-        f"{where}: no header among its first {HEADER_WITHIN} rows; columns are {names}; found {found}",
-        f"{where}：前{HEADER_WITHIN}行中没有表头；可用的列：{names}（或其中文名称）；发现：{found}",
+        _(
+            "{where}: no header among its first {header_within} rows; columns are {names}; found {found}",
+            where=where,
+            header_within=HEADER_WITHIN,
+            names=names,
+            found=found,
+        ),
     )
 
 
-def _bilingual(english: str, chinese: str) -> Name:
-    made: Bilingual = msgspec.convert({"zh": chinese, "en": english}, Bilingual)
+def bilingual(words: Both) -> Name:
+    """Words of ours as a rulebook has its names."""
+    made: Bilingual = msgspec.convert({"zh": words.say("zh"), "en": words.say("en")}, Bilingual)
     return made
 
 
 #: What an event is about that is about no unit.
-THE_YEAR = (subjects.ASSESSMENT, _bilingual("the year", "年度"))
+THE_YEAR = (subjects.ASSESSMENT, bilingual(Both("the year", "年度")))
 #: The stage that no rulebook lists.
-FINALISED = ("finalised", _bilingual("final", "定稿"))
+FINALISED = ("finalised", bilingual(Both("final", "定稿")))
 
 
 # Names for codes ----------------------------------------------------------------------------------------------------
@@ -284,7 +299,7 @@ class Names:
         book = year.rulebook
         offices = _labels((one.code, one.name) for one in book.office)
         self._lists: dict[str, dict[str, set[str]]] = {
-            "type": _labels((kind, _bilingual(*titles)) for kind, titles in KINDS.items()),
+            "type": _labels((kind, bilingual(titles)) for kind, titles in KINDS.items()),
             "unit": _labels([THE_YEAR, *((one.unit, one.name) for one in year.roster)]),
             "item": _labels((one.code, one.name) for one in book.item),
             "attribute": _labels((one.code, one.name) for one in book.attribute),
@@ -293,8 +308,8 @@ class Names:
             "stage": _labels([*((one.code, one.name) for one in book.stage), FINALISED]),
             "category": _labels((one.code, one.name) for one in book.category),
             "unit_group": _labels((one.code, one.name) for one in book.group),
-            "outcome": _labels(OUTCOMES.items()),
-            "change": _labels(CHANGES.items()),
+            "outcome": _labels((code, bilingual(one)) for code, one in OUTCOMES.items()),
+            "change": _labels((code, bilingual(one)) for code, one in CHANGES.items()),
             "from": offices,
             "to": offices,
         }
@@ -320,15 +335,15 @@ class Names:
                 raise UnusableCellError(column, _as_text(text, found))
         if len(found) > 1:
             both = ", ".join(sorted(found))
-            raise UnusableCellError(column, Unusable((f"one of the codes {both}", f"代码{both}之一"), (text, text)))
+            raise UnusableCellError(column, Unusable(_("one of the codes {both}", both=both), text))
         return next(iter(found), text)
 
 
 def _as_text(text: str, codes: set[str]) -> Unusable:
     listed = ", ".join(sorted(codes))
     return Unusable(
-        (f"the code as text: {listed}", f"文本形式的代码：{listed}"),
-        (f"the number {text}, which may have lost a zero", f"数字{text}，可能丢失了0"),
+        _("the code as text: {listed}", listed=listed),
+        _("the number {text}, which may have lost a zero", text=text),
     )
 
 
@@ -347,7 +362,7 @@ def _labels(named: Iterable[tuple[str, Name]]) -> dict[str, set[str]]:
         for word in {zh(name), en(name)}:
             for label in (word, f"{code} {word}"):
                 found.setdefault(unicodedata.normalize("NFKC", label).strip().casefold(), set()).add(code)
-    return found | {code.casefold(): {code} for code, _ in pairs}
+    return found | {code.casefold(): {code} for code, __ in pairs}
 
 
 # Events -------------------------------------------------------------------------------------------------------------
@@ -362,10 +377,10 @@ def event(row: Row, party: str, names: Names, units: frozenset[str], lang: Langu
         cells = _texts(row, names)
         units_in_order = [names.code("unit", one.strip(), "") for one in cells.get("units", "").split(";")]
     except UnusableCellError as error:
-        path, pick = PATHS.get(error.column), lang == "zh"
+        path = PATHS.get(error.column)
         reason = _REASONS.get(error.column, Reason.BAD_FIELD)
         address = row.cells[error.column].address
-        expected, seen = ("value", error.why.expected[pick]), ("value", f"{error.why.seen[pick]} [{address}]")
+        expected, seen = ("value", error.why.expected), ("value", f"{told(error.why.seen, lang)} [{address}]")
         return Refusal(None, _source(party, units), None, reason, path, message(reason, path, expected, seen, lang))
     data: dict[str, Any] = {name: cells[column] for column, name in DATA.items() if column in cells}
     data |= {name: [part.strip() for part in data[name].split(";")] for name in LISTS if name in data}
@@ -387,7 +402,7 @@ def event(row: Row, party: str, names: Names, units: frozenset[str], lang: Langu
 def _numbered(text: str, names: Names) -> dict[str, str]:
     """The attributes of a unit that joins, by code; none where the cell is empty."""
     pairs = (one.partition("=") for one in text.split(";") if one.strip())
-    return {names.code("attribute", code.strip(), ""): value.strip() for code, _, value in pairs}
+    return {names.code("attribute", code.strip(), ""): value.strip() for code, __, value in pairs}
 
 
 _REASONS = {"type": Reason.NOT_CLOUDEVENT, "id": Reason.NOT_CLOUDEVENT, "": Reason.UNKNOWN_FIELD}
@@ -422,16 +437,16 @@ def _text(column: str, value: workbook.Value, names: Names, item: str) -> str:
         raise UnusableCellError(
             column,
             Unusable(
-                (f"one of the columns {listed}", f"列{listed}之一"),
-                (f"{_seen(value)} under no column", f"{_seen(value)}不在任何列下"),
+                _("one of the columns {listed}", listed=listed),
+                _("{value} under no column", value=_seen(value)),
             ),
         )
     if isinstance(value, Unusable):
         raise UnusableCellError(column, value)
     if isinstance(value, date):
         if column != "time":
-            expected = ("text; format the cell as text and type it again", "文本；请将单元格设为文本后重新填写")
-            raise UnusableCellError(column, Unusable(expected, (f"the date {value}", f"日期{value}")))
+            expected = _("text; format the cell as text and type it again")
+            raise UnusableCellError(column, Unusable(expected, _("the date {value}", value=value)))
         return f"{workbook.moment(value).isoformat()}{OFFSET}"
     if column in NUMBERS:
         return _visible(column, value) if isinstance(value, str) else value.decimal
@@ -455,20 +470,20 @@ def _visible(column: str, value: str) -> str:
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Co", "Cs"):
             name = f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
-            expected = ("text that can be seen whole", "看得见的文字")
+            expected = _("text that can be seen whole")
             raise UnusableCellError(
-                column, Unusable(expected, (f"{shortened(text)} with {name}", f"{shortened(text)}含{name}"))
+                column, Unusable(expected, _("{text} with {name}", text=shortened(text), name=name))
             )
     if column != "time" and column not in NUMBERS and _SCIENTIFIC.fullmatch(text):
-        expected = ("the text before the program shortened it", "被缩写为科学记数法之前的原文")
-        raise UnusableCellError(column, Unusable(expected, (text, text)))
+        expected = _("the text before the program shortened it")
+        raise UnusableCellError(column, Unusable(expected, text))
     return text
 
 
 def _typed(text: str) -> str:
     """A time typed as people show it as RFC 3339; any other text, and a day that never was, stays as it is."""
     if shown := _SHOWN.fullmatch(text):
-        year, _, *rest = shown.groups()
+        year, __, *rest = shown.groups()
         month, day = rest[0] or rest[2], rest[1] or rest[3]
         hour, minute, second = rest[4], rest[5] or rest[7], rest[6] or rest[8]
         with suppress(ValueError):

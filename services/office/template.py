@@ -22,11 +22,9 @@ from xlsxwriter.worksheet import Worksheet
 
 from schemas import subjects
 from schemas.events import YEAR
-from schemas.refusals import Language
 from schemas.roster import Unit
 from schemas.rulebook import (
     PARAMETERS,
-    Bilingual,
     Ground,
     Item,
     Measure,
@@ -39,11 +37,12 @@ from schemas.rulebook import (
     en,
     zh,
 )
+from schemas.words import COLON, Both, Language, _, _p
 from schemas.year import given
 from services.command.options import Lang
 from services.ingest.opening import year_of_folder
 from services.office.present import Present, present
-from services.office.sheet import CHANGES, FINALISED, KINDS, NUMBERED, OUTCOMES, THE_YEAR, TITLES
+from services.office.sheet import CHANGES, FINALISED, KINDS, NUMBERED, OUTCOMES, THE_YEAR, TITLES, bilingual
 from services.process.ending import Exit, Stop
 from services.process.files import replacing
 from services.process.settings import Settings, language, read
@@ -59,7 +58,7 @@ class Form(NamedTuple):
     """A sheet: the type of its rows, its names, its columns, how many of its lines name their kind already."""
 
     type: str
-    name: tuple[str, str]
+    name: Both
     columns: tuple[str, ...]
     lines: int
 
@@ -105,59 +104,41 @@ FORMS: dict[str, tuple[tuple[str, ...], int]] = {
 
 #: What goes into each column, (English, Chinese).
 MEANINGS = {
-    "type": ("Kind of event, given on the form's lines.", "表中已填，勿改。"),
-    "unit": ("The unit's code, its name, or both as offered.", "考核对象的代码、名称，或下拉所示。"),
-    "item": ("The item's code, its name, or both as offered.", "考核项目的代码、名称，或下拉所示。"),
-    "matter": ("The reference of the matter, always written the same.", "事项编号或文号，同一事项写法须一致。"),
-    "ground": ("One of the item's grounds.", "该项目的扣分或加分情形。"),
-    "points": (
-        "Only where the ground has a range, or a decision revises: a plain decimal as 0.5.",
-        "仅在扣分、加分情形有幅度或申诉改定时填写，如0.5。",
-    ),
-    "node": ("Only where the item has nodes.", "仅在该项目分节点时填写。"),
-    "value": ("The rating, a plain decimal of at most 6 decimals.", "十进制数，至多6位小数。"),
-    "rater": ("Who rated; a later rating by the same rater replaces the earlier.", "同一评分人其后的评分取代此前的。"),
-    "group": ("Only where the item has groups of raters.", "仅在该项目分组评分时填写。"),
-    "measure": ("Only where the item has measures.", "仅在该项目分指标评定时填写。"),
-    "case": ("Only where the item is rated by cases.", "仅在该项目按实例评分时填写。"),
-    "period": ("Only where the item is rated by periods.", "仅在该项目按周期评分时填写。"),
-    "characters": ("Length of what was submitted, a whole number.", "报送材料字数，整数。"),
-    "attribute": ("One of the unit's attributes.", "单位的属性。"),
-    "veto": ("One of the vetoes.", "一票否决情形。"),
-    "statement": ("Why, 1 to 2,000 characters.", "1至2000字。"),
-    "reading": ("A reading or parameter that is adopted.", "所确认的读法或参数。"),
-    "grade": ("The grade through which the tie goes.", "并列所涉及的等次。"),
-    "units": ("The tied units in their order, with ; between them.", "并列各单位，按顺序以半角分号;分隔。"),
-    "change": ("joined, renamed, moved or left.", "joined加入、renamed更名、moved调整、left退出。"),
-    "name": ("Of a unit that joined or is renamed.", "加入或更名的单位名称。"),
-    "category": ("Of a unit that joined or moved.", "加入或调整的单位类别。"),
-    "unit_group": ("Of a unit that joined or moved.", "加入或调整的单位分组。"),
-    "attributes": (
-        "Of a unit that joined: code=value, with ; between them.",
-        "加入单位的各项属性：代码=数值，以半角分号;分隔。",
-    ),
-    "from": ("The office that held the item.", "原考核责任单位。"),
-    "to": ("The office that takes it.", "接手的考核责任单位。"),
-    "stage": ("The stage that is reached.", "已到达的阶段。"),
-    "target_source": (
-        "Source of the event meant, as /offices/ducha; of a decision, of its appeal.",
-        "所指事件的来源，如/offices/ducha；申诉决定填申诉的来源，如/units/U001。",
-    ),
-    "target_id": ("Id of the event meant, from its receipt.", "所指事件的编号，见回执。"),
-    "outcome": (
-        "Of an appeal upheld, cancelled or revised; of an approval approved or rejected.",
-        "申诉：upheld维持、cancelled取消、revised改定；审批：approved同意、rejected不同意。",
-    ),
-    "reason": ("Why, 1 to 2,000 characters.", "1至2000字。"),
-    "evidence": ("Optional; several with ; between them.", "可空；多项之间用半角分号;分隔。"),
-    "time": (
-        "When it occurred, a date or date and time of Beijing, as 2013-05-06 09:30.",
-        "事实发生的日期或时间（北京时间），如2013-05-06 09:30。",
-    ),
-    "id": (
-        "Optional; without one a row is known by its content, and two equal rows are one.",
-        "可空；不填则按内容识别，内容相同的两行为同一事件。",
-    ),
+    "type": _("Kind of event, given on the form's lines."),
+    "unit": _("The unit's code, its name, or both as offered."),
+    "item": _("The item's code, its name, or both as offered."),
+    "matter": _("The reference of the matter, always written the same."),
+    "ground": _("One of the item's grounds."),
+    "points": _("Only where the ground has a range, or a decision revises: a plain decimal as 0.5."),
+    "node": _("Only where the item has nodes."),
+    "value": _("The rating, a plain decimal of at most 6 decimals."),
+    "rater": _("Who rated; a later rating by the same rater replaces the earlier."),
+    "group": _("Only where the item has groups of raters."),
+    "measure": _("Only where the item has measures."),
+    "case": _("Only where the item is rated by cases."),
+    "period": _("Only where the item is rated by periods."),
+    "characters": _("Length of what was submitted, a whole number."),
+    "attribute": _("One of the unit's attributes."),
+    "veto": _("One of the vetoes."),
+    "statement": _("Why, 1 to 2,000 characters."),
+    "reading": _("A reading or parameter that is adopted."),
+    "grade": _("The grade through which the tie goes."),
+    "units": _("The tied units in their order, with ; between them."),
+    "change": _("joined, renamed, moved or left."),
+    "name": _("Of a unit that joined or is renamed."),
+    "category": _("Of a unit that joined or moved."),
+    "unit_group": _p("group", "Of a unit that joined or moved."),
+    "attributes": _("Of a unit that joined: code=value, with ; between them."),
+    "from": _("The office that held the item."),
+    "to": _("The office that takes it."),
+    "stage": _("The stage that is reached."),
+    "target_source": _("Source of the event meant, as /offices/ducha; of a decision, of its appeal."),
+    "target_id": _("Id of the event meant, from its receipt."),
+    "outcome": _("Of an appeal upheld, cancelled or revised; of an approval approved or rejected."),
+    "reason": _("Why, 1 to 2,000 characters."),
+    "evidence": _("Optional; several with ; between them."),
+    "time": _("When it occurred, a date or date and time of Beijing, as 2013-05-06 09:30."),
+    "id": _("Optional; without one a row is known by its content, and two equal rows are one."),
 }
 EXAMPLE = {
     "unit": "U001", "matter": "批示-2013-017", "reason": "逾期未反馈", "evidence": "督查通报2013-5;办理单",
@@ -166,31 +147,31 @@ EXAMPLE = {
     "change": "left", "value": "1", "points": "0.5",
 }  # fmt: skip
 WORDS = {
-    "guide": ("Guide", "填报说明"),
-    "roster": ("Roster", "名单"),
-    "clauses": ("Clauses", "条款"),
-    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
-    "column": ("Column", "列"),
-    "meaning": ("Meaning", "含义"),
-    "example": ("Example", "示例"),
-    "unit": ("Unit", "单位"),
-    "code": ("Code", "代码"),
-    "name": ("Name", "名称"),
-    "category": ("Category", "类别"),
-    "set": ("Group", "分组"),
-    "points": ("Points", "分值"),
-    "clause": ("Clause", "条款"),
-    "words": ("Words of the regulation", "条文"),
-    "item": ("Item", "项目"),
-    "question": ("Question", "问题"),
-    "values": ("Values", "可取值"),
-    "in_force": ("In force", "现行值"),
-    "adopted": ("Adopted by sequence", "已确认（序号）"),
-    "tied": ("Tied", "并列单位"),
-    "pool": ("Pool", "范围"),
-    "whole": ("0 to 999", "0至999"),
-    "still": ("not adopted", "未确认"),
-    "last": ("the last: no change counts after it", "最后一步：此后的变动不再计入"),
+    "guide": _("Guide"),
+    "roster": _("Roster"),
+    "clauses": _("Clauses"),
+    "synthetic": _("Synthetic data: the units are made up."),
+    "column": _("Column"),
+    "meaning": _("Meaning"),
+    "example": _("Example"),
+    "unit": _("Unit"),
+    "code": _("Code"),
+    "name": _("Name"),
+    "category": _("Category"),
+    "set": _("Group"),
+    "points": _("Points"),
+    "clause": _("Clause"),
+    "words": _("Words of the regulation"),
+    "item": _("Item"),
+    "question": _("Question"),
+    "values": _("Values"),
+    "in_force": _("In force"),
+    "adopted": _("Adopted by sequence"),
+    "tied": _("Tied"),
+    "pool": _("Pool"),
+    "whole": _("0 to 999"),
+    "still": _("not adopted"),
+    "last": _("the last: no change counts after it"),
 }
 #: The hints beside the prepared lines of a sheet; their names begin with #, so that the reader takes none for a column.
 HINTS = {
@@ -199,31 +180,13 @@ HINTS = {
     "stage.reached.v1": ("name",),
 }
 GUIDE = (
-    (
-        "1. Fill in a line an event; rows 1 to 3 stay. A line that only names its kind is blank.",
-        "1. 在各表中每行填写一个事件；第1至3行勿动。只有事件类型的行视为空行。",
-    ),
-    (
-        "2. See what would happen, nothing is sent: wuxing emit {file} --office {office} --dry-run",
-        "2. 预演（不发送）：wuxing emit {file} --office {office} --dry-run",
-    ),
-    (
-        "3. Send it; every row gets a receipt or a refusal with its reason: wuxing emit {file} --office {office}",
-        "3. 发送，每行得到回执或拒收原因：wuxing emit {file} --office {office}",
-    ),
-    (
-        "4. A file sent again changes nothing. A line that differs from one sent is asked about: --replace, --as-new.",
-        "4. 重复发送同一文件不会重复计算。与已发送内容不同的行会先询问：--replace更正原事件，--as-new两者都计。",
-    ),
-    (
-        "5. Codes, points and values are text cells and stay as typed; a date cell is Beijing time (+08:00).",
-        "5. 代码、分值为文本单元格，按所填原样发送；日期单元格按北京时间（+08:00）。",
-    ),
+    _("1. Fill in a line an event; rows 1 to 3 stay. A line that only names its kind is blank."),
+    _("2. See what would happen, nothing is sent: wuxing emit {file} --office {office} --dry-run"),
+    _("3. Send it; every row gets a receipt or a refusal with its reason: wuxing emit {file} --office {office}"),
+    _("4. A file sent again changes nothing. A line that differs from one sent is asked about: --replace, --as-new."),
+    _("5. Codes, points and values are text cells and stay as typed; a date cell is Beijing time (+08:00)."),
 )
-COLLECTS = (
-    "6. Readings, ties and stages stand on their lines already: fill in the rest of a line, and it is sent.",
-    "6. 读法、并列、阶段已逐行列出：填齐一行的其余各栏才会发送。",
-)
+COLLECTS = _("6. Readings, ties and stages stand on their lines already: fill in the rest of a line, and it is sent.")
 
 
 def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
@@ -248,11 +211,7 @@ def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
     name = next((one.name for one in parties if _code(one) == party), None)
     if name is None:
         listed = ", ".join(one.code for one in year.rulebook.office)
-        raise Stop(
-            Exit.USE,
-            f"No office or unit {party!r}; offices are {listed}.",
-            f"没有责任单位或考核对象{party!r}；责任单位：{listed}。",
-        )
+        raise Stop(Exit.USE, _("No office or unit {party}; offices are {listed}.", party=repr(party), listed=listed))
     path = file or Path(f"{party}.xlsx")
     with replacing(path) as draft:
         draft.write_bytes(workbook(path.name, now, (party, name), chosen, reached))
@@ -378,7 +337,7 @@ class _Template:
     ) -> None:
         self.book, self.file, self.reached = book, file, reached
         self.now, self.year = now, now.year
-        self.zh = lang == "zh"
+        self.lang: Language = lang
         self.party, self.title_of = party[0], self.named(party[1])
         self.forms = list(forms(self.year.rulebook, self.party))
         base = {"font_name": "宋体", "valign": "vcenter"}
@@ -391,17 +350,17 @@ class _Template:
         book.set_properties({"title": self.title_of, "comments": self.notice()})
 
     def word(self, key: str) -> str:
-        return WORDS[key][self.zh]
+        return WORDS[key].say(self.lang)
 
     def named(self, name: Name) -> str:
-        return zh(name) if self.zh else en(name)
+        return zh(name) if self.lang == "zh" else en(name)
 
     def notice(self) -> str:
         return self.word("synthetic") if self.year.synthetic else ""
 
     def write(self) -> None:
         guide = self.book.add_worksheet(self.word("guide"))
-        sheets = [(form, items, self.book.add_worksheet(form.name[self.zh])) for form, items in self.forms]
+        sheets = [(form, items, self.book.add_worksheet(form.name.say(self.lang))) for form, items in self.forms]
         clauses = self.book.add_worksheet(self.word("clauses"))
         roster = self.book.add_worksheet(self.word("roster"))
         lists = self.book.add_worksheet("lists")
@@ -415,10 +374,10 @@ class _Template:
     def _form(self, sheet: Worksheet, form: Form, items: Sequence[Item], offers: dict[str, str]) -> None:
         """Title, names, header, then lines with their drop-downs; a note at each name says what goes there."""
         prepared = list(self._prepared(form.type))
-        place = f"{form.name[self.zh]} · {self.title_of} · {self.year.rulebook.document}"
+        place = f"{form.name.say(self.lang)} · {self.title_of} · {self.year.rulebook.document}"
         sheet.write_string(0, 0, " · ".join(filter(None, (place, self.notice()))), self.title)
         for n, column in enumerate(form.columns):
-            name, meaning = TITLES[column][self.zh], MEANINGS[column][self.zh]
+            name, meaning = TITLES[column].say(self.lang), MEANINGS[column].say(self.lang)
             sheet.write_string(1, n, name, self.label)
             sheet.write_string(ABOVE, n, column, self.header)
             note = "\n".join((meaning, *self._clause_lines(column, form.type, items)))
@@ -446,7 +405,7 @@ class _Template:
             for reading in book.reading:
                 yield self._adoption(reading.name, self.named(reading.question), reading.values)
             for name in PARAMETERS:
-                yield self._adoption(name, PARAMETERS[name][self.zh], ())
+                yield self._adoption(name, PARAMETERS[name].say(self.lang), ())
         elif kind == "tie.resolved.v1":
             names = {grade.code: grade.name for one in book.scheme for grade in one.grade}
             for grade, pool, units in self.reached.ties:
@@ -489,9 +448,9 @@ class _Template:
         """The clauses of a column's codes, with their words."""
         for item in items:
             if column == "item":
-                yield f"{item.code} {self.named(item.name)} {item.clause or ''}：{_words(item)}"
+                yield f"{item.code} {self.named(item.name)} {item.clause or ''}{COLON.say(self.lang)}{_words(item)}"
             for one in self._listed(item, kind).get(column, ()):
-                yield f"{item.code} {one.code} {self.named(one.name)} {_range(one)}：{_words(one)}"
+                yield f"{item.code} {one.code} {self.named(one.name)} {_range(one)}{COLON.say(self.lang)}{_words(one)}"
 
     def _listed(self, item: Item, kind: str) -> dict[str, list[Any]]:
         """The tables of an item that a row of a kind names by code, by column."""
@@ -532,8 +491,8 @@ class _Template:
                 for one in codes(self.year.rulebook, item, form.type)[name]
             ]
             if of_item and name in form.columns:
-                lists.write_column(0, column, [item for item, _ in of_item], self.text)
-                lists.write_column(0, column + 1, [one for _, one in of_item], self.text)
+                lists.write_column(0, column, [item for item, __ in of_item], self.text)
+                lists.write_column(0, column + 1, [one for __, one in of_item], self.text)
                 of = f"lists!{xl_range_abs(0, column, len(of_item) - 1, column)}"
                 here = f"${xl_col_to_name(form.columns.index('item'))}{ABOVE + 2}"
                 first = f"lists!{xl_rowcol_to_cell(0, column + 1, row_abs=True, col_abs=True)}"
@@ -554,7 +513,7 @@ class _Template:
         facts = [one for one in book.attribute if self.party in (one.offices or (book.roles.collector,))]
         party = (subjects.OFFICES if self.party in dict(offices) else subjects.UNITS) + self.party
         inherited = [subjects.OFFICES + one for one in self.now.before.get(self.party, ())]
-        answers = [(code, _bilingual(code, name)) for code, name in OUTCOMES.items()]
+        answers = [(code, bilingual(one)) for code, one in OUTCOMES.items()]
         choices: dict[str, dict[str, list[tuple[str, Name]]]] = {
             "fact.recorded.v1": {"attribute": [(one.code, one.name) for one in facts]},
             "veto.recorded.v1": {"veto": [(one.code, one.name) for one in book.veto if self.party in one.offices]},
@@ -563,7 +522,7 @@ class _Template:
             "reading.adopted.v1": {"reading": [(one, one) for one in (*book.readings, *PARAMETERS)]},
             "tie.resolved.v1": {"grade": [(grade.code, grade.name) for one in book.scheme for grade in one.grade]},
             "unit.changed.v1": {
-                "change": [(code, _bilingual(code, name)) for code, name in CHANGES.items()],
+                "change": [(code, bilingual(one)) for code, one in CHANGES.items()],
                 "category": [(one.code, one.name) for one in book.category],
                 "unit_group": groups,
             },
@@ -624,15 +583,17 @@ class _Template:
         sheet.set_column(2, 2, 34)
         sheet.write_string(0, 0, f"{self.title_of} · {self.named(self.year.rulebook.name)}", self.title)
         guide = (*GUIDE, COLLECTS) if self.party == self.year.rulebook.roles.collector else GUIDE
-        lines = [text[self.zh].format(file=self.file, office=self.party) for text in guide]
+        lines = [text.of(file=self.file, office=self.party).say(self.lang) for text in guide]
         for n, line in enumerate(filter(None, (self.notice(), *lines)), 1):
             sheet.write_string(n, 0, line)
         row = 8
         for form, items in self.forms:
-            sheet.write_row(row + 1, 0, [form.name[self.zh], self.word("meaning"), self.word("example")], self.label)
+            sheet.write_row(
+                row + 1, 0, [form.name.say(self.lang), self.word("meaning"), self.word("example")], self.label
+            )
             shown = self._example(form, items)
             for n, column in enumerate(form.columns, row + 2):
-                name, meaning = TITLES[column][self.zh], MEANINGS[column][self.zh]
+                name, meaning = TITLES[column].say(self.lang), MEANINGS[column].say(self.lang)
                 cells = (f"{column} {name}", meaning, shown.get(column, ""))
                 for at, cell in enumerate(cells):
                     sheet.write_string(n, at, cell, self.wrap)
@@ -667,10 +628,6 @@ class _Template:
             known = {name: value for name, value in known.items() if name in ("type", "unit", "reason", "time")}
             known["change"] = "left"
         return {column: known[column] for column in form.columns if known.get(column)}
-
-
-def _bilingual(english: str, chinese: str) -> Name:
-    return Bilingual(zh=chinese, en=english)
 
 
 def _words(one: Table) -> str:

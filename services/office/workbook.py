@@ -26,6 +26,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 from python_calamine import CalamineWorkbook, PasswordError
 
+from schemas.words import Text, _
 from services.process.ending import Exit, Stop
 
 #: Bytes that a workbook may come to when it is unpacked, and that the process which reads older forms may use.
@@ -37,14 +38,13 @@ csv.field_size_limit(64 * 1024 * 1024)
 _ZIP, _OLE2 = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 #: Number formats that show a plain number: digits before the point, digits after it.
 _PLAIN_FORMAT = re.compile(r"(?:#,##|#*)(0*)(?:\.(0+))?_? ?")
-Pair = tuple[str, str]
 
 
 class Unusable(NamedTuple):
-    """A cell that cannot be used: what is expected in its place and what it holds, each (English, Chinese)."""
+    """A cell that cannot be used: what is expected in its place and what it holds."""
 
-    expected: Pair
-    seen: Pair
+    expected: Text
+    seen: Text | str
 
 
 class Number(NamedTuple):
@@ -132,18 +132,15 @@ def _value(cell: Any, typed: Any, merged: str | None) -> Value | None:
     held = cell.value if isinstance(cell, Written) else None
     if held is None and isinstance(typed, str) and typed.startswith("="):
         return Unusable(
-            ("a value", "数值"),
-            (
-                f"the formula {typed[:40]}, never computed; open and save the file once",
-                f"从未计算的公式{typed[:40]}；请打开文件并保存一次",
-            ),
+            _("a value"),
+            _("the formula {typed}, never computed; open and save the file once", typed=typed[:40]),
         )
     if held is None:
         return None
     if merged and ":" in merged:
-        return Unusable(("a cell of its own", "独立的单元格"), (f"the merged cells {merged}", f"合并单元格{merged}"))
+        return Unusable(_("a cell of its own"), _("the merged cells {merged}", merged=merged))
     if cell.data_type == "e":
-        return Unusable(("a value", "数值"), (f"the error {held}", f"错误值{held}"))
+        return Unusable(_("a value"), _("the error {held}", held=held))
     return as_value(held, cell.number_format)
 
 
@@ -154,13 +151,11 @@ def as_value(held: Any, form: str = "General") -> Value | None:
     if isinstance(held, date):
         return held
     if isinstance(held, bool) or not isinstance(held, int | float | Decimal):
-        what = "clock time" if isinstance(held, time | timedelta) else type(held).__name__
-        return Unusable(("text", "文本"), (f"{what} {held}", f"{held}"))
+        clock = isinstance(held, time | timedelta)
+        return Unusable(_("text"), _("clock time {held}", held=held) if clock else f"{type(held).__name__} {held}")
     number = Decimal(repr(held)) if isinstance(held, float) else Decimal(held)
     if abs(number) >= EXACT_BELOW:
-        return Unusable(
-            ("text where a number has more than 15 digits", "超过15位的数字用文本"), (f"{number:f}", f"{number:f}")
-        )
+        return Unusable(_("text where a number has more than 15 digits"), f"{number:f}")
     return _shown(number, form)
 
 
@@ -171,19 +166,17 @@ def _shown(number: Decimal, form: str) -> Number | Unusable:
         return Number(plain, plain)
     if "%" in form:
         return Unusable(
-            ("the number itself, without %", "数字本身，不用百分比格式"),
-            (f"a percentage showing {decimal(number * 100)}%", f"百分比格式，显示{decimal(number * 100)}%"),
+            _("the number itself, without %"),
+            _("a percentage showing {number}%", number=decimal(number * 100)),
         )
     match = _PLAIN_FORMAT.fullmatch(form)
     if match is None:
-        return Unusable(
-            ("a plain number or text", "普通数字或文本"), (f"a number in the format {form}", f"格式为{form}的数字")
-        )
+        return Unusable(_("a plain number or text"), _("a number in the format {form}", form=form))
     shown = number.quantize(Decimal(1).scaleb(-len(match[2] or "")), ROUND_HALF_UP)
     if shown != number:
         return Unusable(
-            ("the number that is shown", "与所显示一致的数字"),
-            (f"shows {shown}, holds {plain}", f"显示{shown}，实际为{plain}"),
+            _("the number that is shown"),
+            _("shows {shown}, holds {plain}", shown=shown, plain=plain),
         )
     return Number(plain, plain.zfill(len(match[1]))) if len(match[1]) > 1 else Number(plain, plain)
 
@@ -207,9 +200,9 @@ def _older(path: Path, raw: bytes) -> list[Sheet]:
     try:
         found = here.recv()
     except EOFError:
-        found = "it needs more memory than a workbook may: is there a stray cell at the far end of a sheet?"
+        found = _("it needs more memory than a workbook may: is there a stray cell at the far end of a sheet?")
     child.join()
-    if isinstance(found, str):
+    if isinstance(found, str | Text):
         raise _unreadable(path, found)
     return [
         Sheet(name, [line for number, row in enumerate(rows, 1) if (line := _older_line(number, row))], hidden)
@@ -241,7 +234,7 @@ def _read_older(raw: bytes, answer: Any) -> None:
                 ]
             )
     except PasswordError:
-        answer.send("it is protected by a password / 有密码保护")
+        answer.send(_("it is protected by a password"))
     except BaseException as error:  # noqa: BLE001 - the reader's panics are no Exceptions; a broken file is not ours
         answer.send(str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
 
@@ -256,7 +249,7 @@ def _csv(path: Path, raw: bytes, encoding: str | None) -> Iterator[Line]:
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
-        raise Stop(Exit.FAILED, f"{path}: not a CSV file: {error}", f"{path}：不是CSV文件：{error}") from None
+        raise Stop(Exit.FAILED, _("{path}: not a CSV file: {error}", path=path, error=error)) from None
     for number, row in enumerate(rows, 1):
         if line := _older_line(number, row):
             yield line
@@ -274,7 +267,7 @@ def _decoded(path: Path, raw: bytes, encoding: str | None) -> str:
         except UnicodeDecodeError as error:
             place = error.start + 1
             raise Stop(
-                Exit.FAILED, f"{path}: byte {place} is not {encoding}", f"{path}：第{place}字节不是{encoding}"
+                Exit.FAILED, _("{path}: byte {place} is not {encoding}", path=path, place=place, encoding=encoding)
             ) from None
     try:
         text = raw.decode("utf-8-sig")
@@ -284,8 +277,7 @@ def _decoded(path: Path, raw: bytes, encoding: str | None) -> str:
         if not text.isascii() and not raw.startswith(b"\xef\xbb\xbf") and _han(raw.decode("gb18030")) > _han(text) == 0:
             raise Stop(
                 Exit.USE,
-                f"{path}: reads as UTF-8 and as GB18030; say --encoding utf-8 or --encoding gb18030",
-                f"{path}：按UTF-8和GB18030都能读取；请用--encoding utf-8或--encoding gb18030指明",
+                _("{path}: reads as UTF-8 and as GB18030; say --encoding utf-8 or --encoding gb18030", path=path),
             )
     return text
 
@@ -298,8 +290,11 @@ def _gb18030(path: Path, raw: bytes, place: int) -> str:
             return raw.decode("gb18030")
     raise Stop(
         Exit.FAILED,
-        f"{path}: neither UTF-8 (byte {place} is wrong) nor GB18030; save it again as CSV UTF-8",
-        f"{path}：既非UTF-8（第{place}字节有误）也非GB18030；请另存为“CSV UTF-8”",
+        _(
+            "{path}: neither UTF-8 (byte {place} is wrong) nor GB18030; save it again as CSV UTF-8",
+            path=path,
+            place=place,
+        ),
     )
 
 
@@ -313,8 +308,8 @@ def _check_size(path: Path, size: int) -> None:
         raise _unreadable(path, f"{size} bytes when unpacked, at most {UNPACKED_MAX}")
 
 
-def _unreadable(path: Path, reason: str) -> Stop:
-    return Stop(Exit.FAILED, f"{path}: cannot be read as a workbook: {reason}", f"{path}：无法作为工作簿读取：{reason}")
+def _unreadable(path: Path, reason: Text | str) -> Stop:
+    return Stop(Exit.FAILED, _("{path}: cannot be read as a workbook: {reason}", path=path, reason=reason))
 
 
 def moment(value: date) -> datetime:

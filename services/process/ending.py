@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from schemas.told import Told
+from schemas.words import Text
 
 
 class Exit(IntEnum):
@@ -15,8 +16,8 @@ class Exit(IntEnum):
 
 
 class Stop(Told):
-    """Ends a command with a code and a sentence in both languages; no traceback reaches a user."""
+    """Ends a command with a code and a sentence; no traceback reaches a user."""
 
-    def __init__(self, code: Exit, en: str, zh: str) -> None:
-        super().__init__(en, zh)
+    def __init__(self, code: Exit, text: Text | Told | str) -> None:
+        super().__init__(text)
         self.code = code

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from schemas.words import _
 from services.process.ending import Exit, Stop
 
 
@@ -25,9 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except (ConnectionError, TimeoutError):  # of a broker that is asked meanwhile
         raise
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{path}: cannot be written: {error.strerror}", f"{path}：无法写入：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{path}: cannot be written: {error}", path=path, error=error.strerror)) from None
     finally:
         if draft != place:
             with suppress(OSError):

@@ -26,6 +26,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make
 
 from infra.client import end, jetstream
 from infra.streams import stream
+from schemas.words import _
 from services.process.ending import Exit, Stop
 
 VARIABLE = "WUXING_METRICS_PORT"
@@ -140,7 +141,7 @@ def waits(service: str, first: int | None, within: float = STALL_SECONDS) -> Non
     Where it is the same message for longer than `within` seconds, the service is not ready.
     """
     now, key = clock(), (_named(service), within)
-    before, since, _ = _waits.get(key, (None, now, now))
+    before, since, __ = _waits.get(key, (None, now, now))
     _waits[key] = first, since if before == first else now, now
 
 
@@ -292,8 +293,8 @@ def port(environment: dict[str, str] | None = None) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        en, zh = "expected a port of 0 to 65535, found", "应为0至65535的端口，实为"
-        raise Stop(Exit.USE, f"{VARIABLE}: {en} {text!r}", f"{VARIABLE}：{zh}{text!r}。")
+        said = _("{variable}: expected a port of 0 to 65535, found {text}.", variable=VARIABLE, text=repr(text))
+        raise Stop(Exit.USE, said)
     return int(text)
 
 
@@ -310,9 +311,14 @@ def serve_metrics(services: Sequence[str], at: int | None = None) -> Served | No
         return Served(make_server("127.0.0.1", number, application(), _Server, _Quiet))
     except OSError as error:
         raise Stop(
-            Exit.FAILED, f"Port {number} of {VARIABLE} cannot be used: {error.strerror}. Give each process its own.",
-            f"{VARIABLE}的端口{number}不可用，请为每个进程指定不同端口。",
-        ) from None  # fmt: skip
+            Exit.FAILED,
+            _(
+                "Port {port} of {variable} cannot be used: {error}. Give each process its own.",
+                port=number,
+                variable=VARIABLE,
+                error=error.strerror,
+            ),
+        ) from None
 
 
 def application() -> WSGIApplication:

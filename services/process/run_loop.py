@@ -10,6 +10,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from nats.errors import Error as NatsError
 
 from infra.client import BrokerUnreachable, Entry, durable_subscriber, pulled_entry
+from schemas.words import _
 from services.process import metrics
 
 Take = Callable[[Sequence[Entry]], Awaitable[bool | None]]
@@ -35,8 +36,7 @@ async def run(app: FastStream) -> None:
         if isinstance(error, NatsError):
             raise
         raise BrokerUnreachable(
-            f"The connection to the broker broke while the service started ({error}). Start it again.",
-            f"服务启动时与消息服务器的连接中断（{error}）。请重新启动。",
+            _("The connection to the broker broke while the service started ({error}). Start it again.", error=error)
         ) from None
 
 

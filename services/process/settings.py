@@ -10,8 +10,8 @@ from typing import Literal, cast
 import msgspec
 
 from infra.folders import ASSESSMENTS, folders, parties, site
-from schemas.refusals import Language
 from schemas.subjects import CODE
+from schemas.words import Language, Text, _
 from services.process.ending import Exit, Stop
 
 
@@ -59,7 +59,7 @@ def read(environment: dict[str, str] | None = None) -> Settings:
     assessment, data = _place(env.get("WUXING_ASSESSMENT", ""), Path(env.get("WUXING_DATA") or "data"))
     log = env.get("WUXING_LOG") or ("console" if sys.stderr.isatty() else "json")
     if log not in ("console", "json"):
-        raise _wrong("WUXING_LOG", "console or json", "console或json", log)
+        raise _wrong("WUXING_LOG", _("console or json"), log)
     return Settings(
         nats_url=env.get("NATS_URL", "nats://127.0.0.1:4222"),
         data=data,
@@ -86,8 +86,11 @@ def several(environment: dict[str, str] | None = None) -> list[Settings]:
         if named and not found:
             raise Stop(
                 Exit.FAILED,
-                f"No year is open in {root}. Open one: wuxing open CODE --rulebook RULEBOOK.toml --roster ROSTER.csv",
-                f"{root}中没有已开启的考核。请先开启：wuxing open 代码 --rulebook RULEBOOK.toml --roster ROSTER.csv",
+                _(
+                    "No year is open in {root}. Open one: wuxing open CODE --rulebook RULEBOOK.toml --roster "
+                    "ROSTER.csv",
+                    root=root,
+                ),
             )
         named = found or [""]
     return [read(env | {"WUXING_ASSESSMENT": one}) for one in named]
@@ -128,13 +131,11 @@ def _place(named: str, root: Path) -> tuple[str, Path]:
     there = opened(root)
     if named == "*" or "," in named or (not named and len(there) > 1):
         listed = ", ".join(sorted(there)) or "-"
-        raise _wrong(
-            "WUXING_ASSESSMENT", f"the code of one assessment, of {listed}", f"一个考核的代码（{listed}）", named
-        )
+        raise _wrong("WUXING_ASSESSMENT", _("the code of one assessment, of {listed}", listed=listed), named)
     if not named:
         return next(iter(there.items()), ("wenzhou-2013", root))
     if not CODE.fullmatch(named):
-        raise _wrong("WUXING_ASSESSMENT", "letters, digits, _ and -, up to 64", "至多64个字母、数字、_和-", named)
+        raise _wrong("WUXING_ASSESSMENT", _("letters, digits, _ and -, up to 64"), named)
     return named, folder(root, named)
 
 
@@ -142,10 +143,10 @@ def _limits(text: str) -> Limits:
     """The limits that are named, as office_events=1000,unit_bytes=65536; the others are as they are."""
     named: dict[str, int] = {}
     for one in filter(None, (part.strip() for part in text.split(","))):
-        name, _, number = one.partition("=")
+        name, __, number = one.partition("=")
         if name not in Limits.__struct_fields__:
             listed = ", ".join(Limits.__struct_fields__)
-            raise _wrong("WUXING_LIMITS", f"name=number of {listed}", f"名称=数值，名称为{listed}之一", one)
+            raise _wrong("WUXING_LIMITS", _("name=number of {listed}", listed=listed), one)
         named[name] = _whole(f"WUXING_LIMITS {name}", number)
     return Limits(**named)
 
@@ -154,7 +155,7 @@ def language(chosen: str | None = None) -> Language:
     """The language of user-facing texts: the one chosen, else that of `WUXING_LANG`, else that of the locale."""
     said = os.environ.get("WUXING_LANG")
     if said not in (None, "", "zh", "en"):
-        raise _wrong("WUXING_LANG", "zh or en", "zh或en", said)
+        raise _wrong("WUXING_LANG", _("zh or en"), said)
     text = chosen or said or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
     text = text or locale.getlocale()[0] or ""
     return "zh" if text.lower().startswith(("zh", "chinese")) else "en"
@@ -162,12 +163,13 @@ def language(chosen: str | None = None) -> Language:
 
 def _whole(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise _wrong(name, "a whole number of 1 or more", "不小于1的整数", text)
+        raise _wrong(name, _("a whole number of 1 or more"), text)
     return int(text)
 
 
-def _wrong(name: str, en: str, zh: str, found: str) -> Stop:
-    return Stop(Exit.USE, f"{name}: expected {en}, found {found!r}", f"{name}：应为{zh}，实为{found!r}")
+def _wrong(name: str, expected: Text, found: str) -> Stop:
+    said = _("{name}: expected {expected}, found {found}", name=name, expected=expected, found=repr(found))
+    return Stop(Exit.USE, said)
 
 
 def _path(text: str | None) -> Path | None:

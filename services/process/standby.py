@@ -25,6 +25,7 @@ from infra.client import end
 from infra.lease import Word
 from infra.streams import LEASE, stream
 from schemas.told import Told
+from schemas.words import _
 from services.process import metrics
 from services.process.settings import Settings
 
@@ -213,9 +214,12 @@ async def turn(
             raise
         body.uncancel()
         raise TurnLost(
-            f"{mine.lost.where} has taken over as {service}: this process was held up for too long. Nothing is"
-            " lost; started again, it waits as standby.",
-            f"{mine.lost.where}已接替{service}：本进程停顿过久。没有丢失任何内容；重新启动后作为备用等待。",
+            _(
+                "{where} has taken over as {service}: this process was held up for too long. Nothing is "
+                "lost; started again, it waits as standby.",
+                where=mine.lost.where,
+                service=service,
+            )
         ) from None
     finally:
         if not mine.lost:  # who lost it keeps the folder's lock until the process has ended

@@ -18,6 +18,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from schemas.words import Text, _
 from services.process.ending import Exit, Stop
 
 #: Requests under way at once; more are told to come again. Connections beyond twice as many are closed at once.
@@ -104,9 +105,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = f"{host}:{port}: {error}"
-        raise Stop(
-            Exit.FAILED, f"{reason}. Choose another --host or --port.", f"{reason}。请另选--host或--port。"
-        ) from None
+        raise Stop(Exit.FAILED, _("{reason}. Choose another --host or --port.", reason=reason)) from None
 
 
 def config(app: ASGIApp, **tls: Any) -> uvicorn.Config:
@@ -143,13 +142,14 @@ class Bounded:
         """Pass on, or answer 431."""
         size = sum(len(name) + len(value) for name, value in scope.get("headers", ()))
         if scope["type"] == ScopeType.HTTP and size + len(scope["query_string"]) > HEAD_MAX:
-            await _say(send, 431, f"431: at most {HEAD_MAX} bytes of headers and address. / 请求头过大。\n")
+            await _say(send, 431, _("at most {most} bytes of headers and address.", most=HEAD_MAX))
             return
         await self.app(scope, receive, send)
 
 
-async def _say(send: Send, status: int, text: str) -> None:
-    """A plain answer, after which the connection ends."""
+async def _say(send: Send, status: int, said: Text) -> None:
+    """A plain answer in both languages, after which the connection ends."""
+    text = f"{status}: {said.say('en')} / {said.say('zh')}\n"
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text.encode(), "more_body": False})
@@ -169,8 +169,7 @@ class Named:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 421."""
         if scope["type"] == ScopeType.HTTP and not self.known(header(scope, b"host")):
-            text = "421: this server goes by another name; start it with --name NAME. / 请以--name指定域名。\n"
-            await _say(send, 421, text)
+            await _say(send, 421, _("this server goes by another name; start it with --name NAME."))
             return
         await self.app(scope, receive, send)
 

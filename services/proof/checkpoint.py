@@ -24,6 +24,7 @@ from schemas.results import canonical
 from schemas.roster import Unit
 from schemas.rulebook import Rulebook
 from schemas.subjects import ASSESSMENT
+from schemas.words import _
 from schemas.year import Year
 from services.proof import merkle, note, shown
 from services.proof.note import Checkpoint, NoteError, Signer
@@ -148,18 +149,23 @@ def check_grown(found: Leaves, earlier: Earlier) -> None:
     """Raise LogRewritten unless what was published is a beginning of this log."""
     if found.size < earlier.size:
         raise LogRewritten(
-            f"The log has {found.size} events, but a checkpoint of {earlier.size} was published: some were cut"
-            " off. Nothing is published until they are back (`wuxing repair`, docs/operations.md).",
-            f"账本只有{found.size}个事件，而已公布的检查点有{earlier.size}个：有事件被截去，"
-            "恢复之前不再公布（wuxing repair，docs/operations.md）。",
+            _(
+                "The log has {size} events, but a checkpoint of {published} was published: some were cut "
+                "off. Nothing is published until they are back (`wuxing repair`, docs/operations.md).",
+                size=found.size,
+                published=earlier.size,
+            )
         )
     if (root := found.root(earlier.size)) != earlier.root:
         raise LogRewritten(
-            f"The first {earlier.size} events are not what was published: expected the root {earlier.root.hex()},"
-            f" found {root.hex()}. Nothing is published; `wuxing replay` against an earlier snapshot names the"
-            " first event that differs.",
-            f"账本的前{earlier.size}个事件已与公布的不符：根应为{earlier.root.hex()}，实为{root.hex()}。不再公布；"
-            "用wuxing replay与较早的快照比较，可知第一个不同的事件。",
+            _(
+                "The first {size} events are not what was published: expected the root {expected}, found "
+                "{found}. Nothing is published; `wuxing replay` against an earlier snapshot names the "
+                "first event that differs.",
+                size=earlier.size,
+                expected=earlier.root.hex(),
+                found=root.hex(),
+            )
         )
 
 
@@ -171,9 +177,12 @@ def log_key(data: Path, assessment: str, *, begun: bool) -> Signer:
     path = data / "keys" / "log.key"
     if not path.exists() and (begun or (data / "snapshots" / KEY_NAME).exists()):
         raise NoteError(
-            f"The log's key {path} is missing, and something signed with it was published. Restore it from the"
-            " backup of the keys: with another key nothing that was published could be gone on from.",
-            f"缺少日志密钥{path}，而已有用它签名的公布内容。请从备份恢复。",
+            _(
+                "The log's key {path} is missing, and something signed with it was published. Restore it "
+                "from the backup of the keys: with another key nothing that was published could be gone "
+                "on from.",
+                path=path,
+            )
         )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return key(path, origin(assessment))
@@ -185,7 +194,14 @@ def key(path: Path, name: str, kind: int = note.ED25519) -> Signer:
         return Signer.generate(path, name, kind)
     signer = Signer.load(path)
     if signer.kind != kind:
-        raise NoteError(f"key file {path}: it holds a key of type {signer.kind}, expected {kind}")
+        raise NoteError(
+            _(
+                "key file {path}: it holds a key of type {kind}, expected {expected}",
+                path=path,
+                kind=signer.kind,
+                expected=kind,
+            )
+        )
     return replace(signer, name=name)
 
 
@@ -215,10 +231,12 @@ def read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(NOTE_MAX + 1)
         if len(data) > NOTE_MAX:
-            raise NoteError(f"{path}: over {NOTE_MAX} bytes: no note")
+            raise NoteError(_("{path}: over {note_max} bytes: no note", path=path, note_max=NOTE_MAX))
         return data.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise NoteError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise NoteError(
+            _("{path}: cannot be read: {error}", path=path, error=getattr(error, "strerror", None) or error)
+        ) from None
 
 
 def body(text: str) -> str:
@@ -231,7 +249,7 @@ def parsed(text: str, where: Path | str) -> Checkpoint:
     try:
         return Checkpoint.parse(body(text))
     except NoteError as error:
-        raise NoteError(f"{where}: {error}") from None
+        raise NoteError(_("{where}: {error}", where=where, error=error)) from None
 
 
 def held(con: duckdb.DuckDBPyConnection, table: str = "checkpoint") -> str | None:

@@ -27,6 +27,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from schemas.told import Told
+from schemas.words import Text, _
 from services.proof import merkle
 
 ED25519 = 1  # signature type of a log's own signature
@@ -48,26 +49,37 @@ def key_id(name: str, kind: int, public: bytes) -> bytes:
 
 def _check_name(name: str) -> None:
     if not name or "+" in name or any(c.isspace() or c < " " for c in name):
-        raise NoteError(f"key name {name!r}: expected a name without spaces and without +, such as example.org/log")
+        raise NoteError(
+            _("key name {name}: expected a name without spaces and without +, such as example.org/log", name=repr(name))
+        )
 
 
-def _base64(text: str, what: str) -> bytes:
+def _base64(text: str, what: Text) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NoteError(f"{what}: {text[:60]!r} is not base64") from None
+        raise NoteError(_("{what}: {text} is not base64", what=what, text=repr(text[:60]))) from None
 
 
-def _key(text: str, what: str) -> tuple[str, bytes, int, bytes]:
+def _key(text: str, what: Text) -> tuple[str, bytes, int, bytes]:
     """Split `name+hexid+base64(type || key)` into name, id, type and key."""
-    name, _, rest = text.strip().partition("+")
-    identity, _, key = rest.partition("+")
+    name, __, rest = text.strip().partition("+")
+    identity, __, key = rest.partition("+")
     _check_name(name)
     raw = _base64(key, what)
     if len(raw) != 33 or raw[0] not in (ED25519, COSIGNATURE):
-        raise NoteError(f"{what} of {name}: expected a type 1 or 4 and 32 bytes, found {len(raw)} bytes")
+        raise NoteError(
+            _(
+                "{what} of {name}: expected a type 1 or 4 and 32 bytes, found {raw} bytes",
+                what=what,
+                name=name,
+                raw=len(raw),
+            )
+        )
     if not re.fullmatch(r"[0-9a-fA-F]{8}", identity):
-        raise NoteError(f"{what} of {name}: the id {identity!r} is not 8 hex digits")
+        raise NoteError(
+            _("{what} of {name}: the id {identity} is not 8 hex digits", what=what, name=name, identity=repr(identity))
+        )
     return name, bytes.fromhex(identity), raw[0], raw[1:]
 
 
@@ -82,10 +94,17 @@ class Verifier:
     @classmethod
     def parse(cls, text: str) -> "Verifier":
         """Read `name+hexid+base64(type || public key)`; the id must be that of the key."""
-        name, identity, kind, public = _key(text, "verifier key")
+        name, identity, kind, public = _key(text, _("verifier key"))
         verifier = cls(name, kind, public)
         if identity != verifier.id:
-            raise NoteError(f"verifier key of {name}: its id is {verifier.id.hex()}, {identity.hex()} given")
+            raise NoteError(
+                _(
+                    "verifier key of {name}: its id is {id}, {identity} given",
+                    name=name,
+                    id=verifier.id.hex(),
+                    identity=identity.hex(),
+                )
+            )
         return verifier
 
     @property
@@ -107,7 +126,9 @@ class Verifier:
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except (InvalidSignature, ValueError):
-            raise NoteError(f"the signature of {self.name}+{self.id.hex()} does not fit the text") from None
+            raise NoteError(
+                _("the signature of {name}+{id} does not fit the text", name=self.name, id=self.id.hex())
+            ) from None
         return time
 
 
@@ -144,7 +165,9 @@ class Signer:
             os.fsync(folder)
             os.close(folder)
         except OSError as error:
-            raise NoteError(f"key file {path}: {error.strerror}; an existing key is never overwritten") from None
+            raise NoteError(
+                _("key file {path}: {error}; an existing key is never overwritten", path=path, error=error.strerror)
+            ) from None
         return signer
 
     @classmethod
@@ -153,15 +176,28 @@ class Signer:
         try:
             text, mode = path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777
         except (OSError, UnicodeDecodeError) as error:
-            raise NoteError(f"key file {path}: cannot be read: {error}") from None
+            raise NoteError(_("key file {path}: cannot be read: {error}", path=path, error=error)) from None
         if mode & 0o077:
-            raise NoteError(f"key file {path}: its mode is {mode:04o}, expected 0600; others can read it")
+            raise NoteError(
+                _(
+                    "key file {path}: its mode is {mode}, expected 0600; others can read it",
+                    path=path,
+                    mode=f"{mode:04o}",
+                )
+            )
         if not text.startswith("PRIVATE+KEY+"):
-            raise NoteError(f"key file {path}: expected a line that begins with PRIVATE+KEY+")
-        name, identity, kind, seed = _key(text.removeprefix("PRIVATE+KEY+"), f"key file {path}")
+            raise NoteError(_("key file {path}: expected a line that begins with PRIVATE+KEY+", path=path))
+        name, identity, kind, seed = _key(text.removeprefix("PRIVATE+KEY+"), _("key file {path}", path=path))
         signer = cls(name, kind, Ed25519PrivateKey.from_private_bytes(seed))
         if identity != signer.verifier.id:
-            raise NoteError(f"key file {path}: its id is {signer.verifier.id.hex()}, {identity.hex()} given")
+            raise NoteError(
+                _(
+                    "key file {path}: its id is {id}, {identity} given",
+                    path=path,
+                    id=signer.verifier.id.hex(),
+                    identity=identity.hex(),
+                )
+            )
         return signer
 
     @property
@@ -187,15 +223,21 @@ class Signature:
 def sign(text: str, signer: Signer) -> str:
     """Make a signed note of a text that ends in a newline."""
     if not text.endswith("\n") or text.startswith("\n") or any(c < " " and c != "\n" for c in text):
-        raise NoteError("a note's text ends in a newline and has no other control characters")
+        raise NoteError(_("a note's text ends in a newline and has no other control characters"))
     return f"{text}\n{signer.line(text)}"
 
 
 def cosign(note: str, signer: Signer, time: int) -> str:
     """Add a witness's cosignature; the witness has checked before that the log only grew."""
     if signer.kind != COSIGNATURE or not 0 <= time <= SECONDS_MAX:
-        raise NoteError(f"{signer.name}: a cosignature needs a witness's key (type 4) and POSIX seconds, found {time}")
-    text, _ = split(note)
+        raise NoteError(
+            _(
+                "{signer}: a cosignature needs a witness's key (type 4) and POSIX seconds, found {time}",
+                signer=signer.name,
+                time=time,
+            )
+        )
+    text, __ = split(note)
     return note + signer.line(text, time)
 
 
@@ -203,16 +245,22 @@ def split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """Split a signed note into its text and its signatures (key name, id and signature); verifies nothing."""
     body, gap, lines = note.rpartition("\n\n")
     if not gap or not lines.endswith("\n") or any(c < " " and c != "\n" for c in note):
-        raise NoteError("not a signed note: expected a text, an empty line, and signature lines")
+        raise NoteError(_("not a signed note: expected a text, an empty line, and signature lines"))
     signatures = []
     for line in lines[:-1].split("\n"):
-        name, _, raw = line.removeprefix(DASH).partition(" ")
+        name, __, raw = line.removeprefix(DASH).partition(" ")
         if not line.startswith(DASH):
-            raise NoteError(f"not a signature line: {line[:80]!r}")
+            raise NoteError(_("not a signature line: {line}", line=repr(line[:80])))
         _check_name(name)
-        signatures.append((name, _base64(raw, f"signature of {name}")))
+        signatures.append((name, _base64(raw, _("signature of {name}", name=name))))
     if len(signatures) > SIGNATURES_MAX:
-        raise NoteError(f"{len(signatures)} signatures, at most {SIGNATURES_MAX} are read")
+        raise NoteError(
+            _(
+                "{signatures} signatures, at most {signatures_max} are read",
+                signatures=len(signatures),
+                signatures_max=SIGNATURES_MAX,
+            )
+        )
     return body + "\n", signatures
 
 
@@ -228,7 +276,12 @@ def verify(note: str, verifiers: Collection[Verifier]) -> tuple[str, list[Signat
         if verifier := known.get((name, raw[:4])):
             found.append(Signature(verifier, verifier.time_of(text, raw[4:])))
     if not found:
-        raise NoteError(f"signed by {', '.join(name for name, _ in signatures)}, by none of the known keys")
+        raise NoteError(
+            _(
+                "signed by {signatures}, by none of the known keys",
+                signatures=", ".join((name for name, __ in signatures)),
+            )
+        )
     return text, found
 
 
@@ -250,7 +303,7 @@ class Checkpoint:
         """Return the note's text."""
         root, units, shown = (base64.b64encode(top).decode() for top in (self.root, self.units, self.shown))
         if "\n" in self.origin or not self.origin:
-            raise NoteError(f"origin {self.origin!r}: expected one line")
+            raise NoteError(_("origin {origin}: expected one line", origin=repr(self.origin)))
         return (
             f"{self.origin}\n{self.size}\n{root}\nunits {units}\nshown {shown}\nresults {self.results}\n"
             f"rulebook {self.rulebook}\nroster {self.roster}\nversion {self.version}\n"
@@ -263,14 +316,21 @@ class Checkpoint:
         origin, size, root, *rest = [*head, "", ""] if len(head) < 3 else head
         lines = dict(line.partition(" ")[::2] for line in rest)
         if "" in head or not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(lines) != len(rest):
-            raise NoteError(f"not a checkpoint: origin {origin!r}, size {size!r}, extension lines {sorted(lines)}")
+            raise NoteError(
+                _(
+                    "not a checkpoint: origin {origin}, size {size}, extension lines {lines}",
+                    origin=repr(origin),
+                    size=repr(size),
+                    lines=sorted(lines),
+                )
+            )
         places = (root, lines.get("units", ""), lines.get("shown", ""))
-        top, units, shown = (_base64(place, "checkpoint") for place in places)
+        top, units, shown = (_base64(place, _("checkpoint")) for place in places)
         results, rulebook, roster = (lines.get(name, "") for name in ("results", "rulebook", "roster"))
         sized = all(len(one) == merkle.SIZE for one in (top, units, shown))
         if not sized or not all(map(DIGEST.fullmatch, (results, rulebook, roster))) or not lines.get("version"):
             wanted = "a root, and the lines units, shown, results, rulebook, roster, version"
-            raise NoteError(f"not an assessment's checkpoint: expected {wanted}")
+            raise NoteError(_("not an assessment's checkpoint: expected {wanted}", wanted=wanted))
         return cls(origin, int(size), top, units, shown, results, rulebook, roster, lines["version"])
 
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from schemas.receipts import Receipt
 from schemas.results import canonical
+from schemas.words import _
 from services.proof import checkpoint
 from services.proof.note import NoteError, Signer, Verifier
 
@@ -59,9 +60,11 @@ def site_key(data: Path, assessment: str, *, publish: bool = False) -> Signer:
     path = data / "keys" / KEY
     if not path.exists() and (data / "snapshots" / PUBLIC).exists():
         raise NoteError(
-            f"The receipt key {path} is missing, and its public half was published. Restore it from the backup of"
-            " the keys: receipts by another key prove nothing.",
-            f"缺少回执密钥{path}，而其公钥已公布。请从密钥的备份恢复：用别的密钥签的回执证明不了什么。",
+            _(
+                "The receipt key {path} is missing, and its public half was published. Restore it from "
+                "the backup of the keys: receipts by another key prove nothing.",
+                path=path,
+            )
         )
     (data / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
     signer = checkpoint.key(path, f"wuxing/{assessment}/receipts")
@@ -95,8 +98,8 @@ def check(
     lines = _lines(path)
     while some := list(islice(lines, BATCH)):
         held = [(line, text, _receipt(text)) for line, text in some]
-        there = raws([seq for _, _, one in held if one and isinstance(seq := one.get("sequence"), int)])
-        for line, _, receipt in held:
+        there = raws([seq for _n, _said, one in held if one and isinstance(seq := one.get("sequence"), int)])
+        for line, _text, receipt in held:
             yield _broken(line, receipt, keys, there, size)
 
 

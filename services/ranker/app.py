@@ -18,6 +18,7 @@ from infra.client import broker, connected, jetstream
 from schemas import subjects
 from schemas.receipts import Cut, Moved, Place, Ranking
 from schemas.results import Results
+from schemas.words import _
 from services.process import metrics, run_loop, tracing
 from services.process.settings import Settings
 from services.process.standby import turn
@@ -189,14 +190,18 @@ def _opened(cut: Cut) -> duckdb.DuckDBPyConnection:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != cut.sha256:
         raise FileDiffers(
-            f"The copy {path.name} of the scorer's file has the SHA-256 {digest}, the scorer said {cut.sha256}:"
-            " somebody else wrote it. Nothing is signed.",
-            f"计分文件的副本{path.name}的SHA-256为{digest}，应为{cut.sha256}。",
+            _(
+                "The copy {path} of the scorer's file has the SHA-256 {digest}, the scorer said "
+                "{sha256}: somebody else wrote it. Nothing is signed.",
+                path=path.name,
+                digest=digest,
+                sha256=cut.sha256,
+            )
         )
     try:
         return held.opened(path)
     except held.Unopened as error:
-        raise FileDiffers(f"{path.name}: {error}", f"{path.name}：{error.say('zh')}") from None
+        raise FileDiffers(_("{path}: {error}", path=path.name, error=error)) from None
 
 
 def _whole(settings: Settings, before: Ranking | None, seen: dict[tuple[object, ...], bool]) -> bool:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.events import Event, day
-from schemas.refusals import Language
+from schemas.words import COLON, Language, _, _p
 from services.command import tables
 from services.command.options import LATEST, At
 from services.command.progress import Bar
@@ -29,32 +29,32 @@ from services.snapshot.moves import Standing, side
 DECIDED = "appeal.decided.v1"
 Outcome = Literal["upheld", "cancelled", "revised"]
 TEXT = {
-    "appeals": ("Appeals", "申诉"),
-    "none": ("No appeal stands.", "没有成立的申诉。"),
-    "as_of": ("As of sequence", "截至序号"),
-    "seq": ("Seq", "序号"),
-    "unit": ("Unit", "单位"),
-    "target": ("Against", "申诉对象"),
-    "filed": ("Filed", "提出时间"),
-    "window": ("Window", "申诉期限"),
-    "due": ("Decision due", "决定期限"),
-    "state": ("State", "状态"),
-    "statement": ("Statement", "申诉理由"),
-    "in_time": ("in time", "按期"),
-    "late": ("late", "逾期"),
-    "overdue": ("overdue", "超期未决"),
-    "open": ("open", "待决定"),
-    "decided": ("decided", "已决定"),
-    "closed": ("closed: the target was revoked", "终止：所诉事件已撤销"),
-    "upheld": ("upheld", "维持"),
-    "cancelled": ("cancelled", "取消"),
-    "revised": ("revised", "改定"),
-    "nothing": ("no place or grade moves", "名次、等次均不变"),
-    "void": ("void: out of range", "无效：超出范围"),
-    "place": ("place", "名次"),
-    "final": ("final", "最后得分"),
-    "grades": ("grades", "等次"),
-    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
+    "appeals": _("Appeals"),
+    "none": _("No appeal stands."),
+    "as_of": _("As of sequence"),
+    "seq": _("Seq"),
+    "unit": _("Unit"),
+    "target": _p("appeals", "Against"),
+    "filed": _p("appeals", "Filed"),
+    "window": _("Window"),
+    "due": _p("appeals", "Decision due"),
+    "state": _("State"),
+    "statement": _("Statement"),
+    "in_time": _("in time"),
+    "late": _p("appeal", "late"),
+    "overdue": _("overdue"),
+    "open": _p("appeal, waiting", "open"),
+    "decided": _("decided"),
+    "closed": _("closed: the target was revoked"),
+    "upheld": _("upheld"),
+    "cancelled": _("cancelled"),
+    "revised": _p("outcome of an appeal", "revised"),
+    "nothing": _("no place or grade moves"),
+    "void": _("void: out of range"),
+    "place": _("place"),
+    "final": _("final"),
+    "grades": _("grades"),
+    "synthetic": _("Synthetic data: the units are made up."),
 }
 
 
@@ -169,7 +169,7 @@ def _with_prospects(con: duckdb.DuckDBPyConnection, found: list[Appeal], cut: in
     """Add to each open appeal what its outcomes would move."""
     if not any(one.state == "open" for one in found):
         return found
-    with copy(con, cut) as fresh, Bar(lang, "deciding", "试算") as bar:
+    with copy(con, cut) as fresh, Bar(lang, _("deciding")) as bar:
         before = _standings(fresh)
         waiting = sum(one.state == "open" for one in found)
         made = []
@@ -242,7 +242,7 @@ def _standings(con: duckdb.DuckDBPyConnection) -> dict[str, Standing]:
 
 def words(key: str, lang: Language) -> str:
     """Give a word of the tables in the language."""
-    return TEXT[key][lang == "zh"]
+    return TEXT[key].say(lang)
 
 
 def _print(found: Appeals, lang: Language, names: Mapping[str, str]) -> None:
@@ -279,7 +279,7 @@ def _print(found: Appeals, lang: Language, names: Mapping[str, str]) -> None:
     out.print(table)
     for one in found.appeals:
         for prospect in one.prospects:
-            out.print(Text(_if(one, prospect, lang) + ("：" if lang == "zh" else ": ") + _what(prospect, lang, names)))
+            out.print(Text(_if(one, prospect, lang) + COLON.say(lang) + _what(prospect, lang, names)))
 
 
 def state(appeal: Appeal, lang: Language) -> str:
@@ -300,14 +300,13 @@ def _day(time: str | None) -> str:
 def _if(appeal: Appeal, prospect: Prospect, lang: Language) -> str:
     """Name the outcome that is supposed."""
     outcome = _outcome(prospect.outcome, prospect.points, lang)
-    if lang == "zh":
-        return f"若对{appeal.unit}的申诉（序号{appeal.seq}）决定{outcome}"
-    return f"If the appeal of {appeal.unit} (sequence {appeal.seq}) is {outcome}"
+    said = _("If the appeal of {unit} (sequence {seq}) is {outcome}", unit=appeal.unit, seq=appeal.seq, outcome=outcome)
+    return said.say(lang)
 
 
 def _outcome(outcome: Outcome, points: str | None, lang: Language) -> str:
     """Name an outcome, with the points that a revision sets."""
-    to = "" if points is None else f"为{_short(points)}" if lang == "zh" else f" to {_short(points)}"
+    to = "" if points is None else _(" to {points}", points=_short(points)).say(lang)
     return words(outcome, lang) + to
 
 

@@ -12,7 +12,7 @@ import msgspec
 from rich import box
 from rich.table import Table
 
-from schemas.refusals import Language
+from schemas.words import SEMICOLON, Language, _, _n
 from services.command import tables
 from services.command.options import FactsUntil, Lang
 from services.command.words import word
@@ -45,7 +45,7 @@ def diff(
         Tables to read, or JSON.
     """
     chosen = language(lang)
-    (first, synthetic, _), (second, also, names) = (_side(text, facts_until, chosen) for text in (before, after))
+    (first, synthetic, __), (second, also, names) = (_side(text, facts_until, chosen) for text in (before, after))
     show(difference(first, second, synthetic=synthetic or also), format, chosen, names)
     return Exit.DONE
 
@@ -69,9 +69,7 @@ def _final(con: duckdb.DuckDBPyConnection, where: str) -> str | None:
         return None
     found, back = finals(con), int(match[1] or 0)
     if back >= len(found):
-        raise Stop(
-            Exit.NO, f"@{where}: the ledger holds {len(found)} finals", f"@{where}：账本中只有{len(found)}次定稿"
-        )
+        raise Stop(Exit.NO, _("@{where}: the ledger holds {found} finals", where=where, found=len(found)))
     return str(found[-1 - back])
 
 
@@ -81,23 +79,23 @@ def show(found: Difference, form: str, lang: Language, names: Mapping[str, str])
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
         return
-    out, zh = tables.console(), lang == "zh"
+    out = tables.console()
     if found.synthetic:
         out.print(tables.words("synthetic", lang), style="bold")
     for name, (was, now) in found.readings.items():
-        out.print(f"{'读法' if zh else 'reading'} {name}: {was} → {now}")
+        out.print(_("reading {name}: {was} → {now}", name=name, was=was, now=now).say(lang))
     if not found.moved:
-        out.print("得分、名次、等次均无变动。" if zh else "No final, place or grade moved.")
+        out.print(_("No final, place or grade moved.").say(lang))
         return
     table = Table(box=box.SIMPLE_HEAD)
     for key in ("unit", "final", "place", "grades"):
         table.add_column(tables.words(key, lang), no_wrap=True)
-    table.add_column("原因" if zh else "Moved by", overflow="fold")
+    table.add_column(_("Moved by").say(lang), overflow="fold")
     by_seq = {one.seq: one for one in found.events}
     for move in found.moved:
         table.add_row(move.unit, *standing_cells(move.before, move.after, names), _why(move, found, by_seq, lang))
     out.print(table)
-    out.print(f"{len(found.moved)}个单位有变动。" if zh else f"{len(found.moved)} units moved.")
+    out.print(_n("{n} unit moved.", "{n} units moved.", len(found.moved)).say(lang))
 
 
 def standing_cells(was: Standing | None, now: Standing | None, names: Mapping[str, str]) -> list[str]:
@@ -118,45 +116,44 @@ def graded(one: Standing, names: Mapping[str, str]) -> str:
 
 def _why(move: UnitMove, found: Difference, by_seq: Mapping[int, Change], lang: Language) -> str:
     """What moved a unit, in words."""
-    zh = lang == "zh"
     said = []
     if move.events:
-        said.append(("本单位：" if zh else "own: ") + _events([by_seq[seq] for seq in move.events], lang))
+        said.append((_("own: ").say(lang)) + _events([by_seq[seq] for seq in move.events], lang))
     for item in move.items:
         if item.others:
             others = sorted({by_seq[seq].unit for seq in item.others})
             seqs = _some(map(str, item.others))
             whose = _some(others)
-            said.append(f"{item.item}：{whose}（序号{seqs}）" if zh else f"{item.item}: {whose} ({seqs})")
+            said.append(_("{item}: {whose} ({seqs})", item=item.item, whose=whose, seqs=seqs).say(lang))
     if move.year_events:
-        said.append(("年度：" if zh else "year: ") + _events([by_seq[seq] for seq in move.year_events], lang))
+        said.append((_("year: ").say(lang)) + _events([by_seq[seq] for seq in move.year_events], lang))
     if found.readings and not said:
         items = " ".join(item.item for item in move.items)
-        said.append(f"{'读法' if zh else 'reading'} {_some(found.readings)}" + (f" ({items})" if items else ""))
+        names = _some(found.readings) + (f" ({items})" if items else "")
+        said.append(_("reading {names}", names=names).say(lang))
     if move.overtaken_by:
-        said.append(("被超过：" if zh else "overtaken by ") + _some(move.overtaken_by))
+        said.append((_("overtaken by ").say(lang)) + _some(move.overtaken_by))
     if move.overtook:
-        said.append(("超过：" if zh else "overtook ") + _some(move.overtook))
+        said.append((_("overtook ").say(lang)) + _some(move.overtook))
     if move.level:
-        said.append(("并列变化：" if zh else "now or no longer level with ") + _some(move.level))
+        said.append((_("now or no longer level with ").say(lang)) + _some(move.level))
     return "; ".join(said)
 
 
 def _events(changes: Iterable[Change], lang: Language) -> str:
     """Events that are new, that are gone, and the others with what they were and are."""
-    zh = lang == "zh"
     kinds: dict[str, list[str]] = {"new": [], "gone": [], "other": []}
     for one in changes:
         new, gone = one.disposition_before is None, one.disposition_after is None
         kinds["new" if new else "gone" if gone else "other"].append(_event(one, lang))
-    heads = {"new": "新增事件" if zh else "events ", "gone": "不再有事件" if zh else "without events ", "other": ""}
-    return ("；" if zh else "; ").join(heads[kind] + _some(said) for kind, said in kinds.items() if said)
+    heads = {"new": _("events ").say(lang), "gone": _("without events ").say(lang), "other": ""}
+    return SEMICOLON.say(lang).join(heads[kind] + _some(said) for kind, said in kinds.items() if said)
 
 
 def _event(one: Change, lang: Language) -> str:
     """The sequence of an event, what it is about, and what changed of it where it was there before and is."""
     about = one.item or word(one.type, lang)
-    what = f"{one.seq}（{about}）" if lang == "zh" else f"{one.seq} ({about})"
+    what = _("{seq} ({about})", seq=one.seq, about=about).say(lang)
     was, now = one.disposition_before, one.disposition_after
     if was is not None and now is not None and was != now:
         return f"{what} {word(was, lang)}→{word(now, lang)}"

@@ -8,7 +8,7 @@ from typing import Literal
 import duckdb
 import msgspec
 
-from schemas.refusals import Language
+from schemas.words import Language, _
 from services.command.options import LATEST, At
 from services.process.ending import Exit, Stop
 from services.reports import paper
@@ -41,11 +41,7 @@ def explain(
         The file to write instead of stdout.
     """
     if format == "pdf" and output is None and sys.stdout.isatty():
-        raise Stop(
-            Exit.USE,
-            "a PDF is not for a terminal: name a file with --output",
-            "PDF不能输出到终端：请用--output指定文件",
-        )
+        raise Stop(Exit.USE, _("a PDF is not for a terminal: name a file with --output"))
     with point.ledger(at) as (ledger, cut), rules.compute(ledger, as_of=cut):
         found = statement(ledger, _code(ledger, unit), at.language, item)
     paper.write(page(found, format, at.language, to_file=output is not None), output)
@@ -59,8 +55,7 @@ def _code(con: duckdb.DuckDBPyConnection, said: str | None) -> str:
         some = ", ".join([*units][:6])
         raise Stop(
             Exit.USE,
-            f"Whose statement? wuxing explain UNIT, one of {some} … ({len(units)} in all)",
-            f"查哪个单位的对账单？wuxing explain 单位代码，如{some}……（共{len(units)}个）",
+            _("Whose statement? wuxing explain UNIT, one of {some} … ({units} in all)", some=some, units=len(units)),
         )
     meant = [code for code, name in units.items() if _plain(said) in (_plain(code), _plain(name))]
     if said in units or len(meant) != 1:

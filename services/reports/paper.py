@@ -15,6 +15,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from schemas.events import day
+from schemas.words import Text as Words
+from schemas.words import _, _p
 from services.command import typeset
 from services.command.tables import four
 from services.command.typeset import clean
@@ -23,7 +25,7 @@ from services.process.plain import Screen
 from services.reports.workings import text
 
 if TYPE_CHECKING:
-    from schemas.refusals import Language
+    from schemas.words import Language
     from services.reports.reach import Reach
     from services.reports.statement import GradeStatement, ItemStatement, Line, PartStatement, Statement
     from services.reports.workings import Placed
@@ -31,77 +33,70 @@ if TYPE_CHECKING:
 #: Columns that a page takes at least, and where there is no terminal; and at most, for longer lines read badly.
 NARROW, BROAD = 80, 100
 TEXT = {
-    "statement": ("Statement of assessment", "考核对账单"),
-    "assessment": ("Assessment", "考核年度"),
-    "unit": ("Unit", "单位"),
-    "stage": ("Stage", "阶段"),
-    "category": ("Category", "类别"),
-    "group": ("Group", "分组"),
-    "state": ("State", "状态"),
-    "as_of": ("As of sequence", "截至序号"),
-    "of": ("of", "/"),
-    "rulebook": ("Rulebook", "考核细则"),
-    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
-    "provisional": ("provisional", "暂定"),
-    "final": ("final", "确定"),
-    "final_points": ("Final", "最后得分"),
-    "left": ("left", "已退出"),
-    "date": ("Date", "日期"),
-    "date_seq": ("Date, sequence", "日期、序号"),
-    "seq": ("Seq", "序号"),
-    "office": ("Office", "考核责任单位"),
-    "about": ("Matter and ground", "事项与情形"),
-    "value": ("Claimed", "分值"),
-    "counted": ("Counted", "计入"),
-    "before": ("Before", "扣前"),
-    "after": ("After", "扣后"),
-    "why": ("Why", "说明"),
-    "points": ("Points", "得分"),
-    "base": ("of", "基本分"),
-    "evidence": ("Evidence", "依据"),
-    "scored": ("", ""),
-    "pending": ("pending", "待定"),
-    "exempt": ("does not apply", "不适用"),
-    "part": ("Part", "部分"),
-    "items_sum": ("Items", "各项得分"),
-    "place": ("Place in the category", "类别内名次"),
-    "out": ("taken out", "空项剔除"),
-    "individuals": ("individuals", "先进个人"),
-    "appeal_until": ("appeal until", "申诉截止"),
-    "recorded": ("recorded", "登记"),
-    "root": ("Root of the ledger", "账本根"),
-    "verify": (
-        "the whole is proved by wuxing verify, the unit's evidence packed by wuxing bundle {unit} {unit}.zip",
-        "全部由wuxing verify核验；本单位的证据：wuxing bundle {unit} {unit}.zip",
+    "statement": _("Statement of assessment"),
+    "assessment": _p("statement", "Assessment"),
+    "unit": _("Unit"),
+    "stage": _("Stage"),
+    "category": _("Category"),
+    "group": _("Group"),
+    "state": _("State"),
+    "as_of": _("As of sequence"),
+    "of": _p("place", "of"),
+    "rulebook": _("Rulebook"),
+    "synthetic": _("Synthetic data: the units are made up."),
+    "provisional": _("provisional"),
+    "final": _p("state of points", "final"),
+    "final_points": _("Final"),
+    "left": _("left"),
+    "date": _("Date"),
+    "date_seq": _("Date, sequence"),
+    "seq": _("Seq"),
+    "office": _("Office"),
+    "about": _("Matter and ground"),
+    "value": _("Claimed"),
+    "counted": _("Counted"),
+    "before": _("Before"),
+    "after": _("After"),
+    "why": _("Why"),
+    "points": _p("result", "Points"),
+    "base": _("of"),
+    "evidence": _("Evidence"),
+    "scored": Words(""),
+    "pending": _("pending"),
+    "exempt": _("does not apply"),
+    "part": _("Part"),
+    "items_sum": _("Items"),
+    "place": _("Place in the category"),
+    "out": _("taken out"),
+    "individuals": _("individuals"),
+    "appeal_until": _("appeal until"),
+    "recorded": _("recorded"),
+    "root": _("Root of the ledger"),
+    "verify": _("the whole is proved by wuxing verify, the unit's evidence packed by wuxing bundle {unit} {unit}.zip"),
+    "reach": _("Can still come to"),
+    "reach_of": _("by what is pending; appeals, revocations, vetoes and exemptions not counted"),
+    "unbounded": _("without bound"),
+    "none": _("none"),
+    "undecided": _("undecided"),
+    "total": _("Total"),
+    "item": _p("statement", "Item"),
+    "sum": _("Sum"),
+    "other_lines": _("Lines of no item"),
+    "order": _("Order of the units compared"),
+    "ranking": _("Ranking of the category"),
+    "readings": _("Readings in force"),
+    "rounding": _(
+        "Points are rounded half-up once where they are made, to 6 decimals; each sum can be added up again."
     ),
-    "reach": ("Can still come to", "尚可达到"),
-    "reach_of": (
-        "by what is pending; appeals, revocations, vetoes and exemptions not counted",
-        "只计待定项目，不计申诉、撤销、一票否决与不适用",
-    ),
-    "unbounded": ("without bound", "不限"),
-    "none": ("none", "无"),
-    "undecided": ("undecided", "待定"),
-    "total": ("Total", "汇总"),
-    "item": ("Item", "考核项目"),
-    "sum": ("Sum", "算式"),
-    "other_lines": ("Lines of no item", "不属于任何项目的事件"),
-    "order": ("Order of the units compared", "参与比较的各单位名次"),
-    "ranking": ("Ranking of the category", "类别排名"),
-    "readings": ("Readings in force", "现行读法"),
-    "rounding": (
-        "Points are rounded half-up once where they are made, to 6 decimals; each sum can be added up again.",
-        "得分在产生时四舍五入一次（六位小数）；各算式可用计算器复核。",
-    ),
-    "printed": ("printed", "公布值"),
-    "signature": ("For the unit", "单位确认"),
-    "office_signature": ("Assessment office", "考核办公室"),
+    "printed": _("printed"),
+    "signature": _("For the unit"),
+    "office_signature": _("Assessment office"),
 }
 
 
 def words(key: str, lang: Language) -> str:
     """Give a word of the page in the language."""
-    return TEXT[key][lang == "zh"]
+    return TEXT[key].say(lang)
 
 
 def money(points: str | None) -> str:
@@ -109,7 +104,7 @@ def money(points: str | None) -> str:
     if points is None:
         return ""
     written = text(Decimal(points))
-    whole, _, rest = written.partition(".")
+    whole, __, rest = written.partition(".")
     return f"{whole}.{rest:0<2}"
 
 

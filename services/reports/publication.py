@@ -21,8 +21,8 @@ import xlsxwriter
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from schemas.refusals import Language
 from schemas.rulebook import en, zh
+from schemas.words import COLON, Language, _, _p
 from services.command import tables, typeset
 from services.command.options import Lang, SnapshotFile
 from services.command.tables import four
@@ -38,18 +38,18 @@ Form = Literal["xlsx", "pdf", "csv", "parquet"]
 Cell = str | int | Decimal | None
 
 TEXT = {
-    "title": ("Publication of results", "考核结果公示表"), "ranking": ("{}: ranking", "{}排名"),
-    "exact": ("Final, exact", "最后得分（精确值）"),
-    "provisional": ("Provisional: items, appeals or ties are still open.", "暂定结果：尚有待定项目、申诉或并列。"),
-    "final": ("All units' results are final.", "全部单位结果已确定。"), "category": ("Category", "类别"),
-    "as_of": ("ledger sequence", "账本序号"), "digest": ("digest", "结果摘要"), "data": ("Data", "数据性质"),
-    "real": ("as reported", "实报"), "made_up": ("synthetic", "合成"), "exempt": ("does not apply", "不适用"),
-    "one_group": ("one group only", "仅一组评价"), "undecided": ("tie undecided", "并列待定"), "rank": ("Order", "序"),
-    "incomplete": ("values missing", "缺少数据"), "vetoed": ("veto", "一票否决"),
-    "outcome": ("Result", "结果"), "given": ("given", "评定"), "none": ("Nobody.", "无。"), "date": ("Date", "日期"),
-    "nothing": ("no grade", "未评"), "entries": ("Deductions and bonuses", "扣分、加分明细"), "seq": ("Seq.", "序号"),
-    "item": ("Item", "项目"), "matter": ("Matter", "事项"), "ground": ("Ground", "情形"),
-    "counted": ("Counted", "实计"), "clause": ("Clause", "条款"),
+    "title": _("Publication of results"), "ranking": _("{category}: ranking"),
+    "exact": _("Final, exact"),
+    "provisional": _("Provisional: items, appeals or ties are still open."),
+    "final": _("All units' results are final."), "category": _("Category"),
+    "as_of": _("ledger sequence"), "digest": _p("publication", "digest"), "data": _("Data"),
+    "real": _("as reported"), "made_up": _("synthetic"), "exempt": _("does not apply"),
+    "one_group": _("one group only"), "undecided": _("tie undecided"), "rank": _("Order"),
+    "incomplete": _("values missing"), "vetoed": _("veto"),
+    "outcome": _("Result"), "given": _("given"), "none": _("Nobody."), "date": _("Date"),
+    "nothing": _("no grade"), "entries": _("Deductions and bonuses"), "seq": _("Seq."),
+    "item": _("Item"), "matter": _("Matter"), "ground": _("Ground"),
+    "counted": _p("publication", "Counted"), "clause": _("Clause"),
 }  # fmt: skip
 
 
@@ -123,7 +123,7 @@ class Publication(NamedTuple):
 
     def word(self, key: str) -> str:
         """A word in the language."""
-        return TEXT[key][self.lang == "zh"] if key in TEXT else tables.words(key, self.lang)
+        return TEXT[key].say(self.lang) if key in TEXT else tables.words(key, self.lang)
 
     @property
     def notices(self) -> list[str]:
@@ -142,8 +142,8 @@ class Publication(NamedTuple):
     def notes(self, one: Standing) -> str:
         """A unit's flags in words."""
         shown = (flag.partition(":") for flag in one.flags)
-        colon = "：" if self.lang == "zh" else ": "
-        return "; ".join(f"{self.word(key)}{colon}{self.names.get(what, what)}" for key, _, what in shown)
+        colon = COLON.say(self.lang)
+        return "; ".join(f"{self.word(key)}{colon}{self.names.get(what, what)}" for key, __, what in shown)
 
     def grade(self, one: Standing, scheme: str) -> str:
         """A unit's grade of a scheme by name, nothing where it has none."""
@@ -173,9 +173,7 @@ def publish_tables(
     if form not in get_args(Form):
         listed = ", ".join(get_args(Form))
         raise Stop(
-            Exit.USE,
-            f"{out}: no known format; expected one of {listed}, by name or --format",
-            f"{out}：未知格式；应为{listed}之一，以文件名或--format给出",
+            Exit.USE, _("{out}: no known format; expected one of {listed}, by name or --format", out=out, listed=listed)
         )
     with point.snapshot(snapshot) as con:
         found = read(con, language(lang))
@@ -259,7 +257,7 @@ def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
     schemes = [one for one in found.schemes if units[0].category in one.categories]
     columns = (
         Column(found.word("place"), 6, "whole"), Column(found.word("unit"), 9), Column(found.word("name"), 24),
-        Column(found.word("group"), 8), *(Column(name, 12, "points") for _, name in found.parts),
+        Column(found.word("group"), 8), *(Column(name, 12, "points") for __, name in found.parts),
         Column(tables.words("final", found.lang), 10, "points"), Column(found.word("exact"), 14),
         *(Column(one.name, 12) for one in schemes),
         Column(tables.words("state", found.lang), 8), Column(tables.words("flags", found.lang), 20),
@@ -270,7 +268,7 @@ def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
             one.unit,
             one.name,
             one.unit_group,
-            *(one.parts.get(part) for part, _ in found.parts),
+            *(one.parts.get(part) for part, __ in found.parts),
             one.final,
             one.final_text,
             *(found.grade(one, scheme.scheme) for scheme in schemes),
@@ -279,7 +277,7 @@ def _ranking(found: Publication, units: Sequence[Standing]) -> Sheet:
         )
         for one in units
     ]
-    return Sheet(found.word("ranking").format(units[0].category_name), columns, rows)
+    return Sheet(TEXT["ranking"].of(category=units[0].category_name).say(found.lang), columns, rows)
 
 
 def _state(found: Publication, one: Standing) -> str:
@@ -413,14 +411,14 @@ def comma_separated(found: Publication) -> bytes:
     writer = csv.writer(out)
     named = [
         *map(found.word, ("category", "place", "unit", "name", "group")),
-        *(inert(name) for _, name in found.parts),
+        *(inert(name) for __, name in found.parts),
     ]
     named += [tables.words("final", found.lang), found.word("exact"), *(inert(one.name) for one in found.schemes)]
     writer.writerow([*named, *(tables.words(key, found.lang) for key in ("state", "flags")), found.word("data")])
     kind = found.word("made_up" if found.facts.get("synthetic") == "true" else "real")
     for one in found.standings:
         head = (inert(one.category_name), one.place, inert(one.unit), inert(one.name), inert(one.unit_group))
-        points = (*(four(one.parts.get(part)) for part, _ in found.parts), four(one.final), one.final_text)
+        points = (*(four(one.parts.get(part)) for part, __ in found.parts), four(one.final), one.final_text)
         texts = (*(found.grade(one, of.scheme) for of in found.schemes), _state(found, one), found.notes(one), kind)
         writer.writerow([*head, *points, *map(inert, texts)])
     return out.getvalue().encode("utf-8-sig")
@@ -435,7 +433,7 @@ def parquet(found: Publication) -> bytes:
     }
     points = pa.decimal128(18, 6)
     held |= {
-        f"part_{part}": pa.array([one.parts.get(part) for one in found.standings], points) for part, _ in found.parts
+        f"part_{part}": pa.array([one.parts.get(part) for one in found.standings], points) for part, __ in found.parts
     }
     held |= {
         f"grade_{of.scheme}": pa.array([one.grades.get(of.scheme) for one in found.standings], pa.string())

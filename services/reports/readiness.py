@@ -9,7 +9,7 @@ import msgspec
 from rich.text import Text
 
 from schemas.events import day
-from schemas.refusals import Language
+from schemas.words import COLON, Language, _, _n
 from services.command import tables
 from services.command.options import LATEST, At
 from services.command.typeset import clean
@@ -20,59 +20,50 @@ from services.scorer import rules
 from services.snapshot import point
 
 TEXT = {
-    "title": ("Readiness for final", "定稿准备情况"),
-    "as_of": ("as of sequence", "截至序号"),
-    "ready": ("Nothing stands in the way of final.", "可以定稿，没有障碍。"),
-    "not_ready": ("Final is refused while these stand in its way:", "存在下列障碍，尚不能定稿："),
-    "pending": ("Pending items", "待定项目"),
-    "appeals": ("Open appeals", "未决申诉"),
-    "ties": ("Undecided ties", "未裁定的并列"),
-    "assumptions": ("Assumptions that {} has not adopted", "{}尚未采用的假定"),
-    "awaiting": ("Entries that await approval", "待审批的扣分、加分"),
-    "stages": ("Stages not reached", "尚未到达的阶段"),
-    "unclosed": ("not closed by", "尚未关闭："),
-    "lacking": ("no complete input for {} units ({})", "{}个单位缺少完整评分（{}）"),
-    "seq": ("sequence", "序号"),
-    "collector": ("the collector", "汇总单位"),
-    "against": ("against sequence", "对序号"),
-    "due": ("due", "期限"),
-    "in_force": ("in force", "现行"),
-    "synthetic": ("Synthetic data: the units are made up.", "合成数据：单位均为虚构。"),
-    "where": ("{what}: a line on the sheet {sheet} of {file}", "{what}：填{file}的“{sheet}”表"),
-    "close": ("close {item}", "办结{item}"),
-    "rate": ("rate {units}", "为{units}评分"),
-    "reopen": (
-        "{item} is closed and nobody can rate {units}; revoke the closing {source} {id} (sequence {seq})",
-        "{item}已办结，无法再为{units}评分；撤销其办结{source} {id}（序号{seq}）",
-    ),
-    "deadlines": ("Deadlines", "期限"),
-    "over": ("over", "已过"),
-    "publicity": ("publicity", "公示期"),
-    "decide": ("decide on the appeal {source} {id}", "对申诉{source} {id}作出决定"),
-    "order": ("put {units} in order", "为{units}排序"),
-    "order_later": (
-        "when no item is pending any more, if they are still tied: put {units} in order",
-        "待各项目均无待定、仍并列时：为{units}排序",
-    ),
-    "adopt": ("adopt {name}", "确认{name}"),
-    "approve": ("approve or reject {source} {id}", "审批{source} {id}"),
-    "reach": ("{name} is reached", "到达{name}"),
-    "finalise": ("make it final", "定稿"),
-    "lost": (
-        "of {unit} the rating of sequence {seq} was taken by sequence {by}",
-        "{unit}序号{seq}的评分已由序号{by}取消",
-    ),
+    "title": _("Readiness for final"),
+    "as_of": _("as of sequence"),
+    "ready": _("Nothing stands in the way of final."),
+    "not_ready": _("Final is refused while these stand in its way:"),
+    "pending": _("Pending items"),
+    "appeals": _("Open appeals"),
+    "ties": _("Undecided ties"),
+    "assumptions": _("Assumptions that {collector} has not adopted"),
+    "awaiting": _("Entries that await approval"),
+    "stages": _("Stages not reached"),
+    "unclosed": _("not closed by"),
+    "lacking": _n("no complete input for {n} unit ({units})", "no complete input for {n} units ({units})"),
+    "seq": _("sequence"),
+    "collector": _("the collector"),
+    "against": _("against sequence"),
+    "due": _("due"),
+    "in_force": _("in force"),
+    "synthetic": _("Synthetic data: the units are made up."),
+    "where": _("{what}: a line on the sheet {sheet} of {file}"),
+    "close": _("close {item}"),
+    "rate": _("rate {units}"),
+    "reopen": _("{item} is closed and nobody can rate {units}; revoke the closing {source} {id} (sequence {seq})"),
+    "deadlines": _("Deadlines"),
+    "over": _("over"),
+    "publicity": _("publicity"),
+    "decide": _("decide on the appeal {source} {id}"),
+    "order": _("put {units} in order"),
+    "order_later": _("when no item is pending any more, if they are still tied: put {units} in order"),
+    "adopt": _("adopt {name}"),
+    "approve": _("approve or reject {source} {id}"),
+    "reach": _("{name} is reached"),
+    "finalise": _("make it final"),
+    "lost": _("of {unit} the rating of sequence {seq} was taken by sequence {by}"),
 }
 #: The sheet of an office's workbook for each kind of event, (English, Chinese).
 SHEETS = {
-    "rating.recorded.v1": ("Ratings", "评分"),
-    "item.closed.v1": ("Closings", "办结"),
-    "event.revoked.v1": ("Revocations", "撤销"),
-    "appeal.decided.v1": ("Decisions", "申诉决定"),
-    "tie.resolved.v1": ("Ties", "并列排序"),
-    "reading.adopted.v1": ("Adoptions", "确认读法"),
-    "approval.recorded.v1": ("Approvals", "审批"),
-    "stage.reached.v1": ("Stages", "阶段"),
+    "rating.recorded.v1": _("Ratings"),
+    "item.closed.v1": _("Closings"),
+    "event.revoked.v1": _("Revocations"),
+    "appeal.decided.v1": _("Decisions"),
+    "tie.resolved.v1": _("Ties"),
+    "reading.adopted.v1": _("Adoptions"),
+    "approval.recorded.v1": _("Approvals"),
+    "stage.reached.v1": _("Stages"),
 }
 #: More units than these are counted, not named, in the table; JSON names all.
 NAMED_MAX = 12
@@ -251,10 +242,8 @@ class Owners:
     def step(self, office: str | None, kind: str, key: str, **about: object) -> Step:
         """What an office writes on which sheet of its workbook, and the command that sends it."""
         code = office or "OFFICE"
-        what = words("where", self.lang).format(
-            what=words(key, self.lang).format(**about), sheet=SHEETS[kind][self.lang == "zh"], file=f"{code}.xlsx"
-        )
-        return Step(office, self.names.get(office), what, f"wuxing emit {code}.xlsx --office {code}")
+        what = TEXT["where"].of(what=TEXT[key].of(**about), sheet=SHEETS[kind], file=f"{code}.xlsx")
+        return Step(office, self.names.get(office), what.say(self.lang), f"wuxing emit {code}.xlsx --office {code}")
 
 
 def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: dict[str, str]) -> Readiness:
@@ -371,12 +360,12 @@ def _pending(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[PendingItem]
         PendingItem(
             item,
             name,
-            [code for code, _ in offices.get(item, [])],
-            [name for _, name in offices.get(item, [])],
+            [code for code, __ in offices.get(item, [])],
+            [name for __, name in offices.get(item, [])],
             lacking,
             units,
             [one for one in lost.get(item, []) if one.unit in lacking],
-            list(_steps(whose, item, lacking, [code for code, _ in offices.get(item, [])], closings.get(item, []))),
+            list(_steps(whose, item, lacking, [code for code, __ in offices.get(item, [])], closings.get(item, []))),
         )
         for item, name, units, lacking in rows
     ]
@@ -391,7 +380,7 @@ def _steps(
         yield whose.step(
             office, "event.revoked.v1", "reopen", item=item, units=few, source=source, id=identifier, seq=seq
         )
-    for office in waiting or [office for office, *_ in closings]:
+    for office in waiting or [office for office, *__ in closings]:
         if lacking:
             yield whose.step(office, "rating.recorded.v1", "rate", units=few)
         yield whose.step(office, "item.closed.v1", "close", item=item)
@@ -428,7 +417,7 @@ def named(units: list[str]) -> str:
 
 def words(key: str, lang: Language) -> str:
     """Give a word of the list in the language."""
-    return TEXT[key][lang == "zh"]
+    return TEXT[key].say(lang)
 
 
 def _print(found: Readiness, lang: Language, names: Mapping[str, str], state: str) -> None:
@@ -448,7 +437,7 @@ def _print(found: Readiness, lang: Language, names: Mapping[str, str], state: st
         out.print(Text(f"  → {_step_line(found.final, lang)}", style="bold"), soft_wrap=True)
     for key, obstacles_of in _groups(found, lang, names).items():
         if obstacles_of:
-            title = words(key, lang).format(found.collector or words("collector", lang))
+            title = TEXT[key].of(collector=found.collector or TEXT["collector"]).say(lang)
             out.print(Text(f"\n{title} ({len(obstacles_of)})", style="bold"))
         for line, steps in obstacles_of:
             out.print(Text(f"  {line}"), soft_wrap=True)
@@ -486,8 +475,7 @@ def _groups(found: Readiness, lang: Language, names: Mapping[str, str]) -> dict[
 
 def _step_line(step: Step, lang: Language) -> str:
     """Whose a step is, what to write and what sends it."""
-    colon = "：" if lang == "zh" else ": "
-    return clean(" · ".join(((step.owner_name or step.owner or "-") + colon + step.what, step.command)))
+    return clean(" · ".join(((step.owner_name or step.owner or "-") + COLON.say(lang) + step.what, step.command)))
 
 
 def _pending_line(one: PendingItem, lang: Language) -> str:
@@ -496,8 +484,8 @@ def _pending_line(one: PendingItem, lang: Language) -> str:
     if one.office_names:
         said.append(f"{words('unclosed', lang)} {', '.join(one.office_names)}")
     if one.lacking:
-        said.append(words("lacking", lang).format(len(one.lacking), named(one.lacking)))
-    said += [words("lost", lang).format(unit=lost.unit, seq=lost.seq, by=lost.by) for lost in one.lost[:NAMED_MAX]]
+        said.append(TEXT["lacking"].of(n=len(one.lacking), units=named(one.lacking)).say(lang))
+    said += [TEXT["lost"].of(unit=lost.unit, seq=lost.seq, by=lost.by).say(lang) for lost in one.lost[:NAMED_MAX]]
     return " · ".join(said)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from schemas.events import OPENED
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
 from schemas.rulebook import Rulebook
 from schemas.subjects import CODE
+from schemas.words import Language, _
 from schemas.year import given
 from services.command import tables
 from services.command.progress import Bar
@@ -43,8 +44,10 @@ def run(  # noqa: PLR0913 - each is an option of the command
     if assessment is not None and not CODE.fullmatch(assessment):
         raise Stop(
             Exit.USE,
-            f"--assessment: expected 1 to 64 letters, digits, _ or -, found {assessment!r}",
-            f"--assessment：应为1至64个字母、数字、_或-，实为{assessment!r}",
+            _(
+                "--assessment: expected 1 to 64 letters, digits, _ or -, found {assessment}",
+                assessment=repr(assessment),
+            ),
         )
     year = given(assessment, rulebook, roster, rehearsal.load)
     over = [name for name, option in options.items() if option is not None] + ["synthetic"] * (roster is not None)
@@ -83,9 +86,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
         except OSError as error:
             if _full(error):
                 raise _no_room() from None
-            raise Stop(
-                Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
-            ) from None
+            raise Stop(Exit.FAILED, _("{path}: cannot be read: {error}", path=path, error=error.strerror)) from None
         rules.set_options(folded.con, _options(readings, folded.year.rulebook))
         refused = [one for one in folded.refused if (one.line or 0) <= cut]
         _warn(source, folded, form, lang)
@@ -111,8 +112,10 @@ def _no_room() -> Stop:
     place = tempfile.gettempdir()
     return Stop(
         Exit.FAILED,
-        f"no space left on the disk of the output or of {place}: make room, or name another folder in TMPDIR",
-        f"输出所在磁盘或{place}所在磁盘已满：请腾出空间，或以TMPDIR另指一个文件夹",
+        _(
+            "no space left on the disk of the output or of {place}: make room, or name another folder in TMPDIR",
+            place=place,
+        ),
     )
 
 
@@ -131,14 +134,13 @@ def _warn(source: Path, folded: Folded, form: str, lang: Language) -> None:
     with source.open("rb") as file:
         marked = file.read(3) == b"\xef\xbb\xbf"
     if marked:
-        print(_MARKED[lang == "zh"], file=sys.stderr)
+        print(_MARKED.say(lang), file=sys.stderr)
     if folded.year.synthetic and form == "json":  # the tables say so themselves
         print(tables.words("synthetic", lang), file=sys.stderr)
 
 
-_MARKED = (
-    "Line 1 begins with a byte order mark and is refused: an opening there opens nothing. Save the file without it.",
-    "第1行以字节顺序标记开头，已被拒收：若为启动事件，则本年度并未启动。请另存为不带该标记的文件。",
+_MARKED = _(
+    "Line 1 begins with a byte order mark and is refused: an opening there opens nothing. Save the file without it."
 )
 
 
@@ -146,14 +148,10 @@ def _options(readings: list[str], book: Rulebook) -> dict[str, str]:
     """The readings of `name=value`; an unknown name or value is wrong use."""
     known, found = book.readings, {}
     for text in readings:
-        name, _, value = text.partition("=")
+        name, __, value = text.partition("=")
         if value not in known.get(name, ()):
             expected = f"one of {', '.join(known[name])}" if name in known else f"name=value of {', '.join(known)}"
-            raise Stop(
-                Exit.USE,
-                f"--reading {text}: expected {expected}",
-                f"--reading {text}：没有这一读法或取值，应为{expected}",
-            )
+            raise Stop(Exit.USE, _("--reading {text}: expected {expected}", text=text, expected=expected))
         found[name] = value
     return found
 
@@ -217,5 +215,5 @@ def _write_snapshot(folded: Folded, cut: int, facts_until: str | None, made: Pat
         snapshots.publish_as(made, target)
     except OSError as error:
         raise Stop(
-            Exit.FAILED, f"{target}: cannot be written: {error.strerror}", f"{target}：无法写入：{error.strerror}"
+            Exit.FAILED, _("{target}: cannot be written: {error}", target=target, error=error.strerror)
         ) from None

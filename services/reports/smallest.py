@@ -17,7 +17,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from schemas.refusals import Language
+from schemas.words import Language, _, _p
 from services.command.tables import four
 from services.scorer import rules, store
 from services.snapshot import point
@@ -65,14 +65,14 @@ def search(con: duckdb.DuckDBPyConnection, unit: str, at_most: int) -> Found:
     everything = without(frozenset(own))
     if not own or _tier(everything) == _tier(before):
         return answer(frozenset(), everything, 0, len(own))
-    best: list[dict[int, tuple[Decimal, Removed]]] = [{0: (Decimal(0), frozenset())} for _ in blocks]
+    best: list[dict[int, tuple[Decimal, Removed]]] = [{0: (Decimal(0), frozenset())} for __ in blocks]
     reckoned = 0
     for size in range(1, len(own) + 1):
         sets = [(n, frozenset(s)) for n, block in enumerate(blocks) for s in combinations(block, size)]
         if reckoned + len(sets) > at_most:
             return answer(frozenset(), everything, reckoned, size - 1, limited=True)
         reckoned += len(sets)
-        for (n, removed), gain in zip(sets, _gains(con, unit, [removed for _, removed in sets]), strict=True):
+        for (n, removed), gain in zip(sets, _gains(con, unit, [removed for __, removed in sets]), strict=True):
             if gain > best[n].get(size, (Decimal(-1), removed))[0]:
                 best[n][size] = gain, removed
         removed = _together(best, size)
@@ -143,7 +143,7 @@ def _side_by_side(
     point.copy_rules(con, scratch)
     own = "FROM event WHERE unit IN ($1, 'assessment') AND admission = 'admitted'"
     pairs = [(n, seq) for n, removed in enumerate(batch) for seq in removed]
-    columns = {"n": [n for n, _ in pairs], "seq": [seq for _, seq in pairs]}
+    columns = {"n": [n for n, __ in pairs], "seq": [seq for __, seq in pairs]}
     scratch.register("own", con.cursor().sql(own, params=[unit]).to_arrow_table())
     scratch.register("gone", pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()}))
     scratch.execute(
@@ -167,27 +167,25 @@ def words(found: Found, lang: Language, names: Mapping[str, str]) -> str:
     places = f"{found.before.place} → {found.after.place}"
     seqs, number, unit = ", ".join(map(str, found.sequences)), len(found.sequences), found.unit
     if found.sequences:
-        zh = f"{unit}：去除{number}项扣分（序号{seqs}）即改变等次：{tiers}；得分{finals}，名次{places}。更少则不足。"
-        en = (
-            f"{unit}: removing {number} of its deductions (sequence {seqs}) changes its grades: {tiers};"
-            f" final {finals}, place {places}. No fewer do."
+        said = _(
+            "{unit}: removing {number} of its deductions (sequence {seqs}) changes its grades: {tiers};"
+            " final {finals}, place {places}. No fewer do."
         )
     elif found.limited:
-        zh = f"{unit}：{found.searched}项以内的扣分均不足以改变等次；更多项的组合数超过--at-most，未检查。"
-        en = (
-            f"{unit}: no {found.searched} of its {found.deductions} deductions change its grades; larger sets take more"
+        said = _(
+            "{unit}: no {searched} of its {deductions} deductions change its grades; larger sets take more"
             " combinations than --at-most allows and were not searched."
         )
     else:
-        zh = f"{unit}：去除全部{found.deductions}项扣分，等次仍不变；得分{finals}，名次{places}。"
-        en = (
-            f"{unit}: not even without all {found.deductions} of its deductions would its grades change;"
-            f" final {finals}, place {places}."
+        said = _(
+            "{unit}: not even without all {deductions} of its deductions would its grades change;"
+            " final {finals}, place {places}."
         )
-    return zh if lang == "zh" else en
+    gaps = {"unit": unit, "number": number, "seqs": seqs, "tiers": tiers, "finals": finals, "places": places}
+    return said.of(searched=found.searched, deductions=found.deductions, **gaps).say(lang)
 
 
 def _tier_words(standing: Standing, lang: Language, names: Mapping[str, str]) -> str:
     """The grades by name."""
     given = [names.get(grade, grade) for grade in standing.grades.values() if grade]
-    return " ".join(given) or ("无等次" if lang == "zh" else "no grade")
+    return " ".join(given) or (_p("what-if", "no grade").say(lang))

@@ -10,9 +10,9 @@ import msgspec
 from schemas.clauses import clauses
 from schemas.faults import RosterError
 from schemas.raw import read
-from schemas.refusals import Language
 from schemas.rulebook import SHIPPED, Rulebook, en, zh
 from schemas.soundness import RulebookError
+from schemas.words import COLON, SEMICOLON, Language, Text, _, _p, several, told
 from schemas.year import Year, given
 from services.command import tables
 from services.process import settings
@@ -161,11 +161,7 @@ def statement(
     if item is not None and not reader.rows("FROM item_points WHERE unit = $unit AND item = $item", item=item):
         listed = reader.rows("SELECT item FROM item_points WHERE unit = $unit ORDER BY ordinal")
         known = ", ".join(one["item"] for one in listed)
-        raise Stop(
-            Exit.USE,
-            f"--item {item}: the unit has no such item; it has {known}",
-            f"--item {item}：该单位没有这一考核项目；现有{known}",
-        )
+        raise Stop(Exit.USE, _("--item {item}: the unit has no such item; it has {known}", item=item, known=known))
     book, meta = _book(con), _meta(con)
     lines = _lines(reader, appeals=book is None or book.roles.appeals is not None)
     parts = _parts(reader, lines, book, item)
@@ -240,8 +236,11 @@ def _unit(reader: Reader) -> Row:
         known = reader.rows("SELECT min(unit) AS unit FROM unit_in_force")[0]["unit"]
         raise Stop(
             Exit.USE,
-            f"{reader.unit}: there is no such unit in the roster; units have codes such as {known}",
-            f"{reader.unit}：单位名单中没有这一单位；单位代码如{known}",
+            _(
+                "{unit}: there is no such unit in the roster; units have codes such as {known}",
+                unit=reader.unit,
+                known=known,
+            ),
         )
     return found[0]
 
@@ -321,9 +320,7 @@ def _meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 def _lines(reader: Reader, *, appeals: bool) -> dict[str | None, list[Line]]:
     """Read every line of the unit by item, in ledger order; under null those that belong to no item."""
-    how = reader.say(
-        "wuxing appeal {unit} --target {seq} --statement TEXT", "wuxing appeal {unit} --target {seq} --statement 理由"
-    )
+    how = reader.say(_("wuxing appeal {unit} --target {seq} --statement TEXT"))
     found: dict[str | None, list[Line]] = {}
     for row in reader.rows(
         "SELECT s.*, e.raw, e.id, e.reason, e.rater, e.case_name, e.period, e.outcome, e.points, e.characters,"
@@ -374,23 +371,18 @@ def _lines(reader: Reader, *, appeals: bool) -> dict[str | None, list[Line]]:
 def _about(reader: Reader, row: Row) -> list[str]:
     """Say what a line is about, in words of the language: ground and node, rater and group, or what it refers to."""
     seq = row["refers_to"]
-    target = reader.say(f"sequence {seq}", f"序号{seq}") if seq else row["target_id"]
+    target = reader.say(_("sequence {seq}", seq=seq)) if seq else row["target_id"]
+    outcome = _outcome(row, reader.lang)
     kinds = {
-        "submission.recorded.v1": (f"submission of {row['characters']} characters", f"报送材料{row['characters']}字"),
-        "item.exempted.v1": ("does not apply", "不适用"),
-        "fact.recorded.v1": (f"{row['attribute_name']}: {row['value']}", f"{row['attribute_name']}：{row['value']}"),
-        "veto.recorded.v1": (f"veto: {row['veto_name']}", f"一票否决：{row['veto_name']}"),
-        "approval.recorded.v1": (
-            f"approval of {target}: {_outcome(row, 'en')}",
-            f"对{target}的审批：{_outcome(row, 'zh')}",
-        ),
+        "submission.recorded.v1": _("submission of {characters} characters", characters=row["characters"]),
+        "item.exempted.v1": _("does not apply"),
+        "fact.recorded.v1": _("{attribute_name}: {value}", attribute_name=row["attribute_name"], value=row["value"]),
+        "veto.recorded.v1": _("veto: {veto_name}", veto_name=row["veto_name"]),
+        "approval.recorded.v1": _("approval of {target}: {outcome}", target=target, outcome=outcome),
         "unit.changed.v1": _change(row),
-        "event.revoked.v1": (f"revokes {target}", f"撤销{target}"),
-        "appeal.filed.v1": (f"appeals against {target}", f"对{target}提出申诉"),
-        "appeal.decided.v1": (
-            f"decides the appeal of {target}: {_outcome(row, 'en')}",
-            f"对{target}的申诉作出决定：{_outcome(row, 'zh')}",
-        ),
+        "event.revoked.v1": _("revokes {target}", target=target),
+        "appeal.filed.v1": _("appeals against {target}", target=target),
+        "appeal.decided.v1": _("decides the appeal of {target}: {outcome}", target=target, outcome=outcome),
     }
     said = [
         row["ground_name"],
@@ -401,29 +393,29 @@ def _about(reader: Reader, row: Row) -> list[str]:
         row["period"],
         row["rater"],
     ]
-    kind = reader.say(*kinds[row["type"]]) if row["type"] in kinds else None
+    kind = reader.say(kinds[row["type"]]) if row["type"] in kinds else None
     return [one for one in (kind, *said, row["reason"]) if one]
 
 
 def _outcome(row: Row, lang: Language) -> str:
     """Name a decision's or an approval's outcome."""
     names = {
-        "upheld": ("upheld", "维持"), "cancelled": ("cancelled", "取消"), "revised": ("revised", "改定"),
-        "approved": ("approved", "同意"), "rejected": ("rejected", "不同意"),
+        "upheld": _("upheld"), "cancelled": _("cancelled"), "revised": _p("outcome of an appeal", "revised"),
+        "approved": _("approved"), "rejected": _p("outcome of an appeal", "rejected"),
     }  # fmt: skip
     points = f" {text(row['points'])}" if row["points"] is not None else ""
-    return names.get(row["outcome"], ("", ""))[lang == "zh"] + points
+    return told(names.get(row["outcome"], ""), lang) + points
 
 
-def _change(row: Row) -> tuple[str, str]:
+def _change(row: Row) -> Text:
     """Say how a unit changed."""
     to = " ".join(filter(None, (row["new_name"], row["new_category"], row["new_group"])))
     words = {
-        "joined": ("joined", "加入"), "renamed": ("renamed", "更名"),
-        "moved": ("moved", "调整"), "left": ("left", "退出"),
+        "joined": _("joined"), "renamed": _("renamed"),
+        "moved": _("moved"), "left": _p("change", "left"),
     }  # fmt: skip
-    english, chinese = words.get(row["change"], ("", ""))
-    return f"{english} {to}".strip(), f"{chinese}{to}"
+    change = words.get(row["change"], Text(""))
+    return _("{change} {to}", change=change, to=to) if to else change
 
 
 def _evidence(raw: bytes | None) -> list[str]:
@@ -475,13 +467,13 @@ def _parts(
 def _part_sum(reader: Reader, row: Row, below: list[Row], notes: list[str]) -> str | None:
     """Write how a part comes to its points: the sum, mean or largest of its children, or rescaled (language 1)."""
     if row["is_out"]:
-        notes.append(reader.say("Taken out: nothing under it applies", "空项剔除：其下无适用项目"))
+        notes.append(reader.say(_("Taken out: nothing under it applies")))
         return None
     whole = _weighted(below)
     if row["combine"] == "mean":
         whole = Sum(f"{whole.inside} ÷ {len(below)}", whole.exact / len(below))
     elif row["combine"] == "max":
-        notes.append(reader.say("The largest counts", "取最高"))
+        notes.append(reader.say(_("The largest counts")))
         whole = max((_weighted([one]) for one in below), key=lambda one: one.exact)
     elif row["combine"] == "rescale":
         full = added(
@@ -490,17 +482,15 @@ def _part_sum(reader: Reader, row: Row, below: list[Row], notes: list[str]) -> s
                 for one in below
             ]
         )
-        notes.append(reader.say("Rescaled to what applies", "按适用项目折算"))
+        notes.append(reader.say(_("Rescaled to what applies")))
         whole = Sum(
             f"{text(row['full'])} × {whole.inside} ÷ {full.inside}", Fraction(row["full"]) * whole.exact / full.exact
         )
     if row["zeroed_by"]:
-        notes.append(
-            reader.say(f"0 by the veto of sequence {row['zeroed_by']}", f"因一票否决（序号{row['zeroed_by']}）计0")
-        )
+        notes.append(reader.say(_("0 by the veto of sequence {zeroed_by}", zeroed_by=row["zeroed_by"])))
         return "0"
     if six(whole.exact) != row["points"]:
-        notes.append(reader.say("Within its bounds and decimals", "按其上下限和小数位数计"))
+        notes.append(reader.say(_("Within its bounds and decimals")))
     return settled(whole, row["points"], notes)
 
 
@@ -521,7 +511,7 @@ def _items(
         " FROM item_points p JOIN rulebook_item i ON i.item = p.item WHERE p.unit = $unit ORDER BY p.ordinal"
     ):
         code = row["item"]
-        waiting = [reader.say(f"Not closed yet by {one}", f"{one}尚未关闭") for _, one in open_offices.get(code, [])]
+        waiting = [reader.say(_("Not closed yet by {one}", one=one)) for __, one in open_offices.get(code, [])]
         items.setdefault(row["parent"], []).append(
             ItemStatement(
                 item=code,
@@ -548,16 +538,10 @@ def _notes(reader: Reader) -> list[str]:
     appeals = reader.rows("SELECT seq, target FROM appeal WHERE unit = $unit AND open ORDER BY seq")
     conflicts = reader.rows("SELECT seq FROM ledger_event WHERE unit = $unit AND admission = 'conflict' ORDER BY seq")
     return [
-        reader.say(
-            f"Open appeal of sequence {one['seq']} against sequence {one['target']}",
-            f"序号{one['seq']}对序号{one['target']}的申诉尚无决定",
-        )
+        reader.say(_("Open appeal of sequence {seq} against sequence {target}", seq=one["seq"], target=one["target"]))
         for one in appeals
     ] + [
-        reader.say(
-            f"Sequence {one['seq']} was refused: another event has its source and id (conflict)",
-            f"序号{one['seq']}被拒：来源与编号已为另一事件所用（冲突）",
-        )
+        reader.say(_("Sequence {seq} was refused: another event has its source and id (conflict)", seq=one["seq"]))
         for one in conflicts
     ]
 
@@ -565,7 +549,7 @@ def _notes(reader: Reader) -> list[str]:
 def _place_notes(reader: Reader, ranking: list[Placed]) -> list[str]:
     """Say which units share the place."""
     units = tied(ranking, reader.unit)
-    return [reader.say(f"Shares the place with {', '.join(units)}", f"与{'、'.join(units)}并列")] if units else []
+    return [reader.say(_("Shares the place with {units}", units=several(units)))] if units else []
 
 
 _GRADES = """
@@ -614,27 +598,17 @@ def _grade_notes(reader: Reader, row: Row) -> list[str]:
     for cut in reader.rows(_CUTS, scheme=row["scheme"], pool=row["pool"]):
         said = [cut["name"]]
         if cut["quota"] is not None:
-            said.append(
-                reader.say(
-                    f"{cut['quota']} seats, {len(cut['units'])} given", f"名额{cut['quota']}，已评{len(cut['units'])}"
-                )
-            )
+            said.append(reader.say(_("{quota} seats, {units} given", quota=cut["quota"], units=len(cut["units"]))))
         if cut["at_least"] is not None:
-            said.append(reader.say(f"from {text(cut['at_least'])} on", f"须达{text(cut['at_least'])}"))
+            said.append(reader.say(_("from {at_least} on", at_least=text(cut["at_least"]))))
         if cut["barred"]:
-            said.append(reader.say("barred by a veto", "因一票否决不得评"))
+            said.append(reader.say(_("barred by a veto")))
         elif not cut["is_open"]:
-            said.append(reader.say("not open to the unit", "本单位不符合条件"))
+            said.append(reader.say(_("not open to the unit")))
         if reader.unit in cut["undecided"]:
             others = reader.listed([one for one in cut["undecided"] if one != reader.unit])
-            said.append(
-                reader.say(f"tied across the cut with {others}: not settled yet", f"与{others}并列跨名额线：尚未裁定")
-            )
+            said.append(reader.say(_("tied across the cut with {others}: not settled yet", others=others)))
         if cut["settled_by"] is not None and reader.unit in cut["units"]:
-            said.append(
-                reader.say(f"tie settled by sequence {cut['settled_by']}", f"并列由序号{cut['settled_by']}裁定")
-            )
-        notes.append(
-            reader.say(": ", "：").join([said[0], reader.say("; ", "；").join(said[1:])]) if said[1:] else said[0]
-        )
+            said.append(reader.say(_("tie settled by sequence {settled_by}", settled_by=cut["settled_by"])))
+        notes.append(reader.say(COLON).join([said[0], reader.say(SEMICOLON).join(said[1:])]) if said[1:] else said[0])
     return notes

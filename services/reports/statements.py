@@ -9,7 +9,7 @@ from typing import Literal
 
 import duckdb
 
-from schemas.refusals import Language
+from schemas.words import Language, _
 from services.command.options import LATEST, At
 from services.command.progress import Bar
 from services.process.ending import Exit, Stop
@@ -57,7 +57,7 @@ def statements(
 def _made(con: duckdb.DuckDBPyConnection, units: list[str], form: Form, lang: Language) -> Iterator[tuple[str, bytes]]:
     """The name and bytes of every statement, with a bar on stderr."""
     reach = reached(con)
-    with Bar(lang, "statements", "对账单") as bar:
+    with Bar(lang, _("statements")) as bar:
         for done, unit in enumerate(units, 1):
             yield f"{unit}.{form}", page(statement(con, unit, lang, reach=reach), form, lang, to_file=True)
             bar.step(done, len(units))
@@ -82,7 +82,7 @@ def _foldered(made: Iterator[tuple[str, bytes]], output: Path) -> None:
             (drafts / name).replace(output / name)
     except OSError as error:
         raise Stop(
-            Exit.FAILED, f"{output}: cannot be written: {error.strerror}", f"{output}：无法写入：{error.strerror}"
+            Exit.FAILED, _("{output}: cannot be written: {error}", output=output, error=error.strerror)
         ) from None
     finally:
         shutil.rmtree(drafts, ignore_errors=True)

@@ -19,9 +19,10 @@ from rich import box
 from rich.table import Table
 
 from schemas.events import Event
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
 from schemas.rulebook import Rulebook
 from schemas.soundness import load as load_rulebook
+from schemas.words import Language, _, _n, _p
 from schemas.year import Year
 from services.command import tables
 from services.command.options import LATEST, At
@@ -118,15 +119,11 @@ def what_if(  # noqa: PLR0913 - each is an option of the contract
         base, cut, year = _base(con, at.as_of, at.facts_until)
         if smallest or unit:
             if not (smallest and unit) or drop or add or revise or reading or rulebook:
-                raise Stop(
-                    Exit.USE,
-                    "--unit U and --smallest belong together, and allow no other change",
-                    "--unit与--smallest须一起使用，且不能与其他改动并用",
-                )
+                raise Stop(Exit.USE, _("--unit U and --smallest belong together, and allow no other change"))
             with rules.compute(base, upto="unit_in_force"):
                 known = base.execute("SELECT 1 FROM unit_in_force WHERE unit = ?", [unit]).fetchall()
             if not known:
-                raise Stop(Exit.USE, f"--unit {unit}: not in the roster", f"--unit {unit}：名单中没有该单位")
+                raise Stop(Exit.USE, _("--unit {unit}: not in the roster", unit=unit))
             return _smallest(search(base, unit, at_most), year, format, chosen, tables.grades(con, chosen))
         book = load_rulebook(rulebook) if rulebook else None
         wanted = Changes(
@@ -188,9 +185,9 @@ def _recheck(ledger: pa.Table, checker: Checker) -> tuple[pa.Table, list[Refusal
     judged = [(row, checker.check(row[2])) for row in zip(sequences, recorded, raws, strict=True)]
     kept = [(row, event) for row, event in judged if isinstance(event, Event)]
     refused = [msgspec.structs.replace(one, line=row[0]) for row, one in judged if isinstance(one, Refusal)]
-    rows = [row for row, _ in kept]
+    rows = [row for row, __ in kept]
     table = store.table(
-        [row[0] for row in rows], [row[1] for row in rows], [event for _, event in kept], [row[2] for row in rows]
+        [row[0] for row in rows], [row[1] for row in rows], [event for __, event in kept], [row[2] for row in rows]
     )
     return table, refused
 
@@ -210,8 +207,13 @@ def _checked(checker: Checker, raw: bytes, line: int) -> Event:
         return found
     raise Stop(
         Exit.NO,
-        f"--add line {line} is refused: {found.reason} {found.path or ''}: {found.message}",
-        f"--add第{line}行被拒：{found.reason} {found.path or ''}：{found.message}",
+        _(
+            "--add line {line} is refused: {reason} {path}: {message}",
+            line=line,
+            reason=found.reason,
+            path=found.path or "",
+            message=found.message,
+        ),
     )
 
 
@@ -221,9 +223,7 @@ def _lines(path: Path | None) -> tuple[bytes, ...]:
     try:
         return tuple(line.removesuffix(b"\r") for line in path.read_bytes().removesuffix(b"\n").split(b"\n"))
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{path}: cannot be read: {error.strerror}", f"{path}：无法读取：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{path}: cannot be read: {error}", path=path, error=error.strerror)) from None
 
 
 def _sequence(con: duckdb.DuckDBPyConnection, text: str, option: str) -> int:
@@ -232,31 +232,24 @@ def _sequence(con: duckdb.DuckDBPyConnection, text: str, option: str) -> int:
     if is_number and con.execute("SELECT 1 FROM event WHERE seq = ?", [int(text)]).fetchone():
         return int(text)
     raise Stop(
-        Exit.USE,
-        f"{option} {text}: expected the sequence of an event of the ledger",
-        f"{option} {text}：应为账本中事件的序号",
+        Exit.USE, _("{option} {text}: expected the sequence of an event of the ledger", option=option, text=text)
     )
 
 
 def _revision(con: duckdb.DuckDBPyConnection, text: str) -> tuple[int, Decimal]:
-    name, _, value = text.partition("=")
+    name, __, value = text.partition("=")
     seq = _sequence(con, name, "--revise")
     with rules.compute(con, upto="decision_range"):
         row = con.execute("SELECT low, high, is_binary FROM decision_range WHERE seq = ?", [seq]).fetchone()
     if row is None:
-        raise Stop(
-            Exit.USE,
-            f"--revise {text}: sequence {seq} is neither an entry nor a rating",
-            f"--revise {text}：序号{seq}既非扣分、加分也非评分",
-        )
+        raise Stop(Exit.USE, _("--revise {text}: sequence {seq} is neither an entry nor a rating", text=text, seq=seq))
     low, high, binary = row
     plain = re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", value, re.ASCII)
     if not plain or not low <= Decimal(value) <= high or (binary and Decimal(value) not in (0, 1)):
         expected = "0 / 1" if binary else f"{low:f} … {high:f}"
         raise Stop(
             Exit.USE,
-            f"--revise {text}: expected SEQ=POINTS with a plain decimal of {expected}",
-            f"--revise {text}：应为“序号=分值”，分值范围{expected}",
+            _("--revise {text}: expected SEQ=POINTS with a plain decimal of {expected}", text=text, expected=expected),
         )
     return seq, Decimal(value)
 
@@ -270,8 +263,7 @@ def _options(texts: list[str], book: Rulebook) -> dict[str, str]:
             expected = " · ".join(known.get(name, known))
             raise Stop(
                 Exit.USE,
-                f"--reading {name}={value}: expected one of {expected}",
-                f"--reading {name}={value}：没有这一读法或取值，应为{expected}",
+                _("--reading {name}={value}: expected one of {expected}", name=name, value=value, expected=expected),
             )
     return pairs
 
@@ -286,7 +278,7 @@ def _added(changed: Changed, lang: Language) -> list[Added]:
             [changed.added[0]],
         ).fetchall()
     found = {row[0]: Added(*row) for row in rows}
-    conflict = "同一来源和编号已有其他内容" if lang == "zh" else "its source and id are held by other content"
+    conflict = _("its source and id are held by other content").say(lang)
     return [found.get(seq) or Added(seq, "", "conflict", conflict) for seq in changed.added]
 
 
@@ -294,17 +286,16 @@ def _show(found: WhatIf, form: str, lang: Language, names: Mapping[str, str]) ->
     if form == "json":
         _json(found)
         return
-    zh = lang == "zh"
     out = tables.console()
     if found.dropped:
-        out.print(("去除序号：" if zh else "without ") + ", ".join(map(str, found.dropped)))
+        out.print((_("without ").say(lang)) + ", ".join(map(str, found.dropped)))
     for seq, points in found.revised.items():
-        out.print(f"序号{seq}改为{points}" if zh else f"sequence {seq} at {points}")
+        out.print(_("sequence {seq} at {points}", seq=seq, points=points).say(lang))
     for one in found.added:
-        out.print(f"新增{one.seq}：{one.why}" if zh else f"added as {one.seq}: {one.why}")
+        out.print(_("added as {seq}: {why}", seq=one.seq, why=one.why).say(lang))
     if found.refused:
-        number = len(found.refused)
-        out.print(f"该细则拒收{number}个事件" if zh else f"{found.rulebook} refuses {number} events")
+        refused = _n("{rulebook} refuses {n} event", "{rulebook} refuses {n} events", len(found.refused))
+        out.print(refused.of(rulebook=found.rulebook).say(lang))
     show(found.difference, form, lang, names)
 
 
@@ -395,13 +386,12 @@ def _dependence(name: str, clause: str | None, value: str, before: Side, after: 
 
 
 def _show_readings(found: Readings, lang: Language, names: Mapping[str, str]) -> None:
-    out, zh = tables.console(), lang == "zh"
+    out = tables.console()
     if found.synthetic:
         out.print(tables.words("synthetic", lang), style="bold")
     table = Table(box=box.SIMPLE_HEAD)
-    heads = ("读法", "条款", "取值", "名次", "等次") if zh else ("Reading", "Clause", "Value", "Places", "Grades")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    for head in (_("Reading"), _("Clause"), _("Value"), _p("readings", "Places"), _("Grades")):
+        table.add_column(head.say(lang), overflow="fold")
     for one in found.readings:
         table.add_row(
             one.reading,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import duckdb
 import msgspec
 
-from schemas.refusals import Language
+from schemas.words import CLAUSE, COMMA, SEMICOLON, Language, Text, _
 
 #: More numbers than these are not written out in a sum: their total stands for them.
 WRITTEN_MAX = 24
@@ -69,9 +69,9 @@ class Reader:
     unit: str
     lang: Language
 
-    def say(self, en: str, zh: str) -> str:
+    def say(self, said: Text) -> str:
         """The text of the language."""
-        return zh if self.lang == "zh" else en
+        return said.say(self.lang)
 
     def rows(self, query: str, **values: object) -> list[Row]:
         """The rows of a query: $unit is bound where it is named, and @ is the language's suffix of a column."""
@@ -82,7 +82,7 @@ class Reader:
 
     def listed(self, words: list[str]) -> str:
         """Words one after the other."""
-        return self.say(", ", "、").join(words)
+        return self.say(COMMA).join(words)
 
 
 def text(points: Decimal) -> str:
@@ -154,19 +154,19 @@ def workings(reader: Reader) -> dict[str, Working]:
 
 def _working(reader: Reader, row: Row) -> Working:
     if row["has_left"] and row["compares"]:
-        return Working(None, [reader.say("The unit has left: no points", "单位已退出：无得分")], [])
+        return Working(None, [reader.say(_("The unit has left: no points"))], [])
     made = _exempt(reader, row) if row["exempted_by"] else None
     made = made or (_entries(reader, row) if row["input"] == "entries" else _ratings(reader, row))
     if row["zeroed_by"] and not row["is_out"]:
         was = [f"{made.sum}"] if made.sum not in (None, "0") else []
-        veto = reader.say(f"0 by the veto of sequence {row['zeroed_by']}", f"因一票否决（序号{row['zeroed_by']}）计0")
+        veto = reader.say(_("0 by the veto of sequence {zeroed_by}", zeroed_by=row["zeroed_by"]))
         return Working("0", [*was, *made.notes, veto], made.order)
     if made.sum is None or row["points"] is None:
         return made
     notes = list(made.notes)
     written = settled(Sum(made.sum, calculated(made.sum)), row["points"], notes)
     if written != made.sum and row["grain"] > 1:
-        notes.append(reader.say("Rounded to the decimals of the item", "按该项目的小数位数四舍五入"))
+        notes.append(reader.say(_("Rounded to the decimals of the item")))
     return Working(written, notes, made.order)
 
 
@@ -208,10 +208,10 @@ def _raised(tokens: list[str]) -> tuple[Fraction, list[str]]:
 def _exempt(reader: Reader, row: Row) -> Working:
     """Not applicable (language 6): full, 0, in proportion to what is not exempted, or out."""
     by = row["exempted_by"]
-    note = reader.say(f"Does not apply: exempted by sequence {by}", f"不适用：序号{by}豁免")
+    note = reader.say(_("Does not apply: exempted by sequence {by}", by=by))
     full = text(row["points_base"])
     if row["is_out"]:
-        out = reader.say("Taken out; what is left of its part is rescaled", "空项剔除，所属部分按其余项目折算")
+        out = reader.say(_("Taken out; what is left of its part is rescaled"))
         return Working(None, [note, out], [])
     if row["exempt"] == "start":
         return Working("0", [note], [])
@@ -225,8 +225,7 @@ def _exempt(reader: Reader, row: Row) -> Working:
     points, base = (text(Decimal(int(share[0][key])).scaleb(-6)) for key in ("points_micro", "points_base_micro"))
     name = share[0]["name"]
     over = reader.say(
-        f"In proportion to the items of {name} that apply: {points} of {base}",
-        f"按“{name}”其余适用项目得分折算：{points}/{base}",
+        _("In proportion to the items of {name} that apply: {points} of {base}", name=name, points=points, base=base)
     )
     return Working(f"{full} × {points} ÷ {base}", [note, over], [])
 
@@ -248,12 +247,7 @@ def _entries(reader: Reader, row: Row) -> Working:
     written = as_number(bounded).text + "".join(f" {'+' if one > 0 else '−'} {text(abs(one))}" for one in counted)
     notes = []
     if row["purse"] == "separate":
-        notes.append(
-            reader.say(
-                "Each office deducts from its own share; balances are its own",
-                "各考核单位分别从各自分值中扣分，余额按单位计",
-            )
-        )
+        notes.append(reader.say(_("Each office deducts from its own share; balances are its own")))
     return Working(written, notes, [])
 
 
@@ -294,10 +288,10 @@ def _ratings(reader: Reader, row: Row) -> Working:
         "latest": lambda: text(runs[-1].points),
     }
     said = {
-        "mean": ("the mean of them counts", "取平均"), "sum": ("they are added", "各次相加"),
-        "best": ("the best counts", "取最高"), "latest": ("the latest counts", "取最近一次"),
+        "mean": _("the mean of them counts"), "sum": _("they are added"),
+        "best": _("the best counts"), "latest": _("the latest counts"),
     }  # fmt: skip
-    return Working(together[row["combine"]](), [*notes, reader.say(*said[row["combine"]])], [])
+    return Working(together[row["combine"]](), [*notes, reader.say(said[row["combine"]])], [])
 
 
 def _run(reader: Reader, row: Row, one: Row, notes: list[str]) -> Run:
@@ -316,10 +310,7 @@ def _run(reader: Reader, row: Row, one: Row, notes: list[str]) -> Run:
         found, order = _KINDS[row["kind"]](reader, row, run, value, notes)
     if six(found.exact) != points:
         notes.append(
-            reader.say(
-                f"{found.text} = {text(six(found.exact))}, kept within the bounds",
-                f"{found.text} = {text(six(found.exact))}，按上下限计",
-            )
+            reader.say(_("{text} = {exact}, kept within the bounds", text=found.text, exact=text(six(found.exact))))
         )
         return Run(name, points, as_number(points).text, order)
     return Run(name, points, found.text, order)
@@ -328,10 +319,8 @@ def _run(reader: Reader, row: Row, one: Row, notes: list[str]) -> Run:
 def _none(reader: Reader, row: Row) -> Working:
     """Nothing was rated: no points yet, or 0 where the regulation makes it so."""
     if row["points"] is None:
-        return Working(None, [reader.say("No input yet; it counts 0 so far", "尚无评分，暂按0计")], [])
-    return Working(
-        text(row["points"]), [reader.say("Nothing was submitted by the closing: 0", "截至关闭未报送，计0")], []
-    )
+        return Working(None, [reader.say(_("No input yet; it counts 0 so far"))], [])
+    return Working(text(row["points"]), [reader.say(_("Nothing was submitted by the closing: 0"))], [])
 
 
 def _held(found: Sum, value: Decimal, name: str, notes: list[str]) -> Sum:
@@ -373,7 +362,7 @@ WHERE t.unit = $unit AND t.item = $item AND t.run = $run ORDER BY t.ordinal
 def _term(reader: Reader, one: Row, notes: list[str]) -> Sum:
     """A term of a formula; one whose measure is missing or whose ratio is to 0 counts 0."""
     if one["value"] is None:
-        notes.append(reader.say(f"{one['name']}: missing, counts 0", f"{one['name']}：缺，计0"))
+        notes.append(reader.say(_("{name}: missing, counts 0", name=one["name"])))
         return Sum("0", Fraction(0))
     plus = as_number(one["plus_value"])
     if one["ratio_to"] is not None:
@@ -390,8 +379,7 @@ def _term(reader: Reader, one: Row, notes: list[str]) -> Sum:
         whole = text(six_or_more(found.exact))
         notes.append(
             reader.say(
-                f"{found.text} = {whole}, kept within ± {text(one['bound'])}",
-                f"{found.text} = {whole}，以±{text(one['bound'])}为限",
+                _("{text} = {whole}, kept within ± {bound}", text=found.text, whole=whole, bound=text(one["bound"]))
             )
         )
         return as_number(one["value"])
@@ -404,7 +392,7 @@ def _measure_name(reader: Reader, row: Row, measure: str) -> str:
         item=row["item"],
         measure=measure,
     )
-    return found[0]["name"] if found else reader.say("value", "评定值")
+    return found[0]["name"] if found else reader.say(_("value"))
 
 
 _PANELS = """
@@ -431,12 +419,7 @@ def _panels(reader: Reader, row: Row, run: str, notes: list[str]) -> dict[str, S
         means = [_held(_mean(reader, one, notes), one["value"], f"{one['name'] or ''} ", notes) for one in panels]
         if len(panels) == 1:
             if row["weights"] or panels[0]["name"]:
-                notes.append(
-                    reader.say(
-                        f"One group only ({panels[0]['name']}): its mean stands",
-                        f"只有一组评分（{panels[0]['name']}），以其平均计",
-                    )
-                )
+                notes.append(reader.say(_("One group only ({name}): its mean stands", name=panels[0]["name"])))
             found[measure] = means[0]
             continue
         whole = sum(one["weight"] for one in panels)
@@ -452,12 +435,7 @@ def _mean(reader: Reader, panel: Row, notes: list[str]) -> Sum:
     ratings = panel["ratings"]
     if panel["trimmed"]:
         high, low = text(ratings[-1]), text(ratings[0])
-        notes.append(
-            reader.say(
-                f"One highest ({high}) and one lowest ({low}) are left out",
-                f"去掉一个最高分（{high}）和一个最低分（{low}）",
-            )
-        )
+        notes.append(reader.say(_("One highest ({high}) and one lowest ({low}) are left out", high=high, low=low)))
         ratings = ratings[1:-1]
     if len(ratings) == 1:
         return as_number(ratings[0])
@@ -500,9 +478,9 @@ def _table(reader: Reader, row: Row, _run: str, value: Sum, notes: list[str]) ->
     )
     points = one["points"] if one["points"] is not None else row["at_least"] or Decimal(0)
     notes.append(
-        reader.say(f"Value {text(held)}: from {text(one['x'])} on", f"评定值{text(held)}：自{text(one['x'])}起")
+        reader.say(_("Value {held}: from {x} on", held=text(held), x=text(one["x"])))
         if one["points"] is not None and one["x"] > -(10**9)
-        else reader.say(f"Value {text(held)}: below the first row", f"评定值{text(held)}：低于首档")
+        else reader.say(_("Value {held}: below the first row", held=text(held)))
     )
     if one["next_x"] is None or one["points"] is None:
         return as_number(points), []
@@ -527,7 +505,7 @@ def _rank(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> M
     notes += [_stand(reader, value, order, place), *_ahead(reader, order, place), *_ties(reader, order)]
     shared = len(tied(order, reader.unit)) + 1
     if shared > 1 and row["ties"] == "average":
-        notes.append(reader.say("A tie takes the mean of the points of its places", "并列取所占名次分值的平均"))
+        notes.append(reader.say(_("A tie takes the mean of the points of its places")))
         points = added([as_number(_place_points(reader, row, place + n)) for n in range(shared)])
         return Sum(f"{points.inside} ÷ {shared}", points.exact / shared), order
     points_of_place = _place_points(reader, row, place)
@@ -569,9 +547,7 @@ def _by_raters(reader: Reader, row: Row, notes: list[str]) -> Sum:
     (panel,) = reader.rows(
         "SELECT trimmed FROM rater_points WHERE unit = $unit AND item = $item", item=row["item"]
     ) or [{"trimmed": False}]
-    notes.append(
-        reader.say("Each rater's order gives points; the mean of them counts", "按每位评分人的名次赋分后取平均")
-    )
+    notes.append(reader.say(_("Each rater's order gives points; the mean of them counts")))
     return _mean(reader, {"ratings": points, "trimmed": panel["trimmed"]}, notes)
 
 
@@ -587,17 +563,21 @@ def _bands(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> 
         item=row["item"],
         run=run,
     )
-    bands = reader.say(", ", "，").join(
+    bands = reader.say(CLAUSE).join(
         reader.say(
-            f"{one['band']} places {one['place_first']} to {one['place_last']}",
-            f"{one['band']}第{one['place_first']}至{one['place_last']}名",
+            _(
+                "{band} places {place_first} to {place_last}",
+                band=one["band"],
+                place_first=one["place_first"],
+                place_last=one["place_last"],
+            )
         )
         for one in cuts
         if one["place_first"] <= one["place_last"]
     )
     mine = next(one for one in cuts if place <= one["place_last"])
-    note = reader.say(f"band {mine['band']} ({bands})", f"{mine['band']}档（{bands}）")
-    notes += [f"{_stand(reader, value, order, place)}{reader.say('; ', '；')}{note}", *_ties(reader, order)]
+    note = reader.say(_("band {band} ({bands})", band=mine["band"], bands=bands))
+    notes += [f"{_stand(reader, value, order, place)}{reader.say(SEMICOLON)}{note}", *_ties(reader, order)]
     return as_number(mine["points"]), order
 
 
@@ -610,7 +590,7 @@ def _best(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> M
         run=run,
     )
     best, full = one["best"], row["run_points"]
-    notes.append(reader.say(f"The best value is {text(best)}", f"最优值{text(best)}"))
+    notes.append(reader.say(_("The best value is {best}", best=text(best))))
     if value.exact == Fraction(best):
         return as_number(full), order
     if value.exact <= 0 or best <= 0:
@@ -634,8 +614,11 @@ def _level(reader: Reader, row: Row, run: str, value: Sum, notes: list[str]) -> 
     if one["mean_own"] > 0:
         notes.append(
             reader.say(
-                f"Levelled by the mean of all {text(one['mean_all'])} over that of its own {text(one['mean_own'])}",
-                f"按全体平均{text(one['mean_all'])}与本类组平均{text(one['mean_own'])}校正",
+                _(
+                    "Levelled by the mean of all {mean_all} over that of its own {mean_own}",
+                    mean_all=text(one["mean_all"]),
+                    mean_own=text(one["mean_own"]),
+                )
             )
         )
         product = Sum(
@@ -673,20 +656,16 @@ def _order(reader: Reader, row: Row, run: str) -> list[Placed]:
 def _stand(reader: Reader, value: Sum, order: list[Placed], place: int) -> str:
     """The unit's value and its place among how many."""
     held = text(six_or_more(value.exact))
-    return reader.say(
-        f"Value {held}: place {place} of {len(order)} units", f"评定值{held}，在{len(order)}个单位中列第{place}名"
-    )
+    return reader.say(_("Value {held}: place {place} of {order} units", held=held, place=place, order=len(order)))
 
 
 def _ahead(reader: Reader, order: list[Placed], place: int) -> list[str]:
     """Which units stand ahead."""
     units = [one.unit for one in order if one.place < place]
-    return [reader.say(f"Ahead of it: {reader.listed(units)}", f"名次在前：{reader.listed(units)}")] if units else []
+    return [reader.say(_("Ahead of it: {units}", units=reader.listed(units)))] if units else []
 
 
 def _ties(reader: Reader, order: list[Placed]) -> list[str]:
     """Which units share the place."""
     units = tied(order, reader.unit)
-    return (
-        [reader.say(f"Shares the place with {reader.listed(units)}", f"与{reader.listed(units)}并列")] if units else []
-    )
+    return [reader.say(_("Shares the place with {units}", units=reader.listed(units)))] if units else []

@@ -12,9 +12,9 @@ import msgspec
 from schemas import cases, roster
 from schemas.clauses import clauses
 from schemas.faults import described
-from schemas.refusals import Language
 from schemas.rulebook import RULEBOOKS, Rulebook, plain
 from schemas.warnings import warnings
+from schemas.words import Language, _
 from schemas.year import Year
 from services.process.ending import Exit, Stop
 from services.process.settings import language
@@ -44,7 +44,7 @@ def check(rulebook: Path, *, lang: Lang | None = None) -> int:
     print(page.plain(sentences(book, words)), end="")
     source = path.read_text(encoding="utf-8-sig")
     for line in described(warnings(book, text_beside(path)), str(path), source, words):
-        print(f"{'提示' if words == 'zh' else 'warning'}{'：' if words == 'zh' else ': '}{line}", file=sys.stderr)
+        print(_("warning: {fault}", fault=line).say(words), file=sys.stderr)
     return Exit.DONE
 
 
@@ -76,19 +76,15 @@ def new(file: Path | None = None, *, lang: Lang | None = None) -> int:
     }
     for target in targets.values():
         if target.exists():
-            raise Stop(
-                Exit.USE, f"{target}: is there already; choose another name", f"{target}：已经存在；请换一个名称"
-            )
+            raise Stop(Exit.USE, _("{target}: is there already; choose another name", target=target))
     try:
         for source, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{file}: cannot be written: {error.strerror}", f"{file}：无法写入：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{file}: cannot be written: {error}", file=file, error=error.strerror)) from None
     written = " ".join(map(str, targets.values()))
-    print(f"已写入：{written}" if language(lang) == "zh" else f"written: {written}", file=sys.stderr)
+    print(_("written: {written}", written=written).say(language(lang)), file=sys.stderr)
     return Exit.DONE
 
 
@@ -119,7 +115,7 @@ def show(
     book = rehearsal.load(path)
     rows = page.rows(book, text_beside(path), words)
     if format == "pdf" and out is None:
-        raise Stop(Exit.USE, "--format pdf needs --out FILE", "--format pdf须写明--out文件")
+        raise Stop(Exit.USE, _("--format pdf needs --out FILE"))
     made = page.made(book, rows, format, words)
     if out is None:
         sys.stdout.buffer.write(made)
@@ -127,9 +123,7 @@ def show(
     try:
         out.write_bytes(made)
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{out}: cannot be written: {error.strerror}", f"{out}：无法写入：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{out}: cannot be written: {error}", out=out, error=error.strerror)) from None
     return Exit.DONE
 
 
@@ -151,9 +145,7 @@ def run_cases(rulebook: Path, *, lang: Lang | None = None) -> int:
     pages = sorted((path.parent / "cases").glob("*.toml"))
     if not pages:
         raise Stop(
-            Exit.USE,
-            f"{path.parent / 'cases'}: has no cases; write cases/*.toml beside the rulebook",
-            f"{path.parent / 'cases'}：没有案例；请在细则旁写cases/*.toml",
+            Exit.USE, _("{parent}: has no cases; write cases/*.toml beside the rulebook", parent=path.parent / "cases")
         )
     wrong = told = 0
     for one in pages:
@@ -162,7 +154,7 @@ def run_cases(rulebook: Path, *, lang: Lang | None = None) -> int:
             wrong += bool(faults)
             print(f"{'✗' if faults else '✓'} {one.stem}: {case}")
             print("".join(f"    {fault}\n" for fault in faults), end="")
-    summary = f"{told} cases, {wrong} differ" if words == "en" else f"共{told}个案例，{wrong}个不符"
+    summary = _("{told} cases, {wrong} differ", told=told, wrong=wrong).say(words)
     print(summary, file=sys.stderr)
     return Exit.NO if wrong else Exit.DONE
 
@@ -201,11 +193,7 @@ def found(rulebook: Path) -> Path:
         if path.is_file():
             return path
     ship = ", ".join(sorted(path.parent.name for path in RULEBOOKS.glob("*/rulebook.toml")))
-    raise Stop(
-        Exit.USE,
-        f"{rulebook}: is no file, and no rulebook that ships ({ship})",
-        f"{rulebook}：不是文件，也不是自带的细则（{ship}）",
-    )
+    raise Stop(Exit.USE, _("{rulebook}: is no file, and no rulebook that ships ({ship})", rulebook=rulebook, ship=ship))
 
 
 def _compared(page_: Path, book: Rulebook, lang: Language) -> Iterator[tuple[str, list[str]]]:
@@ -219,17 +207,16 @@ def _compared(page_: Path, book: Rulebook, lang: Language) -> Iterator[tuple[str
 
 def _differs(one: cases.Fault, lang: Language) -> str:
     """What did not come as a case says, and what came."""
-    where = f"{one.about}{f' ({one.readings})' if one.readings else ''}"
-    if lang == "zh":
-        return f"{where}：应为{one.expected}，实为{one.found}"
-    return f"{where}: expected {one.expected}, found {one.found}"
+    about = f"{one.about} ({one.readings})" if one.readings else one.about
+    said = _("{about}: expected {expected}, found {found}", about=about, expected=one.expected, found=one.found)
+    return said.say(lang)
 
 
 def _come_to(year: cases.Year, book: Rulebook, lang: Language) -> tuple[dict[str, Any], dict[int, str]]:
     """What the engine makes of the events of cases under each set of readings, and why it made events void."""
     wrong = "".join(fault.words for fault in roster.faults(list(year.roster), book, lang))
     if wrong:
-        raise Stop(Exit.USE, wrong, wrong)
+        raise Stop(Exit.USE, wrong)
     given = Year(book.id, book, roster.read(year.roster))
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "events.jsonl"

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from schemas import roster as rosters
 from schemas.faults import RosterError, RulebookError
-from schemas.refusals import Language
 from schemas.results import UnitResult
 from schemas.rulebook import Rulebook, en, zh
+from schemas.words import Language, _, _n
 from schemas.year import Year
 from services.process.ending import Exit, Stop
 from services.rulebook import rehearsal
@@ -31,21 +31,21 @@ def words(one: Rulebook, other: Rulebook, lang: Language) -> str:
         elif before[key] != text:
             lines += [f"{gone}{before[key]}", f"{now}{text}"]
     if not lines:
-        lines = ["两部细则没有差别。" if lang == "zh" else "The two rulebooks say the same."]
+        lines = [_("The two rulebooks say the same.").say(lang)]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _within(said: Sentence) -> str:
     """A sentence with the code of the item or scheme that it belongs to."""
-    _, *names = said.key.split(" ")
+    __, *names = said.key.split(" ")
     return f"{names[0]} · {said.text}" if len(names) > 1 else said.text
 
 
 def moved(one: Rulebook, other: Rulebook, ledger: Path, roster: Path | None, lang: Language) -> str:
     """A table of the units whose final, place or grades differ under the two rulebooks."""
     before, after = (_folded(book, ledger, roster) for book in (one, other))
-    heads = ("单位", "最后得分", "名次", "等次") if lang == "zh" else ("Unit", "Final", "Place", "Grades")
-    table = Table(*heads, box=box.SIMPLE_HEAD)
+    heads = (_("Unit"), _("Final"), _("Place"), _("Grades"))
+    table = Table(*(head.say(lang) for head in heads), box=box.SIMPLE_HEAD)
     moved_ = 0
     for unit in sorted({*before, *after}):
         cells = [_shown(before.get(unit), after.get(unit), what, book, lang)
@@ -53,7 +53,7 @@ def moved(one: Rulebook, other: Rulebook, ledger: Path, roster: Path | None, lan
         if any(" → " in cell for cell in cells):
             moved_ += 1
             table.add_row(unit, *cells)
-    summary = f"共{len(after)}个单位，{moved_}个有变动。" if lang == "zh" else f"{moved_} of {len(after)} units move."
+    summary = _n("{n} of {all} units moves.", "{n} of {all} units move.", moved_, all=len(after)).say(lang)
     out = io.StringIO()
     if moved_:
         Console(width=160, highlight=False, file=out).print(table)
@@ -68,11 +68,9 @@ def _folded(book: Rulebook, ledger: Path, roster: Path | None) -> dict[str, Unit
         over = ["rulebook", "roster"] if roster else ["rulebook"]
         folded = file.fold(ledger, given, over=over, accept=rehearsal.accept)
     except (RosterError, RulebookError) as error:
-        raise Stop(Exit.USE, error.say("en"), error.say("zh")) from None
+        raise Stop(Exit.USE, error) from None
     except OSError as error:
-        raise Stop(
-            Exit.FAILED, f"{ledger}: cannot be read: {error.strerror}", f"{ledger}：无法读取：{error.strerror}"
-        ) from None
+        raise Stop(Exit.FAILED, _("{ledger}: cannot be read: {error}", ledger=ledger, error=error.strerror)) from None
     with folded.con as con, rules.compute(con, as_of=folded.lines):
         return {unit.unit: unit for unit in units(con)}
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas.refusals import Language
 from schemas.rulebook import Rulebook, en, zh
+from schemas.words import Language, _
 from services.command import typeset
 from services.rulebook.sentences import Sentence, sentences
 
@@ -28,18 +28,18 @@ class Row(NamedTuple):
 
 
 TEXT = {
-    "clause": ("Clause", "条款"),
-    "text": ("Text", "原文"),
-    "rules": ("Rules", "规则"),
-    "unclaimed": ("no rule claims this clause", "没有规则认领这一条"),
-    "excused": ("no rule: ", "不作规则："),
-    "loose": ("without a clause", "未注明出处"),
+    "clause": _("Clause"),
+    "text": _("Text"),
+    "rules": _("Rules"),
+    "unclaimed": _("no rule claims this clause"),
+    "excused": _("no rule: "),
+    "loose": _("without a clause"),
 }
 
 
 def word(key: str, lang: Language) -> str:
     """A word of the page in the language."""
-    return TEXT[key][lang == "zh"]
+    return TEXT[key].say(lang)
 
 
 def rows(book: Rulebook, text: dict[str, str], lang: Language) -> list[Row]:

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas import rulebook
-from schemas.refusals import Language
 from schemas.rulebook import (
     Applies,
     Ground,
@@ -24,6 +23,7 @@ from schemas.rulebook import (
     number,
 )  # fmt: skip
 from schemas.warnings import tables
+from schemas.words import CLAUSE, COLON, COMMA, SEMICOLON, Language, Text, _, _n, _p
 
 
 class Sentence(NamedTuple):
@@ -48,105 +48,106 @@ def plain(value: Decimal | str | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-#: Values of keys in words, (English, Chinese); {0} is the full points.
-WORDS: dict[str, dict[str, tuple[str, str]]] = {
+#: Values of keys in words.
+WORDS: dict[str, dict[str, Text]] = {
     "matter": {
-        "each": ("every entry counts by itself", "每笔单独计算"),
-        "chain": ("of one matter only the heaviest branch counts", "同一事项只计最重的一支"),
-        "sum": ("the grounds of one matter add up, each once", "同一事项各情形累加，同一情形只计一次"),
+        "each": _("every entry counts by itself"),
+        "chain": _("of one matter only the heaviest branch counts"),
+        "sum": _("the grounds of one matter add up, each once"),
     },
     "purse": {
-        "shared": ("the offices deduct from one purse", "各考核单位共扣这些分"),
-        "separate": ("each office deducts from its own share", "各考核单位各扣自己的份额"),
+        "shared": _("the offices deduct from one purse"),
+        "separate": _("each office deducts from its own share"),
     },
     "panel": {
-        "plain": ("the mean of the raters", "取各评委的平均"),
-        "trimmed": (
-            "the mean without one highest and one lowest (of three or more)",
-            "去掉一个最高和一个最低后平均（三个以上时）",
-        ),
-        "latest": ("the latest value stands", "以最新的一次为准"),
+        "plain": _("the mean of the raters"),
+        "trimmed": _("the mean without one highest and one lowest (of three or more)"),
+        "latest": _("the latest value stands"),
     },
     "over": {
-        "mean": ("their mean counts", "取平均"),
-        "best": ("the best counts", "取最好的一次"),
-        "sum": ("their sum counts", "相加"),
-        "latest": ("the last one counts", "取最后一次"),
+        "mean": _("their mean counts"),
+        "best": _p("rule", "the best counts"),
+        "sum": _("their sum counts"),
+        "latest": _("the last one counts"),
     },
     "pool": {
-        "all": ("among all units", "在全部单位中"),
-        "category": ("within the category", "类别内"),
-        "group": ("within the group", "组内"),
+        "all": _("among all units"),
+        "category": _("within the category"),
+        "group": _("within the group"),
     },
     "ties": {
-        "better": ("ties take the better place", "并列取较好名次"),
-        "average": ("ties take the mean of their places", "并列取所占名次的平均分"),
+        "better": _("ties take the better place"),
+        "average": _("ties take the mean of their places"),
     },
     "bands": {
-        "cumulative_half_up": ("shares add up and are rounded half-up", "比例累加后四舍五入"),
-        "cumulative_floor": ("shares add up and are rounded down", "比例累加后舍去小数"),
-        "largest_remainder": ("by largest remainder", "按最大余数分配"),
+        "cumulative_half_up": _("shares add up and are rounded half-up"),
+        "cumulative_floor": _("shares add up and are rounded down"),
+        "largest_remainder": _("by largest remainder"),
     },
     "combine": {
-        "sum": ("the sum of what is in it", "下级得分之和"),
-        "mean": ("the mean of what is in it", "下级得分的平均"),
-        "max": ("the best of what is in it", "下级得分中最高的"),
-        "rescale": ("what is in it, rescaled to these points", "下级得分折算为此分"),
+        "sum": _("the sum of what is in it"),
+        "mean": _("the mean of what is in it"),
+        "max": _("the best of what is in it"),
+        "rescale": _("what is in it, rescaled to these points"),
     },
     "exempt": {
-        "full": ("an exempted unit has full points", "不适用的单位得满分"),
-        "start": ("an exempted unit has 0", "不适用的单位得0分"),
-        "proportional": (
-            "an exempted unit is rescaled from the other items of the part",
-            "不适用的单位按同部分其他项目折算",
-        ),
-        "out": ("for an exempted unit it is taken out and the rest rescaled", "不适用的单位作空项，其余折算"),
+        "full": _("an exempted unit has full points"),
+        "start": _("an exempted unit has 0"),
+        "proportional": _("an exempted unit is rescaled from the other items of the part"),
+        "out": _("for an exempted unit it is taken out and the rest rescaled"),
     },
     "quota_of": {
-        "listed": ("shares are of all units listed", "名额按全部在册单位计算"),
-        "eligible": ("shares are of the units that compete", "名额按参评单位计算"),
+        "listed": _("shares are of all units listed"),
+        "eligible": _("shares are of the units that compete"),
     },
     "rounding": {
-        "floor": ("quotas are rounded down", "名额舍去小数"),
-        "half_up": ("quotas are rounded half-up", "名额四舍五入"),
-        "ceil": ("quotas are rounded up", "名额进一取整"),
+        "floor": _("quotas are rounded down"),
+        "half_up": _("quotas are rounded half-up"),
+        "ceil": _("quotas are rounded up"),
     },
     "quotas": {
-        "disjoint": ("each grade has its own quota", "各等次名额分别计算"),
-        "cumulative": ("a quota takes in the grades before it", "名额含前面的等次"),
+        "disjoint": _("each grade has its own quota"),
+        "cumulative": _("a quota takes in the grades before it"),
     },
     "tie": {
-        "undecided": ("a tie across the cut is left open until it is resolved", "跨名额线的并列待定"),
-        "include": ("a tie across the cut is all in", "跨名额线的并列全部入选"),
-        "exclude": ("a tie across the cut is all out", "跨名额线的并列全部不入选"),
+        "undecided": _("a tie across the cut is left open until it is resolved"),
+        "include": _("a tie across the cut is all in"),
+        "exclude": _("a tie across the cut is all out"),
     },
 }
+
+#: A row of bands, by where it stands.
+BANDS = (
+    _p("first band", "{percent} {code} {points}"),
+    _p("next band", "{percent} {code} {points}"),
+    _p("last band", "{percent} {code} {points}"),
+)
 
 
 class _Writer:
     """Writes the sentences of one rulebook in one language."""
 
     def __init__(self, book: Rulebook, lang: Language) -> None:
-        self.book, self.zh = book, lang == "zh"
+        self.book, self.lang = book, lang
         self.notes: dict[str, str] = {}
         self.offices = {office.code: self.name(office.name) for office in book.office}
 
-    def say(self, en: str, zh: str) -> str:
-        return zh if self.zh else en
+    def say(self, said: Text) -> str:
+        return said.say(self.lang)
 
     def name(self, name: Name) -> str:
-        return rulebook.zh(name) if self.zh else rulebook.en(name)
+        return rulebook.zh(name) if self.lang == "zh" else rulebook.en(name)
 
     def join(self, parts: list[str]) -> str:
-        return ("；" if self.zh else "; ").join(part for part in parts if part)
+        return self.say(SEMICOLON).join(part for part in parts if part)
 
     def listed(self, words: list[str]) -> str:
-        return ("、" if self.zh else ", ").join(words)
+        return self.say(COMMA).join(words)
 
     def points(self, value: Decimal | str | None) -> str:
         """So many points."""
         text = plain(value)
-        return self.say(f"{text} point{'' if text in ('1', '-1') else 's'}", f"{text}分")
+        return self.say(_n("{points} point", "{points} points", 1 if text in ("1", "-1") else 2, points=text))
 
     def by_reading(self, written: str | None, words: Callable[[str], str]) -> str:
         """The words of a value; of a reading those of its default, the others are kept for sentences of their own."""
@@ -157,7 +158,7 @@ class _Writer:
         for value in others:
             text = words(value)
             self.notes[f"{written}={value}"] = self.say(
-                f"where reading {written[1:]} is {value}: {text}", f"读法{written[1:]}取{value}时：{text}"
+                _("where reading {written} is {value}: {text}", written=written[1:], value=value, text=text)
             )
         return said
 
@@ -168,7 +169,7 @@ class _Writer:
 
     def value(self, kind: str, written: str | None) -> str:
         """A value of a key in words."""
-        return self.by_reading(written, lambda one: WORDS[kind][one][self.zh])
+        return self.by_reading(written, lambda one: WORDS[kind][one].say(self.lang))
 
     # The whole ------------------------------------------------------------------------------------------------------
 
@@ -178,14 +179,13 @@ class _Writer:
             "book",
             0,
             book.clause,
-            self.say(f"{self.name(book.name)} ({book.document})", f"{self.name(book.name)}（{book.document}）"),
+            self.say(_("{book} ({document})", book=self.name(book.name), document=book.document)),
         )
         times = "" if number(final.times) == 1 else f" x {plain(final.times)}"
         order = self.listed([self.key(key) for key in final.order])
         yield Sentence("final", 0, final.clause, self.say(
-            f"Final: {self.points(final.points)} = the sum of the top level{times}, {final.decimals} decimals;"
-            f" places by {order}",
-            f"总分{self.points(final.points)} = 顶层得分之和{times}，保留{final.decimals}位小数；名次依次看{order}",
+            _("Final: {points} = the sum of the top level{times}, {decimals} decimals; places by "
+"{order}", points=self.points(final.points), times=times, decimals=final.decimals, order=order)
         ))  # fmt: skip
         yield from self.who()
         yield from self.tree(None, 0)
@@ -199,63 +199,55 @@ class _Writer:
         code = key.removeprefix("-")
         nodes: tuple[Any, ...] = (*self.book.part, *self.book.item, *self.book.attribute)
         names = {one.code: self.name(one.name) for one in nodes}
-        text = self.say("final", "总分") if code == "final" else f"{code} {names[code]}"
-        return text + (self.say(" (low first)", "（低者在前）") if key.startswith("-") else "")
+        text = self.say(_p("order", "final")) if code == "final" else f"{code} {names[code]}"
+        return text + (self.say(_(" (low first)")) if key.startswith("-") else "")
 
     def who(self) -> Iterator[Sentence]:
         """Categories, groups, attributes, roles, periods."""
         book = self.book
         for category in book.category:
-            ranked = self.say("ranked", "排名") if category.ranked else self.say("not ranked", "不排名")
+            ranked = self.say(_("ranked")) if category.ranked else self.say(_("not ranked"))
             text = self.say(
-                f"Category {category.code} {self.name(category.name)}: {ranked}",
-                f"类别{category.code} {self.name(category.name)}：{ranked}",
+                _(
+                    "Category {code} {name}: {ranked}",
+                    code=category.code,
+                    name=self.name(category.name),
+                    ranked=ranked,
+                )
             )
             yield Sentence(f"category {category.code}", 0, category.clause, text)
         for group in book.group:
-            of = self.say(f" of category {group.category}", f"（类别{group.category}）") if group.category else ""
+            of = self.say(_(" of category {category}", category=group.category)) if group.category else ""
             yield Sentence(
                 f"group {group.code}",
                 0,
                 group.clause,
-                self.say(
-                    f"Group {group.code} {self.name(group.name)}{of}", f"分组{group.code} {self.name(group.name)}{of}"
-                ),
+                self.say(_("Group {code} {name}{of}", code=group.code, name=self.name(group.name), of=of)),
             )
         for one in book.attribute:
-            low, high = one.min or self.say("any", "不限"), one.max or self.say("any", "不限")
-            default = (
-                self.say(f", {one.default} where nothing says", f"，未写明时为{one.default}") if one.default else ""
-            )
+            low, high = one.min or self.say(_("any")), one.max or self.say(_("any"))
+            default = self.say(_(", {default} where nothing says", default=one.default)) if one.default else ""
             by = self.listed([self.offices[office] for office in one.offices or (book.roles.collector,)])
-            yield Sentence(f"attribute {one.code}", 0, one.clause, self.say(
-                f"Attribute {one.code} {self.name(one.name)}: {low} to {high}{default}, stated by {by}",
-                f"属性{one.code} {self.name(one.name)}：{low}至{high}{default}，由{by}核定",
-            ))  # fmt: skip
-        roles = [
-            self.say(
-                f"{self.offices[book.roles.collector]} collects and finalises",
-                f"{self.offices[book.roles.collector]}汇总、定稿",
-            )
-        ]
+            said = _("Attribute {code} {name}: {low} to {high}{default}, stated by {by}")
+            name = self.name(one.name)
+            text = self.say(said.of(code=one.code, name=name, low=low, high=high, default=default, by=by))
+            yield Sentence(f"attribute {one.code}", 0, one.clause, text)
+        roles = [self.say(_("{offices} collects and finalises", offices=self.offices[book.roles.collector]))]
         appeals = book.roles.appeals
         roles.append(
-            self.say(f"{self.offices[appeals]} decides appeals", f"{self.offices[appeals]}裁定申诉")
+            self.say(_("{offices} decides appeals", offices=self.offices[appeals]))
             if appeals
-            else self.say("there are no appeals", "没有申诉")
+            else self.say(_("there are no appeals"))
         )
         if book.roles.approvals:
-            roles.append(self.say(f"{self.offices[book.approvals]} approves", f"{self.offices[book.approvals]}核准"))
+            roles.append(self.say(_("{offices} approves", offices=self.offices[book.approvals])))
         yield Sentence("roles", 0, book.roles.clause, self.join(roles))
         for period in book.period:
             yield Sentence(
                 f"period {period.code}",
                 0,
                 period.clause,
-                self.say(
-                    f"Period {period.code}: {self.listed([*period.values])}",
-                    f"周期{period.code}：{self.listed([*period.values])}",
-                ),
+                self.say(_("Period {period}: {listed}", period=period.code, listed=self.listed([*period.values]))),
             )
 
     def tree(self, inside: str | None, level: int) -> Iterator[Sentence]:
@@ -272,29 +264,29 @@ class _Writer:
 
     def head(self, node: Node) -> str:
         """The code, name, points, weight and units of a part or item."""
-        weight = "" if number(node.weight) == 1 else self.say(f" x {plain(node.weight)}", f" × {plain(node.weight)}")
+        weight = "" if number(node.weight) == 1 else self.say(_(" x {weight}", weight=plain(node.weight)))
         applies = f" [{self.applies(node.applies)}]" if node.applies else ""
-        return f"{node.code} {self.name(node.name)} {self.points(node.points)}{weight}{applies}{self.say(': ', '：')}"
+        return f"{node.code} {self.name(node.name)} {self.points(node.points)}{weight}{applies}{self.say(COLON)}"
 
     def applies(self, applies: Applies) -> str:
         parts = []
         if applies.categories:
-            parts.append(self.say("category ", "类别") + self.listed([*applies.categories]))
+            parts.append(self.say(_("category ")) + self.listed([*applies.categories]))
         if applies.groups:
-            parts.append(self.say("group ", "分组") + self.listed([*applies.groups]))
-        return self.say("only ", "只限") + self.join(parts)
+            parts.append(self.say(_("group ")) + self.listed([*applies.groups]))
+        return self.say(_("only ")) + self.join(parts)
 
     def bounds(self, node: Node) -> str:
         """Bounds that are written."""
         low = (
-            node.at_least and self.say(f"at least {node.at_least}", f"最低{plain(node.at_least)}分")
+            node.at_least and self.say(_("at least {points}", points=plain(node.at_least)))
             if node.at_least != "none"
-            else self.say("no lower bound", "不设下限")
+            else self.say(_("no lower bound"))
         )
         high = (
-            node.at_most and self.say(f"at most {node.at_most}", f"最高{plain(node.at_most)}分")
+            node.at_most and self.say(_("at most {points}", points=plain(node.at_most)))
             if node.at_most != "none"
-            else self.say("no upper bound", "不设上限")
+            else self.say(_("no upper bound"))
         )
         return self.join([low or "", high or ""])
 
@@ -302,23 +294,17 @@ class _Writer:
         return (
             ""
             if node.decimals == "6"
-            else self.say(f"rounded to {node.decimals} decimals", f"保留{node.decimals}位小数")
+            else self.say(_n("rounded to {n} decimal", "rounded to {n} decimals", int(node.decimals)))
         )
 
     def item(self, item: Item, level: int) -> Iterator[Sentence]:
         said = self.entries(item) if item.entries else self.ratings(item)
-        offices = (
-            self.say("by ", "由")
-            + self.listed([self.offices[office] for office in item.offices])
-            + self.say("", "考核")
-        )
-        tail = [WORDS["exempt"][item.exempt_rule][self.zh], self.decimals(item), offices]
+        offices = self.say(_("by {offices}", offices=self.listed([self.offices[office] for office in item.offices])))
+        tail = [WORDS["exempt"][item.exempt_rule].say(self.lang), self.decimals(item), offices]
         if item.characters:
-            tail.append(
-                self.say(f"submissions of at most {item.characters} characters", f"材料不超过{item.characters}字")
-            )
+            tail.append(self.say(_("submissions of at most {characters} characters", characters=item.characters)))
         if item.due:
-            tail.append(self.say(f"due by {item.due}", f"{item.due}前办结"))
+            tail.append(self.say(_("due by {due}", due=item.due)))
         yield Sentence(f"item {item.code}", level, item.clause, self.head(item) + self.join([*said, *tail]))
         yield from self.noted(f"item {item.code}", level + 1, item.clause)
         for ground in item.ground:
@@ -340,23 +326,19 @@ class _Writer:
         from_0 = item.start == "0"
         low = bound(item.at_least, -points if from_0 and deducts else Decimal(0))
         high = bound(item.at_most, points if not from_0 or adds else Decimal(0))
-        said = [self.say("starts at 0", "从0分起") if from_0 else self.say("starts full", "从满分起")]
+        said = [self.say(_("starts at 0")) if from_0 else self.say(_("starts full"))]
         if deducts:
             said.append(
-                self.say("deducts", "扣分")
-                + (
-                    self.say(f" down to {plain(low)}", f"，扣至{plain(low)}为止")
-                    if low is not None
-                    else self.say(" without end", "，不设下限")
-                )
+                self.say(_("deducts"))
+                + (self.say(_(" down to {low}", low=plain(low))) if low is not None else self.say(_(" without end")))
             )
         if adds:
             said.append(
-                self.say("adds", "加分")
+                self.say(_("adds"))
                 + (
-                    self.say(f" up to {plain(high)}", f"，加至{plain(high)}为止")
+                    self.say(_(" up to {high}", high=plain(high)))
                     if high is not None
-                    else self.say(" without end", "，不设上限")
+                    else self.say(_p("upwards", " without end"))
                 )
             )
         said.append(self.value("matter", item.matter or "each"))
@@ -364,44 +346,38 @@ class _Writer:
             said.append(self.value("purse", item.purse))
         if item.share:
             said.append(
-                self.say("shares: ", "份额：")
+                self.say(_("shares: "))
                 + self.listed([f"{self.offices[who]} {plain(much)}" for who, much in item.share.items()])
             )
         return said
 
     def ground(self, ground: Ground, item: Item) -> str:
-        verb = self.say("add", "加") if ground.adds else self.say("deduct", "扣")
+        verb = self.say(_("add")) if ground.adds else self.say(_("deduct"))
         if ground.points is not None:
             much = self.points(ground.points)
         else:
-            low = plain(ground.min or ground.above)
-            more = "" if ground.min else self.say("more than ", "大于")
-            much = self.say(f"{more}{low} to {self.points(ground.max)}", f"{more}{low}至{plain(ground.max)}分")
-            much += self.say(f" by steps of {ground.step}", f"，每档{plain(ground.step)}分") if ground.step else ""
-        said = [self.say(f"{verb} {much}", f"{verb}{much}")]
+            low, high, step = plain(ground.min or ground.above), plain(ground.max), plain(ground.step)
+            more = "" if ground.min else self.say(_("more than "))
+            much = self.say(_n(
+                "{more}{low} to {high} point", "{more}{low} to {high} points", 1 if high in ("1", "-1") else 2,
+                more=more, low=low, high=high,
+            ))  # fmt: skip
+            if ground.step:
+                much = self.say(_("{much} by steps of {step}", much=much, step=step))
+        said = [self.say(_("{verb} {much}", verb=verb, much=much))]
         if ground.requires:
             first = self.name(next(one.name for one in item.ground if one.code == ground.requires))
-            said.append(self.say(f"only after {first} on the same matter", f"须同一事项先有“{first}”"))
+            said.append(self.say(_("only after {first} on the same matter", first=first)))
         if ground.branch:
-            said.append(self.say(f"branch {ground.branch}", f"属于{ground.branch}一支"))
+            said.append(self.say(_("branch {branch}", branch=ground.branch)))
         if ground.approval:
-            said.append(
-                self.say(
-                    f"counts once {self.offices[self.book.approvals]} approves",
-                    f"{self.offices[self.book.approvals]}核准后计分",
-                )
-            )
-        return f"{ground.code} {self.name(ground.name)}{self.say(': ', '：')}{self.join(said)}"
+            said.append(self.say(_("counts once {offices} approves", offices=self.offices[self.book.approvals])))
+        return f"{ground.code} {self.name(ground.name)}{self.say(COLON)}{self.join(said)}"
 
     def node(self, node: WorkNode) -> str:
-        cap = self.say(f"at most {self.points(node.cap)}", f"最多{self.points(node.cap)}") if node.cap else ""
-        group = (
-            self.say(f"together with group {node.cap_group}", f"与{node.cap_group}各节点合计") if node.cap_group else ""
-        )
-        return (
-            self.say("Node ", "节点")
-            + f"{node.code} {self.name(node.name)}{self.say(': ', '：')}{self.join([group, cap])}"
-        )
+        cap = self.say(_("at most {cap}", cap=self.points(node.cap))) if node.cap else ""
+        group = self.say(_("together with group {cap_group}", cap_group=node.cap_group)) if node.cap_group else ""
+        return self.say(_("Node ")) + f"{node.code} {self.name(node.name)}{self.say(COLON)}{self.join([group, cap])}"
 
     # Ratings --------------------------------------------------------------------------------------------------------
 
@@ -414,39 +390,34 @@ class _Writer:
         else:
             said = [self.method(item, Method(code="-", kind="direct" if item.formula else "scale"))]
         if item.range:
-            said.append(
-                self.say(
-                    f"rated {plain(item.range.min)} to {plain(item.range.max)}",
-                    f"评{plain(item.range.min)}至{plain(item.range.max)}",
-                )
-            )
+            said.append(self.say(_("rated {min} to {max}", min=plain(item.range.min), max=plain(item.range.max))))
         for one in item.measure:
             ends = (
-                self.say("0 or 1", "0或1")
+                self.say(_("0 or 1"))
                 if one.binary
-                else self.say(f"{plain(one.min)} to {plain(one.max)}", f"{plain(one.min)}至{plain(one.max)}")
+                else self.say(_("{min} to {max}", min=plain(one.min), max=plain(one.max)))
             )
             said.append(f"{one.code} {self.name(one.name)} {ends}")
         said.append(self.value("panel", item.panel or "plain") if item.range or item.measure else "")
         if item.raters:
             groups = self.listed([self.name(one.name) for one in item.raters])
-            weights = item.weights or "/".join("1" for _ in item.raters)
-            said.append(self.say(f"{groups} weigh ", f"{groups}的权重为") + self.by_reading(weights, str))
+            weights = item.weights or "/".join("1" for __ in item.raters)
+            said.append(self.say(_("{groups} weigh ", groups=groups)) + self.by_reading(weights, str))
         if item.formula:
             terms = " + ".join(self.term(term, item) for term in item.formula)
             factor = f"({terms}) x {self.named(item.factor, item)}" if item.factor else terms
-            said.append(self.say(f"value = {factor}", f"数值 = {factor}"))
+            said.append(self.say(_("value = {factor}", factor=factor)))
         said.append(self.bounds(item))
         if item.runs:
             said.append(self.runs(item))
         elif item.missing:
-            said.append(self.say("without any rating 0", "没有评分记0分"))
+            said.append(self.say(_("without any rating 0")))
         return said
 
     def runs(self, item: Item) -> str:
-        each = self.say("case", "案例") if item.runs == "case" else item.runs or ""
-        text = self.say(f"of every {each}; ", f"按{each}分别计分，") + WORDS["over"][item.over or "mean"][self.zh]
-        return text + (self.say("; what is missing is 0", "，缺的记0分") if item.missing else "")
+        each = self.say(_("case")) if item.runs == "case" else item.runs or ""
+        text = self.say(_("of every {each}; ", each=each)) + WORDS["over"][item.over or "mean"].say(self.lang)
+        return text + (self.say(_("; what is missing is 0")) if item.missing else "")
 
     def term(self, term: Term, item: Item) -> str:
         plus = self.named(term.plus, item)
@@ -455,15 +426,13 @@ class _Writer:
         else:
             text = f"({plus} − {self.named(term.less, item)})" if term.less else plus
             text += f" x {self.named(term.times, item)}" if term.times and term.times != "1" else ""
-        return text + (
-            self.say(f" (within ±{plain(term.within)})", f"（±{plain(term.within)}以内）") if term.within else ""
-        )
+        return text + (self.say(_(" (within ±{within})", within=plain(term.within))) if term.within else "")
 
     def named(self, code: str | None, item: Item) -> str:
         """The name of a measure or attribute; a number is itself."""
         known: tuple[Any, ...] = (*self.book.attribute, *item.measure)
         names = {one.code: self.name(one.name) for one in known}
-        return self.say("the value", "评分") if code == "value" else names.get(code or "", code or "")
+        return self.say(_("the value")) if code == "value" else names.get(code or "", code or "")
 
     def full(self, item: Item, method: Method) -> Decimal:
         """The full points of one run by a method (language 4)."""
@@ -478,23 +447,24 @@ class _Writer:
         full = self.full(item, method)
         whole = self.points(full)
         kinds: dict[str, Callable[[], str]] = {
-            "direct": lambda: self.say("the value is the points", "数值即得分"),
+            "direct": lambda: self.say(_("the value is the points")),
             "scale": lambda: self.scale(item, method, full),
             "table": lambda: self.table(method),
             "rank": lambda: self.rank(method, full, item.at_least),
             "bands": lambda: self.bands(method),
-            "best": lambda: self.say(
-                f"{self.pool(method)}, the {'lowest' if method.better == 'lower' else 'highest'} value has {whole},"
-                f" the others in {'inverse ' if method.better == 'lower' else ''}proportion",
-                f"{self.pool(method)}，以{'最低' if method.better == 'lower' else '最高'}者为满分{whole}，"
-                f"其余按{'最低者与其' if method.better == 'lower' else '其与最高者'}之比计分",
-            ),
+            "best": lambda: self.say((
+                _("{pool}, the lowest value has {whole}, the others in inverse proportion")
+                if method.better == "lower"
+                else _("{pool}, the highest value has {whole}, the others in proportion")
+            ).of(pool=self.pool(method), whole=whole)),
             "level": lambda: self.say(
-                f"corrected by the mean {self.pool(method)} over that of the unit's own category and group, then ",
-                f"先校正：乘{self.pool(method)}的平均、除以本类别本组的平均，再",
+                _(
+                    "corrected by the mean {method} over that of the unit's own category and group, then ",
+                    method=self.pool(method),
+                )
             ) + self.scale(item, method, full),
         }  # fmt: skip
-        own = self.say(f" (full points {plain(full)})", f"（满分{plain(full)}分）") if method.points is not None else ""
+        own = self.say(_(" (full points {full})", full=plain(full))) if method.points is not None else ""
         return kinds[method.kind]() + own
 
     def pool(self, method: Method) -> str:
@@ -503,65 +473,49 @@ class _Writer:
     def scale(self, item: Item, method: Method, full: Decimal) -> str:
         of = number(method.of or (item.range.max if item.range else "1")) or Decimal(1)
         if of == full:
-            return self.say("the value is the points", "数值即得分")
-        return self.say(
-            f"{plain(of)} is {self.points(full)}, the rest in proportion",
-            f"{plain(of)}折算为{self.points(full)}，按比例",
-        )
+            return self.say(_("the value is the points"))
+        return self.say(_("{of} is {full}, the rest in proportion", of=plain(of), full=self.points(full)))
 
     def table(self, method: Method) -> str:
-        rows = [self.say(f"{plain(x)}: {plain(p)}", f"{plain(x)}得{plain(p)}分") for x, p in method.rows]
+        rows = [self.say(_("{x}: {p}", x=plain(x), p=plain(p))) for x, p in method.rows]
         if method.between == "straight":
-            return self.listed(rows) + self.say(", straight between", "，其间按直线内插")
-        rows = [self.say(f"from {plain(x)} on {plain(p)}", f"达到{plain(x)}得{plain(p)}分") for x, p in method.rows]
+            return self.listed(rows) + self.say(_(", straight between"))
+        rows = [self.say(_("from {x} on {p}", x=plain(x), p=plain(p))) for x, p in method.rows]
         return self.listed(rows)
 
     def rank(self, method: Method, full: Decimal, at_least: str | None) -> str:
-        order = self.say(
-            *(
-                ("from low to high", "按得分由低到高排名")
-                if method.better == "lower"
-                else ("from high to low", "按得分高低排名")
-            )
-        )
+        order = self.say(_("from low to high") if method.better == "lower" else _("from high to low"))
         step = number(method.step) or Decimal(0)
-        first = self.say(f"the first has {self.points(full)}", f"第1名{self.points(full)}")
+        first = self.say(_("the first has {full}", full=self.points(full)))
         if method.fall == "geometric":
-            down = self.say(
-                f"each place has {plain((1 - step) * 100)}% of the one before",
-                f"每降1位得上一位的{plain((1 - step) * 100)}%",
-            )
+            down = self.say(_("each place has {step}% of the one before", step=plain((1 - step) * 100)))
         else:
             less = plain(full * step if is_share(method.step or "") else step)
             low = plain(max(number(at_least) or Decimal(0), Decimal(0)) if at_least != "none" else Decimal(0))
-            down = self.say(f"each place down {less} less, to {low}", f"每降1位减{less}分，减至{low}为止")
+            down = self.say(_("each place down {less} less, to {low}", less=less, low=low))
         pool = self.pool(method)
-        rater = (
-            self.say("by each rater, then the mean of the points; ", "各评委分别排名赋分后平均；") if method.per else ""
-        )
-        ranked = self.say(f"ranked {pool} {order}, {first}, {down}", f"{pool}{order}，{first}，{down}")
-        return f"{rater}{ranked}{self.say(', ', '，')}{self.value('ties', method.ties)}"
+        rater = self.say(_("by each rater, then the mean of the points; ")) if method.per else ""
+        ranked = self.say(_("ranked {pool} {order}, {first}, {down}", pool=pool, order=order, first=first, down=down))
+        return f"{rater}{ranked}{self.say(CLAUSE)}{self.value('ties', method.ties)}"
 
     def bands(self, method: Method) -> str:
-        order = self.say(*(("low first", "由低到高") if method.better == "lower" else ("high first", "由高到低")))
+        order = self.say(_("low first") if method.better == "lower" else _("high first"))
         rows = []
         for n, (share, points, code) in enumerate(method.rows):
-            which = ("前", "其后", "其余")[0 if n == 0 else 2 if n == len(method.rows) - 1 else 1]
             percent = plain((number(share) or Decimal(0)) * 100) + "%"
-            rows.append(self.say(f"{percent} {code} {plain(points)}", f"{which}{percent}（{code}）得{plain(points)}分"))
-        text = self.say(f"by bands {self.pool(method)}, {order}: ", f"{self.pool(method)}{order}分档：") + self.listed(
-            rows
-        )
-        return f"{text}{self.say(', ', '，')}{self.value('bands', method.rounding)}"
+            which = BANDS[0 if n == 0 else 2 if n == len(method.rows) - 1 else 1]
+            rows.append(self.say(which.of(percent=percent, code=code, points=plain(points))))
+        text = self.say(_("by bands {method}, {order}: ", method=self.pool(method), order=order)) + self.listed(rows)
+        return f"{text}{self.say(CLAUSE)}{self.value('bands', method.rounding)}"
 
     # Schemes, vetoes, the rest --------------------------------------------------------------------------------------
 
     def scheme(self, scheme: Scheme) -> Iterator[Sentence]:
         pools = {
-            "each": self.say("every category by itself", "各类别分别评"),
-            "group": self.say("every category and group by itself", "各类别各组分别评"),
+            "each": self.say(_("every category by itself")),
+            "group": self.say(_("every category and group by itself")),
         }
-        said = [self.by_reading(scheme.pools, lambda one: pools.get(one, self.say(f"among {one}", f"在{one}中评")))]
+        said = [self.by_reading(scheme.pools, lambda one: pools.get(one, self.say(_("among {one}", one=one))))]
         if any(grade.share for grade in scheme.grade):
             of = "eligible" if scheme.pools in pools else scheme.quota_of  # language 7: there it is always the pool
             said += [self.value("quota_of", of), self.value("rounding", scheme.rounding)]
@@ -571,51 +525,49 @@ class _Writer:
             f"scheme {scheme.code}",
             0,
             scheme.clause,
-            f"{scheme.code} {self.name(scheme.name)}{self.say(': ', '：')}{self.join(said)}",
+            f"{scheme.code} {self.name(scheme.name)}{self.say(COLON)}{self.join(said)}",
         )
         yield from self.noted(f"scheme {scheme.code}", 1, scheme.clause)
         for grade in scheme.grade:
-            quota = self.say("no quota", "不限名额")
+            quota = self.say(_("no quota"))
             if grade.share:
                 quota = plain((number(grade.share) or Decimal(0)) * 100) + "%"
             elif grade.number:
-                quota = self.say(f"{grade.number} units", f"{grade.number}个")
+                quota = self.say(_("{number} units", number=grade.number))
             said = [quota]
             if grade.at_least:
                 share = is_share(grade.at_least)
-                said.append(
-                    self.say(
-                        f"final at least {grade.at_least}{' of full points' if share else ''}",
-                        f"总分达到{'满分的' if share else ''}{grade.at_least}",
-                    )
-                )
+                least = _("final at least {least} of full points") if share else _("final at least {least}")
+                said.append(self.say(least.of(least=grade.at_least)))
             for one in grade.require:
                 what = f"{one.item} {one.of}" if one.item else one.of
                 ends = [f">= {one.at_least}" if one.at_least else "", f"<= {one.at_most}" if one.at_most else ""]
                 said.append(f"{what} {' '.join(filter(None, ends))}")
             if grade.individuals:
-                said.append(self.say("with advanced individuals", "并评先进个人"))
+                said.append(self.say(_("with advanced individuals")))
             yield Sentence(
                 f"scheme {scheme.code} grade {grade.code}",
                 1,
                 grade.clause or scheme.clause,
-                f"{grade.code} {self.name(grade.name)}{self.say(': ', '：')}{self.join(said)}",
+                f"{grade.code} {self.name(grade.name)}{self.say(COLON)}{self.join(said)}",
             )
 
     def veto(self, veto: Veto) -> str:
         said = []
         if veto.bars:
-            said.append(self.say("bars from ", "不得评") + self.listed([*veto.bars]))
+            said.append(self.say(_("bars from ")) + self.listed([*veto.bars]))
         if veto.grade_at_most:
-            said.append(self.say(f"at most {veto.grade_at_most}", f"最高评{veto.grade_at_most}"))
+            said.append(self.say(_("at most {grade_at_most}", grade_at_most=veto.grade_at_most)))
         if said:
-            said.append(self.say("its seat goes to the next in line", "名额由后面的单位递补"))
+            said.append(self.say(_("its seat goes to the next in line")))
         if veto.zero:
-            said.append(self.say(f"{veto.zero} is 0", f"{veto.zero}记0分"))
+            said.append(self.say(_("{zero} is 0", zero=veto.zero)))
         by = self.listed([self.offices[office] for office in veto.offices])
         return (
-            self.say("Veto ", "一票否决")
-            + f"{veto.code} {self.name(veto.name)}{self.say(f' (by {by}): ', f'（由{by}提出）：')}{self.join(said)}"
+            self.say(_("Veto "))
+            + f"{veto.code} {self.name(veto.name)}"
+            + self.say(_(" (by {offices}): ", offices=by))
+            + self.join(said)
         )
 
     def rest(self) -> Iterator[Sentence]:
@@ -623,16 +575,20 @@ class _Writer:
         book = self.book
         if book.stage:
             stages = self.listed([f"{stage.code} {self.name(stage.name)}" for stage in book.stage])
-            yield Sentence("stages", 0, None, self.say("Stages: ", "阶段依次为：") + stages)
+            yield Sentence("stages", 0, None, self.say(_("Stages: ")) + stages)
         for reading in book.reading:
-            values = self.listed([reading.values[0] + self.say(" (default)", "（默认）"), *reading.values[1:]])
+            values = self.listed([reading.values[0] + self.say(_(" (default)")), *reading.values[1:]])
             yield Sentence(
                 f"reading {reading.name}",
                 0,
                 reading.clause,
                 self.say(
-                    f"Reading {reading.name}: {self.name(reading.question)} {values}",
-                    f"读法{reading.name}：{self.name(reading.question)}{values}",
+                    _(
+                        "Reading {reading}: {question} {values}",
+                        reading=reading.name,
+                        question=self.name(reading.question),
+                        values=values,
+                    )
                 ),
             )
         for one in book.parameter:
@@ -640,19 +596,18 @@ class _Writer:
                 f"parameter {one.name}",
                 0,
                 one.clause,
-                self.say(f"Parameter {one.name}: {one.value}", f"参数{one.name}：{one.value}"),
+                self.say(_("Parameter {name}: {value}", name=one.name, value=one.value)),
             )
-        for n, (table, place, _, clause) in enumerate(tables(book)):
+        for n, (table, place, __, clause) in enumerate(tables(book)):
             if table.get("source") == "assumption":
                 why = table.get("why", "")
-                yield Sentence(f"assumption {n}", 0, clause, self.say(
-                    f"Assumption, {place.say('en') or 'the whole'}: {why or 'without a reason'}",
-                    f"假定，{place.say('zh') or '全文'}：{why or '未写明理由'}",
-                ))  # fmt: skip
+                where = place.say(self.lang) or _("the whole")
+                said = _("Assumption, {place}: {why}", place=where, why=why or _("without a reason"))
+                yield Sentence(f"assumption {n}", 0, clause, self.say(said))
         for left in book.excused:
             yield Sentence(
                 f"excused {left.clause}",
                 0,
                 left.clause,
-                self.say(f"Clause {left.clause} has no rule: {left.why}", f"条款{left.clause}不作规则：{left.why}"),
+                self.say(_("Clause {clause} has no rule: {why}", clause=left.clause, why=left.why)),
             )

@@ -29,6 +29,7 @@ from schemas.events import CHANGES, OPENED, Event
 from schemas.receipts import Cut, Disposition, Receipt
 from schemas.refusals import Reason, message
 from schemas.told import Told
+from schemas.words import _
 from schemas.year import Year
 from services.ingest.check import Checker, opened, opened_year
 from services.ingest.opening import agree
@@ -124,10 +125,13 @@ class Scorer:
         """Raise HistoryChanged unless the log still reaches as far as was folded and holds these events as folded."""
         if log_last < self.last:
             raise HistoryChanged(
-                f"The ledger ends at {log_last}, but was folded to {self.last}: its store was damaged or replaced."
-                " Stop everything and run `wuxing repair` (docs/operations.md); nothing is folded before.",
-                f"账本止于序号{log_last}，而已折叠至{self.last}：存储已损坏或被替换。"
-                "请全部停止后运行wuxing repair（docs/operations.md），此前不再折叠。",
+                _(
+                    "The ledger ends at {log_last}, but was folded to {last}: its store was damaged or "
+                    "replaced. Stop everything and run `wuxing repair` (docs/operations.md); nothing is "
+                    "folded before.",
+                    log_last=log_last,
+                    last=self.last,
+                )
             )
         for seq in sorted({*sequences} - {0}):
             row = self.con.execute("SELECT raw FROM event WHERE seq = ?", [seq]).fetchone()
@@ -182,9 +186,11 @@ class Scorer:
         expected = list(range(self.last + 1, self.last + 1 + len(entries)))
         if [entry.sequence for entry in entries] != expected:
             raise HistoryChanged(
-                f"The ledger has a hole after {self.last}. Stop, and find out who changed the stream; a deleted scorer"
-                " file is rebuilt from the ledger.",
-                f"账本在序号{self.last}之后不连续。请停止，查明谁改动了该流；删除计分文件后可由账本重建。",
+                _(
+                    "The ledger has a hole after {last}. Stop, and find out who changed the stream; a "
+                    "deleted scorer file is rebuilt from the ledger.",
+                    last=self.last,
+                )
             )
         await self.compare(self.last, {self.last})
         with tracing.span("scorer.fold", [(entry.data, entry.headers) for entry in entries], events=len(entries)):
@@ -278,11 +284,12 @@ _ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND a
 
 def _changed(sequence: int) -> HistoryChanged:
     return HistoryChanged(
-        f"Sequence {sequence} of the ledger is not what was folded, or is gone: `wuxing replay` against an export or a"
-        " snapshot names what differs. Stop everything and run `wuxing repair` (docs/operations.md); nothing is folded"
-        " before.",
-        f"账本序号{sequence}的内容已被更改或缺失：wuxing replay与导出或快照比较，可知不同之处。"
-        "请全部停止后运行wuxing repair（docs/operations.md），此前不再折叠。",
+        _(
+            "Sequence {sequence} of the ledger is not what was folded, or is gone: `wuxing replay` "
+            "against an export or a snapshot names what differs. Stop everything and run `wuxing "
+            "repair` (docs/operations.md); nothing is folded before.",
+            sequence=sequence,
+        )
     )
 
 
@@ -315,8 +322,7 @@ def _locked(path: Path) -> IO[bytes]:
     except OSError:
         file.close()
         raise ScorerRuns(
-            f"Another scorer has {path}: stop it first, or wait until it has ended.",
-            f"另一计分服务正在使用{path}：请先停止它，或等它结束。",
+            _("Another scorer has {path}: stop it first, or wait until it has ended.", path=path)
         ) from None
     return file
 
@@ -325,9 +331,13 @@ def _check_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
     if found != [(rules.SCHEMA,)]:
         raise OtherSchema(
-            f"{path} was made by another version of this program (schema {found[0][0] if found else '-'}, expected"
-            f" {rules.SCHEMA}). Delete the file: the scorer then folds the ledger again, to the same results.",
-            f"{path}由另一版本的程序生成。请停止服务后删除该文件，计分服务将由账本重建，结果不变。",
+            _(
+                "{path} was made by another version of this program (schema {found}, expected {expected})."
+                " Delete the file: the scorer then folds the ledger again, to the same results.",
+                path=path,
+                found=found[0][0] if found else "-",
+                expected=rules.SCHEMA,
+            )
         )
 
 

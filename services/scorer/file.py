@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from schemas import soundness
 from schemas.events import CHANGES, OPENED, Event
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
 from schemas.roster import Unit
+from schemas.words import Language
 from schemas.year import Year
 from services.ingest.check import Accept, Checker, opened
 from services.ingest.line import Wire, read

@@ -158,12 +158,13 @@ def _readings(book: Rulebook) -> Iterator[Row]:
 def _parameters(book: Rulebook) -> Iterator[Row]:
     """All parameters, since each may be adopted; what nothing says of is null, but one individual a unit."""
     given: dict[str, Parameter] = {one.name: one for one in book.parameter}
-    for n, (name, (en, zh)) in enumerate(PARAMETERS.items(), 1):
+    for n, (name, question) in enumerate(PARAMETERS.items(), 1):
+        asked = question.say("zh"), question.say("en")
         one = given.get(name)
         if one is None:
-            yield (name, n, False, "1" if name == "individuals_per_unit" else None, None, False, zh, en)
+            yield (name, n, False, "1" if name == "individuals_per_unit" else None, None, False, *asked)
         else:
-            yield (name, n, False, one.value, one.clause, one.source == "assumption", zh, en)
+            yield (name, n, False, one.value, one.clause, one.source == "assumption", *asked)
 
 
 def _tree(book: Rulebook) -> dict[str, list[Row]]:

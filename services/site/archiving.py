@@ -13,7 +13,7 @@ from infra.client import connected, jetstream
 from infra.rights import PROVISIONER
 from infra.streams import seal, stream
 from schemas.receipts import Ranking
-from schemas.refusals import Language
+from schemas.words import SEMICOLON, Language, _, several
 from services.audit import archive as archives
 from services.audit import verify
 from services.audit.export import Stored, of_broker
@@ -93,28 +93,37 @@ def _check(known: Settings, stands: Stands, *, unfinished: bool) -> None:
     if (stands.waiting and not stands.sealed) or ranked != stands.last or not stands.ranking:
         raise Stop(
             Exit.FAILED,
-            f"{known.assessment}: {stands.waiting} messages wait for ingest, the ledger ends at {stands.last}, ranked"
-            f" is {ranked}. Let the services come to the end, and run this again.",
-            f"{known.assessment}：{stands.waiting}条消息待收件，账本止于{stands.last}，已排名至{ranked}。"
-            "请待各服务处理完毕后再运行。",
+            _(
+                "{assessment}: {waiting} messages wait for ingest, the ledger ends at {last}, ranked is "
+                "{ranked}. Let the services come to the end, and run this again.",
+                assessment=known.assessment,
+                waiting=stands.waiting,
+                last=stands.last,
+                ranked=ranked,
+            ),
         )
     if stands.state != FINAL and not unfinished and not stands.sealed:
         raise Stop(
             Exit.NO,
-            f"{known.assessment} is {stands.state} and not {FINAL}: what is archived can never change. Finalise it"
-            " (wuxing readiness says what is missing), or archive it as it is with --unfinished.",
-            f"{known.assessment}的状态为{stands.state}，尚未定稿（{FINAL}）：存档后不可更改。请先定稿"
-            "（wuxing readiness列出所缺），或以--unfinished按现状存档。",
+            _(
+                "{assessment} is {state} and not {final}: what is archived can never change. Finalise it "
+                "(wuxing readiness says what is missing), or archive it as it is with --unfinished.",
+                assessment=known.assessment,
+                state=stands.state,
+                final=FINAL,
+            ),
         )
 
 
 def _told(known: Settings, stands: Stands, lang: Language) -> str:
-    if lang == "zh":
-        return f"{known.assessment}（{stands.state}）的账本将止于序号{stands.last}，永久封存，不再收件。"
-    return (
-        f"The ledger of {known.assessment} ({stands.state}) will end at sequence {stands.last}. It is sealed for ever:"
-        " nothing more is taken."
+    said = _(
+        "The ledger of {assessment} ({state}) will end at sequence {last}."
+        " It is sealed for ever: nothing more is taken.",
+        assessment=known.assessment,
+        state=stands.state,
+        last=stands.last,
     )
+    return said.say(lang)
 
 
 def _write(known: Settings, stands: Stands, target: Path, lang: Language) -> None:
@@ -124,7 +133,7 @@ def _write(known: Settings, stands: Stands, target: Path, lang: Language) -> Non
     signer = checkpoint.log_key(known.data, known.assessment, begun=begun)
     with tempfile.TemporaryDirectory(prefix="wuxing-", dir=target.parent) as place:
         folder = Path(place)
-        with Bar(lang, "exporting", "导出") as bar, (folder / archives.LEDGER).open("wb") as ledger:
+        with Bar(lang, _("exporting")) as bar, (folder / archives.LEDGER).open("wb") as ledger:
 
             def take(batch: list[Stored] | tuple[Stored, ...]) -> None:
                 ledger.writelines(map(archives.ledger_line, batch))
@@ -136,11 +145,12 @@ def _write(known: Settings, stands: Stands, target: Path, lang: Language) -> Non
         archives.write(folder, target, known.assessment, stands.last, stands.state, signer)
     given = verify.Given([signer.verifier])
     if wrong := [one for one in verify.of_archive(target, given) if one.mark == "fail"]:
-        texts = {lang_: "; ".join(verify.said(one, lang_) for one in wrong[:5]) for lang_ in ("zh", "en")}
         raise Stop(
             Exit.FAILED,
-            f"The archive would not hold, so nothing was sealed or written: {texts['en']}. `wuxing replay` says more.",
-            f"存档不能成立，未封存也未写出：{texts['zh']}。详见`wuxing replay`。",
+            _(
+                "The archive would not hold, so nothing was sealed or written: {wrong}. `wuxing replay` says more.",
+                wrong=several((verify.said(one) for one in wrong[:5]), SEMICOLON),
+            ),
         )
 
 
@@ -161,7 +171,10 @@ async def _sealed(known: Settings, stands: Stands) -> None:
     if (now := await _stands(known)).last != stands.last:
         raise Stop(
             Exit.FAILED,
-            f"The ledger is sealed at {now.last}, and {stands.last} was written: an event came in between. When it is"
-            " ranked, run this again.",
-            f"账本已封存于{now.last}，而写出的止于{stands.last}：其间有事件入账。请待其排名后再运行一次。",
+            _(
+                "The ledger is sealed at {last}, and {written} was written: an event came in between. "
+                "When it is ranked, run this again.",
+                last=now.last,
+                written=stands.last,
+            ),
         )

@@ -21,7 +21,7 @@ from infra.folders import Parties, parties
 from infra.rights import PROVISIONER, configure
 from infra.server import EmbeddedServer
 from infra.streams import KINDS, provision, stream
-from schemas.refusals import Language
+from schemas.words import Language, _
 from schemas.year import given
 from services.audit.export import BATCH, Stored
 from services.audit.replay import Refolding
@@ -144,8 +144,10 @@ def restore(file: Path, *, lang: Lang = None) -> int:
     if root.exists() and any(root.iterdir()):
         raise Stop(
             Exit.FAILED,
-            f"{root} is not empty: a backup is restored into a folder of its own. Name another by WUXING_DATA.",
-            f"{root}不是空的：备份须恢复到空文件夹。请用WUXING_DATA另指一个。",
+            _(
+                "{root} is not empty: a backup is restored into a folder of its own. Name another by WUXING_DATA.",
+                root=root,
+            ),
         )
     try:
         with tarfile.open(file, "r:") as tar:
@@ -155,14 +157,15 @@ def restore(file: Path, *, lang: Lang = None) -> int:
             found = asyncio.run(_restored(tar, manifest, root))
     except (OSError, tarfile.TarError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Stop(Exit.FAILED, f"{file}: not read: {reason}", f"{file}：无法读取：{reason}") from None
+        raise Stop(Exit.FAILED, _("{file}: not read: {reason}", file=file, reason=reason)) from None
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(manifest["made"]))
     print(json.dumps({"folder": str(root), "made": made, "ledgers": found}, ensure_ascii=False))
     print(
-        f"此后收到的事件不在其中：请各方重新报送{made}以后的全部事件；原编号的事件不会重复计入。"
-        if chosen == "zh"
-        else f"What was acknowledged later is not in it: let every party send again all that it sent after {made};"
-        " an event that is there counts once.",
+        _(
+            "What was acknowledged later is not in it: let every party send again all that it sent "
+            "after {made}; an event that is there counts once.",
+            made=made,
+        ).say(chosen),
         file=sys.stderr,
     )
     return Exit.DONE
@@ -179,8 +182,11 @@ def listed(tar: tarfile.TarFile, file: Path) -> dict[str, Any]:
     if (found := MANIFEST if not isinstance(said, dict) else _changed(tar, members, said)) is not None:
         raise Stop(
             Exit.FAILED,
-            f"{file}: not a backup as it was written: {found}. Nothing was restored; take another copy of it.",
-            f"{file}：不是原样的备份：{found}。未恢复任何内容，请换用另一份。",
+            _(
+                "{file}: not a backup as it was written: {found}. Nothing was restored; take another copy of it.",
+                file=file,
+                found=found,
+            ),
         )
     return cast("dict[str, Any]", said)
 
@@ -210,7 +216,7 @@ def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
 def _unpacked(tar: tarfile.TarFile, manifest: Mapping[str, Any], root: Path) -> None:
     """Write the data folder again; as every file of it, for its owner alone."""
     for name in manifest["members"]:
-        kind, _, rest = name.partition("/")
+        kind, __, rest = name.partition("/")
         if kind != FOLDER:
             continue
         path = root / rest
@@ -256,9 +262,12 @@ async def _proved(url: str, data: Path, one: Parties) -> dict[str, Any]:
     if held and then != held.root:
         raise Stop(
             Exit.NO,
-            f"The ledger of {one.assessment} is not the one of its checkpoint of {held.size} events. Keep the backup as"
-            " evidence, and take an earlier one.",
-            f"{one.assessment}的账本与其第{held.size}个事件处的检查点不符。请保留该备份作为证据，改用更早的备份。",
+            _(
+                "The ledger of {assessment} is not the one of its checkpoint of {size} events. Keep the "
+                "backup as evidence, and take an earlier one.",
+                assessment=one.assessment,
+                size=held.size,
+            ),
         )
     return {"sequence": last, "root": root.hex(), "checkpoint": held.size if held else None}
 

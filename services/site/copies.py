@@ -25,6 +25,7 @@ from infra.server import EmbeddedServer
 from infra.streams import stream
 from schemas import subjects
 from schemas.raw import read as read_raw
+from schemas.words import _
 from services.audit.export import Stored
 from services.audit.replay import rows_of
 from services.command.progress import Bar
@@ -89,15 +90,17 @@ def opened(path: Path, assessment: str, scratch: Path, bar: Bar) -> Copy:
         if path.suffix == ".jsonl":
             raise Stop(
                 Exit.USE,
-                f"{path}: a .jsonl has no recorded times, which the log's proof covers, so nothing of it can be put"
-                " back. Take a backup, an export as .parquet, or a snapshot.",
-                f"{path}：.jsonl不含入账时间，而日志的证明涵盖入账时间，无法用于修复。请用备份、.parquet导出或快照。",
+                _(
+                    "{path}: a .jsonl has no recorded times, which the log's proof covers, so nothing of it "
+                    "can be put back. Take a backup, an export as .parquet, or a snapshot.",
+                    path=path,
+                ),
             )
         with tarfile.open(path, "r:") as tar:
             return _of_backup(path, tar, assessment, scratch, bar)
     except (OSError, tarfile.TarError, pa.ArrowException, KeyError, held.Unopened, duckdb.Error) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
-        raise Stop(Exit.FAILED, f"{path}: cannot be read: {reason}", f"{path}：无法读取：{reason}") from None
+        raise Stop(Exit.FAILED, _("{path}: cannot be read: {reason}", path=path, reason=reason)) from None
 
 
 def of_folder(path: Path, assessment: str, bar: Bar) -> Copy:
@@ -107,15 +110,14 @@ def of_folder(path: Path, assessment: str, bar: Bar) -> Copy:
     if not (folder / "msgs").is_dir():
         raise Stop(
             Exit.FAILED,
-            f"{path}: neither a stream's folder nor a data folder with {blocks.STORE / name}.",
-            f"{path}：既不是流的文件夹，也不是含有{blocks.STORE / name}的数据文件夹。",
+            _(
+                "{path}: neither a stream's folder nor a data folder with {store}.",
+                path=path,
+                store=blocks.STORE / name,
+            ),
         )
     if (path / "nats.lock").exists() and EmbeddedServer(path).taken:
-        raise Stop(
-            Exit.FAILED,
-            f"{path}: a broker runs on it. Stop it, or take a backup of it.",
-            f"{path}：有服务器正在使用。请先停止，或改用其备份。",
-        )
+        raise Stop(Exit.FAILED, _("{path}: a broker runs on it. Stop it, or take a backup of it.", path=path))
     return of_store(folder, str(path), assessment, bar)
 
 
@@ -149,7 +151,7 @@ def _of_backup(path: Path, tar: tarfile.TarFile, assessment: str, scratch: Path,
     names = [stream(kind, assessment) for kind in ("LEDGER", "CHECKPOINT")]
     if missing := [name for name in names if name not in manifest["streams"]]:
         raise Stop(
-            Exit.NO, f"{path}: a backup without {missing[0]}.", f"{path}：该备份中没有{missing[0]}。"
+            Exit.NO, _("{path}: a backup without {missing}.", path=path, missing=missing[0])
         )  # fmt: skip
 
     async def loaded() -> None:

@@ -19,7 +19,7 @@ from infra.folders import Parties, parties
 from infra.rights import PROVISIONER, enrol, key_file, public_keys, users
 from infra.server import EmbeddedServer
 from infra.streams import provision
-from schemas.refusals import Language
+from schemas.words import Language, _, _p, several
 from services.command.options import Lang
 from services.command.tables import console
 from services.ingest import signatures
@@ -46,17 +46,12 @@ def init(party: str, *, lang: Lang = None) -> int:
     known, path = read(), key_file(read().data, party)
     if path.exists():
         raise Stop(
-            Exit.FAILED,
-            f"{path} is there already: move it away first; what was signed with it stays.",
-            f"{path}已存在：请先移走；此前的签名不受影响。",
+            Exit.FAILED, _("{path} is there already: move it away first; what was signed with it stays.", path=path)
         )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     print(public_keys(known.data, [party])[party])
-    zh, en = (
-        f"私钥在{path}，不要外传；请把公钥交给组织单位。",
-        f"The seed is {path}, for nobody else; hand in the line above.",
-    )
-    print(zh if language(lang) == "zh" else en, file=sys.stderr)
+    said = _("The seed is {path}, for nobody else; hand in the line above.", path=path)
+    print(said.say(language(lang)), file=sys.stderr)
     return Exit.DONE
 
 
@@ -80,8 +75,12 @@ def add(party: str | None = None, key: str | None = None, *, lang: Lang = None) 
         listed = ", ".join(joined) or "-"
         raise Stop(
             Exit.USE,
-            f"{party} is no office or unit of {mine.assessment}, and none that joined by the snapshot ({listed}).",
-            f"{party}不是{mine.assessment}的责任单位或单位，按最新快照也不是新加入的单位（{listed}）。",
+            _(
+                "{party} is no office or unit of {assessment}, and none that joined by the snapshot ({listed}).",
+                party=party,
+                assessment=mine.assessment,
+                listed=listed,
+            ),
         )
     else:
         units = mine.units if party in (*mine.offices, *mine.units) else (*mine.units, party)
@@ -107,7 +106,7 @@ def revoke(party: str, key: str | None = None, *, lang: Lang = None) -> int:
     held = tuple(users(known.data, mine, _party(mine, party)))
     if key is not None and key not in held:
         listed = ", ".join(held) or "-"
-        raise Stop(Exit.USE, f"{party} has no key {key}; it has {listed}.", f"{party}没有公钥{key}，现有：{listed}。")
+        raise Stop(Exit.USE, _("{party} has no key {key}; it has {listed}.", party=party, key=key, listed=listed))
     left = tuple(one for one in held if key is not None and one != key)
     return _put(known, mine, replace(mine, keys={**mine.keys, party: left}), language(lang))
 
@@ -144,11 +143,11 @@ def list_keys(*, json_: bool = False, lang: Lang = None) -> int:
     if json_:
         print(json.dumps(found))
         return Exit.DONE
-    zh = language(lang) == "zh"
+    chosen = language(lang)
     table = Table(box=box.SIMPLE)
-    for head in ("单位", "公钥", "私钥在本站") if zh else ("Party", "Public keys", "Seed on this site"):
-        table.add_column(head)
-    yes, no = ("是", "否") if zh else ("yes", "no")
+    for head in (_p("keys", "Party"), _p("keys", "Public keys"), _p("keys", "Seed on this site")):
+        table.add_column(head.say(chosen))
+    yes, no = _("yes").say(chosen), _("no").say(chosen)
     for party, keys in found.items():
         table.add_row(party, "\n".join(keys) or "-", yes if key_file(known.data, party).exists() else no)
     console().print(table)
@@ -158,11 +157,7 @@ def list_keys(*, json_: bool = False, lang: Lang = None) -> int:
 def _site() -> tuple[Settings, Parties]:
     known = read()
     if (mine := parties(known.data)) is None:
-        raise Stop(
-            Exit.FAILED,
-            f"{known.data} has no rights yet: open a year first (wuxing open).",
-            f"{known.data}尚无权限配置：请先开启考核（wuxing open）。",
-        )
+        raise Stop(Exit.FAILED, _("{data} has no rights yet: open a year first (wuxing open).", data=known.data))
     return known, mine
 
 
@@ -170,8 +165,7 @@ def _party(mine: Parties, party: str) -> str:
     if party not in (*mine.offices, *mine.units):
         raise Stop(
             Exit.USE,
-            f"{party} is no office or unit of {mine.assessment} that has rights.",
-            f"{party}不是{mine.assessment}中有权限的责任单位或单位。",
+            _("{party} is no office or unit of {assessment} that has rights.", party=party, assessment=mine.assessment),
         )
     return party
 
@@ -179,9 +173,7 @@ def _party(mine: Parties, party: str) -> str:
 def _public(key: str) -> str:
     if signatures.public_key(key) is None:
         raise Stop(
-            Exit.USE,
-            f"{key[:80]!r} is no public nkey (it begins with U): wuxing keys init prints one.",
-            f"{key[:80]!r}不是nkey公钥（以U开头）：可用wuxing keys init生成。",
+            Exit.USE, _("{key} is no public nkey (it begins with U): wuxing keys init prints one.", key=repr(key[:80]))
         )
     return key
 
@@ -197,9 +189,8 @@ def _joined(known: Settings) -> list[str]:
 
 def _put(known: Settings, mine: Parties, new: Parties, lang: Language) -> int:
     """Write the rights, make what durables are missing, and say what is left to do."""
-    zh = lang == "zh"
     if new == mine:
-        print("没有变化。" if zh else "Nothing to change.", file=sys.stderr)
+        print(_("Nothing to change.").say(lang), file=sys.stderr)
         return Exit.DONE
     running = EmbeddedServer(known.root).taken
     config = enrol(known.data, new, connections(known), running=running)
@@ -211,17 +202,18 @@ def _put(known: Settings, mine: Parties, new: Parties, lang: Language) -> int:
     how = "reload" if new.units == mine.units else "restart"
     units = [unit for unit in new.units if unit not in mine.units]
     said = [
-        (bool(units), f"已加入：{'、'.join(units)}", f"added: {', '.join(units)}"),
-        (True, f"已写入{config}；wuxing up会自动加载，否则：systemctl {how} wuxing-nats。",
-         f"{config} is written; `wuxing up` takes it on by itself, else: systemctl {how} wuxing-nats."),
-        (not made, "服务器未应答：启动后请运行wuxing provision。",
-         "The broker does not answer: run wuxing provision when it is up."),
-        (new.keys != mine.keys, "如需以新公钥核验签名，请由组织单位登记key.changed。",
-         "For signatures by a new key to be checked, the collecting office records key.changed."),
+        (bool(units), _("added: {units}", units=several(units))),
+        (True, _("{config} is written; `wuxing up` takes it on by itself, else: systemctl {how} "
+"wuxing-nats.", config=config, how=how)),
+        (not made, _("The broker does not answer: run wuxing provision when it is up.")),
+        (
+            new.keys != mine.keys,
+            _("For signatures by a new key to be checked, the collecting office records key.changed."),
+        ),
     ]  # fmt: skip
-    for true, in_zh, in_en in said:
+    for true, one in said:
         if true:
-            print(in_zh if zh else in_en, file=sys.stderr)
+            print(one.say(lang), file=sys.stderr)
     return Exit.DONE
 
 

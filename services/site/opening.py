@@ -23,9 +23,10 @@ from schemas import roster as rosters
 from schemas import rulebook as rulebooks
 from schemas import subjects
 from schemas.events import OPENED
-from schemas.refusals import Language, Refusal
+from schemas.refusals import Refusal
 from schemas.roster import Unit
 from schemas.rulebook import Rulebook, en, zh
+from schemas.words import Both, Language, _
 from services.command.options import Lang
 from services.ingest import signatures
 from services.ingest.check import Checker
@@ -72,9 +73,7 @@ def open_year(  # noqa: PLR0913 - what a year is, and how it is asked
     chosen = configuration.language(lang)
     if not subjects.CODE.fullmatch(assessment):
         raise Stop(
-            Exit.USE,
-            f"Not a code (letters, digits, _ and -, up to 64): {assessment!r}",
-            f"不是代码（字母、数字、_和-，至多64个）：{assessment!r}",
+            Exit.USE, _("Not a code (letters, digits, _ and -, up to 64): {assessment}", assessment=repr(assessment))
         )
     known = configuration.read({**os.environ, "WUXING_ASSESSMENT": assessment})
     book, units = _checked(rulebook, roster)
@@ -98,8 +97,11 @@ def _refuse_another(known: Settings) -> None:
     if kept(known).exists():
         raise Stop(
             Exit.FAILED,
-            f"{known.assessment} is open already, in {known.data}: an assessment is opened once.",
-            f"{known.assessment}已经开启，在{known.data}中：一个考核只开启一次。",
+            _(
+                "{assessment} is open already, in {data}: an assessment is opened once.",
+                assessment=known.assessment,
+                data=known.data,
+            ),
         )
 
 
@@ -108,20 +110,23 @@ def _told(known: Settings, book: Rulebook, units: tuple[Unit, ...], lang: Langua
     counted = Counter(unit.category for unit in units)
     kinds = ", ".join(f"{category} {number}" for category, number in sorted(counted.items()))
     offices = ", ".join(office.code for office in book.office)
-    made_up = {True: ("; they are made up", "，系虚构"), False: ("", "")}[synthetic]
-    if lang == "zh":
-        return (
-            f"开启后不可更改：\n  考核代码 {known.assessment}\n"
-            f"  考核细则 {book.id}（{zh(book.name)}），项目{len(book.item)}个\n"
-            f"  单位 {len(units)}个：{kinds}{made_up[1]}\n  责任单位 {offices}\n"
-            f"  组织单位 {book.roles.collector}\n  签名 {book.signatures}\n  数据 {known.data.absolute()}"
-        )
-    return (
-        f"This is fixed for ever once the year is open:\n  assessment  {known.assessment}\n"
-        f"  rulebook    {book.id} ({en(book.name)}), {len(book.item)} items\n"
-        f"  units       {len(units)}: {kinds}{made_up[0]}\n  offices     {offices}\n"
-        f"  collector   {book.roles.collector}\n  signatures  {book.signatures}\n  data        {known.data.absolute()}"
-    )
+    name = Both(en(book.name), zh(book.name))
+    return _(
+        "This is fixed for ever once the year is open:\n  assessment  {assessment}\n"
+        "  rulebook    {rulebook} ({name}), {items} items\n"
+        "  units       {units}: {kinds}\n  offices     {offices}\n"
+        "  collector   {collector}\n  signatures  {signatures}\n  data        {data}",
+        assessment=known.assessment,
+        rulebook=book.id,
+        name=name,
+        items=len(book.item),
+        units=len(units),
+        kinds=_("{kinds}; they are made up", kinds=kinds) if synthetic else kinds,
+        offices=offices,
+        collector=book.roles.collector,
+        signatures=book.signatures,
+        data=known.data.absolute(),
+    ).say(lang)
 
 
 async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, synthetic: bool) -> None:
@@ -135,7 +140,7 @@ async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, syn
     raw = _drafted(known, book, units, synthetic=synthetic)
     checked = Checker(None, (), assessment=known.assessment, accept=rehearsal.accept).check(raw)
     if isinstance(checked, Refusal):
-        raise Stop(Exit.USE, checked.message, checked.message)
+        raise Stop(Exit.USE, checked.message)
     broker = _running(known, mine) if running else embedded_site({known.data: mine}, limits=limits)
     async with broker as server:
         here = msgspec.structs.replace(known, nats_url=server.url)
@@ -148,8 +153,7 @@ async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, syn
     if first != [raw]:
         raise Stop(
             Exit.FAILED,
-            f"The opening is not in the ledger: see {known.data / 'logs'}, and run this again.",
-            f"开启事件未入账：见{known.data / 'logs'}，然后重新运行。",
+            _("The opening is not in the ledger: see {data}, and run this again.", data=known.data / "logs"),
         )
     _draft(known).rename(kept(known))
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import duckdb
 
 from infra import blocks
-from schemas.refusals import Language
+from schemas.told import Told
+from schemas.words import Text, _
 from services.ingest import place as places
 from services.ingest.place import Place, PlaceUnreadable
 from services.process.ending import Exit, Stop
@@ -37,16 +38,16 @@ class Known:
     folded: int = 0
     last: int = 0
     place: Place | None = None
-    remarks: list[dict[Language, str]] = field(default_factory=list)
+    remarks: list[Text | Told] = field(default_factory=list)
 
     @property
     def size(self) -> int:
         """How many events the newest checkpoint commits to."""
         return max(self.roots)
 
-    def remark(self, en: str, zh: str) -> None:
+    def remark(self, said: Text | Told) -> None:
         """Something that is to be told before anything is done."""
-        self.remarks.append({"en": en, "zh": zh})
+        self.remarks.append(said)
 
     def take(self, text: str, assessment: str) -> bool:
         """Take a checkpoint that the log's key signed; anything else is passed over."""
@@ -60,10 +61,13 @@ class Known:
         if self.roots.setdefault(found.size, found.root) != found.root:
             raise Stop(
                 Exit.NO,
-                f"The log's key signed two histories of {found.size} events: {self.roots[found.size].hex()} and"
-                f" {found.root.hex()}. Find out who has it; nothing is mended.",
-                f"日志密钥为{found.size}个事件签署了两种历史：{self.roots[found.size].hex()}与{found.root.hex()}。"
-                "请查明谁持有该密钥；未作修复。",
+                _(
+                    "The log's key signed two histories of {size} events: {roots} and {root}. Find out who "
+                    "has it; nothing is mended.",
+                    size=found.size,
+                    roots=self.roots[found.size].hex(),
+                    root=found.root.hex(),
+                ),
             )
         return True
 
@@ -99,16 +103,18 @@ def known(settings: Settings, more: Iterable[str], scratch: Path) -> Known:
     if not any(found.roots):
         raise Stop(
             Exit.FAILED,
-            f"No checkpoint that the log's key signed in {settings.snapshots}, in the CHECKPOINT stream or in what was"
-            " given: there is nothing to prove a copy by. `wuxing restore` makes the whole site again from a backup.",
-            f"{settings.snapshots}、CHECKPOINT流与所给文件中均无日志密钥签署的检查点，无从证明副本。"
-            "可用wuxing restore由备份恢复整个站点。",
+            _(
+                "No checkpoint that the log's key signed in {snapshots}, in the CHECKPOINT stream or in "
+                "what was given: there is nothing to prove a copy by. `wuxing restore` makes the whole "
+                "site again from a backup.",
+                snapshots=settings.snapshots,
+            ),
         )
     _of_fold(found, settings, scratch / "fold")
     try:
         found.place = places.read(places.file(settings.data, settings.assessment))
     except PlaceUnreadable as error:
-        found.remark(error.say("en"), error.say("zh"))
+        found.remark(error)
     found.last = max(found.last, found.size, found.folded, found.place.ledger if found.place else 0)
     return found
 
@@ -124,8 +130,11 @@ def _verifier(settings: Settings) -> Verifier:
     except (OSError, UnicodeDecodeError):
         raise Stop(
             Exit.FAILED,
-            f"The log's key is missing: expected {own} or {public}. Without it no copy can be proved.",
-            f"缺少日志密钥：应在{own}或{public}。没有它便无法证明副本。",
+            _(
+                "The log's key is missing: expected {own} or {public}. Without it no copy can be proved.",
+                own=own,
+                public=public,
+            ),
         ) from None
 
 
@@ -141,14 +150,11 @@ def _of_snapshot(found: Known, settings: Settings, scratch: Path) -> None:
             last = point.last(con)
     except (OSError, duckdb.Error, held.Unopened, KeyError, ValueError):
         signed, rows, last = False, [], 0
-    if signed and found.vouched([leaf for _, leaf in rows]):
+    if signed and found.vouched([leaf for __, leaf in rows]):
         found.leaves.update(rows)
         found.last = max(found.last, last)
     else:
-        found.remark(
-            f"{path} is damaged, or not what the log's key signed: it is not relied on.",
-            f"{path}已损坏，或与日志密钥所签不符：不予采信。",
-        )
+        found.remark(_("{path} is damaged, or not what the log's key signed: it is not relied on.", path=path))
 
 
 def _of_fold(found: Known, settings: Settings, scratch: Path) -> None:
@@ -156,8 +162,7 @@ def _of_fold(found: Known, settings: Settings, scratch: Path) -> None:
     path = settings.data / "scorer" / f"{settings.assessment}.duckdb"
     if not path.exists():
         found.remark(
-            f"{path} is not there: what came after the last checkpoint is not held against the fold.",
-            f"没有{path}：最后一个检查点之后的事件无法与计分结果核对。",
+            _("{path} is not there: what came after the last checkpoint is not held against the fold.", path=path)
         )
         return
     try:
@@ -171,9 +176,11 @@ def _of_fold(found: Known, settings: Settings, scratch: Path) -> None:
         found.refused, found.folded = refused, max({*leaves.sequences, *refused}, default=0)
         return
     found.remark(
-        f"{path} is damaged, or not what the log's key signed: it is not relied on. Delete it afterwards; it is folded"
-        " anew.",
-        f"{path}已损坏，或与日志密钥所签不符：不予采信。请在修复后删除，计分服务会重建。",
+        _(
+            "{path} is damaged, or not what the log's key signed: it is not relied on. Delete it "
+            "afterwards; it is folded anew.",
+            path=path,
+        )
     )
 
 

@@ -15,6 +15,7 @@ from infra.folders import Parties, parties
 from infra.rights import PROVISIONER, Connections, configure, configure_nodes
 from infra.streams import provision as make_streams
 from infra.streams import stream
+from schemas.words import _
 from services.command.options import Lang
 from services.ingest import place as places
 from services.ingest.opening import expected
@@ -52,10 +53,12 @@ async def let_in(settings: Settings) -> None:
                 config = settings.root / "nats.conf"
                 raise Stop(
                     Exit.FAILED,
-                    f"The broker does not go by {config} yet: {error}. `wuxing up` takes it on by itself; else restart"
-                    " it (systemctl restart wuxing-nats), and run this again.",
-                    f"服务器尚未采用{config}：{error}。`wuxing up`会自动采用；否则请重启服务器"
-                    "（systemctl restart wuxing-nats），然后重新运行。",
+                    _(
+                        "The broker does not go by {config} yet: {error}. `wuxing up` takes it on by itself; "
+                        "else restart it (systemctl restart wuxing-nats), and run this again.",
+                        config=config,
+                        error=error,
+                    ),
                 ) from None
         await asyncio.sleep(LOOK_SECONDS)
 

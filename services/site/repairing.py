@@ -28,7 +28,8 @@ from infra.folders import parties
 from infra.rights import PROVISIONER
 from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import check_ledger, declared_durables, declared_streams, seal, stream
-from schemas.refusals import Language
+from schemas.told import Told
+from schemas.words import CLAUSE, Language, Text, _, several
 from schemas.year import given
 from services.audit.export import BATCH, Stored
 from services.audit.replay import Refolding
@@ -92,8 +93,7 @@ def repair(
         site = Site(known, chosen)
         if kept := site.settle():
             site.say(
-                f"A run that was interrupted had mended the ledger; the damaged store is kept at {kept}.",
-                f"此前中断的一次运行已修复账本；损坏的存储保存在{kept}。",
+                _("A run that was interrupted had mended the ledger; the damaged store is kept at {kept}.", kept=kept)
             )
         try:
             return _repair(site, sources, yes=yes)
@@ -143,13 +143,13 @@ class Site:
         shutil.rmtree(self.scratch)
         return kept
 
-    def bar(self, en: str, zh: str) -> Bar:
+    def bar(self, said: Text) -> Bar:
         """The progress of one step."""
-        return Bar(self.lang, en, zh)
+        return Bar(self.lang, said)
 
-    def say(self, en: str, zh: str) -> None:
+    def say(self, said: Text | Told) -> None:
         """Talk, on stderr."""
-        print(zh if self.lang == "zh" else en, file=sys.stderr)
+        print(said.say(self.lang), file=sys.stderr)
 
 
 def _check_here(known: Settings) -> None:
@@ -158,24 +158,32 @@ def _check_here(known: Settings) -> None:
     if held is None or held.assessment != known.assessment:
         raise Stop(
             Exit.FAILED,
-            f"{known.root} has no assessment {known.assessment}. Name its folder by WUXING_DATA.",
-            f"{known.root}中没有考核{known.assessment}。请用WUXING_DATA指定其文件夹。",
+            _(
+                "{root} has no assessment {assessment}. Name its folder by WUXING_DATA.",
+                root=known.root,
+                assessment=known.assessment,
+            ),
         )
     store = known.root / blocks.STORE
     if not store.is_dir():
         raise Stop(
             Exit.FAILED,
-            f"{known.root} has no broker's store ({blocks.STORE}): run this where the broker keeps it.",
-            f"{known.root}中没有消息服务器的存储（{blocks.STORE}）：请在存储所在的机器上运行。",
+            _(
+                "{root} has no broker's store ({store}): run this where the broker keeps it.",
+                root=known.root,
+                store=blocks.STORE,
+            ),
         )
     for kind in ("LEDGER", "CHECKPOINT", "INTAKE"):
         name = stream(kind, known.assessment)
         if int(str((blocks.settings(store / name, name) or {}).get("num_replicas", 1))) > 1:
             raise Stop(
                 Exit.FAILED,
-                f"{name} is kept by several brokers: a damaged one is mended by the others. Stop it, move its store"
-                " away, and start it again.",
-                f"{name}由多个服务器共同保存，损坏的一份由其余节点修复：请停止该节点，移走其存储，再启动。",
+                _(
+                    "{name} is kept by several brokers: a damaged one is mended by the others. Stop it, move "
+                    "its store away, and start it again.",
+                    name=name,
+                ),
             )
 
 
@@ -188,9 +196,11 @@ def _alone(known: Settings) -> Iterator[None]:
     except ServerUnusable as error:
         raise Stop(
             Exit.FAILED,
-            f"{error.say('en')} A ledger is mended while services and broker are stopped (systemctl stop"
-            " wuxing.target, or end `wuxing up`).",
-            f"{error.say('zh')}修复账本须先停止各服务与消息服务器（systemctl stop wuxing.target，或结束wuxing up）。",
+            _(
+                "{error} A ledger is mended while services and broker are stopped (systemctl stop"
+                " wuxing.target, or end `wuxing up`).",
+                error=error,
+            ),
         ) from None
     with contextlib.ExitStack() as stack:
         stack.callback(server.stop)
@@ -202,8 +212,7 @@ def _alone(known: Settings) -> Iterator[None]:
             except OSError:
                 raise Stop(
                     Exit.FAILED,
-                    f"A service still runs on {known.data} ({path.name}): stop it first.",
-                    f"{known.data}上仍有服务在运行（{path.name}）：请先停止。",
+                    _("A service still runs on {data} ({path}): stop it first.", data=known.data, path=path.name),
                 ) from None
         yield
 
@@ -282,11 +291,11 @@ def _planned(site: Site, sources: list[Path]) -> tuple[Known, Plan]:
     """Read everything, prove the copies, and decide event by event; raises Stop where one cannot be recovered."""
     assessment, given_ = site.settings.assessment, []
     for n, path in enumerate(sources):
-        with site.bar("reading a copy", "读取副本") as bar:
+        with site.bar(_("reading a copy")) as bar:
             given_.append(copies.opened(path, assessment, site.scratch / f"copy-{n}", bar))
     given_.sort(key=lambda copy: not copy.headed)  # what has every byte comes first
     known = proving.known(site.settings, (text for copy in given_ for text in copy.notes), site.scratch / "site")
-    with site.bar("reading the ledger", "读取账本") as bar:
+    with site.bar(_("reading the ledger")) as bar:
         inside = copies.of_store(site.store, str(site.store), assessment, bar)
     for copy in given_:
         if wrong := proving.differing(known, copy.leaves):
@@ -315,34 +324,41 @@ def _decide(known: Known, plan: Plan, given_: list[Copy]) -> None:
         if copy:
             plan.origin[seq] = copy
     if missing := [seq for seq in range(1, plan.last + 1) if seq not in plan.origin]:
-        ends = {one.name: one.last for one in given_}
+        ends = [_("{name} ends at {last}", name=one.name, last=one.last) for one in given_]
         raise Stop(
             Exit.NO,
-            f"Cannot be recovered: {ranges(missing)}. Not whole in the ledger, and in no copy"
-            f" ({', '.join(f'{name} ends at {last}' for name, last in ends.items())}). Give another copy as well with"
-            " --from; nothing was done.",
-            f"无法恢复：序号{ranges(missing)}。账本中已损坏或缺失，所给副本中也没有"
-            f"（{'，'.join(f'{name}止于{last}' for name, last in ends.items())}）。请以--from另加副本；未作任何改动。",
+            _(
+                "Cannot be recovered: {missing}. Not whole in the ledger, and in no copy ({ends})."
+                " Give another copy as well with --from; nothing was done.",
+                missing=ranges(missing),
+                ends=several(ends, CLAUSE),
+            ),
         )
     done = known.place.ledger if known.place else 0
     bare = [seq for seq, copy in plan.origin.items() if not copy.headed and seq > done]
     if bare:
         raise Stop(
             Exit.NO,
-            f"Cannot be recovered from a copy without headers: {ranges(bare)}. Ingest, which is done up to {done},"
-            " would take them from INTAKE once more. Give a backup or a store as well; nothing was done.",
-            f"序号{ranges(bare)}不能由不含消息头的副本恢复：ingest仅处理完至{done}，会再次从INTAKE收取。"
-            "请另加备份或存储副本；未作任何改动。",
+            _(
+                "Cannot be recovered from a copy without headers: {bare}. Ingest, which is done up to "
+                "{done}, would take them from INTAKE once more. Give a backup or a store as well; "
+                "nothing was done.",
+                bare=ranges(bare),
+                done=done,
+            ),
         )
 
 
 def _refused(copy: Copy, wrong: list[int]) -> Stop:
     return Stop(
         Exit.NO,
-        f"{copy.name} is not a copy of this ledger: sequence {ranges(wrong)} is another event, or recorded at another"
-        " time, than was signed or folded. Nothing was done; keep it as evidence, and take another copy.",
-        f"{copy.name}不是该账本的副本：序号{ranges(wrong)}的内容或入账时间与已签署或已计分的不符。"
-        "未作任何改动；请保留作为证据，并改用另一份。",
+        _(
+            "{copy} is not a copy of this ledger: sequence {wrong} is another event, or recorded at "
+            "another time, than was signed or folded. Nothing was done; keep it as evidence, and "
+            "take another copy.",
+            copy=copy.name,
+            wrong=ranges(wrong),
+        ),
     )
 
 
@@ -350,9 +366,9 @@ def _proved(site: Site, known: Known, plan: Plan) -> str:
     """Fold the mended ledger anew and hold it against every checkpoint and the fold; gives its root."""
     year = given(site.settings.assessment, site.settings.rulebook, site.settings.roster)
     folding, refused, done = Refolding(year, opens=True), set[int](), 0
-    with site.bar("proving", "证明") as bar:
+    with site.bar(_("proving")) as bar:
         for batch in plan.batches():
-            refused |= {seq for seq, _ in folding.take(batch)}
+            refused |= {seq for seq, __ in folding.take(batch)}
             bar.step(done := done + len(batch), plan.last)
     leaves = checkpoint.leaves(folding.con)
     folding.con.close()
@@ -360,9 +376,11 @@ def _proved(site: Site, known: Known, plan: Plan) -> str:
         size = known.size if leaves.size < known.size else size
         raise Stop(
             Exit.NO,
-            f"Nothing is mended: with these copies the ledger is not that of the checkpoint of {size} events, and there"
-            " is no list of leaves that says where. Take another copy.",
-            f"未作修复：用这些副本得到的账本与第{size}个事件处的检查点不符，也没有可指出差异所在的记录。请改用另一份副本。",
+            _(
+                "Nothing is mended: with these copies the ledger is not that of the checkpoint of {size} "
+                "events, and there is no list of leaves that says where. Take another copy.",
+                size=size,
+            ),
         )
     signed = leaves.sequences[known.size - 1]
     _check_beyond(known, plan, signed, refused)
@@ -380,18 +398,20 @@ def _check_beyond(known: Known, plan: Plan, signed: int, refused: set[int]) -> N
     if beyond:
         raise Stop(
             Exit.NO,
-            f"Cannot be proved: {ranges(beyond)}, after the last checkpoint (sequence {signed}), are neither folded nor"
-            " whole in the ledger, and only a copy has them. Nothing was done.",
-            f"无法证明：序号{ranges(beyond)}在最后一个检查点（序号{signed}）之后，既未计分，账本中也不完整，仅见于副本。"
-            "未作任何改动。",
+            _(
+                "Cannot be proved: {beyond}, after the last checkpoint (sequence {signed}), are neither "
+                "folded nor whole in the ledger, and only a copy has them. Nothing was done.",
+                beyond=ranges(beyond),
+                signed=signed,
+            ),
         )
     if known.folded and {seq for seq in refused if seq <= known.folded} != known.refused:
         raise Stop(
             Exit.NO,
-            "Nothing is mended: what the fold passed over as no event is not what is passed over now"
-            f" ({ranges(sorted(known.refused ^ {seq for seq in refused if seq <= known.folded}))}).",
-            "未作修复：计分时略过的内容与现在略过的不同"
-            f"（{ranges(sorted(known.refused ^ {seq for seq in refused if seq <= known.folded}))}）。",
+            _(
+                "Nothing is mended: what the fold passed over as no event is not what is passed over now ({refused}).",
+                refused=ranges(sorted(known.refused ^ {seq for seq in refused if seq <= known.folded})),
+            ),
         )
     place = known.place
     if place and place.ledger:
@@ -399,8 +419,7 @@ def _check_beyond(known: Known, plan: Plan, signed: int, refused: set[int]) -> N
         if hashlib.sha256(record.data).hexdigest() != place.sha256:
             raise Stop(
                 Exit.NO,
-                f"Nothing is mended: sequence {place.ledger} is not what ingest appended there.",
-                f"未作修复：序号{place.ledger}不是ingest所写入的内容。",
+                _("Nothing is mended: sequence {ledger} is not what ingest appended there.", ledger=place.ledger),
             )
 
 
@@ -410,8 +429,12 @@ def _check_room(site: Site, plan: Plan) -> None:
     if (free := shutil.disk_usage(site.settings.root).free) < needs:
         raise Stop(
             Exit.FAILED,
-            f"The disk of {site.settings.root} has {free >> 20} MiB free, {needs >> 20} MiB are needed.",
-            f"{site.settings.root}所在磁盘剩余{free >> 20} MiB，需要{needs >> 20} MiB。",
+            _(
+                "The disk of {root} has {free} MiB free, {needs} MiB are needed.",
+                root=site.settings.root,
+                free=free >> 20,
+                needs=needs >> 20,
+            ),
         )
 
 
@@ -428,7 +451,7 @@ async def _made(site: Site, plan: Plan) -> None:
             if on == site.name:
                 await js.add_consumer(on, durable)
     records = (plan.origin[seq].record(seq) for seq in range(1, plan.last + 1))
-    with site.bar("writing", "写入") as bar:
+    with site.bar(_("writing")) as bar:
         blocks.write(site.made, site.name, records, plan.last, bar.step)
     async with server:
         await _read_back(site, server.url, folder, plan)
@@ -443,7 +466,7 @@ async def _read_back(site: Site, url: str, folder: Path, plan: Plan) -> None:
     done, wrong = 0, None
     async with connected(url, "audit", folder) as client:
         check_ledger(await jetstream(client).stream_info(site.name), site.settings.assessment)
-        with site.bar("reading back", "核对") as bar:
+        with site.bar(_("reading back")) as bar:
             async for one in read_stream(client, "LEDGER", site.settings.assessment):
                 meant = plan.origin[done + 1].record(done + 1) if done < plan.last else None
                 held = one.sequence, one.recorded_at, one.subject.encode(), one.data
@@ -455,9 +478,11 @@ async def _read_back(site: Site, url: str, folder: Path, plan: Plan) -> None:
         at = done + 1 if wrong is None else wrong
         raise Stop(
             Exit.FAILED,
-            f"The broker does not read sequence {at} of the mended ledger as it was written: nothing was changed."
-            " Another version of nats-server may keep streams in another form; report it.",
-            f"消息服务器读出的序号{at}与写入的不同：未作任何改动。nats-server的版本可能改变了存储格式，请报告此问题。",
+            _(
+                "The broker does not read sequence {at} of the mended ledger as it was written: nothing "
+                "was changed. Another version of nats-server may keep streams in another form; report it.",
+                at=at,
+            ),
         )
 
 
@@ -488,36 +513,32 @@ def ranges(sequences: Iterable[int]) -> str:
 def _say_found(site: Site, known: Known, plan: Plan) -> None:
     """What was found, and what would be done."""
     for remark in known.remarks:
-        site.say(remark["en"], remark["zh"])
-    folded = f", folded to {known.folded}" if known.folded else ""
-    site.say(
-        f"{site.name}: {plan.last} events; signed {known.size}{folded}.",
-        f"{site.name}：应有{plan.last}个事件；已签署{known.size}个"
-        + (f"，已计分至{known.folded}。" if folded else "。"),
+        site.say(remark)
+    said = (
+        _("{name}: {last} events; signed {size}, folded to {folded}.")
+        if known.folded
+        else _("{name}: {last} events; signed {size}.")
     )
+    site.say(said.of(name=site.name, last=plan.last, size=known.size, folded=known.folded))
     if plan.lost:
-        site.say(f"Damaged or missing: {ranges(plan.lost)}.", f"损坏或缺失：{ranges(plan.lost)}。")
+        site.say(_("Damaged or missing: {lost}.", lost=ranges(plan.lost)))
     if plan.changed:
         site.say(
-            f"Changed: {ranges(plan.changed)}. What lies there now stays in the kept store alone: if a party was"
-            " acknowledged for it, it must send it again.",
-            f"已被更改：{ranges(plan.changed)}。现处于该处的内容只留在保存的存储中：若曾向报送方确认，须请其重新报送。",
+            _(
+                "Changed: {changed}. What lies there now stays in the kept store alone: if a party was "
+                "acknowledged for it, it must send it again.",
+                changed=ranges(plan.changed),
+            )
         )
     if plan.torn:
-        site.say(
-            "Every event is whole; the store's settings, or bytes between events, are not.",
-            "全部事件完好；存储的设置或事件之间的字节已损坏。",
-        )
+        site.say(_("Every event is whole; the store's settings, or bytes between events, are not."))
     for name, some in plan.taken().items():
-        site.say(f"Taken from {name}: {ranges(some)}.", f"取自{name}：{ranges(some)}。")
+        site.say(_("Taken from {name}: {some}.", name=name, some=ranges(some)))
     speaks = {*known.leaves, *known.refused, *range(1, known.size + 1)}
     if alone := [seq for seq in range(1, plan.last + 1) if seq not in speaks]:
-        site.say(
-            f"Kept by the broker's checksum alone, neither signed nor folded yet: {ranges(alone)}.",
-            f"尚未签署或计分，仅凭服务器的校验和保留：{ranges(alone)}。",
-        )
+        site.say(_("Kept by the broker's checksum alone, neither signed nor folded yet: {alone}.", alone=ranges(alone)))
     if not plan.mends:
-        site.say("Every event is whole: nothing to mend.", "全部事件完好，无需修复。")
+        site.say(_("Every event is whole: nothing to mend."))
 
 
 def _print(site: Site, known: Known, plan: Plan, root: str, kept: Path | None) -> None:
@@ -534,7 +555,4 @@ def _print(site: Site, known: Known, plan: Plan, root: str, kept: Path | None) -
     }
     print(json.dumps(said, ensure_ascii=False))
     if kept:
-        site.say(
-            f"Mended. The damaged store is kept at {kept}; start the services.",
-            f"已修复。损坏的存储保存在{kept}；请启动各服务。",
-        )
+        site.say(_("Mended. The damaged store is kept at {kept}; start the services.", kept=kept))

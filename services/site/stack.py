@@ -31,8 +31,8 @@ from infra.streams import stream
 from schemas import subjects
 from schemas.raw import read
 from schemas.receipts import Ranking
-from schemas.refusals import Language
 from schemas.told import Told
+from schemas.words import Language, Text, _
 from schemas.year import given
 from services.command import tables
 from services.ingest import place as places
@@ -115,8 +115,9 @@ def _service(name: str, run: Run, environment: dict[str, str] | None = None) -> 
             asyncio.run(_until_told(serving))
     except (NatsError, duckdb.Error) as error:
         said = str(error) or type(error).__name__
-        en, zh = duckdb_advice(error) if isinstance(error, duckdb.Error) else AGAIN
-        raise Stop(Exit.FAILED, f"{name} ended: {said}. {en}", f"{name}已停止：{said}。{zh}") from None
+        advice = duckdb_advice(error) if isinstance(error, duckdb.Error) else AGAIN
+        told = _("{name} ended: {said}. {advice}", name=name, said=said, advice=advice)
+        raise Stop(Exit.FAILED, told) from None
     return Exit.DONE
 
 
@@ -230,8 +231,13 @@ async def _up(known: list[Settings], env: dict[str, str], port: int, pages: dict
             page, gateway = (f"http://127.0.0.1:{pages[name]}" for name in ("console", "gateway"))
             _say(
                 lang,
-                f"NATS {url} · data {known[0].root.absolute()} · page {page} · gateway {gateway} · Ctrl-C ends all",
-                f"NATS {url} · 数据 {known[0].root.absolute()} · 网页 {page} · 网关 {gateway} · 按Ctrl-C全部结束",
+                _(
+                    "NATS {url} · data {root} · page {page} · gateway {gateway} · Ctrl-C ends all",
+                    url=url,
+                    root=known[0].root.absolute(),
+                    page=page,
+                    gateway=gateway,
+                ),
             )
         await stop.wait()
 
@@ -244,7 +250,7 @@ def check_free(pages: dict[str, int]) -> None:
             socket.create_server(("127.0.0.1", port)).close()
         except (OSError, OverflowError) as error:
             reason = f"127.0.0.1:{port}: {error}"
-            raise Stop(Exit.FAILED, f"{reason}. Choose another {option}.", f"{reason}。请另选{option}。") from None
+            raise Stop(Exit.FAILED, _("{reason}. Choose another {option}.", reason=reason, option=option)) from None
 
 
 async def _answering(pages: dict[str, int], stop: asyncio.Event) -> bool:
@@ -252,7 +258,7 @@ async def _answering(pages: dict[str, int], stop: asyncio.Event) -> bool:
     for port in pages.values():
         while not stop.is_set():
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                __, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
                 await asyncio.sleep(0.1)
             else:
@@ -471,7 +477,7 @@ def _fresh(data: Path) -> None:
     """Every demonstration starts anew; only a folder that a demonstration made is ever emptied."""
     marker = data / "synthetic"
     if data.exists() and any(data.iterdir()) and not marker.exists():
-        raise Stop(Exit.FAILED, f"{data} is not a demonstration's; move it away.", f"{data}不是演示数据，请移走。")
+        raise Stop(Exit.FAILED, _("{data} is not a demonstration's; move it away.", data=data))
     if data.exists():
         with _claimed(data):
             shutil.rmtree(data)
@@ -512,11 +518,7 @@ async def _demo(known: Settings, lang: Language, events: int, pages: dict[str, i
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stop.set)
-            _say(
-                lang,
-                f"The page: http://127.0.0.1:{pages['console']} · Ctrl-C ends everything",
-                f"网页：http://127.0.0.1:{pages['console']} · 按Ctrl-C全部结束",
-            )
+            _say(lang, _("The page: http://127.0.0.1:{console} · Ctrl-C ends everything", console=pages["console"]))
             await stop.wait()
 
 
@@ -524,7 +526,7 @@ async def _publish(  # noqa: PLR0913, PLR0917 - what is published, by whom, and 
     url: str, known: Settings, assessment: str, lines: list[tuple[str, bytes]], progress: Progress, lang: Language
 ) -> None:
     """Publish each line by its own party, in order: before another party speaks, all so far is acknowledged."""
-    task = progress.add_task("发布" if lang == "zh" else "publishing", total=len(lines))
+    task = progress.add_task(_("publishing").say(lang), total=len(lines))
     async with contextlib.AsyncExitStack() as stack:
         clients: dict[str, Any] = {}
         waiting: list[Any] = []
@@ -551,7 +553,7 @@ def _subject(assessment: str, party: str, raw: bytes) -> str:
 
 async def _published(url: str, known: Settings, lines: int, progress: Progress, lang: Language) -> Ranking:
     """Wait until ingest has taken everything and the ranking of the whole ledger is published."""
-    task = progress.add_task("计分" if lang == "zh" else "scoring", total=lines)
+    task = progress.add_task(_("scoring").say(lang), total=lines)
     async with connected(url, "audit", known.data) as client:
         js = jetstream(client)
         seen, since = (-1, -1, -1), time.monotonic()
@@ -569,8 +571,11 @@ async def _published(url: str, known: Settings, lines: int, progress: Progress, 
                 folder = known.data / "logs"
                 raise Stop(
                     Exit.FAILED,
-                    f"Nothing has moved for {PATIENCE_SECONDS} seconds; {folder} says what the services did.",
-                    f"{PATIENCE_SECONDS}秒没有进展；各服务的情况见{folder}。",
+                    _(
+                        "Nothing has moved for {patience_seconds} seconds; {folder} says what the services did.",
+                        patience_seconds=PATIENCE_SECONDS,
+                        folder=folder,
+                    ),
                 )
             await asyncio.sleep(0.1)
 
@@ -595,13 +600,22 @@ def _show(known: Settings, ranking: Ranking, lines: int, seconds: float, lang: L
     told = " · ".join(f"{name} {count}" for name, count in counts.most_common())
     _say(
         lang,
-        f"{lines} events published, {ranking.sequence} in the ledger, {lines - ranking.sequence} refused · {told}",
-        f"发布{lines}个事件，入账{ranking.sequence}，拒收{lines - ranking.sequence} · {told}",
+        _(
+            "{published} events published, {sequence} in the ledger, {refused} refused · {told}",
+            published=lines,
+            sequence=ranking.sequence,
+            refused=lines - ranking.sequence,
+            told=told,
+        ),
     )
     _say(
         lang,
-        f"Snapshot: {path}\nDigest: {ranking.digest} · {seconds:.1f} s",
-        f"快照：{path}\n摘要：{ranking.digest} · {seconds:.1f}秒",
+        _(
+            "Snapshot: {path}\nDigest: {digest} · {seconds} s",
+            path=path,
+            digest=ranking.digest,
+            seconds=f"{seconds:.1f}",
+        ),
     )
 
 
@@ -658,5 +672,5 @@ async def facts(client: Client, known: Settings) -> dict[str, Any]:
     }
 
 
-def _say(lang: Language, en: str, zh: str) -> None:
-    print(zh if lang == "zh" else en, file=sys.stderr)
+def _say(lang: Language, said: Text) -> None:
+    print(said.say(lang), file=sys.stderr)

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from infra.client import BrokerUnreachable, connected, jetstream
 from infra.streams import stream
-from schemas.refusals import Language
 from schemas.rulebook import en, zh
+from schemas.words import Language, _, _p
 from services.command.options import Lang
 from services.command.tables import console
 from services.ingest.opening import year_of_folder
@@ -25,17 +25,17 @@ from services.snapshot.make import latest
 
 ANSWER_WITHIN = 5.0
 HEADS = {
-    "assessment": ("Assessment", "考核"),
-    "name": ("Name", "名称"),
-    "state": ("State", "状态"),
-    "sequence": ("Sequence", "账本序号"),
-    "snapshot": ("Last snapshot", "最新快照"),
+    "assessment": _("Assessment"),
+    "name": _("Name"),
+    "state": _("State"),
+    "sequence": _p("years", "Sequence"),
+    "snapshot": _("Last snapshot"),
 }
 STATES = {
-    "opened": ("opened", "进行中"),
-    "final": ("final", "已定稿"),
-    "amended": ("amended after final", "定稿后已变更"),
-    "archived": ("archived", "已存档"),
+    "opened": _("opened"),
+    "final": _p("state of the year", "final"),
+    "amended": _("amended after final"),
+    "archived": _("archived"),
 }
 
 
@@ -56,13 +56,11 @@ def list_years(*, format: Literal["table", "json"] = "table", lang: Lang = None)
         print(json.dumps(found, ensure_ascii=False))
         return Exit.DONE
     if not found:
-        print(
-            "没有已开启的考核：wuxing open" if chosen == "zh" else "No assessment is open: wuxing open", file=sys.stderr
-        )
+        print(_("No assessment is open: wuxing open").say(chosen), file=sys.stderr)
         return Exit.DONE
     table = Table(box=box.SIMPLE)
     for head in HEADS.values():
-        table.add_column(head[chosen == "zh"])
+        table.add_column(head.say(chosen))
     for row in found:
         table.add_row(*(_cell(name, row[name], chosen) for name in HEADS))
     console().print(table)
@@ -77,7 +75,7 @@ def archived(data: Path) -> Path:
 def _cell(name: str, value: Any, lang: Language) -> str:
     if name == "name":
         return str(value[lang])
-    return STATES[value][lang == "zh"] if name == "state" else "-" if value is None else str(value)
+    return STATES[value].say(lang) if name == "state" else "-" if value is None else str(value)
 
 
 async def _all(site: list[Settings]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 
 from schemas.told import Told
+from schemas.words import _
 from schemas.year import Year
 from services.ingest.check import Checker, opened_year
 from services.proof import checkpoint, merkle
@@ -63,7 +64,7 @@ class Again:
         while batch := rows.fetchmany(checkpoint.BATCH):
             if self.year is None:
                 self._begin(opened_year(batch[0][2], self.assessment))
-            _, refused = store.take(self.con, self._checker, batch)
+            __, refused = store.take(self.con, self._checker, batch)
             for one in refused:
                 raise _differs(f"event {one.line}", str(one.reason), "an event")
             for row in batch:
@@ -95,9 +96,12 @@ class Again:
 
 def _differs(where: str, found: str, expected: str) -> FileDiffers:
     return FileDiffers(
-        f"The scorer's file, {where}: found {found}, expected {expected}; it is not what its raw bytes come"
-        " to, and is not signed. Stop the scorer, keep the file as evidence, delete it and let the ledger be"
-        " folded again; find out who wrote to it.",
-        f"计分文件的{where}与原始字节重算不符（{found}，应为{expected}），不予签名。请停止计分服务，"
-        "留存该文件作为证据后删除，由账本重建，并查明谁改动了它。",
+        _(
+            "The scorer's file, {where}: found {found}, expected {expected}; it is not what its raw "
+            "bytes come to, and is not signed. Stop the scorer, keep the file as evidence, delete it "
+            "and let the ledger be folded again; find out who wrote to it.",
+            where=where,
+            found=found,
+            expected=expected,
+        )
     )

@@ -15,6 +15,7 @@ import duckdb
 from schemas import soundness
 from schemas.faults import RulebookError
 from schemas.told import Told
+from schemas.words import _
 from schemas.year import given
 from services.scorer import rules, store
 from services.scorer.rulebook_rows import TABLES
@@ -59,15 +60,18 @@ def check_alone(path: Path) -> None:
         with real.open("rb") as file:
             head = file.read(12)
     except OSError as error:
-        raise Unopened(f"cannot be read: {error.strerror}", f"无法读取：{error.strerror}") from None
+        raise Unopened(_("cannot be read: {error}", error=error.strerror)) from None
     if head[8:] != b"DUCK":  # where DuckDB's own files say what they are
-        raise Unopened("not a snapshot: it is no DuckDB file", "不是快照：它不是DuckDB文件")
+        raise Unopened(_("not a snapshot: it is no DuckDB file"))
     beside = [one.name for name in {path.absolute(), real} for one in name.parent.glob("*.wal*")]
     if found := sorted(one for one in beside for name in (path.name, real.name) if one.startswith(f"{name}.wal")):
         raise Unopened(
-            f"{found[0]} lies beside it, and would be taken for a part of it: somebody has written there. Keep that"
-            " file as evidence, move it elsewhere, and then run wuxing verify on the snapshot",
-            f"旁边有{found[0]}，会被当作快照的一部分：有人在此写入。请将其移至别处留作证据，再以wuxing verify核对快照",
+            _(
+                "{found} lies beside it, and would be taken for a part of it: somebody has written "
+                "there. Keep that file as evidence, move it elsewhere, and then run wuxing verify on the "
+                "snapshot",
+                found=found[0],
+            )
         )
 
 
@@ -94,7 +98,7 @@ def opened(path: Path, **more: str) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         con.close()
         reason = plain(error, path)
-        raise Unopened(f"not a snapshot that can be opened: {reason}", f"不是可以打开的快照：{reason}") from None
+        raise Unopened(_("not a snapshot that can be opened: {reason}", reason=reason)) from None
     return con
 
 
@@ -231,7 +235,7 @@ def check_bounds(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         most = size // EVENT_BYTES if table in ("event", "leaf") else size
         texts = [
             f"{'strlen' if kind == 'VARCHAR' else 'octet_length'}({quoted(column)})"
-            for column, kind, *_ in con.execute(f"DESCRIBE FROM {name}").fetchall()
+            for column, kind, *__ in con.execute(f"DESCRIBE FROM {name}").fetchall()
             if kind in ("VARCHAR", "BLOB")
         ]
         total = 0
@@ -240,9 +244,14 @@ def check_bounds(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             total = con.execute(f"SELECT {summed} FROM {name}").fetchall()[0][0]
         if rows > most or total > EXPANSION * size + FREE:
             raise TooMuch(
-                f"table {table[:64]} holds {rows} rows of {total} bytes, more than a snapshot of {size} bytes can:"
-                " not read",
-                f"表{table[:64]}有{rows}行{total}字节，远超{size}字节的快照所能容纳：不予读取",
+                _(
+                    "table {table} holds {rows} rows of {total} bytes, more than a snapshot of {size} bytes "
+                    "can: not read",
+                    table=table[:64],
+                    rows=rows,
+                    total=total,
+                    size=size,
+                )
             )
 
 

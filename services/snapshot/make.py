@@ -14,6 +14,7 @@ from schemas import roster as rosters
 from schemas.results import Results, canonical
 from schemas.rulebook import plain
 from schemas.told import Told
+from schemas.words import _
 from schemas.year import Year
 from services.process.files import replacing
 from services.proof import checkpoint
@@ -118,7 +119,7 @@ def prune(folder: Path, assessment: str, keep: int) -> list[Path]:
     Nothing is lost by it: the newest shows every earlier point (`as_of`). Who has an old one open reads it to the end.
     """
     named = {path: re.fullmatch(rf"{re.escape(assessment)}-([0-9]+)\.duckdb", path.name) for path in folder.iterdir()}
-    oldest_first = [path for _, path in sorted((int(match[1]), path) for path, match in named.items() if match)]
+    oldest_first = [path for __, path in sorted((int(match[1]), path) for path, match in named.items() if match)]
     of_days = {datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone().date(): path for path in oldest_first}
     stay = {*oldest_first[-keep:], *of_days.values(), latest(folder)}
     gone = [path for path in oldest_first if path not in stay and path.resolve() not in stay]
@@ -141,9 +142,12 @@ def _compare(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     if rows:
         raise ProjectionDiffers(
-            f"The scorer's points of {rows[0][0]}, item {rows[0][1]} differ from the recomputation. Stop the"
-            " scorer, delete its file and let it fold the ledger again; report this as a bug.",
-            f"{rows[0][0]}的项目{rows[0][1]}增量计分与重算不符。请停止计分服务，删除其文件，由账本重建，并报告此缺陷。",
+            _(
+                "The scorer's points of {unit}, item {item} differ from the recomputation. Stop the "
+                "scorer, delete its file and let it fold the ledger again; report this as a bug.",
+                unit=rows[0][0],
+                item=rows[0][1],
+            )
         )
 
 

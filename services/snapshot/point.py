@@ -12,7 +12,7 @@ import pyarrow as pa
 from schemas import roster as rosters
 from schemas import soundness
 from schemas.events import OPENED, instant
-from schemas.refusals import Language
+from schemas.words import Language, _
 from schemas.year import Year
 from services.command.options import At
 from services.ingest.check import opened
@@ -30,16 +30,14 @@ def snapshot(path: Path | None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot read-only, the one published last without a path; what is none ends the command."""
     if path is None and (path := latest(folder := settings.read().snapshots)) is None:
         raise Stop(
-            Exit.FAILED,
-            f"{folder} holds no published snapshot; name one with --snapshot FILE.duckdb",
-            f"{folder}中没有已发布的快照；请用--snapshot指定文件",
+            Exit.FAILED, _("{folder} holds no published snapshot; name one with --snapshot FILE.duckdb", folder=folder)
         )
     if not path.is_file():
-        raise Stop(Exit.FAILED, f"{path}: there is no such snapshot", f"{path}：没有这个快照文件")
+        raise Stop(Exit.FAILED, _("{path}: there is no such snapshot", path=path))
     try:
         con = held.opened(path)
     except held.Unopened as error:
-        raise Stop(Exit.FAILED, f"{path}: {error}", f"{path}：{error.say('zh')}") from None
+        raise Stop(Exit.FAILED, _("{path}: {error}", path=path, error=error)) from None
     try:
         check(con, path)
         yield con
@@ -58,10 +56,14 @@ def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         version = said.get("version", "-")[:40]
         raise Stop(
             Exit.FAILED,
-            f"{path}: made by version {version} with other tables and rules than this program's, {VERSION}. Read it"
-            " with that version, or make it anew: wuxing export with that one, wuxing score --snapshot with this one",
-            f"{path}：由{version}版生成，其表与规则和本程序（{VERSION}版）不同。请用该版本读取，"
-            "或用该版本wuxing export导出，再由本版本wuxing score --snapshot重新生成",
+            _(
+                "{path}: made by version {version} with other tables and rules than this program's, "
+                "{own}. Read it with that version, or make it anew: wuxing export with that one, "
+                "wuxing score --snapshot with this one",
+                path=path,
+                version=version,
+                own=VERSION,
+            ),
         )
     with store.fresh() as fresh:
         columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
@@ -71,8 +73,11 @@ def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     if missing:
         raise Stop(
             Exit.FAILED,
-            f"{path}: not a snapshot of this version: {missing[0]} differs; rebuild it from the ledger",
-            f"{path}：不是本版本的快照：{missing[0]}不符；请由账本重建",
+            _(
+                "{path}: not a snapshot of this version: {missing} differs; rebuild it from the ledger",
+                path=path,
+                missing=missing[0],
+            ),
         )
 
 
@@ -147,14 +152,14 @@ def moment(text: str, option: str) -> str:
     """The instant of a time given to an option, as text that sorts; anything else is wrong use."""
     time = instant(text)
     if time is None:
-        en, zh = ("a sequence or ", "序号或") if option == "--as-of" else ("", "")
         day = f"{text}T23:59:59+08:00"
         such = day if instant(day) else "2013-06-01T23:59:59+08:00"
-        raise Stop(
-            Exit.USE,
-            f"{option}: expected {en}an RFC 3339 time with an offset such as {such}, found {text!r}",
-            f"{option}：应为{zh}带时区的RFC 3339时间，如{such}，实为{text!r}",
+        said = (
+            _("{option}: expected a sequence or an RFC 3339 time with an offset such as {such}, found {text}")
+            if option == "--as-of"
+            else _("{option}: expected an RFC 3339 time with an offset such as {such}, found {text}")
         )
+        raise Stop(Exit.USE, said.of(option=option, such=such, text=repr(text)))
     return time
 
 
@@ -213,9 +218,10 @@ def file_at(path: Path, until: str | None) -> Iterator[Path]:
 
 def facts_words(until: str | None, lang: Language) -> list[str]:
     """The line that says on what facts a page rests, where not on all of them."""
-    zh = f"只计截至{until}已发生的事实；该时点以后的撤销、决定、关闭等均不起作用。"
-    en = f"Only what had occurred by {until}; later revocations, decisions and closings have no effect."
-    return [] if until is None else [zh if lang == "zh" else en]
+    said = _(
+        "Only what had occurred by {until}; later revocations, decisions and closings have no effect.", until=until
+    )
+    return [] if until is None else [said.say(lang)]
 
 
 def refold(

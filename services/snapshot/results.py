@@ -11,7 +11,7 @@ from typing import IO, Any, BinaryIO
 import duckdb
 import msgspec
 
-from schemas.refusals import Language, Reason, Refusal, message
+from schemas.refusals import Reason, Refusal, message
 from schemas.results import (
     EntryResult,
     EventResult,
@@ -23,6 +23,7 @@ from schemas.results import (
     batches,
     digest,
 )
+from schemas.words import Language
 from services.scorer import rules
 
 
