@@ -136,4 +136,6 @@ def test_what_stands_in_the_way_of_final_is_said_in_one_language() -> None:
     with store.fresh() as con:
         row = con.execute("SELECT void_zh('obstacles', ?), void_en('obstacles', ?)", [found, found]).fetchone()
     said = "未决申诉 2、未采用的读法 2、待审批 2、待定项目 2、未到的阶段 2、并列 2"
-    assert row == (f"尚不能定稿：{said}", f"it cannot be final yet: {found}")
+    words = "open appeals 2, readings not adopted 2, entries that await approval 2, pending items 2, "
+    words += "stages not reached 2, ties 2"
+    assert row == (f"尚不能定稿：{said}", f"it cannot be final yet: {words}")

@@ -17,6 +17,7 @@ from babel.messages.pofile import read_po, write_po
 from schemas.words import CATALOGUE, MADE
 from services.cli import application
 from services.command import helping
+from services.scorer import rules
 
 ROOT = Path(__file__).parent.parent
 #: The marks of the one idiom, and which of their arguments are words.
@@ -47,6 +48,9 @@ def said() -> Catalog:
             lines = list(extract(method, file, KEYWORDS, (), options))
         for _line, message, _comments, context in lines:
             found.add(message, locations=[(name, 0)], context=context)
+    for path in sorted(path for folder in rules.FOLDERS for path in folder.glob("*.sql")):
+        for context, words in rules.SENTENCE.findall(path.read_text(encoding="utf-8")):
+            found.add(words.replace("''", "'"), locations=[(str(path.relative_to(ROOT)), 0)], context=context or None)
     for command, one in helping.words(application(overview=False)):
         found.add(one.english, locations=[("--help", 0)], auto_comments=[f"wuxing {command}"])
     return found

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from schemas.roster import Unit
 from schemas.rulebook import Rulebook
+from schemas.words import Language, Text
 from services.scorer.rulebook_rows import TABLES, rows
 
 HERE = Path(__file__).parents[1]
@@ -109,11 +110,12 @@ class Definition:
 def definitions() -> tuple[Definition, ...]:
     """Every macro and view, in the order of the files.
 
-    `CREATE VIEW a LIKE b WITH c FOR d` is the view b once more under the name a, reading c where b reads d.
+    `CREATE VIEW a LIKE b WITH c FOR d` is the view b once more under the name a, reading c where b reads d. What stands
+    in `{{ }}` is there once a language, see `in_words`.
     """
     found: dict[str, Definition] = {}
     for file in (file for folder in FOLDERS for file in sorted(folder.glob("*.sql"))):
-        for block in re.split(r";\s*$", file.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        for block in re.split(r";\s*$", in_words(file.read_text(encoding="utf-8")), flags=re.MULTILINE):
             match = re.search(r"^CREATE (VIEW|MACRO) (\w+)", block, flags=re.MULTILINE)
             if not match:
                 continue
@@ -139,6 +141,33 @@ def definitions() -> tuple[Definition, ...]:
     return tuple(found.values())
 
 
+def in_words(text: str) -> str:
+    """SQL with its sentences in both languages, `{{ … }} AS why` as why_zh and why_en; a macro of words as two macros.
+
+    There `_('Revoked by sequence {revoked_by}')` is the sentence with columns in its gaps, null where one of them is,
+    and LANG the language.
+    """
+    macros = _MACRO.sub(
+        lambda one: ";\n\n".join(f"{one[1]}_{lang}{one[2]}{_said(one[3], lang)}" for lang in LANGUAGES), text
+    )
+    return _WORDS.sub(lambda one: ",\n".join(f"{_said(one[1], lang)} AS {one[2]}_{lang}" for lang in LANGUAGES), macros)
+
+
+def _said(sql: str, lang: Language) -> str:
+    """SQL whose words are in a language."""
+
+    def sentence(found: re.Match[str]) -> str:
+        text = Text(found[2].replace("''", "'"), context=found[1]).say(lang).replace("'", "''")
+        return "('" + re.sub(r"\{(\w+)\}", r"' || \1 || '", text) + "')"
+
+    return SENTENCE.sub(sentence, sql.strip()).replace("LANG", lang)
+
+
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+#: Words in SQL, as `make words` finds them: `_('words')`, or `_p('context', 'words')`.
+SENTENCE = re.compile(r"\b_p?\((?:'([^']*)', )?'((?:[^']|'')*)'\)")
+_MACRO = re.compile(r"((?:^--[^\n]*\n)*^CREATE MACRO \w+)(\([^)]*\) AS )\{\{(.*?)\}\}", re.DOTALL | re.MULTILINE)
+_WORDS = re.compile(r"\{\{(.*?)\}\} AS (\w+)", re.DOTALL)
 _CUT = "getvariable('as_of')"
 #: Text is compared by its bytes, whatever a client's default collation is.
 _TEXT = re.compile(r"VARCHAR(?!\[)")
