@@ -332,13 +332,12 @@ def broker(url: str, role: str, data: Path) -> NatsBroker:
     return Broker(
         addresses(url),
         **pings(),
-        security=NatsNKey.from_file(str(_seed(data, role))),
+        security=NatsNKey.from_file(str(_seed(data, role)), ssl_context=_secured(url, data).get("tls")),
         inbox_prefix=inbox(role),
         js_options={"prefix": API, "timeout": ANSWER_WITHIN},
         max_reconnect_attempts=-1,
         logger=None,
         name=role,
-        **_secured(url, data),
     )
 
 

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.client import BrokerUnreachable, connected, embedded, publish_batch
+from infra.client import BrokerUnreachable, broker, connected, embedded, publish_batch
 from infra.client import Message as Appended
 from infra.rights import PROVISIONER, ClusterOpen, configure, configure_nodes
 from infra.server import EmbeddedServer, ServerUnusable, find_binary
 from infra.streams import KINDS, provision, stream
 from services.cli import COMMANDS
 from services.process import metrics
-from tests.faults.nodes import NODES, certified, written
+from tests.faults.nodes import NODES, address, certified, written
 
 INFRA = Path(__file__).parents[1] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
@@ -232,6 +232,24 @@ def cluster(tmp_path: Path) -> Iterator[list[str]]:
             assert listen
             urls.append(f"tls://{listen[1]}")
         yield urls
+
+
+def test_a_service_follows_its_durable_through_tls(tmp_path: Path) -> None:
+    """One node alone lets in who shows a key: what a service connects by, and what it reads with, are two things."""
+    path = written(tmp_path, here=True)[0]
+
+    async def story() -> None:
+        async with connected(address([path]), "scorer", tmp_path, forever=True):
+            nats = broker(address([path]), "scorer", tmp_path)
+            await nats.connect()
+            assert await nats.ping(30)
+            await nats.stop()
+
+    with subprocess.Popen([find_binary(), "-c", path, "-l", path.with_suffix(".log")]) as server:
+        try:
+            asyncio.run(asyncio.wait_for(story(), 60))
+        finally:
+            server.kill()
 
 
 @pytest.mark.long
