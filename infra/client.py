@@ -38,7 +38,7 @@ from nats.js.api import Header, PubAck
 
 from infra.connection import Broker, Connection, addresses, before, pings, tls
 from infra.folders import COLLECTOR, Parties, parties, site
-from infra.rights import API, PROVISIONER, Connections, configure, inbox, key_file, tls_folder
+from infra.rights import API, PROVISIONER, Connections, configure_all, inbox, key_file, tls_folder
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 from schemas.told import Told
@@ -191,8 +191,7 @@ async def embedded_site(
     """The same for several assessments of one site, by their data folders."""
     server = EmbeddedServer(site(next(iter(everybody))), port).claim()
     try:
-        for data, one in everybody.items():
-            configure(data, one.assessment, one.offices, one.units, collector=one.collector, limits=limits)
+        configure_all(everybody, limits)
         async with server:
             async with connected(server.url, PROVISIONER, next(iter(everybody))) as client:
                 for data, one in everybody.items():

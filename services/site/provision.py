@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 
 from infra.client import EPOCH, MICROSECOND, BrokerUnreachable, connected, jetstream
 from infra.folders import Parties, parties
-from infra.rights import PROVISIONER, Connections, configure, configure_nodes
+from infra.rights import PROVISIONER, Connections, configure_all, configure_nodes
 from infra.streams import provision as make_streams
 from infra.streams import stream
 from services.command.options import Lang
@@ -76,12 +76,10 @@ def configure_broker(
     """
     del lang  # prints a path
     known = several()
-    for settings in known:
-        one = expected_parties(settings)
-        settings.data.mkdir(parents=True, exist_ok=True)
-        limits, names = connections(settings), (one.assessment, one.offices, one.units)
-        path = configure(settings.data, *names, collector=one.collector, limits=limits)
-    print(path)
+    everybody = {settings.data: expected_parties(settings) for settings in known}
+    for data in everybody:
+        data.mkdir(parents=True, exist_ok=True)
+    print(configure_all(everybody, connections(known[0])))
     for path in configure_nodes(known[0].root, node) if node else []:
         print(path)
     return Exit.DONE
