@@ -18,7 +18,7 @@ from tests.faults.nursery import Nursery
 #: Of a hundred rounds so many are of each kind.
 SHARES = {
     "kill": 60, "point": 24, "stop": 6, "network": 6, "two": 6, "disk": 1, "poison": 200, "flood": 2000, "nodes": 6,
-    "damage": 40,
+    "slow": 6, "clock": 6, "damage": 40,
 }  # fmt: skip
 
 
