@@ -59,6 +59,8 @@ lock: ## pin all dependencies with their hashes anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev --group long pyproject.toml \
 		-o requirements-long.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra otel -c requirements.lock pyproject.toml \
+		-o requirements-image.lock
 
 clean: ## delete .venv and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

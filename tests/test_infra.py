@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,33 @@ def test_compose_runs_commands_that_exist_with_variables_that_are_read() -> None
             assert service["command"][-3:] == ["nats-server", "-c", f"/data/{name}.conf"]
     assert services["n1"]["build"]["dockerfile"] == "infra/Dockerfile"
     assert (INFRA / "Dockerfile").is_file()
+
+
+def locked(name: str) -> set[str]:
+    """The packages of a lock, each with a version and hashes."""
+    text = (INFRA.parent / name).read_text("utf-8")
+    found = re.findall(r"^([a-z0-9.-]+)==", text, re.MULTILINE)
+    assert len(found) == len(re.findall(r"^\S", text, re.MULTILINE)) <= text.count("--hash=sha256:")
+    return set(found)
+
+
+def test_the_image_is_made_of_named_bytes_and_holds_nothing_of_development() -> None:
+    lines = (INFRA / "Dockerfile").read_text("utf-8").splitlines()
+    bases = [line for line in lines if line.startswith("FROM ")]
+    assert len(bases) == 2
+    assert {bool(re.search(r"@sha256:[0-9a-f]{64}( AS \w+)?$", line)) for line in bases} == {True}
+    last = lines[lines.index(bases[-1]) :]
+    assert {name for line in last for name in re.findall(r"requirements[a-z-]*\.lock", line)} == {
+        "requirements-image.lock"
+    }
+    project = tomllib.loads((INFRA.parent / "pyproject.toml").read_text("utf-8"))
+    traces = {re.split("[=><]", one)[0] for one in project["project"]["optional-dependencies"]["otel"]}
+    groups = {re.split("[=><]", one)[0] for group in project["dependency-groups"].values() for one in group}
+    served = {"httpx", "pyyaml"}  # litestar's own
+    image = locked("requirements-image.lock")
+    assert image & groups - traces - served == set()
+    assert {re.split(r"[=><\[]", one)[0] for one in project["project"]["dependencies"]} | traces <= image
+    assert image < locked("requirements.lock") < locked("requirements-long.lock")
 
 
 def test_the_chart_s_values_keep_what_the_ledger_needs() -> None:
