@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
@@ -26,6 +26,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from schemas.told import Told
 
+T = TypeVar("T")
 KINDS = ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
 LEASE = "LEASE"
 """The stream of whose turn it is at a service: the last word of each, and nothing of the assessment (`infra.lease`)."""
@@ -233,12 +234,13 @@ async def provision(
     js = nc.jetstream(timeout=30)
     for wanted in declared_streams(assessment, replicas, len(offices) + len(units)):
         await _patiently(partial(_settle_stream, js, wanted))
-    there = {(c.stream_name, c.name): c for kind in KINDS for c in await _consumers(js, stream(kind, assessment))}
+    found = [await _patiently(partial(_consumers, js, stream(kind, assessment))) for kind in KINDS]
+    there = {(c.stream_name, c.name): c for listed in found for c in listed}
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def settle(on: str, wanted: ConsumerConfig) -> None:
-        if found := there.get((on, wanted.name or "")):
-            _refuse_differences(f"{on} > {wanted.name}", wanted, found.config)
+        if held := there.get((on, wanted.name or "")):
+            _refuse_differences(f"{on} > {wanted.name}", wanted, held.config)
             return
         async with gate:
             await _patiently(partial(js.add_consumer, on, wanted))
@@ -290,12 +292,12 @@ _ROOM_WITHIN = 10.0
 """Seconds in which nodes that have only just met know of each other's room."""
 
 
-async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
+async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
     """Do a step of the provisioner's, as often as it takes a cluster to find its leader."""
     begun = asyncio.get_running_loop().time()
     while True:
         try:
-            await step()
+            return await step()
         except (APIError, NoRespondersError, NatsTimeout, NoStreamResponseError) as error:
             waits = not isinstance(error, APIError) or error.err_code in _NO_LEADER
             full = isinstance(error, APIError) and _NO_ROOM in (error.description or "")
@@ -317,8 +319,6 @@ async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
                     "若只有一个服务器，则是它读不出某个流的存储，请看其日志。",
                 ) from None
             await asyncio.sleep(0.5)
-        else:
-            return
 
 
 async def _consumers(js: JetStreamContext, name: str) -> list[ConsumerInfo]:

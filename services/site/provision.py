@@ -115,10 +115,11 @@ async def let_go(client: Client, data: Path, assessment: str) -> int:
     acknowledged: it gives it to nobody again, and it would take room for ever.
     """
     js, name = client.jetstream(timeout=30), stream("INTAKE", assessment)
-    place = places.read(places.file(data, assessment))
+    if (place := places.read(places.file(data, assessment))) is None:
+        return 0
     floor = (await js.consumer_info(name, "ingest")).ack_floor
-    last, gone, seq = min(place.intake, floor.stream_seq) if place and floor else 0, 0, 1
-    while place and seq <= last:
+    last, gone, seq = min(place.intake, floor.stream_seq) if floor else 0, 0, 1
+    while seq <= last:
         try:
             found = await js.get_msg(name, seq, subject=">", next=True)
         except NotFoundError:
