@@ -31,6 +31,9 @@ test: check ## check, and run all tests on a real nats-server
 faults: $(READY) ## kill, stop, cut off and damage everything by the hundred, seeded; hours. SEED=1 ROUNDS=840
 	$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),840)
 
+fuzz: .venv/ready-long ## let made-up bytes loose on intake and all that shows what it takes, seeded. SECONDS=600 SEED=1
+	$(BIN)/python -m tests.fuzz_intake --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+
 .venv/ready-long: $(READY) requirements-long.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-long.lock
 	@touch $@
