@@ -131,7 +131,7 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
         await client.connect(
             addresses(url),
             name=role,
-            **pings(),
+            **pings(lasting=forever),
             **_secured(url, data),
             nkeys_seed=str(_seed(data, role)),
             inbox_prefix=inbox(role),

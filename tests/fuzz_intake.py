@@ -152,7 +152,8 @@ def show(folder: Path, lines: list[bytes], words: tuple[str, ...]) -> None:
     from tests.product import command
 
     (folder / "year.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
-    (folder / "s.duckdb").unlink(missing_ok=True)
+    if words[0] != "score" or "--snapshot" in words:
+        (folder / "s.duckdb").unlink(missing_ok=True)
     asked = (
         [words]
         if words[0] == "score"

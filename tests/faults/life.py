@@ -208,7 +208,6 @@ class Life:
             counts["unknown"], len(lost), len(doubled), unseen, note=note,
         )  # fmt: skip
 
-
     def _unsaid(self, codes: Counter[int]) -> int:
         """Times in the ledger that lie before the one before without a word; and whoever was elected beside another."""
         times = [one.recorded for one in self.works.stored("LEDGER")]
