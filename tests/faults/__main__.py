@@ -57,7 +57,8 @@ def main() -> int:
                 print(line(row), flush=True)
                 all_good &= row.good
             if all_good or not given.keep:
-                shutil.rmtree(folder / kind, ignore_errors=True)
+                for left in folder.glob(f"{kind}*"):  # and beside it that of a second set
+                    shutil.rmtree(left, ignore_errors=True)
     return 0 if all_good else 1
 
 

@@ -237,7 +237,7 @@ def no_slow_disk() -> str:
 
 
 def slow(rounds: int) -> Nemesis:
-    """What a process writes is on the disk 0.05 to 3 seconds later, for some seconds: of the broker, or of a service."""
+    """What a process writes is on the disk 0.05 to 3 seconds later, for some seconds: the broker, or a service."""
 
     async def nemesis(life: Life) -> None:
         while life.done < rounds:
