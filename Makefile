@@ -6,7 +6,7 @@ READY := .venv/ready
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := all
-.PHONY: all help demo test faults test-long test-browser check lint format words bench lock clean
+.PHONY: all help demo test faults test-long test-browser check audit fuzz lint format words bench lock clean
 
 all: $(READY) ## put everything into .venv
 
@@ -31,6 +31,9 @@ test: check ## check, and run all tests on a real nats-server
 faults: $(READY) ## kill, stop, cut off and damage everything by the hundred, seeded; hours. SEED=1 ROUNDS=840
 	$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),840)
 
+fuzz: .venv/ready-long ## let made-up bytes loose on intake and all that shows what it takes, seeded. SECONDS=600 SEED=1
+	$(BIN)/python -m tests.fuzz_intake --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+
 .venv/ready-long: $(READY) requirements-long.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-long.lock
 	@touch $@
@@ -41,10 +44,14 @@ test-long: .venv/ready-long ## run the laws on many more random years, and fuzz 
 test-browser: .venv/ready-long ## try the pages in headless Chromium; says how to get it when it is not there
 	$(BIN)/python -m tests.browser.drive
 
-check: $(READY) ## ask for the format, the linter's rules and strict types, without tests
+check: $(READY) ## ask for the format, the linter's rules, strict types and known weaknesses, without tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	@$(BIN)/python -m tests.audit
+
+audit: $(READY) ## ask whether a locked dependency has a known weakness, where the service of advisories is reached
+	@$(BIN)/python -m tests.audit
 
 lint: check ## the same by its old name
 
@@ -62,6 +69,10 @@ lock: ## pin all dependencies with their hashes anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group dev --group long pyproject.toml \
 		-o requirements-long.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra otel -c requirements.lock pyproject.toml \
+		-o requirements-image.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group audit -c requirements-long.lock \
+		-o requirements-audit.lock
 
 clean: ## delete .venv and all caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

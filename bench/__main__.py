@@ -1,10 +1,10 @@
-"""Run every benchmark: `make bench`, or `python -m bench [score|large|proof|pages]`."""
+"""Run every benchmark: `make bench`, or `python -m bench [score|large|proof|pages|many]`."""
 
 import sys
 
-from bench import large, pages, proof, score
+from bench import large, many, pages, proof, score
 
-BENCHES = {"score": score.main, "large": large.main, "proof": proof.main, "pages": pages.main}
+BENCHES = {"score": score.main, "large": large.main, "proof": proof.main, "pages": pages.main, "many": many.main}
 
 asked, sys.argv[1:] = sys.argv[1:], []  # what is left are a benchmark's own options, and it has its defaults
 for name in asked or BENCHES:

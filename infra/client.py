@@ -38,7 +38,7 @@ from nats.js.api import Header, PubAck
 
 from infra.connection import Broker, Connection, addresses, before, pings, tls
 from infra.folders import COLLECTOR, Parties, parties, site
-from infra.rights import API, PROVISIONER, Connections, configure, inbox, key_file, tls_folder
+from infra.rights import API, PROVISIONER, Connections, configure_all, inbox, key_file, tls_folder
 from infra.server import EmbeddedServer
 from infra.streams import DURABLES, provision, stream
 from schemas.told import Told
@@ -132,7 +132,7 @@ async def connect(url: str, role: str, data: Path, *, forever: bool = False, hea
         await client.connect(
             addresses(url),
             name=role,
-            **pings(),
+            **pings(lasting=forever),
             **_secured(url, data),
             nkeys_seed=str(_seed(data, role)),
             inbox_prefix=inbox(role),
@@ -192,8 +192,7 @@ async def embedded_site(
     """The same for several assessments of one site, by their data folders."""
     server = EmbeddedServer(site(next(iter(everybody))), port).claim()
     try:
-        for data, one in everybody.items():
-            configure(data, one.assessment, one.offices, one.units, collector=one.collector, limits=limits)
+        configure_all(everybody, limits)
         async with server:
             async with connected(server.url, PROVISIONER, next(iter(everybody))) as client:
                 for data, one in everybody.items():
@@ -337,13 +336,12 @@ def broker(url: str, role: str, data: Path) -> NatsBroker:
     return Broker(
         addresses(url),
         **pings(),
-        security=NatsNKey.from_file(str(_seed(data, role))),
+        security=NatsNKey.from_file(str(_seed(data, role)), ssl_context=_secured(url, data).get("tls")),
         inbox_prefix=inbox(role),
         js_options={"prefix": API, "timeout": ANSWER_WITHIN},
         max_reconnect_attempts=-1,
         logger=None,
         name=role,
-        **_secured(url, data),
     )
 
 

@@ -21,6 +21,8 @@ from nats.js.api import Header
 PING_SECONDS = 4
 """A connection that is open at one end only is noticed after the third ping without an answer: in 12 seconds."""
 PINGS = 2
+CONNECT_SECONDS = 5
+"""For each step of a connection that is to last: on a busy machine TLS takes longer than the library's two seconds."""
 
 _VERSION = b"NATS/1.0"
 _STORED = "Nats-Stream"
@@ -111,6 +113,7 @@ def _here(address: str) -> bool:
     return found.scheme != "tls" and host == "localhost"
 
 
-def pings() -> dict[str, Any]:
-    """How every connection finds out that the other end is gone."""
-    return {"ping_interval": PING_SECONDS, "max_outstanding_pings": PINGS}
+def pings(*, lasting: bool = True) -> dict[str, Any]:
+    """How every connection finds out that the other end is gone, and how long one that is to last may take to begin."""
+    patience = {"connect_timeout": CONNECT_SECONDS} if lasting else {}
+    return {"ping_interval": PING_SECONDS, "max_outstanding_pings": PINGS, **patience}

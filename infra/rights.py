@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ import nkeys
 
 from infra.folders import COLLECTOR, Parties, PartyRefused, folders, parties, site
 from infra.server import ServerUnusable, find_binary
-from infra.streams import LEASE, lease_subject, stream
+from infra.streams import LEASE, lease_subject, set_aside, stream
 from schemas.told import Told
 from schemas.words import _
 
@@ -42,7 +42,7 @@ SERVER_PAYLOAD = 2 * 1024 * 1024
 SUBSCRIPTIONS = 1000
 """Subjects that a party or service may listen to at once."""
 STORE_LIMIT = 16 * 1024**3
-"""Bytes of the file store, where the disk has them."""
+"""Bytes of the file store, where the disk has them; or twice what all streams set aside, for the ledgers, if more."""
 
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _STORE_LEAST = 2 * 1024**3
@@ -232,11 +232,26 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     The rights of the site's other assessments stay, and so do units and keys that came later (`enrol`).
     The collecting office opens the assessment, with a rulebook and a roster in one event, and so may send more at once.
     """
+    return configure_all({data: Parties(assessment, tuple(offices), tuple(units), collector)}, limits, running=running)
+
+
+def configure_all(
+    some: Mapping[Path, Parties],
+    limits: Connections = Connections(),  # noqa: B008 - frozen
+    *,
+    running: bool = False,
+) -> Path:
+    """The same for several assessments of one site, by their folders: written and checked once for all of them."""
+    return _enrolled({data: _with_later(data, one) for data, one in some.items()}, limits, running=running)
+
+
+def _with_later(data: Path, one: Parties) -> Parties:
+    """The parties of a rulebook and roster, with the units and keys that came since."""
     held = parties(data)
-    later = [unit for unit in held.units if unit not in units] if held and held.assessment == assessment else []
-    keys = held.keys if held and held.assessment == assessment else {}
-    mine = Parties(assessment, tuple(offices), (*units, *later), collector, keys)
-    return enrol(data, mine, limits, running=running)
+    if not held or held.assessment != one.assessment:
+        return one
+    later = (unit for unit in held.units if unit not in one.units)
+    return replace(one, units=(*one.units, *later), keys=held.keys)
 
 
 def enrol(
@@ -250,28 +265,37 @@ def enrol(
 
     A server that is `running` takes it on when told so (SIGHUP), as long as the size of its store stays.
     """
-    check_codes(mine.assessment, mine.offices, mine.units)
-    root = site(data)
-    for folder in {root, data}:
-        _private_folder(folder / "keys")
+    return _enrolled({data: mine}, limits, running=running)
+
+
+def _enrolled(some: Mapping[Path, Parties], limits: Connections, *, running: bool) -> Path:
+    root = site(next(iter(some)))
+    for data, mine in some.items():
+        check_codes(mine.assessment, mine.offices, mine.units)
+        for folder in {root, data}:
+            _private_folder(folder / "keys")
     refuse_open(root)
-    everybody = {folder: found for folder in folders(root) if (found := parties(folder))} | {data: mine}
+    everybody = {folder: found for folder in folders(root) if (found := parties(folder))} | dict(some)
     _refuse_twice(everybody)
+    config = root / "nats.conf"
+    known = config.read_text("utf-8") if config.exists() else ""
     for folder, one in everybody.items():
-        _refuse_lost(folder, one)
+        _refuse_lost(folder, one, known)
     of_all = {
         (one.assessment, name): users(folder, one, name) for folder, one in everybody.items() for name in _all(one)
     }
-    own = {name: _public_key(data, name) for name in (PROVISIONER, SYSTEM)}
+    own = {name: _public_key(root, name) for name in (PROVISIONER, SYSTEM)}
     store = root.absolute() / "jetstream"
-    room = _held_limit(root) if running else _store_limit(root, store)
+    needs = 2 * sum(set_aside(len(one.offices) + len(one.units)) for one in everybody.values())
+    room = _held_limit(root) if running else _store_limit(root, store, needs)
     head = {"WUXING_STORE": str(store), "WUXING_MAX_FILE_STORE": room, "system_account": "SYS"}
     head["max_connections"] = sum(limits.together(len(one.offices), len(one.units)) for one in everybody.values())
     tables = {"accounts": accounts(list(everybody.values()), of_all, own, limits)}
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (*head.items(), *tables.items())]
     settings = resources.files("infra").joinpath("nats/server.conf").read_text("utf-8")
-    config = _write_checked(root / "nats.conf", "\n".join([*lines[:2], settings, *lines[2:], ""]))
-    _write_private(data / "parties.json", json.dumps(asdict(mine), ensure_ascii=False).encode())
+    _write_checked(config, "\n".join([*lines[:2], settings, *lines[2:], ""]))
+    for data, mine in some.items():
+        _write_private(data / "parties.json", json.dumps(asdict(mine), ensure_ascii=False).encode())
     return config
 
 
@@ -494,10 +518,9 @@ def _user(name: str, rights: Rights, key: str) -> dict[str, Any]:
     return {"nkey": key, "permissions": permissions}
 
 
-def _refuse_lost(data: Path, one: Parties) -> None:
-    """Raise KeyUnsafe where a key that the configuration knows is gone: in silence nobody gets another."""
+def _refuse_lost(data: Path, one: Parties, text: str) -> None:
+    """Raise KeyUnsafe where a key that the configuration's text knows is gone: in silence nobody gets another."""
     config = site(data) / "nats.conf"
-    text = config.read_text("utf-8") if config.exists() else ""
     known = {name: account(one.assessment, name, "OFFICE") for name in one.offices}
     known |= {name: account(one.assessment, name, "UNIT") for name in one.units}
     known |= {name: account(one.assessment, name) for name in SERVICES}
@@ -558,7 +581,7 @@ def _write_private(path: Path, content: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _store_limit(data: Path, store: Path) -> int:
+def _store_limit(data: Path, store: Path, needs: int = 0) -> int:
     """Bytes for the store: less than the disk has, so that the store is full, a clean refusal, before the disk is."""
     used = sum(part.stat().st_size for part in _files(store))
     room = used + shutil.disk_usage(data).free * 8 // 10
@@ -571,7 +594,7 @@ def _store_limit(data: Path, store: Path) -> int:
                 store_least=_STORE_LEAST,
             )
         )
-    return min(STORE_LIMIT, room)
+    return min(max(STORE_LIMIT, needs), room)
 
 
 def _held_limit(root: Path) -> int:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
@@ -27,6 +27,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 from schemas.told import Told
 from schemas.words import SEMICOLON, _, several
 
+T = TypeVar("T")
 KINDS = ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
 LEASE = "LEASE"
 """The stream of whose turn it is at a service: the last word of each, and nothing of the assessment (`infra.lease`)."""
@@ -47,6 +48,11 @@ KEPT_BYTES = {
     "RANKING": 256 * 1024**2,
 }  # fmt: skip
 """Bytes that may be kept of what can be made again; the oldest goes, and the ledger has the rest of the store."""
+WHOLE, LEAST = 128, 8
+"""Parties of an assessment that has all these bytes; one of fewer has its share of them, as if it had the least.
+
+The server sets a stream's bytes aside when it is made, and no more than its store has: else nine small years filled it.
+"""
 KEPT_EACH = {"RECEIPT": 400_000, "REFUSED": 100_000, "NOTICE": 20_000}
 """Receipts, refusals and notices of one party, so that nobody's flood takes another's away."""
 LEAST_WINDOW = 0.1
@@ -102,6 +108,10 @@ class NoLeader(Told):
     """A cluster without a leader can make no stream."""
 
 
+class StoreFull(Told):
+    """The store has no room to set aside for another stream."""
+
+
 def stream(kind: str, assessment: str) -> str:
     """The name of a stream: its kind and the assessment, as in LEDGER-wenzhou-2013."""
     assert kind in {*KINDS, LEASE}
@@ -121,8 +131,14 @@ def live(kind: str, assessment: str, party: str) -> str:
     return f"live.{kind.lower()}.{assessment}.{party}"
 
 
-def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, ...]:
-    """The streams of an assessment (subjects: wire.md). Everything not named here is the server's default and off."""
+def declared_streams(assessment: str, replicas: int = 1, parties: int = WHOLE) -> tuple[StreamConfig, ...]:
+    """The streams of an assessment (subjects: wire.md). Everything not named here is the server's default and off.
+
+    How many bytes those have that are bounded goes by how many parties there are.
+    """
+
+    def share(size: int) -> int:
+        return size * min(WHOLE, max(LEAST, parties)) // WHOLE
 
     def log(kind: str, subject: str, **settings: Any) -> StreamConfig:
         common: dict[str, Any] = {
@@ -144,7 +160,7 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         return StreamConfig(**{**common, **settings})
 
     def kept(kind: str, *, said: RePublish | None = None) -> StreamConfig:
-        most = {"max_bytes": KEPT_BYTES[kind], "max_msgs_per_subject": KEPT_EACH[kind]}
+        most = {"max_bytes": share(KEPT_BYTES[kind]), "max_msgs_per_subject": KEPT_EACH[kind]}
         days = {"max_age": RECEIPT_DAYS * 86_400, "discard": DiscardPolicy.OLD}
         return log(kind, ".*", allow_atomic=True, republish=said, **most, **days)
 
@@ -157,7 +173,7 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
             "ARRIVED",
             ".*",
             max_msgs=MAX_ARRIVED,
-            max_bytes=KEPT_BYTES["ARRIVED"],
+            max_bytes=share(KEPT_BYTES["ARRIVED"]),
             discard=DiscardPolicy.OLD,
             duplicate_window=LEAST_WINDOW,
         ),
@@ -168,7 +184,7 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
                 src=f"intake.{assessment}.*.*.*", dest=f"arrived.{assessment}.{{{{wildcard(1)}}}}", headers_only=True
             ),
             retention=RetentionPolicy.WORK_QUEUE,
-            max_bytes=MAX_INTAKE,
+            max_bytes=share(MAX_INTAKE),
             deny_delete=False,
             deny_purge=False,
             duplicate_window=LEAST_WINDOW,
@@ -177,10 +193,15 @@ def declared_streams(assessment: str, replicas: int = 1) -> tuple[StreamConfig, 
         heard("RECEIPT"),
         heard("REFUSED"),
         kept("NOTICE"),
-        log("RANKING", "", max_msgs=RANKINGS, max_bytes=KEPT_BYTES["RANKING"], discard=DiscardPolicy.OLD),
+        log("RANKING", "", max_msgs=RANKINGS, max_bytes=share(KEPT_BYTES["RANKING"]), discard=DiscardPolicy.OLD),
         log("CHECKPOINT", "", max_msgs=CHECKPOINTS, max_msg_size=MAX_NOTE, discard=DiscardPolicy.OLD),
         log(LEASE, ".*", max_msgs_per_subject=1, max_msg_size=MAX_LEASE, discard=DiscardPolicy.OLD),
     )
+
+
+def set_aside(parties: int) -> int:
+    """Bytes of the store that the streams of an assessment with so many parties have for themselves."""
+    return sum(max(0, one.max_bytes or 0) for one in declared_streams("any", parties=parties))
 
 
 def declared_durables(
@@ -221,14 +242,15 @@ async def provision(
     A cluster that has no leader yet is waited for; raises NoLeader.
     """
     js = nc.jetstream(timeout=30)
-    for wanted in declared_streams(assessment, replicas):
+    for wanted in declared_streams(assessment, replicas, len(offices) + len(units)):
         await _patiently(partial(_settle_stream, js, wanted))
-    there = {(c.stream_name, c.name): c for kind in KINDS for c in await _consumers(js, stream(kind, assessment))}
+    found = [await _patiently(partial(_consumers, js, stream(kind, assessment))) for kind in KINDS]
+    there = {(c.stream_name, c.name): c for listed in found for c in listed}
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def settle(on: str, wanted: ConsumerConfig) -> None:
-        if found := there.get((on, wanted.name or "")):
-            _refuse_differences(f"{on} > {wanted.name}", wanted, found.config)
+        if held := there.get((on, wanted.name or "")):
+            _refuse_differences(f"{on} > {wanted.name}", wanted, held.config)
             return
         async with gate:
             await _patiently(partial(js.add_consumer, on, wanted))
@@ -245,10 +267,13 @@ async def seal(nc: Client, assessment: str) -> None:
 
 
 async def _settle_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
-    """Make a stream that is missing; one that was made before it had bounds, or a second record, gets them."""
-    assert wanted.name
+    """Make a stream that is missing; one that was made before it had bounds, or a second record, gets them.
+
+    So does one of an assessment that more parties have joined; what has more bytes than it need have keeps them.
+    """
+    name = wanted.name or ""
     try:
-        found = (await js.stream_info(wanted.name)).config
+        found = (await js.stream_info(name)).config
     except NotFoundError:
         await js.add_stream(wanted)
         return
@@ -257,29 +282,47 @@ async def _settle_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
         later = {name: getattr(wanted, name) for name in _BOUNDS if getattr(found, name) == -1 != getattr(wanted, name)}
     elif wanted.republish and not found.republish:
         later = {"republish": wanted.republish}
+    has, needs = found.max_bytes or -1, wanted.max_bytes or -1
+    if 0 < needs < has:
+        wanted = wanted.evolve(max_bytes=has)
+    elif 0 < has < needs:
+        later["max_bytes"] = needs
     if later:
-        _refuse_differences(wanted.name, wanted, found.evolve(**later))
+        _refuse_differences(name, wanted, found.evolve(**later))
         await js.update_stream(wanted)
         return
-    _refuse_differences(wanted.name, wanted, found)
+    _refuse_differences(name, wanted, found)
 
 
 _BOUNDS = ("max_bytes", "max_msgs_per_subject")
 _NO_LEADER = frozenset({10005, 10008, 10009})
 """No peers yet, no system yet, no leader yet."""
+_NO_ROOM = "insufficient storage"
+_ROOM_WITHIN = 10.0
+"""Seconds in which nodes that have only just met know of each other's room."""
 
 
-async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
+async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
     """Do a step of the provisioner's, as often as it takes a cluster to find its leader."""
-    deadline = asyncio.get_running_loop().time() + LEADER_WITHIN
+    begun = asyncio.get_running_loop().time()
     while True:
         try:
-            await step()
+            return await step()
         except (APIError, NoRespondersError, NatsTimeout, NoStreamResponseError) as error:
             waits = not isinstance(error, APIError) or error.err_code in _NO_LEADER
+            full = isinstance(error, APIError) and _NO_ROOM in (error.description or "")
+            waited = asyncio.get_running_loop().time() - begun
+            if full and (not waits or waited > _ROOM_WITHIN):
+                raise StoreFull(
+                    _(
+                        "The brokers' store has no room to set aside for another assessment: {error}. `wuxing configure`"
+                        " gives it more, where the disk has it, and a restart of the brokers takes that on.",
+                        error=error,
+                    )
+                ) from None
             if not waits:
                 raise
-            if asyncio.get_running_loop().time() > deadline:
+            if waited > LEADER_WITHIN:
                 raise NoLeader(
                     _(
                         "No leader among the brokers in {leader_within} s: {error}. More than half of them must "
@@ -290,8 +333,6 @@ async def _patiently(step: Callable[[], Awaitable[Any]]) -> None:
                     )
                 ) from None
             await asyncio.sleep(0.5)
-        else:
-            return
 
 
 async def _consumers(js: JetStreamContext, name: str) -> list[ConsumerInfo]:

@@ -264,6 +264,16 @@ def test_a_session_has_an_end(page: Page, monkeypatch: pytest.MonkeyPatch) -> No
     assert page.at.who(cookie, BOOK) is None
 
 
+def test_a_session_made_while_the_clock_was_years_ahead_ends_with_that(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as ahead:
+        ahead.setattr("services.console.door.time.time", lambda: 4e9)
+        cookie = page.at.sign_in(page.keys["ducha"])
+        assert page.at.who(cookie, BOOK)
+    assert page.at.who(cookie, BOOK) is None
+
+
 def test_a_key_in_the_clear_is_not_asked_for_and_not_taken(page: Page) -> None:
     proxied = {"x-forwarded-for": "192.0.2.1", "accept-language": "en"}
     assert 'name="key"' not in stranger().get(f"{page.url}/sign-in", headers=proxied).text

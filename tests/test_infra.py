@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.client import BrokerUnreachable, connected, embedded, publish_batch
+from infra.client import BrokerUnreachable, broker, connected, embedded, publish_batch
 from infra.client import Message as Appended
 from infra.rights import PROVISIONER, ClusterOpen, configure, configure_nodes
 from infra.server import EmbeddedServer, ServerUnusable, find_binary
 from infra.streams import KINDS, provision, stream
 from services.cli import COMMANDS
 from services.process import metrics
-from tests.faults.nodes import NODES, certified, written
+from tests.faults.nodes import NODES, address, certified, written
 
 INFRA = Path(__file__).parents[1] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
@@ -139,6 +140,33 @@ def test_compose_runs_commands_that_exist_with_variables_that_are_read() -> None
     assert (INFRA / "Dockerfile").is_file()
 
 
+def locked(name: str) -> set[str]:
+    """The packages of a lock, each with a version and hashes."""
+    text = (INFRA.parent / name).read_text("utf-8")
+    found = re.findall(r"^([a-z0-9.-]+)==", text, re.MULTILINE)
+    assert len(found) == len(re.findall(r"^\S", text, re.MULTILINE)) <= text.count("--hash=sha256:")
+    return set(found)
+
+
+def test_the_image_is_made_of_named_bytes_and_holds_nothing_of_development() -> None:
+    lines = (INFRA / "Dockerfile").read_text("utf-8").splitlines()
+    bases = [line for line in lines if line.startswith("FROM ")]
+    assert len(bases) == 2
+    assert {bool(re.search(r"@sha256:[0-9a-f]{64}( AS \w+)?$", line)) for line in bases} == {True}
+    last = lines[lines.index(bases[-1]) :]
+    assert {name for line in last for name in re.findall(r"requirements[a-z-]*\.lock", line)} == {
+        "requirements-image.lock"
+    }
+    project = tomllib.loads((INFRA.parent / "pyproject.toml").read_text("utf-8"))
+    traces = {re.split("[=><]", one)[0] for one in project["project"]["optional-dependencies"]["otel"]}
+    groups = {re.split("[=><]", one)[0] for group in project["dependency-groups"].values() for one in group}
+    served = {"httpx", "pyyaml"}  # litestar's own
+    image = locked("requirements-image.lock")
+    assert image & groups - traces - served == set()
+    assert {re.split(r"[=><\[]", one)[0] for one in project["project"]["dependencies"]} | traces <= image
+    assert image < locked("requirements.lock") < locked("requirements-long.lock")
+
+
 def test_the_chart_s_values_keep_what_the_ledger_needs() -> None:
     values = yaml.safe_load((INFRA / "helm/values-nats.yaml").read_text("utf-8"))
     config = values["config"]
@@ -232,6 +260,24 @@ def cluster(tmp_path: Path) -> Iterator[list[str]]:
             assert listen
             urls.append(f"tls://{listen[1]}")
         yield urls
+
+
+def test_a_service_follows_its_durable_through_tls(tmp_path: Path) -> None:
+    """One node alone lets in who shows a key: what a service connects by, and what it reads with, are two things."""
+    path = written(tmp_path, here=True)[0]
+
+    async def story() -> None:
+        async with connected(address([path]), "scorer", tmp_path, forever=True):
+            nats = broker(address([path]), "scorer", tmp_path)
+            await nats.connect()
+            assert await nats.ping(30)
+            await nats.stop()
+
+    with subprocess.Popen([find_binary(), "-c", path, "-l", path.with_suffix(".log")]) as server:
+        try:
+            asyncio.run(asyncio.wait_for(story(), 60))
+        finally:
+            server.kill()
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.console import pages
 from services.process.ending import Exit, Stop
 from services.scorer import rules, store
 from services.scorer.admission import admit
@@ -179,3 +180,17 @@ def test_every_way_to_ask_sees_on_the_second_axis_only_what_had_occurred(snapsho
 def test_a_time_of_the_second_axis_that_is_none_is_wrong_use(snapshot: Path, name: str) -> None:
     code, printed, said = command(*name.split(), "--snapshot", snapshot, "--facts-until", "3000")
     assert (code, printed, said.startswith("--facts-until")) == (2, b"", True)
+
+
+def test_a_time_names_one_sequence_to_commands_and_pages_also_where_the_broker_s_clock_went_back() -> None:
+    minutes = (10, 20, 15, 30, 25, 40)
+    with store.connect() as con:
+        con.execute("CREATE TABLE meta AS SELECT 'sequence' AS key, '6' AS value")
+        con.execute("CREATE TABLE event (seq BIGINT, recorded_at TIMESTAMP, admission VARCHAR, occurred VARCHAR)")
+        for seq, minute in enumerate(minutes, 1):
+            con.execute("INSERT INTO event VALUES (?, ?, 'admitted', '')", [seq, f"2026-11-29 10:{minute}:00"])
+        times = [f"2026-11-29T10:{minute:02}:00Z" for minute in (5, *sorted(minutes), 50)]
+        found = [point.as_of(con, time) for time in times]
+        assert found == [0, 1, 1, 3, 3, 5, 6, 6]
+        sql = pages.query("cut_at")
+        assert [con.execute(sql, [time.rstrip("Z"), 6]).fetchall()[0][0] for time in times] == found

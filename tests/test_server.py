@@ -15,6 +15,7 @@ import sysconfig
 import urllib.request
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from faststream.nats import NatsMessage
@@ -40,13 +41,24 @@ from infra.client import (
     read_arrived,
     read_stream,
 )
-from infra.rights import PROVISIONER, SERVICES, configure
+from infra.rights import PROVISIONER, SERVICES, STORE_LIMIT, configure
 from infra.server import EmbeddedServer, ServerUnusable, find_binary
-from infra.streams import StreamDiffers, check_ledger, declared_durables, declared_streams, provision, stream
+from infra.streams import (
+    KINDS,
+    StoreFull,
+    StreamDiffers,
+    check_ledger,
+    declared_durables,
+    declared_streams,
+    provision,
+    set_aside,
+    stream,
+)
 
 A = "year-2013"
 OFFICES = ("ducha", "chuangjian")
 UNITS = ("U001", "U002")
+PARTIES = len(OFFICES + UNITS)
 SUBJECT = f"intake.{A}.ducha.deduction-recorded-v1.U001"
 LEDGER = stream("LEDGER", A)
 
@@ -251,7 +263,7 @@ def test_a_stream_that_was_changed_is_refused_on_start(
 ) -> None:
     async def steps() -> None:
         async with site(tmp_path, PROVISIONER) as (server, provisioner):
-            declared = next(c for c in declared_streams(A) if c.name == stream(kind, A))
+            declared = next(c for c in declared_streams(A, parties=PARTIES) if c.name == stream(kind, A))
             await provisioner.jetstream().update_stream(declared.evolve(**change))
             with pytest.raises(StreamDiffers) as refusal:
                 await provision(provisioner, A, OFFICES, UNITS)
@@ -277,7 +289,7 @@ def test_streams_made_before_they_had_bounds_get_them_and_keep_what_they_hold(tm
     async def steps() -> None:
         async with site(tmp_path, PROVISIONER, "ingest") as (_, provisioner, ingest):
             js = provisioner.jetstream()
-            bounded = [one for one in declared_streams(A) if one.discard == DiscardPolicy.OLD]
+            bounded = [one for one in declared_streams(A, parties=PARTIES) if one.discard == DiscardPolicy.OLD]
             for one in bounded:
                 await js.update_stream(one.evolve(max_bytes=-1, max_msgs_per_subject=-1))
             await jetstream(ingest).publish(f"receipt.{A}.ducha", b"{}")
@@ -291,6 +303,34 @@ def test_streams_made_before_they_had_bounds_get_them_and_keep_what_they_hold(tm
             assert (await js.stream_info(stream("RECEIPT", A))).state.messages == 1
 
     asyncio.run(steps())
+
+
+def test_a_small_assessment_sets_little_aside_and_more_when_it_has_grown_and_never_less(tmp_path: Path) -> None:
+    assert 100 * set_aside(10) < STORE_LIMIT < 100 * set_aside(128) == 100 * set_aside(300_000)
+    many = [f"U{n}" for n in range(20)]
+
+    async def steps() -> None:
+        async with site(tmp_path, PROVISIONER) as (_, provisioner):
+            js = provisioner.jetstream()
+            for units in (UNITS, many, UNITS):
+                await provision(provisioner, A, OFFICES, units)
+                found = [(await js.stream_info(stream(kind, A))).config.max_bytes or 0 for kind in KINDS]
+                sizes.append(sum(max(0, one) for one in found))
+
+    sizes: list[int] = []
+    asyncio.run(steps())
+    assert sizes == [set_aside(PARTIES), *[set_aside(len(OFFICES) + len(many))] * 2]
+
+
+def test_a_store_without_room_for_another_assessment_says_so(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with site(tmp_path, PROVISIONER) as (_, provisioner):
+            with pytest.raises(StoreFull, match="no room to set aside"):  # noqa: PT012 - whichever does not fit
+                for n in range(STORE_LIMIT // set_aside(128) + 1):
+                    await provision(provisioner, f"other-{n}", ["office"] * 128, [])
+
+    with patch("infra.streams.declared_durables", lambda *_: ()):
+        asyncio.run(steps())
 
 
 def test_an_intake_made_before_it_had_a_second_record_gets_one(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from infra.client import Entry
 from services.process.settings import read
 from services.scorer import app, rules
 from services.snapshot.results import results
-from tests.product import folded, ledger
+from tests.product import folded, ledger, small
 from tests.random_years import RandomYear, draw_year
 
 RECORDED = list(rules.EVENT_COLUMNS).index("recorded_at")
@@ -157,3 +157,20 @@ def test_a_year_folded_with_a_death_of_every_kind_between_its_batches() -> None:
 class TestStore(Store.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=60, stateful_step_count=20, deadline=None, print_blob=True,
                         suppress_health_check=list(HealthCheck))  # fmt: skip
+
+
+def test_an_event_that_was_recorded_before_the_one_before_it_is_named(tmp_path: Path) -> None:
+    """The broker's clock was set back: also while the scorer was away."""
+    known = read({"WUXING_DATA": str(tmp_path), "WUXING_ASSESSMENT": "small"})
+    times = (10_000_000, 20_000_000, 15_000_000, 15_000_000, 30_000_000, 29_500_000)
+    entries = [Entry(n, "", {}, at, raw) for n, (at, raw) in enumerate(zip(times, small(), strict=False), 1)]
+    with structlog.testing.capture_logs() as said:
+        for part in (entries[:5], entries[5:]):
+            con, last, lock = app.open_file(known)
+            scorer = app.Scorer(None, con, app._year(con), known, structlog.get_logger(), last, lock)  # type: ignore[arg-type] # noqa: SLF001
+            scorer._write(part)  # noqa: SLF001
+            scorer._say_times(part)  # noqa: SLF001
+            scorer.close()
+    assert [(one["sequence"], one["seconds"]) for one in said if one["event"] == "recorded.went_back"] == [
+        (3, 5.0), (6, 0.5),
+    ]  # fmt: skip

@@ -163,9 +163,9 @@ SELECT max(seq) FILTER (seq < $1) AS before, min(seq) FILTER (seq > $1) AS after
        arg_max(day_sent(time, occurred), seq) FILTER (seq <= $1) AS day
 FROM event
 
--- :cut_at of an instant: in a ledger by recorded time, in a file before the first event that occurred later
+-- :cut_at of an instant: in a ledger before the first event recorded later, in a file that occurred later, as --as-of
 SELECT CASE WHEN coalesce(bool_and(recorded_at IS NOT NULL), false)
-            THEN coalesce(max(seq) FILTER (recorded_at <= try_cast($1 AS TIMESTAMP)), 0)
+            THEN coalesce(min(seq) FILTER (recorded_at > try_cast($1 AS TIMESTAMP)) - 1, $2)
             ELSE coalesce(min(seq) FILTER (admission <> 'conflict' AND occurred > $1) - 1, $2) END AS seq
 FROM event
 

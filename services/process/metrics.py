@@ -76,6 +76,8 @@ _stands_by = Gauge("wuxing_standby", "1 where the process waits until another's 
 _checks: dict[str, Callable[[], str | None]] = {}
 #: Service -> whose end this process waits for. Such a one is as ready as it can be.
 _standby: dict[str, str] = {}
+#: Assessment -> when its ranker came round last, by a clock that nobody sets.
+_came_round: dict[str, float] = {}
 #: Service and patience -> where what waits for it begins, since when that is so, and when it was looked at last.
 _waits: dict[tuple[str, float], tuple[int | None, float, float]] = {}
 
@@ -170,6 +172,7 @@ def refused(reason: str) -> None:
 def round_done() -> None:
     """The ranker came round, whether or not there was anything to rank."""
     _own(_round).set_to_current_time()
+    _came_round[assessment.get()] = clock()
 
 
 def ranked(sequence: int, moved: int, made: Path) -> None:
@@ -228,7 +231,7 @@ def _behind(whose: str) -> str | None:
 
 
 def _silent(whose: str) -> str | None:
-    silent = time.time() - _value(_round, whose)
+    silent = clock() - _came_round[whose]
     return None if silent <= ROUND_WITHIN else f"no round for {silent:.0f} seconds"
 
 

@@ -53,10 +53,14 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "snapshots"
 
 
-def read(environment: dict[str, str] | None = None) -> Settings:
-    """Settings of `WUXING_*` and `NATS_URL`; a bad variable is wrong use, and its name is said."""
+def read(environment: dict[str, str] | None = None, there: dict[str, Path] | None = None) -> Settings:
+    """Settings of `WUXING_*` and `NATS_URL`; a bad variable is wrong use, and its name is said.
+
+    `there` is what `opened` says of the site, where that is known already.
+    """
     env = dict(os.environ if environment is None else environment)
-    assessment, data = _place(env.get("WUXING_ASSESSMENT", ""), Path(env.get("WUXING_DATA") or "data"))
+    root = Path(env.get("WUXING_DATA") or "data")
+    assessment, data = _place(env.get("WUXING_ASSESSMENT", ""), root, opened(root) if there is None else there)
     log = env.get("WUXING_LOG") or ("console" if sys.stderr.isatty() else "json")
     if log not in ("console", "json"):
         raise _wrong("WUXING_LOG", _("console or json"), log)
@@ -80,9 +84,10 @@ def several(environment: dict[str, str] | None = None) -> list[Settings]:
     """
     env = dict(os.environ if environment is None else environment)
     named = [one.strip() for one in env.get("WUXING_ASSESSMENT", "").split(",") if one.strip()]
+    root = Path(env.get("WUXING_DATA") or "data")
+    there = opened(root)  # read once: services ask every second, and of a hundred each would read a hundred
     if named in ([], ["*"]):
-        root = Path(env.get("WUXING_DATA") or "data")
-        found = sorted(opened(root))
+        found = sorted(there)
         if named and not found:
             raise Stop(
                 Exit.FAILED,
@@ -93,7 +98,7 @@ def several(environment: dict[str, str] | None = None) -> list[Settings]:
                 ),
             )
         named = found or [""]
-    return [read(env | {"WUXING_ASSESSMENT": one}) for one in named]
+    return [read(env | {"WUXING_ASSESSMENT": one}, there) for one in named]
 
 
 class _Data(msgspec.Struct):
@@ -118,17 +123,16 @@ def opened(root: Path) -> dict[str, Path]:
     return found
 
 
-def folder(root: Path, assessment: str) -> Path:
+def folder(root: Path, assessment: str, there: dict[str, Path]) -> Path:
     """The data folder of an assessment: the site's own where that is free or its, else one under `assessments`."""
-    there, held = opened(root), parties(root)
+    held = parties(root)
     taken = root in there.values() or (held is not None and held.assessment != assessment)
     apart = root / ASSESSMENTS / assessment
     return there.get(assessment) or (apart if apart.is_dir() or taken else root)
 
 
-def _place(named: str, root: Path) -> tuple[str, Path]:
+def _place(named: str, root: Path, there: dict[str, Path]) -> tuple[str, Path]:
     """The one assessment that is meant, and its data folder."""
-    there = opened(root)
     if named == "*" or "," in named or (not named and len(there) > 1):
         listed = ", ".join(sorted(there)) or "-"
         raise _wrong("WUXING_ASSESSMENT", _("the code of one assessment, of {listed}", listed=listed), named)
@@ -136,7 +140,7 @@ def _place(named: str, root: Path) -> tuple[str, Path]:
         return next(iter(there.items()), ("wenzhou-2013", root))
     if not CODE.fullmatch(named):
         raise _wrong("WUXING_ASSESSMENT", _("letters, digits, _ and -, up to 64"), named)
-    return named, folder(root, named)
+    return named, folder(root, named, there)
 
 
 def _limits(text: str) -> Limits:

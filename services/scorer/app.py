@@ -79,8 +79,12 @@ class Scorer:
     traceparent: str | None = None
     compared: int = 0
     compared_since: float = 0.0
+    #: When what was folded last was recorded, in microseconds since 1970; null before the first.
+    recorded: int | None = None
 
     def __post_init__(self) -> None:
+        row = self.con.execute("SELECT epoch_us(recorded_at) FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        self.recorded = row[0] if row else None
         self.leaves = merkle.Frontier()
         for leaf in checkpoint.leaves(self.con).hashes:
             self.leaves.append(leaf)
@@ -197,10 +201,24 @@ class Scorer:
             await asyncio.to_thread(self._write, entries)
             self.traceparent = tracing.current()
         self.last = entries[-1].sequence
+        self._say_times(entries)
         metrics.folded(self.last)
         if self.told is not None:
             await self.settle(entries[0].sequence)
         self.log.info("batch.folded", events=len(entries), sequence=self.last)
+
+    def _say_times(self, entries: Sequence[Entry]) -> None:
+        """Say of each event that was recorded before the one before it: what goes by sequence does not mind."""
+        for entry in entries:
+            if self.recorded is not None and entry.recorded_at < self.recorded:
+                self.log.warning(
+                    "recorded.went_back",
+                    sequence=entry.sequence,
+                    seconds=(self.recorded - entry.recorded_at) / 1e6,
+                    tell="The broker's clock was set back, or its leader is another whose clock is behind: have it"
+                    " kept by NTP. Order and points go by the sequence; a point in time is to be named by one too.",
+                )
+            self.recorded = entry.recorded_at
 
     def _write(self, entries: Sequence[Entry]) -> None:
         """Judge and admit in ledger order: an opening and every admitted change take effect on what follows."""

@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from infra import snapshots
 from infra.client import connected, last_entry, read_stream
 from infra.folders import Parties, parties
-from infra.rights import PROVISIONER, configure
+from infra.rights import PROVISIONER, configure_all
 from infra.server import EmbeddedServer
 from infra.streams import KINDS, provision, stream
 from schemas.words import Language, _
@@ -232,9 +232,7 @@ async def _restored(tar: tarfile.TarFile, manifest: Mapping[str, Any], root: Pat
     server = EmbeddedServer(root).claim()
     try:
         known = configuration.several({**os.environ, "WUXING_DATA": str(root), "WUXING_ASSESSMENT": "*"})
-        for data, one in everybody.items():
-            names = (one.assessment, one.offices, one.units)
-            configure(data, *names, collector=one.collector, limits=connections(known[0]))
+        configure_all(everybody, connections(known[0]))
         async with server:
             async with connected(server.url, PROVISIONER, root) as client:
                 for name, head in manifest["streams"].items():

@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 
 from infra.client import EPOCH, MICROSECOND, BrokerUnreachable, connected, jetstream
 from infra.folders import Parties, parties
-from infra.rights import PROVISIONER, Connections, configure, configure_nodes
+from infra.rights import PROVISIONER, Connections, configure_all, configure_nodes
 from infra.streams import provision as make_streams
 from infra.streams import stream
 from schemas.words import _
@@ -79,12 +79,10 @@ def configure_broker(
     """
     del lang  # prints a path
     known = several()
-    for settings in known:
-        one = expected_parties(settings)
-        settings.data.mkdir(parents=True, exist_ok=True)
-        limits, names = connections(settings), (one.assessment, one.offices, one.units)
-        path = configure(settings.data, *names, collector=one.collector, limits=limits)
-    print(path)
+    everybody = {settings.data: expected_parties(settings) for settings in known}
+    for data in everybody:
+        data.mkdir(parents=True, exist_ok=True)
+    print(configure_all(everybody, connections(known[0])))
     for path in configure_nodes(known[0].root, node) if node else []:
         print(path)
     return Exit.DONE
@@ -120,10 +118,11 @@ async def let_go(client: Client, data: Path, assessment: str) -> int:
     acknowledged: it gives it to nobody again, and it would take room for ever.
     """
     js, name = client.jetstream(timeout=30), stream("INTAKE", assessment)
-    place = places.read(places.file(data, assessment))
+    if (place := places.read(places.file(data, assessment))) is None:
+        return 0
     floor = (await js.consumer_info(name, "ingest")).ack_floor
-    last, gone, seq = min(place.intake, floor.stream_seq) if place and floor else 0, 0, 1
-    while place and seq <= last:
+    last, gone, seq = min(place.intake, floor.stream_seq) if floor else 0, 0, 1
+    while seq <= last:
         try:
             found = await js.get_msg(name, seq, subject=">", next=True)
         except NotFoundError:

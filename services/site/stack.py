@@ -54,6 +54,8 @@ SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
 PATIENCE_SECONDS = 300
 LOOK_SECONDS = 1.0
+APART = 0.1
+"""Seconds between the starts of two assessments in one process: at once, a hundred keep each other from connecting."""
 UNWELL_LOOKS = 10
 """Looks in a row at a broker that runs and is not well, as after a full disk, before it is started again."""
 GOOD_ORDER = 10
@@ -135,6 +137,7 @@ async def _all(run: Run, listed: Callable[[], list[Settings]], log: structlog.ty
             for known in await asyncio.to_thread(listed):
                 if known.assessment not in tasks:
                     tasks[known.assessment] = asyncio.create_task(_serve(run, known, log, stopping))
+                    await asyncio.sleep(APART)
             for number in (signal.SIGINT, signal.SIGTERM):  # each service takes them for itself when it starts
                 loop.add_signal_handler(number, me.cancel)
             if any(task.done() for task in tasks.values()):

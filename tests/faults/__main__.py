@@ -18,7 +18,7 @@ from tests.faults.nursery import Nursery
 #: Of a hundred rounds so many are of each kind.
 SHARES = {
     "kill": 60, "point": 24, "stop": 6, "network": 6, "two": 6, "disk": 1, "poison": 200, "flood": 2000, "nodes": 6,
-    "damage": 40,
+    "slow": 6, "clock": 6, "damage": 40,
 }  # fmt: skip
 
 
@@ -57,7 +57,8 @@ def main() -> int:
                 print(line(row), flush=True)
                 all_good &= row.good
             if all_good or not given.keep:
-                shutil.rmtree(folder / kind, ignore_errors=True)
+                for left in folder.glob(f"{kind}*"):  # and beside it that of a second set
+                    shutil.rmtree(left, ignore_errors=True)
     return 0 if all_good else 1
 
 

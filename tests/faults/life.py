@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, NamedTuple
@@ -77,6 +79,8 @@ class Life:
         self.wrong: set[str] = set()
         self.done = 0
         self.pace = 0.5
+        self.beside: Path | None = None
+        """The folder of a second set, where nobody is killed and so none of it may ever work."""
         self._over = False
 
     # What runs
@@ -194,15 +198,23 @@ class Life:
         doubled = [name for name, count in stands.items() if count > 1]
         ranking = self.works.ranking()
         told = oracle.score(list(ledger), shipped=(BOOK_JSON, SHIPPED))
-        unseen = len(ledger) - ranking.sequence + (ranking.digest != told["digest"]) + bool(said)
-        counts = Counter(self.outcomes.values())
         codes = sum((one.codes for one in self.kept), Counter[int]())
+        unseen = len(ledger) - ranking.sequence + (ranking.digest != told["digest"]) + bool(said) + self._unsaid(codes)
+        counts = Counter(self.outcomes.values())
         ended = {code: n for code, n in codes.items() if code != -signal.SIGKILL}
         note = said or (f"ended by themselves: {ended}" if ended else "")
         return Row(
             self.kind, self.done, counts["acked"], counts["refused"] + len(rightly & self.outcomes.keys()),
             counts["unknown"], len(lost), len(doubled), unseen, note=note,
         )  # fmt: skip
+
+    def _unsaid(self, codes: Counter[int]) -> int:
+        """Times in the ledger that lie before the one before without a word; and whoever was elected beside another."""
+        times = [one.recorded for one in self.works.stored("LEDGER")]
+        back = {n for n, (before, after) in enumerate(pairwise(times), 2) if after < before}
+        named = re.findall(r'"sequence": (\d+).*"recorded\.went_back"', logs(self.works.data))
+        took = logs(self.beside).count('"standby.took_over"') if self.beside else 0
+        return len(back - {int(one) for one in named}) + max(0, took - codes.total())
 
 
 def logs(folder: Path) -> str:

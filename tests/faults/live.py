@@ -1,4 +1,4 @@
-"""Faults that strike while all publish: kills, stops, the network, the disk, two of everything, poison, floods."""
+"""Faults that strike while all publish: kills, stops, the network, disks, clocks, two of everything, poison, floods."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +16,8 @@ from nats.errors import Error as NatsError
 
 from infra.client import connected
 from services.site.stack import keep_server
-from tests.faults.life import Kept, Life, Row
+from tests.faults import clocks
+from tests.faults.life import Kept, Life, Row, logs
 from tests.faults.nursery import Nursery
 from tests.faults.proxy import Mood, proxied
 from tests.faults.works import ASSESSMENT, SERVICES, Works, good, year
@@ -221,6 +223,67 @@ def disk(rounds: int) -> Nemesis:
     return nemesis
 
 
+SLOW_CALLS = "fsync,fdatasync"
+
+
+@cache
+def no_slow_disk() -> str:
+    """Why no disk can be made slow here; empty where one can."""
+    if not (strace := shutil.which("strace")):
+        return "no disk is slow here: strace is not installed"
+    asked = [strace, "-qq", "-f", "-e", f"trace={SLOW_CALLS}", "-e", f"inject={SLOW_CALLS}:delay_enter=1", "true"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return f"no disk is slow here: {done.stderr.strip()}" if done.returncode else ""
+
+
+def slow(rounds: int) -> Nemesis:
+    """What a process writes is on the disk 0.05 to 3 seconds later, for some seconds: the broker, or a service."""
+
+    async def nemesis(life: Life) -> None:
+        while life.done < rounds:
+            await asyncio.sleep(life.rng.random())
+            pid = life.rng.choice([*(one.pid for one in life.kept), life.works.server.pid, life.works.server.pid]) or 0
+            delay = int(1e6 * 0.05 * 60 ** life.rng.random())
+            asked = ["-qq", "-f", "-p", str(pid), "-o", os.devnull, "-e", f"trace={SLOW_CALLS}"]
+            strace = await asyncio.create_subprocess_exec(
+                "strace", *asked, "-e", f"inject={SLOW_CALLS}:delay_enter={delay}", stderr=subprocess.DEVNULL
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(strace.wait(), 1 + 7 * life.rng.random())
+            if strace.returncode is None:
+                strace.terminate()
+                await strace.wait()
+                life.done += 1
+
+    return nemesis
+
+
+SERVICE_AWAY = (2, 3600, 30 * 3600, 400 * 86_400, 20 * 365 * 86_400)
+BROKER_AWAY = (2, 600, 5 * 3600, 30 * 3600, 9 * 86_400)
+"""Seconds by which a clock is ahead or behind: of a broker by less than what is kept for 90 days."""
+
+
+def clock(rounds: int) -> Nemesis:
+    """Clocks of services and broker jump ahead and back; a second set stands by, and nobody is killed."""
+
+    async def nemesis(life: Life) -> None:
+        while logs(life.works.data).count('.started"') < 2 or "ranking.published" not in logs(life.works.data):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        beside = Beside(life.works, life.works.data.with_name(f"{life.works.data.name}-beside"))
+        life.beside = beside.data
+        life.kept += [Kept(name, beside) for name in SERVICES]
+        while life.done < rounds:
+            await asyncio.sleep(2 * life.rng.random())
+            server = life.works.server.pid
+            pid = life.rng.choice([*(one.pid for one in life.kept), server, server]) or 0
+            away = life.rng.choice(BROKER_AWAY if pid == server else SERVICE_AWAY) * life.rng.choice((1, -1, 0))
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                await asyncio.to_thread(clocks.move, pid, away)
+                life.done += 1
+
+    return nemesis
+
+
 HEADERS: tuple[dict[str, str], ...] = (
     {}, {"Status": "404"}, {"Status": "100 Idle"}, {"traceparent": "0" * 60_000}, {"content-type": "application/json"},
     {"Nats-Required-Api-Level": "99"}, {"Nats-Marker-Reason": "Purge"}, {"Wuxing-Intake-Sequence": "1"},
@@ -273,12 +336,18 @@ def flood(rounds: int) -> Nemesis:
 
 KINDS: dict[str, Callable[[int], Nemesis]] = {
     "kill": kills, "point": points, "stop": stops, "network": network, "two": two, "disk": disk, "poison": poison,
-    "flood": flood,
+    "flood": flood, "slow": slow, "clock": clock,
 }  # fmt: skip
 
 
 def play(kind: str, rounds: int, seed: int, data: Path, nursery: Nursery) -> Iterator[Row]:
-    """Live through so many faults of a kind, on works of its own in a folder; the one row of the table."""
+    """Live through so many faults of a kind, on works of its own in a folder; the one row of the table.
+
+    What cannot be played here is a row of none, which says why.
+    """
+    if why := {"slow": no_slow_disk, "clock": clocks.why_not}.get(kind, str)():
+        yield Row(kind, 0, note=f"NOT PLAYED: {why}")
+        return
     with contextlib.ExitStack() as stack:
         if kind == "disk":
             stack.enter_context(small_disk(data / "jetstream", 48 * 1024 * 1024))

@@ -58,22 +58,31 @@ def written(folder: Path, *, here: bool = False) -> list[Path]:
     certified(folder)
     configure(folder, "y", ["ducha", "chuangjian"], ["U1"])
     made = configure_nodes(folder, NODES)
-    if not here:
-        return made
+    return moved(made) if here else made
+
+
+def moved(made: list[Path]) -> list[Path]:
+    """The nodes' files on this machine: each with a folder, a store and ports of its own."""
     ports = free_ports(6)
     routes = dict(zip(NODES, ports[:3], strict=True))
-    moved = []
+    found = []
     for number, path in enumerate(made):
-        home = folder / path.stem
+        folder, home = path.parent, path.parent / path.stem
         home.mkdir()
         for name in ("nats.conf", path.name):
             text = (folder / name).read_text("utf-8").replace(f"{folder}/jetstream", f"{home}/jetstream")
             text = text.replace("0.0.0.0:4222", f"127.0.0.1:{ports[3 + number]}").replace("8222", "-1")
             text = text.replace("0.0.0.0:6222", f"127.0.0.1:{routes[path.stem]}")
-            text = re.sub(r"@(n\d):6222", lambda found: f"@127.0.0.1:{routes[found[1]]}", text)
+            text = re.sub(r"@(n\d):6222", lambda of: f"@127.0.0.1:{routes[of[1]]}", text)
             (home / name).write_text(text, "utf-8")
-        moved.append(home / path.name)
-    return moved
+        found.append(home / path.name)
+    return found
+
+
+def address(files: list[Path]) -> str:
+    """NATS_URL of nodes by their files."""
+    found = (re.search(r'^listen: "(\S+)"', path.read_text("utf-8"), re.MULTILINE) for path in files)
+    return ",".join(f"tls://{one[1]}" for one in found if one)
 
 
 @dataclass
@@ -91,8 +100,7 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        found = (re.search(r'^listen: "(\S+)"', path.read_text("utf-8"), re.MULTILINE) for path in self.files)
-        return ",".join(f"tls://{one[1]}" for one in found if one)
+        return address(self.files)
 
     def start(self, node: str) -> None:
         """Start a server of the cluster."""

@@ -158,11 +158,12 @@ class Seen(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """One message of a stream."""
+    """One message of a stream; recorded in nanoseconds since 1970."""
 
     sequence: int
     subject: str
     data: bytes
+    recorded: int
 
 
 class Works:
@@ -322,7 +323,7 @@ class Works:
             everything = await js.pull_subscribe(subject, stream=stream(kind, ASSESSMENT), config=config)
             while len(found) < count:
                 found += [
-                    Stored(one.metadata.sequence.stream, one.subject, one.data)
+                    Stored(one.metadata.sequence.stream, one.subject, one.data, int(one.reply.split(".")[-2]))
                     for one in await everything.fetch(1000, timeout=10)
                 ]
         return found
