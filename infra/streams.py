@@ -315,8 +315,8 @@ async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
             if full and (not waits or waited > _ROOM_WITHIN):
                 raise StoreFull(
                     _(
-                        "The brokers' store has no room to set aside for another assessment: {error}. `wuxing configure`"
-                        " gives it more, where the disk has it, and a restart of the brokers takes that on.",
+                        "The brokers' store has no room to set aside for another assessment: {error}. `wuxing"
+                        " configure` gives it more, where the disk has it, and a restart of the brokers takes that on.",
                         error=error,
                     )
                 ) from None
