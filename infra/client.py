@@ -192,12 +192,14 @@ async def embedded_site(
     server = EmbeddedServer(site(next(iter(everybody))), port).claim()
     try:
         for data, one in everybody.items():
-            configure(data, one.assessment, one.offices, one.units, collector=one.collector, limits=limits)
+            configure(
+                data, one.assessment, one.offices, one.units, collector=one.collector, limits=limits, texts=one.texts
+            )
         async with server:
             async with connected(server.url, PROVISIONER, next(iter(everybody))) as client:
                 for data, one in everybody.items():
                     found = parties(data) or one
-                    await provision(client, found.assessment, found.offices, found.units)
+                    await provision(client, found.assessment, found.offices, found.units, texts=found.texts)
             yield server
     finally:
         server.stop()

@@ -23,7 +23,7 @@ import nkeys
 
 from infra.folders import COLLECTOR, Parties, PartyRefused, folders, parties, site
 from infra.server import ServerUnusable, find_binary
-from infra.streams import LEASE, lease_subject, stream
+from infra.streams import LEASE, TEXTS, lease_subject, stream
 from schemas.told import Told
 
 API = "JSC.API"
@@ -135,13 +135,16 @@ def _turn(assessment: str, service: str) -> tuple[Service, ...]:
     return _put(lease_subject(assessment, service)), _api(f"DIRECT.GET.{stream(LEASE, assessment)}", many=True)
 
 
-def service_rights(assessment: str) -> dict[str, Rights]:
-    """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
+def service_rights(assessment: str, *, texts: bool = False) -> dict[str, Rights]:
+    """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer.
+
+    Of texts out of line ingest alone writes, and deletes single ones; the ranker reads them, and no party does.
+    """
     arrived, intake, ledger, receipt, refused, notice, ranking = (
         stream(k, assessment) for k in ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
-    changes = f"changes.{assessment}"
+    changes, apart = f"changes.{assessment}", stream(TEXTS, assessment)
     ingest = (
         *_pull(intake, "ingest"),
         *_look(intake),
@@ -152,6 +155,7 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
+        *((*_look(apart), _put(f"texts.{assessment}.*.*"), _api(f"STREAM.MSG.DELETE.{apart}")) if texts else ()),
     )
     scorer = (*_pull(ledger, "scorer"), *_look(ledger), *_turn(assessment, "scorer"), _put(receipts))
     ranker = (
@@ -163,9 +167,10 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         *_look(notice),
         *_turn(assessment, "ranker"),
         *_look(refused),
+        *(_look(apart) if texts else ()),
     )
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
-    infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
+    infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused, *((apart,) if texts else ())))
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
     return {
         "ingest": Rights(ingest),
@@ -220,6 +225,7 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     collector: str = COLLECTOR,
     limits: Connections = Connections(),  # noqa: B008 - frozen
     running: bool = False,
+    texts: bool = False,
 ) -> Path:
     """Make the missing keys, write the site's nats.conf for these parties, let the server check it, return its path.
 
@@ -229,7 +235,8 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     held = parties(data)
     later = [unit for unit in held.units if unit not in units] if held and held.assessment == assessment else []
     keys = held.keys if held and held.assessment == assessment else {}
-    mine = Parties(assessment, tuple(offices), (*units, *later), collector, keys)
+    texts = texts or (held is not None and held.assessment == assessment and held.texts)
+    mine = Parties(assessment, tuple(offices), (*units, *later), collector, keys, texts)
     return enrol(data, mine, limits, running=running)
 
 
@@ -427,7 +434,7 @@ def _holders(one: Parties, limits: Connections) -> dict[str, tuple[str, Rights, 
     """The accounts of an assessment: whose each is, what it may, and how many connections it has."""
     found = {
         account(one.assessment, name): (name, rights, limits.service_connections)
-        for name, rights in service_rights(one.assessment).items()
+        for name, rights in service_rights(one.assessment, texts=one.texts).items()
     }
     for office in one.offices:
         payload = COLLECTOR_PAYLOAD if office == one.collector else OFFICE_PAYLOAD

@@ -169,6 +169,20 @@ PHRASES: dict[str, tuple[str, str]] = {
     "applies": ("an item that is for its category and group", "适用于其类别和分组的项目"),
     "no_appeals": ("no appeals: the rulebook gives nobody to decide them", "不发申诉：考核细则未指定申诉裁决单位"),
     "no_approvals": ("no approvals: no ground needs one", "不发审批：没有须经审批的情形"),
+    "no_texts": ("no order to erase: the rulebook has no texts out of line", "不发删除决定：考核细则没有行外文本"),
+    "token_of": (
+        "sha256: and 64 lower-case hex digits, the text beside it in the attribute texts",
+        "sha256:加64位小写十六进制数，文本另附于texts属性",
+    ),
+    "plain": ("a plain text of {0} characters", "{0}个字符的明文"),
+    "its_text": ("the text of this token in the attribute texts", "texts属性中有此标记的文本"),
+    "texts": (
+        'a string with a JSON object, as {{"sha256:…": ["salt of 64 hex digits", "text"]}}',
+        '内含JSON对象的字符串，如{{"sha256:…": ["64位十六进制盐值", "文本"]}}',
+    ),
+    "own_texts": ("no texts but those of the event's own tokens", "只附本事件标记的文本"),
+    "same_hash": ("a salt and a text with the SHA-256 {0}", "SHA-256为{0}的盐值与文本"),
+    "other_hash": ("another SHA-256", "不同的SHA-256"),
     "time": (
         "RFC 3339 with an offset, as 2013-05-06T09:30:00+08:00",
         "带时区的RFC 3339时间，如2013-05-06T09:30:00+08:00",

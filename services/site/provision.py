@@ -27,7 +27,8 @@ def expected_parties(settings: Settings) -> Parties:
     year = expected(settings)
     offices = tuple(office.code for office in year.rulebook.office)
     units = tuple(unit.unit for unit in year.roster)
-    return Parties(settings.assessment, offices, units, year.rulebook.roles.collector)
+    apart = bool(year.rulebook.out_of_line)
+    return Parties(settings.assessment, offices, units, year.rulebook.roles.collector, texts=apart)
 
 
 def connections(settings: Settings) -> Connections:
@@ -80,7 +81,7 @@ def configure_broker(
         one = expected_parties(settings)
         settings.data.mkdir(parents=True, exist_ok=True)
         limits, names = connections(settings), (one.assessment, one.offices, one.units)
-        path = configure(settings.data, *names, collector=one.collector, limits=limits)
+        path = configure(settings.data, *names, collector=one.collector, limits=limits, texts=one.texts)
     print(path)
     for path in configure_nodes(known[0].root, node) if node else []:
         print(path)
@@ -106,7 +107,7 @@ def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Lang = None) -> int:
 async def _provision(settings: Settings, replicas: int) -> None:
     one = parties(settings.data) or expected_parties(settings)
     async with connected(settings.nats_url, PROVISIONER, settings.data, forever=True) as client:
-        await make_streams(client, one.assessment, one.offices, one.units, replicas)
+        await make_streams(client, one.assessment, one.offices, one.units, replicas, texts=one.texts)
         await let_go(client, settings.data, one.assessment)
 
 
