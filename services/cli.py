@@ -54,6 +54,7 @@ COMMANDS = {
     "console": ("services.console.app:console", "Serve the page. 网页"),
     "emit": ("services.office.emit:emit", "Publish the rows of a file. 报送"),
     "appeal": ("services.office.appeal:appeal", "File a unit's appeal. 提出申诉"),
+    "erase": ("services.site.erasing:erase", "Erase the texts of an event by an order. 删除文本"),
     "template": ("services.office.template:template", "Write an office's workbook. 报送模板"),
     "publish-tables": ("services.reports.publication:publish_tables", "Write the publication tables. 公示表"),
     "export": ("services.audit.export:export", "Write the ledger to a file. 导出账本"),

@@ -40,7 +40,7 @@ from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
 from services.scorer import rules
 from services.scorer.rulebook_rows import TABLES
-from services.snapshot import held, point
+from services.snapshot import held, point, texts
 from services.snapshot.make import PUBLISHED, complete
 
 SHOWN = 20
@@ -97,6 +97,21 @@ SAYS = {
     "result_forged": ("{} {} 的 {} 公布为 {}，算得 {}", "{} {}, {}: stated {}, recomputed {}"),
     "results": ("{} 的 {} 行与重算相同", "{}: {} rows, all as recomputed"),
     "digest": ("结果摘要与检查点相符：{}", "the digest of the results is the checkpoint's: {}"),
+    "no_texts": ("文件不含行外文本，只有其标记", "no text that stands out of line is in it, only their tokens"),
+    "texts": (
+        "{} 份行外文本与标记相符，{} 份已按决定删除",
+        "{} texts out of line are those of their tokens, {} are erased by order",
+    ),
+    "text_gone": (
+        "标记 {}（序号 {}）的文本缺失，且无删除决定",
+        "the text of {} (sequence {}) is gone without an order",
+    ),
+    "text_other": ("标记 {}（序号 {}）的文本不是原文", "the text of {} (sequence {}) is another"),
+    "text_back": (
+        "标记 {}（序号 {}）的文本已按决定删除，却仍在或未注明",
+        "the text of {} (sequence {}) was erased by order, and the file says otherwise",
+    ),
+    "text_strange": ("标记 {} 不属于任何事件", "the text of {} is of no event"),
     "meta": ("meta 的 {} 为 {}，应为 {}", "meta, {}: stated {}, found {}"),
     "not_recomputed": ("日志不符，结果未重算", "the log does not hold, so the results were not recomputed"),
     "more": ("另有 {} 处 {}", "and {} more of {}"),
@@ -697,6 +712,7 @@ class Refold:
                 yield ok("results", table, rows)
         yield from self._meta()
         yield from self._note()
+        yield from self._beside()
         if self.meta.get("digest") == found.digest:
             yield ok("digest", found.digest)
 
@@ -732,6 +748,19 @@ class Refold:
             if stated != [mine.get(key)]:
                 told = None if not stated else stated[0] if len(stated) == 1 else stated
                 yield fail("meta", key, told, mine.get(key))
+
+    def _beside(self) -> Iterator[Finding]:
+        """Each text out of line is that of its token, or an order has erased it."""
+        if not (names := self.year.rulebook.out_of_line) or not texts.there(self.con):
+            return
+        if not (count := self.con.execute("SELECT count(*) FROM text").fetchall()[0][0]):
+            yield remark("no_texts")
+            return
+        wrong = [*texts.wrong(self.con, names)]
+        yield from (fail(f"text_{one.how}", one.token, one.seq) for one in wrong)
+        if not wrong:
+            gone = self.con.execute("SELECT count(erased_by) FROM text").fetchall()[0][0]
+            yield ok("texts", count - gone, gone)
 
     def _note(self) -> Iterator[Finding]:
         """The checkpoint says what the results rest on, as recomputed."""
@@ -783,7 +812,7 @@ class Refold:
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
 #: Tables that are compared in a way of their own, and what a difference of some others is called.
-_APART = ("event", "meta", "checkpoint", "refused", "intake_refused")
+_APART = ("event", "meta", "checkpoint", "refused", "intake_refused", "text")
 _NAMED = {"event": "event_misread"} | {name: "rules" for name in TABLES if name != "refused"}
 
 

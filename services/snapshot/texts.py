@@ -71,10 +71,11 @@ def _same(name: str, salt: str, text: str) -> bool:
 
 def there(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether a snapshot has the table, and so its rulebook texts out of line."""
-    found = con.execute(
-        "SELECT 1 FROM duckdb_columns() WHERE table_name = 'text' AND column_name = 'erased_by' LIMIT 1"
-    ).fetchall()
-    return bool(found)
+    try:
+        con.cursor().execute("SELECT token, salt, text, erased_by FROM text LIMIT 0")
+    except duckdb.Error:
+        return False
+    return True
 
 
 Shown = Callable[[Any], Any]
@@ -82,13 +83,18 @@ Shown = Callable[[Any], Any]
 
 def shown(con: duckdb.DuckDBPyConnection, lang: Language) -> Shown:
     """What a reader is shown for a value: for a token its text, or by which order it was erased; else the value."""
-    if not there(con):
-        return lambda value: value
-    known = {
-        name: text if text is not None else erased(order, lang)
-        for name, text, order in con.execute("SELECT token, text, erased_by FROM text").fetchall()
-    }
-    return lambda value: known.get(value, value) if is_token(value) else value
+    known: dict[str, str] = {}
+
+    def show(value: Any) -> Any:
+        if not is_token(value):
+            return value
+        if value not in known:
+            rows = con.cursor().execute("SELECT text, erased_by FROM text WHERE token = ?", [value]).fetchall()
+            text, order = rows[0] if rows else (None, None)
+            known[value] = text if text is not None else erased(order, lang)
+        return known[value]
+
+    return show if there(con) else lambda value: value
 
 
 def erased(order: int | None, lang: Language) -> str:
