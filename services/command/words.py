@@ -34,6 +34,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "tie.resolved.v1": ("tie resolved", "并列议定"),
     "reading.adopted.v1": ("reading adopted", "采用读法"),
     "stage.reached.v1": ("stage", "阶段"),
+    "text.erased.v1": ("erasure", "文本删除"),
     "assessment.opened.v1": ("opening", "开启考核"),
     "scored": ("scored", "已评定"),
     "pending": ("pending", "待定"),

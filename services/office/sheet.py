@@ -91,6 +91,7 @@ KINDS = {
     "unit.changed.v1": ("Changes of units", "单位变动"),
     "item.transferred.v1": ("Transfers", "项目移交"),
     "stage.reached.v1": ("Stages", "阶段"),
+    "text.erased.v1": ("Erasures", "删除文本"),
     "event.revoked.v1": ("Revocations", "撤销"),
 }
 OUTCOMES = {"upheld": "维持", "cancelled": "取消", "revised": "改定", "approved": "同意", "rejected": "不同意"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from schemas import cases, roster, soundness
+from schemas import cases, roster
 from schemas.clauses import clauses
 from schemas.faults import described
 from schemas.refusals import Language
@@ -230,8 +230,7 @@ def _come_to(year: cases.Year, book: Rulebook, lang: Language) -> tuple[dict[str
     wrong = "".join(fault.words for fault in roster.faults(list(year.roster), book, lang))
     if wrong:
         raise Stop(Exit.USE, wrong, wrong)
-    if book.out_of_line:  # lines of cases are written in the clear, and no rule looks into a text
-        book = soundness.read({name: value for name, value in plain(book).items() if name != "out_of_line"})
+    book = differences.in_line(book)
     given = Year(book.id, book, roster.read(year.roster))
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "events.jsonl"

@@ -48,6 +48,12 @@ def plain(value: Decimal | str | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+#: Fields that may stand out of line, (English, Chinese).
+APART = {
+    "rater": ("raters", "评分人"),
+    "reason": ("reasons", "理由"),
+    "statement": ("statements of appeals", "申诉理由"),
+}
 #: Values of keys in words, (English, Chinese); {0} is the full points.
 WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "matter": {
@@ -187,6 +193,12 @@ class _Writer:
             f" places by {order}",
             f"总分{self.points(final.points)} = 顶层得分之和{times}，保留{final.decimals}位小数；名次依次看{order}",
         ))  # fmt: skip
+        if book.out_of_line:
+            names = self.listed([self.say(*APART[name]) for name in book.out_of_line])
+            yield Sentence("texts", 0, None, self.say(
+                f"Out of line: {names}; an event holds their salted hashes, the texts lie beside and can be erased by order",
+                f"行外文本：{names}；事件中只存其加盐哈希，文本另存，可按决定删除",
+            ))  # fmt: skip
         yield from self.who()
         yield from self.tree(None, 0)
         for scheme in book.scheme:

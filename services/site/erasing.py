@@ -30,8 +30,8 @@ from services.snapshot.make import latest
 SHOWN_MAX = 60
 #: What an order does, and what none reaches.
 BEYOND: dict[Language, str] = {
-    "en": "Once the order is in the ledger, ingest overwrites the texts in the broker's store, the next snapshot is without"
-    " them, and the ranker deletes older snapshots in its folder that hold them. Not reached, and to be deleted by who"
+    "en": "Once the order is in the ledger, ingest overwrites the texts in the broker's store, the next snapshot is"
+    " without them, and the ranker deletes older snapshots in its folder that hold them. Not reached, and to be deleted by who"
     " has them: backups, archives, copies of snapshots, statements and bundles that were given away, the office's own"
     " files, and the secret keys/OFFICE.salt, with which a text can be found again by guessing.",
     "zh": "决定入账后，ingest在消息服务器的存储中覆写这些文本，下一份快照不再含有它们，"
