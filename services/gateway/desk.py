@@ -167,7 +167,7 @@ class Desk:
         self.kept = kept
         self.share = share
         self.client: Client | None = None
-        self._data: Path | None = None
+        self.data: Path | None = None
         self.in_flight = 0
         self._of_office: Counter[str] = Counter()
         self._over: dict[str, float] = {}
@@ -182,7 +182,7 @@ class Desk:
     @contextlib.asynccontextmanager
     async def open(self, settings: Settings) -> AsyncIterator[None]:
         """Stay connected in the background: without a broker the gateway answers too, that it can take nothing."""
-        self._data = settings.data
+        self.data = settings.data
         task = asyncio.create_task(self._serve(settings))
         try:
             yield
@@ -338,14 +338,14 @@ class Desk:
             self._of_office[party] -= events
             metrics.in_flight(self.in_flight)
 
-    def _apart(self, party: str, wire: Any, raw: bytes) -> bytes:
+    def apart(self, party: str, wire: Any, raw: bytes) -> bytes:
         """An event of the party's own with its texts out of line, where the rulebook asks for it and it did not."""
         book = self.checker.rulebook
-        if self._data is None or book is None or not book.out_of_line or not isinstance(wire, Wire):
+        if self.data is None or book is None or not book.out_of_line or not isinstance(wire, Wire):
             return raw
         if wire.source.__class__ is not str or subjects.party_of(wire.source) != party:
             return raw
-        return texts.sealed_line(raw, book.out_of_line, partial(texts.secret, self._data))
+        return texts.sealed_line(raw, book.out_of_line, partial(texts.secret, self.data))
 
     async def _publish(
         self, party: str, raw: bytes, headers: dict[str, str] | None, lang: Language = "en"
@@ -353,7 +353,7 @@ class Desk:
         """Hand an event on to INTAKE, or refuse it where it has no subject there."""
         wire = read(raw)
         subject = self._subject(party, wire)
-        raw = self._apart(party, wire, raw)
+        raw = self.apart(party, wire, raw)
         if subject is None:
             self.checker.lang = lang
             found = self.checker.check(raw)

@@ -49,11 +49,7 @@ def plain(value: Decimal | str | None) -> str:
 
 
 #: Fields that may stand out of line, (English, Chinese).
-APART = {
-    "rater": ("raters", "评分人"),
-    "reason": ("reasons", "理由"),
-    "statement": ("statements of appeals", "申诉理由"),
-}
+APART = {"rater": ("raters", "评分人"), "reason": ("reasons", "理由"), "statement": ("statements", "申诉理由")}
 #: Values of keys in words, (English, Chinese); {0} is the full points.
 WORDS: dict[str, dict[str, tuple[str, str]]] = {
     "matter": {
@@ -196,8 +192,8 @@ class _Writer:
         if book.out_of_line:
             names = self.listed([self.say(*APART[name]) for name in book.out_of_line])
             yield Sentence("texts", 0, None, self.say(
-                f"Out of line: {names}; an event holds their salted hashes, the texts lie beside and can be erased by order",
-                f"行外文本：{names}；事件中只存其加盐哈希，文本另存，可按决定删除",
+                f"Out of line: {names}; an event holds their salted hashes, the texts lie beside and can be erased",
+                f"行外文本：{names}；事件中只存其加盐哈希，文本另存，可以删除",
             ))  # fmt: skip
         yield from self.who()
         yield from self.tree(None, 0)

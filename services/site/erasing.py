@@ -31,9 +31,9 @@ SHOWN_MAX = 60
 #: What an order does, and what none reaches.
 BEYOND: dict[Language, str] = {
     "en": "Once the order is in the ledger, ingest overwrites the texts in the broker's store, the next snapshot is"
-    " without them, and the ranker deletes older snapshots in its folder that hold them. Not reached, and to be deleted by who"
-    " has them: backups, archives, copies of snapshots, statements and bundles that were given away, the office's own"
-    " files, and the secret keys/OFFICE.salt, with which a text can be found again by guessing.",
+    " without them, and the ranker deletes older snapshots in its folder that hold them. Not reached, and to be deleted"
+    " by who has them: backups, archives, copies of snapshots, statements and bundles that were given away, the"
+    " office's own files, and the secret keys/OFFICE.salt, with which a text can be found again by guessing.",
     "zh": "决定入账后，ingest在消息服务器的存储中覆写这些文本，下一份快照不再含有它们，"
     "ranker并删除其文件夹中仍含有它们的旧快照。以下不在其列，须由持有者自行删除：备份、存档、快照副本、"
     "已发出的对账单和证据包、责任单位自己的文件，以及密值keys/单位代码.salt（凭它可以猜测验证原文）。",
