@@ -121,6 +121,6 @@ def joined(raw: bytes, texts: Mapping[str, Text]) -> bytes:
     """An event with its texts, such that `stripped` gives the same bytes again."""
     if not texts:
         return raw
-    member = json.dumps(packed(texts), ensure_ascii=False)
-    head = raw.rstrip()
-    return head[:-1] + f',"{ATTRIBUTE}":{member}}}'.encode() + raw[len(head) :]
+    member = f',"{ATTRIBUTE}":{json.dumps(packed(texts), ensure_ascii=False)}'.encode()
+    body = raw.rstrip()[:-1].rstrip()
+    return body + member + raw[len(body) :]
