@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -636,6 +637,20 @@ def test_the_gateway_makes_tokens_for_a_party_of_its_own_events_alone(tmp_path: 
     assert desk.apart("ducha", read(made), made) == made, "what has texts already stays as it is"
     assert desk.apart("kaoji", read(raw), raw) == raw, "another's event is ingest's to refuse"
     assert key_file(tmp_path, "ducha").with_suffix(".salt").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_program_in_the_guide_makes_what_intake_takes() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "agency.md").read_text(encoding="utf-8")
+    (code,) = [one for one in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "def apart" in one]
+    program: dict[str, Any] = {}
+    exec(code, program)
+    checker = Checker(APART, rosters.read(SHIPPED))
+    for one in (deduction("a1", REASON), rating("a2", RATER), rating("a3", RATER)):
+        raw = program["apart"](one, [*NAMES], b"a secret")
+        assert not isinstance(checker.check(raw), Refusal)
+        found = making.taken(raw, NAMES)
+        assert not isinstance(found, Fault)
+        assert [text.text for text in found.texts.values()] == [one["data"].get("reason") or RATER]
 
 
 @pytest.mark.parametrize(
