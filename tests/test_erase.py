@@ -133,19 +133,21 @@ class Site:
                 patch.setenv(name, value)
             return command(*arguments, "--lang", "en")
 
-    def emit(self, *events: dict[str, Any]) -> list[dict[str, Any]]:
-        """Hand events of one office in as the rows of a table, in the clear; the command signs them."""
+    def emit(self, *events: dict[str, Any] | str) -> list[dict[str, Any]]:
+        """Hand events of one office in as the rows of a table, in the clear; the command signs them. Texts: options."""
+        options = [one for one in events if isinstance(one, str)]
+        rows = [one for one in events if not isinstance(one, str)]
         path = self.data.parent / "events.csv"
         flat = [{"type": one["type"], "unit": one["subject"], "time": one["time"], "id": one["id"], **one["data"]}
-                for one in events]  # fmt: skip
+                for one in rows]  # fmt: skip
         names = list(dict.fromkeys(name for one in flat for name in one))
         with path.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.DictWriter(file, names)
-            rows.writeheader()
-            rows.writerows(flat)
-        _, printed, said = self.run("emit", path, "--office", events[0]["source"].rpartition("/")[2])
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(flat)
+        _, printed, said = self.run("emit", path, "--office", rows[0]["source"].rpartition("/")[2], *options)
         found = [json.loads(one) for one in printed.splitlines()]
-        assert len(found) == len(events), said
+        assert len(found) == len(rows), said
         return found
 
     def signed(self, one: dict[str, Any], held: dict[str, Text] | None = None) -> bytes:
@@ -467,6 +469,22 @@ def test_what_is_sent_again_is_a_duplicate_and_brings_no_text_back(site: Site) -
     assert site.emit(deduction("d1", REASON))[0]["outcome"] == "there"
 
 
+def test_a_row_that_was_given_no_id_is_known_again_corrected_and_sent_anew(site: Site) -> None:
+    first, other = (deduction("", reason, "U002") for reason in ("七号窗口无人", "八号窗口无人"))
+    told = site.emit(first)[0]
+    assert told["outcome"] == "accepted", told
+    site.ranked(told["sequence"])
+    assert site.emit(first)[0]["outcome"] == "there"
+    assert site.emit(other)[0]["outcome"] == "correction"
+    for row in (other, first):  # the second time under an id of its own, since the first one was taken back
+        told = site.emit(row, "--replace")[0]
+        assert told["outcome"] == "accepted", told
+        newest = site.ranked(told["sequence"])
+    assert told["id"].endswith("-2")
+    assert "七号窗口无人" in site.explained("U002")
+    assert verified(site, newest) == (Exit.DONE, {"texts"})
+
+
 def test_an_order_that_names_nothing_is_void_and_erases_nothing(site: Site) -> None:
     receipt = site.send(site.signed(order("o2", deduction("no-such", ""))))
     newest = site.ranked(receipt["sequence"])
@@ -555,6 +573,8 @@ def test_a_text_that_is_not_its_token_s_is_named(site: Site, tmp_path: Path, nam
         con.execute("CHECKPOINT")
     code, found = verified(site, path)
     assert (code, found) == (Exit.NO, {name})
+    code, printed, _ = site.run("replay", "--snapshot", path, "--format", "json")
+    assert (code, json.loads(printed)["difference"]["kind"]) == (Exit.NO, "text")
 
 
 def test_what_has_no_texts_says_so(site: Site, tmp_path: Path) -> None:
