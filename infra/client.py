@@ -197,7 +197,7 @@ async def embedded_site(
             async with connected(server.url, PROVISIONER, next(iter(everybody))) as client:
                 for data, one in everybody.items():
                     found = parties(data) or one
-                    await provision(client, found.assessment, found.offices, found.units)
+                    await provision(client, found.assessment, found.offices, found.units, texts=found.texts)
             yield server
     finally:
         server.stop()

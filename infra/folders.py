@@ -20,13 +20,17 @@ class PartyRefused(Told):
 
 @dataclass(frozen=True)
 class Parties:
-    """Who has rights in an assessment; of `keys` the public halves that parties handed in, all in force."""
+    """Who has rights in an assessment; of `keys` the public halves that parties handed in, all in force.
+
+    `texts`: its rulebook has texts out of line, so there is a stream of them.
+    """
 
     assessment: str
     offices: tuple[str, ...]
     units: tuple[str, ...]
     collector: str = COLLECTOR
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: bool = False
 
 
 def site(data: Path) -> Path:
@@ -45,7 +49,9 @@ def parties(data: Path) -> Parties | None:
         held = json.loads((data / "parties.json").read_bytes())
         lists = {name: tuple(held[name]) for name in ("offices", "units")}
         keys = {party: tuple(some) for party, some in held["keys"].items()}
-        return Parties(held["assessment"], collector=held["collector"], keys=keys, **lists)
+        return Parties(
+            held["assessment"], collector=held["collector"], keys=keys, texts=held.get("texts", False), **lists
+        )
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError):

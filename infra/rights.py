@@ -23,7 +23,7 @@ import nkeys
 
 from infra.folders import COLLECTOR, Parties, PartyRefused, folders, parties, site
 from infra.server import ServerUnusable, find_binary
-from infra.streams import LEASE, lease_subject, set_aside, stream
+from infra.streams import LEASE, TEXTS, lease_subject, set_aside, stream
 from schemas.told import Told
 from schemas.words import _
 
@@ -136,13 +136,16 @@ def _turn(assessment: str, service: str) -> tuple[Service, ...]:
     return _put(lease_subject(assessment, service)), _api(f"DIRECT.GET.{stream(LEASE, assessment)}", many=True)
 
 
-def service_rights(assessment: str) -> dict[str, Rights]:
-    """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer."""
+def service_rights(assessment: str, *, texts: bool = False) -> dict[str, Rights]:
+    """What each service needs and no more. Nobody running may change, purge or delete a stream or make a consumer.
+
+    Of texts out of line ingest alone writes, and deletes single ones; the ranker reads them, and no party does.
+    """
     arrived, intake, ledger, receipt, refused, notice, ranking = (
         stream(k, assessment) for k in ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING")
     )
     receipts, refusals, cut = f"receipt.{assessment}.*", f"refused.{assessment}.*", f"cut.{assessment}"
-    changes = f"changes.{assessment}"
+    changes, apart = f"changes.{assessment}", stream(TEXTS, assessment)
     ingest = (
         *_pull(intake, "ingest"),
         *_look(intake),
@@ -153,6 +156,7 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
+        *((*_look(apart), _put(f"texts.{assessment}.*.*"), _api(f"STREAM.MSG.DELETE.{apart}")) if texts else ()),
     )
     scorer = (*_pull(ledger, "scorer"), *_look(ledger), *_turn(assessment, "scorer"), _put(receipts))
     ranker = (
@@ -164,9 +168,10 @@ def service_rights(assessment: str) -> dict[str, Rights]:
         *_look(notice),
         *_turn(assessment, "ranker"),
         *_look(refused),
+        *(_look(apart) if texts else ()),
     )
     gateway = (_put(f"intake.{assessment}.*.*.*"), *_pull(receipt, "gateway"), *_pull(refused, "gateway"))
-    infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused))
+    infos = (_api(f"STREAM.INFO.{name}") for name in (intake, receipt, refused, *((apart,) if texts else ())))
     durables = (_api(f"CONSUMER.INFO.{name}") for name in (f"{intake}.ingest", f"{ledger}.scorer"))
     return {
         "ingest": Rights(ingest),
@@ -226,13 +231,16 @@ def configure(  # noqa: PLR0913 - the plain values of the rulebook
     collector: str = COLLECTOR,
     limits: Connections = Connections(),  # noqa: B008 - frozen
     running: bool = False,
+    texts: bool = False,
 ) -> Path:
     """Make the missing keys, write the site's nats.conf for these parties, let the server check it, return its path.
 
     The rights of the site's other assessments stay, and so do units and keys that came later (`enrol`).
     The collecting office opens the assessment, with a rulebook and a roster in one event, and so may send more at once.
     """
-    return configure_all({data: Parties(assessment, tuple(offices), tuple(units), collector)}, limits, running=running)
+    return configure_all(
+        {data: Parties(assessment, tuple(offices), tuple(units), collector, texts=texts)}, limits, running=running
+    )
 
 
 def configure_all(
@@ -251,7 +259,7 @@ def _with_later(data: Path, one: Parties) -> Parties:
     if not held or held.assessment != one.assessment:
         return one
     later = (unit for unit in held.units if unit not in one.units)
-    return replace(one, units=(*one.units, *later), keys=held.keys)
+    return replace(one, units=(*one.units, *later), keys=held.keys, texts=one.texts or held.texts)
 
 
 def enrol(
@@ -467,7 +475,7 @@ def _holders(one: Parties, limits: Connections) -> dict[str, tuple[str, Rights, 
     """The accounts of an assessment: whose each is, what it may, and how many connections it has."""
     found = {
         account(one.assessment, name): (name, rights, limits.service_connections)
-        for name, rights in service_rights(one.assessment).items()
+        for name, rights in service_rights(one.assessment, texts=one.texts).items()
     }
     for office in one.offices:
         payload = COLLECTOR_PAYLOAD if office == one.collector else OFFICE_PAYLOAD

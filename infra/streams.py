@@ -29,11 +29,15 @@ from schemas.words import SEMICOLON, _, several
 
 T = TypeVar("T")
 KINDS = ("ARRIVED", "INTAKE", "LEDGER", "RECEIPT", "REFUSED", "NOTICE", "RANKING", "CHECKPOINT")
+TEXTS = "TEXTS"
+"""The stream of texts out of line, of an assessment whose rulebook asks for it; the one from which messages go."""
 LEASE = "LEASE"
 """The stream of whose turn it is at a service: the last word of each, and nothing of the assessment (`infra.lease`)."""
 MAX_MESSAGE = 1536 * 1024
 """Bytes: an assessment.opened of 1 MiB with its headers."""
 MAX_LEASE = 4096
+MAX_TEXT = 16 * 1024
+"""Bytes of a text out of line: 2,000 characters with their salt and headers."""
 MAX_INTAKE = 256 * 1024 * 1024
 """Bytes that may wait for ingest; more is refused (503), so that a flood cannot fill the store under the ledger."""
 MAX_ARRIVED = 1_000_000
@@ -114,7 +118,7 @@ class StoreFull(Told):
 
 def stream(kind: str, assessment: str) -> str:
     """The name of a stream: its kind and the assessment, as in LEDGER-wenzhou-2013."""
-    assert kind in {*KINDS, LEASE}
+    assert kind in {*KINDS, TEXTS, LEASE}
     return f"{kind}-{assessment}"
 
 
@@ -131,7 +135,9 @@ def live(kind: str, assessment: str, party: str) -> str:
     return f"live.{kind.lower()}.{assessment}.{party}"
 
 
-def declared_streams(assessment: str, replicas: int = 1, parties: int = WHOLE) -> tuple[StreamConfig, ...]:
+def declared_streams(
+    assessment: str, replicas: int = 1, parties: int = WHOLE, *, texts: bool = False
+) -> tuple[StreamConfig, ...]:
     """The streams of an assessment (subjects: wire.md). Everything not named here is the server's default and off.
 
     How many bytes those have that are bounded goes by how many parties there are.
@@ -168,7 +174,17 @@ def declared_streams(assessment: str, replicas: int = 1, parties: int = WHOLE) -
         said = RePublish(src=f"{kind.lower()}.{assessment}.*", dest=live(kind, assessment, "{{wildcard(1)}}"))
         return kept(kind, said=said)
 
+    apart = log(
+        TEXTS,
+        ".*.*",
+        max_msgs_per_subject=1,
+        discard_new_per_subject=True,
+        max_msg_size=MAX_TEXT,
+        deny_delete=False,
+        duplicate_window=LEAST_WINDOW,
+    )
     return (
+        *((apart,) if texts else ()),
         log(
             "ARRIVED",
             ".*",
@@ -234,15 +250,15 @@ def declared_durables(
         yield durable("NOTICE", unit, unit)
 
 
-async def provision(
-    nc: Client, assessment: str, offices: Sequence[str], units: Sequence[str], replicas: int = 1
+async def provision(  # noqa: PLR0913 - what an assessment is made of
+    nc: Client, assessment: str, offices: Sequence[str], units: Sequence[str], replicas: int = 1, *, texts: bool = False
 ) -> None:
     """Make what is missing, as the provisioner; raise StreamDiffers at what is otherwise. For every start.
 
     A cluster that has no leader yet is waited for; raises NoLeader.
     """
     js = nc.jetstream(timeout=30)
-    for wanted in declared_streams(assessment, replicas, len(offices) + len(units)):
+    for wanted in declared_streams(assessment, replicas, len(offices) + len(units), texts=texts):
         await _patiently(partial(_settle_stream, js, wanted))
     found = [await _patiently(partial(_consumers, js, stream(kind, assessment))) for kind in KINDS]
     there = {(c.stream_name, c.name): c for listed in found for c in listed}

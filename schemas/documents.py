@@ -35,11 +35,16 @@ PARTS: dict[str, type[msgspec.Struct]] = {
 API, INBOXES = "JSC.API", ("_INBOX", "_INBOX_{party}")
 #: Streams in which a party has a durable of its own name, units or all of them, and the days that they keep.
 DURABLES, DAYS = {"RECEIPT": "all", "REFUSED": "all", "NOTICE": "units"}, 90
+INTAKE = (
+    "A party publishes its events here, one a message, and may publish nothing else. Where the rulebook has"
+    " `out_of_line`, the fields that it names hold `sha256:` and the SHA-256 of salt and text, and the attribute"
+    " `texts` brings both (wire.md, Texts out of line)."
+)
 #: Each channel: its address, who sends (seen from here), what it is for, its messages.
 CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "intake": (
         "intake.{assessment}.{party}.{type}.{subject}", "receive",
-        "A party publishes its events here, one a message, and may publish nothing else.", tuple(TYPES),
+        INTAKE, tuple(TYPES),
     ),
     "receipt": (
         "receipt.{assessment}.{party}", "send",

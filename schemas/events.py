@@ -125,6 +125,13 @@ class EventRevoked(Data, frozen=True):
     reason: Prose
 
 
+class TextErased(Data, frozen=True):
+    """The texts that stand out of line of an event, and of every other with their token, are erased (删除)."""
+
+    target: Reference
+    reason: Prose
+
+
 class AppealFiled(Data, frozen=True):
     """A unit appeals (申诉) against an entry, a rating or a veto of its own."""
 
@@ -231,9 +238,12 @@ TYPES: dict[str, type[Data]] = {
     "item.transferred.v1": ItemTransferred,
     "key.changed.v1": KeyChanged,
     "stage.reached.v1": StageReached,
+    "text.erased.v1": TextErased,
     "assessment.opened.v1": AssessmentOpened,
 }
 OPENED = "assessment.opened.v1"
+#: The order by which texts go (`schemas.texts`).
+ERASED = "text.erased.v1"
 #: What changes by what the events after it are checked.
 CHANGES = ("unit.changed.v1", "item.transferred.v1", "key.changed.v1")
 #: Types whose subject is the assessment itself.

@@ -19,6 +19,8 @@ from schemas.words import _
 RULEBOOKS = Path(__file__).parent / "rulebooks"
 SHIPPED = RULEBOOKS / (RULEBOOKS / "default").read_text(encoding="utf-8").strip()
 Source = Literal["assumption"]
+#: Fields of events that may stand out of line (`schemas.texts`).
+OutOfLine = Literal["rater", "reason", "statement"]
 #: The forms of the codes of offices and units (no dot), and of numbers that count.
 PARTY = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NUMBER = r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?"
@@ -419,6 +421,7 @@ class Rulebook(Table, frozen=True, kw_only=True, dict=True):
     name: Name
     document: Text
     signatures: Literal["optional", "required"] = "optional"
+    out_of_line: tuple[OutOfLine, ...] = ()
     final: Final
     category: tuple[Category, ...]
     group: tuple[Group, ...] = ()

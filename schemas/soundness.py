@@ -242,7 +242,15 @@ def _readings(d: Draft) -> Iterator[Fault]:
             yield d.say(reading, "values", "one_value", quoted(reading.values[0]))
 
 
+def _out_of_line(d: Draft) -> Iterator[Fault]:
+    """No field stands out of line twice."""
+    names = d.book.out_of_line
+    for n, name in enumerate(names):
+        if name is not None and name in names[:n]:
+            yield d.say(d.book, f"out_of_line[{n}]", "named_twice", quoted(name))
+
+
 CHECKS = (
-    _codes, _words, _references, _attributes, _readings,
+    _codes, _words, _references, _attributes, _readings, _out_of_line,
     sound_items.items, sound_tree.tree, sound_tree.schemes, sound_tree.vetoes,
 )  # fmt: skip

@@ -47,6 +47,11 @@ def ledger(assessment: str, party: str, subject: str) -> str:
     return _joined("ledger", assessment, party, subject)
 
 
+def text(assessment: str, party: str, token: str) -> str:
+    """Where ingest stores the text of a token of a party's; either may be `*`, for all."""
+    return f"texts.{assessment}.{party}.{token.removeprefix('sha256:')}"
+
+
 def refused(assessment: str, party: str) -> str:
     """Where a party reads what intake refused."""
     return _joined("refused", assessment, party)

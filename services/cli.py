@@ -54,6 +54,7 @@ COMMANDS = {
     "console": ("services.console.app:console", _("Serve the page.")),
     "emit": ("services.office.emit:emit", _("Publish the rows of a file.")),
     "appeal": ("services.office.appeal:appeal", _("File a unit's appeal.")),
+    "erase": ("services.site.erasing:erase", _("Erase the texts of an event by an order.")),
     "template": ("services.office.template:template", _("Write an office's workbook.")),
     "publish-tables": ("services.reports.publication:publish_tables", _("Write the publication tables.")),
     "export": ("services.audit.export:export", _("Write the ledger to a file.")),

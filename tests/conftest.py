@@ -33,9 +33,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 #: Files of more than half a minute, the longest first: begun early, so that no processor waits for the last of them.
 LONGEST = (
-    "desk", "tampering", "services", "console", "verify", "readme", "snapshot", "shown", "replay", "emit", "statement",
-    "appeals", "shipped", "console_attacks", "what_if", "rulebook", "repair", "hostile", "ingest", "cli", "years",
-    "point_in_time", "score", "archive", "laws", "faults", "signing", "gateway",
+    "erase", "desk", "tampering", "services", "console", "verify", "readme", "snapshot", "shown", "replay", "emit",
+    "statement", "appeals", "shipped", "console_attacks", "what_if", "rulebook", "repair", "hostile", "ingest", "cli",
+    "years", "point_in_time", "score", "archive", "laws", "faults", "signing", "gateway",
 )  # fmt: skip
 
 

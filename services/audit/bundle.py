@@ -27,7 +27,7 @@ from services.process.ending import Exit, Stop
 from services.process.settings import language
 from services.proof import checkpoint, merkle, note, shown
 from services.proof.note import NoteError
-from services.snapshot import point
+from services.snapshot import point, texts
 from services.snapshot.make import PUBLISHED
 
 VERSION = "wuxing-bundle-3"
@@ -146,7 +146,20 @@ class Maker:
             },
             **{name: json.loads(text or "null") for name, text in self.documents.items()},
             "published": self._published(unit),
+            **self._texts(unit, whole=whole),
         }  # fmt: skip
+
+    def _texts(self, unit: str, *, whole: bool) -> dict[str, Any]:
+        """The texts that stand out of line of what is shown: no rater's, unless all is."""
+        if not texts.there(self.con):
+            return {}
+        rows = self.con.execute(
+            "SELECT DISTINCT token, salt, text FROM text t"
+            " JOIN event e ON t.token = e.reason OR (? AND t.token = e.rater)"
+            " WHERE e.unit IN (?, ?) AND t.text IS NOT NULL ORDER BY token",
+            [whole, unit, ASSESSMENT],
+        ).fetchall()
+        return {"texts": {name: [salt, text] for name, salt, text in rows}}
 
     def _signed(self, sign: Path | None) -> tuple[str, list[str]]:
         """The note with its log's key; signed here where nobody has and a key is given."""

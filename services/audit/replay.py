@@ -34,7 +34,7 @@ from services.process.ending import Exit, Stop
 from services.process.settings import language
 from services.proof import checkpoint
 from services.scorer import rules, store
-from services.snapshot import held, point
+from services.snapshot import held, point, texts
 from services.snapshot.make import PUBLISHED, latest
 from services.snapshot.results import computed
 
@@ -57,7 +57,7 @@ KEYS = {
 class Difference(msgspec.Struct, frozen=True):
     """The first thing that differs: what it is, where, what the ledger gives, what the snapshot holds."""
 
-    kind: Literal["file", "event", "rules", "result", "object", "root", "digest"]
+    kind: Literal["file", "event", "rules", "result", "object", "text", "root", "digest"]
     where: str
     column: str
     ledger: str | None
@@ -281,7 +281,7 @@ def compare(ledger: Ledger, con: duckdb.DuckDBPyConnection, cut: int, source: st
         replayed, first = read(ledger.con).digest, _results(ledger, con) if whole else None
     with rules.compute(con, as_of=cut):
         digests = replayed, read(con).digest
-    first = first or _objects(con) or _digests(digests, said, whole=whole)
+    first = first or _objects(con) or (_texts(ledger, con) if whole else None) or _digests(digests, said, whole=whole)
     return msgspec.structs.replace(
         outcome,
         equal=first is None,
@@ -386,6 +386,15 @@ def _objects(con: duckdb.DuckDBPyConnection) -> Difference | None:
     return None
 
 
+def _texts(ledger: Ledger, con: duckdb.DuckDBPyConnection) -> Difference | None:
+    """The first text out of line that is not its token's, or that is gone without an order; of no texts none."""
+    names = ledger.year.rulebook.out_of_line
+    if not names or not con.execute("SELECT 1 FROM text LIMIT 1").fetchall():
+        return None
+    one = next(texts.wrong(con, names), None)
+    return one and Difference("text", one.token, "", f"sequence {one.seq}" if one.seq else None, one.how)
+
+
 def _digests(computed: Sequence[str], said: dict[str, str], *, whole: bool) -> Difference | None:
     """The digest three times: the ledger's, the snapshot's recomputed, and as published."""
     ours, recomputed = computed
@@ -450,6 +459,7 @@ _KINDS = {
     "result": _("result"),
     "object": _("object of the file,"),
     "file": _("file"),
+    "text": _("text out of line"),
     "root": _("Merkle root"),
     "digest": _("digest"),
 }

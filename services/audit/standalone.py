@@ -22,6 +22,7 @@ its source and id alone:
                 A leaf is a code, the digest of its public tables and of its own joined by newlines; that of tables the
                 SHA-256 of "table digest" a line; of a table that of its rows, sorted; a row is its columns as
                 length:text, or -, joined by commas
+  texts         may be left out: {token: [salt, text]} of what the events above have out of line
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ except ImportError:  # as a file, with the two beside it
         one,
     )  # fmt: skip
 
-FOREVER = ("event.revoked", "assessment.opened", "unit.changed", "key.changed", "item.transferred")
+FOREVER = ("event.revoked", "assessment.opened", "unit.changed", "key.changed", "item.transferred", "text.erased")
 SCORING = (*ENTRIES, RATING, "submission.recorded", "item.exempted", "item.closed")  # of an office that has the item
 OF_UNIT = (*SCORING[:5], "fact.recorded", VETO, "approval.recorded")  # void of a unit that is not there
 OPEN = (*SCORING, *OF_UNIT, "reading.adopted", "tie.resolved", "unit.changed", "item.transferred")  # not while final
@@ -98,6 +99,9 @@ SAYS = {  # first the failures; a name with ? is for the reader to judge
     "continues": ("延续了 {} 个事件时的检查点", "continues the checkpoint of {} events"),
     "complete": ("{} 的 {} 个事件齐全、有序、未改", "{}: all {} events, in order, unchanged"),
     "agrees": ("{} 与签名的内容相符", "{}: agrees with what is signed"),
+    "text": ("标记 {} 的文本不是原文，或不属于这些事件", "the text of {} is another, or of none of these events"),
+    "texts": ("{} 份行外文本与标记相符", "{} texts out of line are those of their tokens"),
+    "texts?": ("{} 份行外文本不在包中：已删除或未提供", "{} texts out of line are not here: erased, or not given"),
     "word?": ("{} 取自发布方，未经证明", "{}: the publisher's word, not proved"),
 }
 
@@ -252,6 +256,7 @@ class Unit:
             event.admitted = here and self.admit(event, held)
         yield from self.check_rules()
         yield from self.check_words()
+        yield from self.check_texts()
         unit = {"code": self.code, "row": self.row, "there": self.there, "places": self.places}
         yield from Everybody(self.tables, Recount(self.rules, unit, [*self.events])).check()
 
@@ -322,6 +327,9 @@ class Unit:
             named = event.data[REFER[kind]]
             found = held.get((named["source"], named["id"]))
             return bool(found and found.subject == event.subject and found.stands() and self.refers(event, found))
+        if kind == "text.erased":
+            target = held.get((event.data["target"]["source"], event.data["target"]["id"]))
+            return target is not None and target is not event and target.subject == event.subject
         if kind in ("unit.changed", "item.transferred"):
             return self.change(event.data) if kind == "unit.changed" else self.transfer(event.data)
         void = event.stage == "finalised" and self.words.get(event.sequence, {}).get("disposition") == "void"
@@ -434,6 +442,17 @@ class Unit:
         final = [event.sequence for event in self.year if event.stage == "finalised"]
         yield from [("word?", f"finalised: {', '.join(map(str, final))}")] if final else []
         yield from [("held?", len(self.other))] if any(event.told for event in self.other) else []
+
+    def check_texts(self) -> Iterator[tuple[Any, ...]]:
+        """Check that each text that stands out of line is that of a token in an event shown here."""
+        names, given = self.rules.book.get("out_of_line", []), self.bundle.get("texts", {})
+        shown = [event for event in [*self.own, *self.year] if event.type != "text.erased" and not event.told]
+        tokens = {event.data[name] for event in shown for name in names if name in event.data}
+        for token, (salt, text) in given.items():
+            fits = f"sha256:{_sha(bytes.fromhex(salt), text.encode()).hex()}" == token
+            need(token in tokens and fits, "text", token)
+        yield from [("texts", len(given))] if given else []
+        yield from [("texts?", len(tokens) - len(given))] if len(tokens) > len(given) else []
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Verifier
 from services.scorer import rules
 from services.scorer.rulebook_rows import TABLES
-from services.snapshot import held, point
+from services.snapshot import held, point, texts
 from services.snapshot.make import PUBLISHED, complete
 
 SHOWN = 20
@@ -94,6 +94,12 @@ SAYS = {
     "result_forged": _("{0} {1}, {2}: stated {3}, recomputed {4}"),
     "results": _("{0}: {1} rows, all as recomputed"),
     "digest": _("the digest of the results is the checkpoint's: {0}"),
+    "no_texts": _("no text that stands out of line is in it, only their tokens"),
+    "texts": _("{0} texts out of line are those of their tokens, {1} are erased by order"),
+    "text_gone": _("the text of {0} (sequence {1}) is gone without an order"),
+    "text_other": _("the text of {0} (sequence {1}) is another"),
+    "text_back": _("the text of {0} (sequence {1}) was erased by order, and the file says otherwise"),
+    "text_strange": _("the text of {0} is of no event"),
     "meta": _("meta, {0}: stated {1}, found {2}"),
     "not_recomputed": _("the log does not hold, so the results were not recomputed"),
     "more": _("and {0} more of {1}"),
@@ -685,6 +691,7 @@ class Refold:
                 yield ok("results", table, rows)
         yield from self._meta()
         yield from self._note()
+        yield from self._beside()
         if self.meta.get("digest") == found.digest:
             yield ok("digest", found.digest)
 
@@ -720,6 +727,19 @@ class Refold:
             if stated != [mine.get(key)]:
                 told = None if not stated else stated[0] if len(stated) == 1 else stated
                 yield fail("meta", key, told, mine.get(key))
+
+    def _beside(self) -> Iterator[Finding]:
+        """Each text out of line is that of its token, or an order has erased it."""
+        if not (names := self.year.rulebook.out_of_line) or not texts.there(self.con):
+            return
+        if not (count := self.con.execute("SELECT count(*) FROM text").fetchall()[0][0]):
+            yield remark("no_texts")
+            return
+        wrong = [*texts.wrong(self.con, names)]
+        yield from (fail(f"text_{one.how}", one.token, one.seq) for one in wrong)
+        if not wrong:
+            gone = self.con.execute("SELECT count(erased_by) FROM text").fetchall()[0][0]
+            yield ok("texts", count - gone, gone)
 
     def _note(self) -> Iterator[Finding]:
         """The checkpoint says what the results rest on, as recomputed."""
@@ -771,7 +791,7 @@ class Refold:
 
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
 #: Tables that are compared in a way of their own, and what a difference of some others is called.
-_APART = ("event", "meta", "checkpoint", "refused", "intake_refused")
+_APART = ("event", "meta", "checkpoint", "refused", "intake_refused", "text")
 _NAMED = {"event": "event_misread"} | {name: "rules" for name in TABLES if name != "refused"}
 
 

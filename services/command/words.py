@@ -34,6 +34,7 @@ WORDS: dict[str, Text] = {
     "tie.resolved.v1": _("tie resolved"),
     "reading.adopted.v1": _("reading adopted"),
     "stage.reached.v1": _("stage"),
+    "text.erased.v1": _("erasure"),
     "assessment.opened.v1": _("opening"),
     "scored": _("scored"),
     "pending": _("pending"),

@@ -46,6 +46,7 @@ COLUMNS = {
     "unit.changed.v1": "unit change name? category? unit_group? attributes? reason",
     "item.transferred.v1": "item from to reason",
     "stage.reached.v1": "stage",
+    "text.erased.v1": "unit target_source target_id reason",
 }
 #: Kinds whose item is chosen before anything else.
 BY_ITEM = frozenset(kind for kind, columns in COLUMNS.items() if columns.startswith("item unit"))
@@ -75,6 +76,7 @@ def kinds(who: Who, book: Rulebook, items: list[Item]) -> list[str]:
         and any(one.approval for item in book.item for one in item.ground),
         "appeal.decided.v1": who.appeals,
         **dict.fromkeys(COLLECTORS, who.collector),
+        "text.erased.v1": who.collector and bool(book.out_of_line),
         "event.revoked.v1": True,
     }
     return [kind for kind, may in asked.items() if may]

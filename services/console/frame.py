@@ -14,6 +14,7 @@ from litestar.response import Redirect
 from schemas.clauses import clauses
 from schemas.events import day
 from schemas.rulebook import SHIPPED, en, zh
+from schemas.texts import is_token
 from schemas.words import Text, _
 from services.command import words
 from services.console import pages, sql, tables
@@ -21,6 +22,7 @@ from services.console.states import NoSnapshot, Row
 from services.console.turns import Gone, Turns
 from services.console.view import THEMES, Refused, View
 from services.process.web import own_page
+from services.snapshot import texts
 
 #: Only what this server sends may run or be shown, nothing inline, in no frame, and no request goes elsewhere.
 HEADERS = {
@@ -92,7 +94,20 @@ def environment() -> Environment:
 
     made.filters |= {"word": pass_context(word), "choice": pass_context(choice), "named": pass_context(named)}
     made.filters |= {"arranged": pass_context(arranged)}
+    made.tests["token"] = is_token
+    made.finalize = pass_context(_told)
     return made
+
+
+def _told(context: Context, value: Any) -> Any:
+    """What is written where a token stands for a text out of line: the text, or by which order it was erased."""
+    if not is_token(value):
+        return value
+    view: View = context["view"]
+    kept = view.snapshot.kept
+    if (key := ("texts", view.lang)) not in kept:
+        kept[key] = texts.shown(view.snapshot.con.cursor(), view.lang)
+    return kept[key](value)
 
 
 TEMPLATES = environment()

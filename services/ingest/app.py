@@ -7,7 +7,7 @@ streams (see `place`): so a kill at any point appends nothing twice, and a strea
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -33,12 +33,14 @@ from infra.client import (
 )
 from infra.streams import check_ledger, stream
 from schemas import soundness, subjects
-from schemas.events import CHANGES, OPENED, Event
+from schemas.events import CHANGES, ERASED, OPENED, Event
 from schemas.receipts import Receipt
 from schemas.refusals import SHA256
+from schemas.texts import Text
 from schemas.words import _
 from schemas.year import Year
 from services.ingest import place as places
+from services.ingest import texts
 from services.ingest.arrivals import Arrivals, runs
 from services.ingest.check import Accept, Checker, opened, opened_year
 from services.ingest.limits import (
@@ -51,8 +53,10 @@ from services.ingest.limits import (
     not_judged,
     over_quota,
 )
+from services.ingest.line import Fault
 from services.ingest.opening import agree
 from services.ingest.place import HistoryWentBack, Place
+from services.ingest.shelf import Shelf
 from services.process import metrics, tracing
 from services.process.run_loop import serve
 from services.process.settings import Limits, Settings
@@ -71,12 +75,21 @@ NOBODY = "_"
 
 
 class Judged(NamedTuple):
-    """A message of intake, whose it is, and what it was found to be; `loud` where it is far over its party's quota."""
+    """A message of intake, whose it is, and what it was found to be; `loud` where it is far over its party's quota.
+
+    `apart` are its texts that stand out of line, and the event without them, which is what the ledger gets.
+    """
 
     entry: Entry
     party: str
     found: Event | Refused
     loud: bool = False
+    apart: texts.Apart | None = None
+
+    @property
+    def data(self) -> bytes:
+        """The bytes that the ledger gets."""
+        return self.apart.raw if self.apart else self.entry.data
 
 
 @dataclass
@@ -99,9 +112,12 @@ class Ingest:
     appended: dict[int, tuple[int, str]] = field(default_factory=dict)
     offices: frozenset[str] = frozenset()
     sealed: bool = False
+    #: The texts out of line, and the tokens of those that orders have erased.
+    shelf: Shelf = field(init=False)
 
     def __post_init__(self) -> None:
         self.key = site_key(self.settings.data, self.assessment, publish=True)
+        self.shelf = Shelf(self.client, self.assessment)
         self.go_by(Checker(None, (), assessment=self.assessment, accept=self.accept))
 
     def open(self, raw: bytes) -> None:
@@ -175,12 +191,18 @@ class Ingest:
         for n, entry in enumerate(new):
             slow = self.checker.rulebook is None or OPENED.encode() in entry.data
             judged.append(await asyncio.to_thread(self._judge, entry) if slow else self._judge(entry))
-            if isinstance(found := judged[-1].found, Event) and found.type in CHANGES:
+            if isinstance(found := judged[-1].found, Event) and found.type in (*CHANGES, ERASED):
                 new = new[: n + 1]  # what follows is checked by it, once the fold has admitted it
                 break
-        fresh = [one for one in judged if not self._has(one.entry) and isinstance(one.found, Event)]
+        stored: dict[tuple[str, str], int] = {}
+        if self.checker.rulebook is not None and self.checker.rulebook.out_of_line:
+            judged = [await self._with_text(one) for one in judged]
+            stored = await self.shelf.store(_texts(judged))
+        fresh = [one for one in judged if not self._has(one) and isinstance(one.found, Event)]
         aside = await self._append(fresh) if fresh else {}
         judged = [one._replace(found=aside.get(one.entry.sequence, one.found)) for one in judged]
+        for pair in stored.keys() - {pair[:2] for pair in _texts(judged)}:  # what is set aside leaves no text behind
+            await self.shelf.drop(stored[pair])
         await self._tell(judged)
         for entry in new:
             if held := self.appended.pop(entry.sequence, None):
@@ -192,6 +214,8 @@ class Ingest:
         metrics.ledger(self.ledger_last)
         if changed := [one for one in judged if isinstance(one.found, Event) and one.found.type in CHANGES]:
             await self._apply(changed[-1], self.place.ledger)
+        if orders := [one.found for one in judged if isinstance(one.found, Event) and one.found.type == ERASED]:
+            await self.erase({self.place.ledger: orders[-1]})
         return len(fresh) - len(aside)
 
     async def _apply(self, change: Judged, sequence: int) -> None:
@@ -200,11 +224,29 @@ class Ingest:
         if sequence in await admitted_changes(self.client, self.assessment, sequence, self.log):
             self.checker.apply(change.found)
 
-    def _has(self, entry: Entry) -> bool:
+    async def _with_text(self, one: Judged) -> Judged:
+        """The same, or refused: a token comes with its text, unless that is held from its party, or erased."""
+        if not isinstance(one.found, Event) or one.apart is None or self._has(one):
+            return one
+        for path, token in one.apart.tokens.items():
+            if token not in one.apart.texts and not await self.shelf.knows(one.party, token):
+                return one._replace(found=self.checker.refusal(texts.untold(path), one.found.source, one.found.id))
+        return one
+
+    async def erase(self, orders: Mapping[int, Event]) -> None:
+        """Erase the texts that orders of the ledger name, by their sequences, once the fold has admitted them."""
+        done = await admitted_changes(self.client, self.assessment, max(orders), self.log)
+        orders = {sequence: order for sequence, order in orders.items() if sequence in done}
+        book = self.checker.rulebook
+        if orders and book and (gone := await self.shelf.erase(orders, book.out_of_line)):
+            self.log.info("texts.erased", orders=len(orders), texts=gone)
+
+    def _has(self, one: Judged) -> bool:
         """Whether the ledger has this message already, and not another that says so."""
+        entry = one.entry
         if not (held := self.appended.get(entry.sequence)):
             return False
-        if held[1] == _sha256(entry.data):
+        if held[1] == _sha256(one.data):
             return True
         self.passed_over("LEDGER", held[0], f"it is not the intake message {entry.sequence} that it names")
         del self.appended[entry.sequence]
@@ -226,18 +268,28 @@ class Ingest:
             return Judged(entry, party, not_judged(entry, error))
         if self.checker.rulebook is None and isinstance(found, Event) and found.type == OPENED:
             self.open(entry.data)
-        return Judged(entry, party, found)
+        return self._beside(Judged(entry, party, found))
+
+    def _beside(self, one: Judged) -> Judged:
+        """The same with its texts apart where the rulebook has them out of line, or refused for them."""
+        found, book = one.found, self.checker.rulebook
+        if not isinstance(found, Event) or not (book and book.out_of_line) or found.type == OPENED:
+            return one
+        apart = texts.taken(one.entry.data, book.out_of_line)
+        if isinstance(apart, Fault):
+            return one._replace(found=self.checker.refusal(apart, found.source, found.id))
+        return one._replace(apart=apart)
 
     async def _append(self, fresh: Sequence[Judged]) -> dict[int, SetAside]:
         """Append events as one batch, fenced by the ledger's last sequence; what cannot be is set aside alone."""
         messages = [
             Message(
                 subjects.ledger(self.assessment, subjects.party_of(event.source) or "", event.subject),
-                entry.data,
-                {INTAKE_SEQUENCE: str(entry.sequence), **tracing.carried(entry.headers)},
+                one.data,
+                {INTAKE_SEQUENCE: str(one.entry.sequence), **tracing.carried(one.entry.headers)},
             )
-            for entry, _party, event, _loud in fresh
-            if isinstance(event, Event)
+            for one in fresh
+            if isinstance(event := one.found, Event)
         ]
         try:
             answer = await publish_batch(self.client, messages, self.ledger_last)
@@ -245,7 +297,7 @@ class Ingest:
             return await self._apart(fresh, error)
         first = answer.seq - len(messages) + 1
         assert first == self.ledger_last + 1, "the ledger's sequences are contiguous"
-        self.appended.update((one.entry.sequence, (first + n, _sha256(one.entry.data))) for n, one in enumerate(fresh))
+        self.appended.update((one.entry.sequence, (first + n, _sha256(one.data))) for n, one in enumerate(fresh))
         self.ledger_last = answer.seq
         return {}
 
@@ -262,7 +314,7 @@ class Ingest:
         if len(fresh) > 1:
             half = len(fresh) // 2
             return {**await self._append(fresh[:half]), **await self._append(fresh[half:])}
-        [(entry, party, event, __)] = fresh
+        [(entry, party, event, *__)] = fresh
         self.log.error("event.not_appended", intake=entry.sequence, party=party, error=str(error))
         return {entry.sequence: not_appended(entry, event.source or "", event.id or "", str(error))}
 
@@ -270,10 +322,10 @@ class Ingest:
         """Send each party its receipt, and each refusal with its reason and its intake sequence."""
         receipts, refusals = [], []
         for one in self._summed(judged):
-            entry, party, found, __ = one
+            entry, party, found, *__ = one
             headers = {INTAKE_SEQUENCE: str(entry.sequence)}
             if held := self.appended.get(entry.sequence):
-                receipt = Receipt(found.source, found.id, "accepted", held[0], _sha256(entry.data))
+                receipt = Receipt(found.source, found.id, "accepted", held[0], _sha256(one.data))
             else:
                 assert not isinstance(found, Event), "what passed is in the ledger or was set aside"
                 metrics.refused(found.reason)
@@ -366,6 +418,12 @@ def _topic(subject: str) -> tuple[str, str]:
     return safe[0], ".".join((kind, assessment, *safe))
 
 
+def _texts(judged: Iterable[Judged]) -> list[tuple[str, str, Text]]:
+    """The texts of what passed: party, token, text."""
+    passed = [(one.party, one.apart.texts) for one in judged if isinstance(one.found, Event) and one.apart]
+    return [(party, token, text) for party, held in passed for token, text in held.items()]
+
+
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
@@ -435,12 +493,17 @@ async def _read_year(ingest: Ingest) -> None:
         return
     collector = ingest.checker.rulebook.roles.collector
     kept = f"ledger.{ingest.assessment}.{collector}.*"  # whatever it is about
+    orders: dict[int, Event] = {}
     async for entry in read_stream(ingest.client, "LEDGER", ingest.assessment, 1, ingest.ledger_last, subject=kept):
         found = ingest.checker.check(entry.data)
         if isinstance(found, Event) and found.type in CHANGES:
             done = await admitted_changes(ingest.client, ingest.assessment, entry.sequence, ingest.log)
             if entry.sequence in done:
                 ingest.checker.apply(found)
+        elif isinstance(found, Event) and found.type == ERASED:
+            orders[entry.sequence] = found
+    if orders:  # again at each start: a store that was restored has what was erased since
+        await ingest.erase(orders)
 
 
 async def _intake(client: Client, assessment: str, least: int) -> StreamState:

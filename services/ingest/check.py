@@ -1,7 +1,7 @@
 """Decides, without history, whether an event may enter the ledger: form, authority, roster, rulebook and ranges."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,7 @@ from schemas.events import OPENED, SIZE_MAX, TYPES, Event, Evidence, Prose, Text
 from schemas.refusals import ABSENT, Phrase, Reason, Refusal, found, message, shortened
 from schemas.roster import Unit
 from schemas.rulebook import Applies, Rulebook
+from schemas.texts import ATTRIBUTE, PATTERN
 from schemas.words import Language
 from schemas.year import Year
 from services.ingest import signatures
@@ -36,7 +37,9 @@ def _plain_decoder(book: Rulebook) -> Callable[[bytes], Any]:
     def all_of(part: str) -> Any:
         return codes(one.code for item in book.item for one in getattr(item, part))
 
+    texts: dict[str, Any]
     texts = {"matter": Text, "points": Text, "rater": Text, "case": Text, "value": Text, "reason": Prose}
+    texts |= {name: Annotated[str, msgspec.Meta(pattern=PATTERN)] for name in book.out_of_line if name in texts}
     lists = {
         "ground": all_of("ground"),
         "node": all_of("node"),
@@ -107,6 +110,7 @@ class Checker:
         self._plain = _plain_decoder(rulebook) if rulebook and rulebook.signatures != "required" else None
         self._keys = dict(keys or {})
         self._signed = rulebook is not None and rulebook.signatures == "required"
+        self._apart = (ATTRIBUTE,) if rulebook and rulebook.out_of_line else ()
         items = rulebook.item if rulebook else ()
         self._holders: dict[str, list[list[str]]] = {item.code: [[office] for office in item.offices] for item in items}
         self._owners = {code: sources_of(last for *_, last in places) for code, places in self._holders.items()}
@@ -206,14 +210,14 @@ class Checker:
         """The same, looking at everything."""
         wire = read(raw)
         if wire.__class__ is Fault:
-            return self._refusal(wire, None, None)
+            return self.refusal(wire, None, None)
         topic = None if subject is None else subjects.read_intake(subject) or subjects.Intake("", "", "", "")
         result = self._event(wire, topic, raw)
         if result.__class__ is Fault:
-            return self._refusal(result, wire.source, wire.id)
+            return self.refusal(result, wire.source, wire.id)
         return result  # type: ignore[no-any-return]  # _event gives nothing else
 
-    def _refusal(self, fault: Any, source: Any, id_: Any) -> Refusal:
+    def refusal(self, fault: Any, source: Any, id_: Any) -> Refusal:
         """A Fault in words; source and id are the strings found there."""
         reason, path, expected, seen = fault
         words = message(reason, path, expected, seen, self.lang)
@@ -324,7 +328,7 @@ class Checker:
             return Fault(Reason.NOT_SIGNED, "signature", ("key", party), ("nothing",)) if self._signed else None
         if wire.signature is ABSENT and not self._signed:
             return None
-        if wire.signature is not ABSENT and signatures.holds(raw, key):
+        if wire.signature is not ABSENT and signatures.holds(raw, key, self._apart):
             return None
         return Fault(Reason.NOT_SIGNED, "signature", ("signature", party), found(wire.signature))
 

@@ -14,6 +14,7 @@ from schemas.events import CODE, DECIMAL, PARTY, SIGNED, TEXT_MAX, TYPES
 from schemas.refusals import ABSENT, Phrase, Reason, cut, found, shortened
 from schemas.rulebook import Attribute, Rulebook, number
 from schemas.soundness import RulebookError
+from schemas.texts import is_token
 from schemas.words import Language
 from services.ingest import signatures
 from services.ingest.line import Fault
@@ -78,6 +79,15 @@ def _party(value: Any, path: str, _: Any) -> Fault | None:
 def nkey(value: Any, path: str, _: Any) -> Fault | None:
     """A public key of a party."""
     return None if signatures.public_key(value) else bad(path, ("nkey",), value)
+
+
+def token(value: Any, path: str, _: Any) -> Fault | None:
+    """What stands for a text out of line; a text that stands there in the clear is not shown, for refusals are kept."""
+    if is_token(value):
+        return None
+    return Fault(
+        Reason.BAD_FIELD, path, ("token_of",), ("plain", len(value)) if value.__class__ is str else found(value)
+    )
 
 
 def _maybe_empty(value: Any, path: str, _: Any) -> Fault | None:

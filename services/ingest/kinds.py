@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas import subjects
-from schemas.events import OPENED, TEXT_MAX, TYPES, YEAR, Event
+from schemas.events import ERASED, OPENED, TEXT_MAX, TYPES, YEAR, Event
 from schemas.refusals import ABSENT, Phrase, Reason, found, shortened
 from services.ingest.forms import Inside, bad
 from services.ingest.line import Fault, Wire
@@ -124,6 +124,7 @@ _TRAITS: dict[str, Traits] = {
         "collector", _flat(lambda d: {"party": d["party"], "party_key": d["key"], "reason": d["reason"]})
     ),
     "stage.reached.v1": Traits("collector", _same),
+    ERASED: Traits("collector", _flat(lambda data: _target(**data)), nested="target"),
     OPENED: Traits("collector", _flat(lambda _: {}), nested="roster"),
 }
 
@@ -132,7 +133,8 @@ def kind_of(name: str, shapes: dict[tuple[Any, Any], Shape]) -> Kind:
     """The kind of a type, with the shapes that a rulebook gives it."""
     owner, flat, first, second, nested = _TRAITS[name]
     year = name in YEAR
-    return Kind(name, owner, first, second, nested, year, year or owner == "target", flat, shapes)
+    about_year = year or owner == "target" or name == ERASED
+    return Kind(name, owner, first, second, nested, year, about_year, flat, shapes)
 
 
 def chosen(kind: Kind, data: dict[str, Any]) -> Shape:

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from schemas import subjects
-from schemas.events import OPENED
+from schemas.events import ERASED, OPENED
 from schemas.refusals import Phrase, Reason, found
 from schemas.rulebook import PARAMETERS, Ground, Item, Rulebook, number
+from schemas.texts import fields as fields_of
 from services.ingest.forms import (
     FIELDS,
     MEMO_MAX,
@@ -23,6 +24,7 @@ from services.ingest.forms import (
     is_decimal,
     nkey,
     one_of,
+    token,
     whole_number,
 )
 from services.ingest.line import Fault
@@ -90,6 +92,13 @@ def _shape_of(  # noqa: PLR0913 - all but the name are optional traits
     return Shape(looked_at, len(chosen), names, sources, item, fault, limit, {})
 
 
+def _apart(shape: Shape, names: list[str]) -> Shape:
+    """The same shape, where these fields stand out of line and so hold tokens."""
+    fields = ((path, name, must, 0, token) if name in names else (path, name, must, most, form)
+              for path, name, must, most, form in shape.fields)  # fmt: skip
+    return msgspec.structs.replace(shape, fields=tuple(fields))
+
+
 _OPTIONAL = frozenset({"evidence", "synthetic", "keys"})
 
 
@@ -121,9 +130,10 @@ class Shapes:
             "approval.recorded.v1": self._approvals, "event.revoked.v1": self._plain, "appeal.filed.v1": self._appeals,
             "appeal.decided.v1": self._decisions, "tie.resolved.v1": self._ties, "reading.adopted.v1": self._adoptions,
             "unit.changed.v1": self._changes, "item.transferred.v1": self._transfers, "key.changed.v1": self._keys,
-            "stage.reached.v1": self._stages, OPENED: self._openings,
+            "stage.reached.v1": self._stages, ERASED: self._erasures, OPENED: self._openings,
         }  # fmt: skip
-        return dict(makers[name](name))
+        apart = fields_of(name, self.book.out_of_line)
+        return {key: _apart(shape, apart) if apart else shape for key, shape in makers[name](name)}
 
     def _all(self, *parts: str) -> dict[str, tuple[str, ...]]:
         """The codes of lists over all items."""
@@ -249,6 +259,10 @@ class Shapes:
     def _stages(self, name: str) -> Iterator[tuple[Key, Shape]]:
         stages = (*(stage.code for stage in self.book.stage), "finalised")
         yield _OTHER, _shape_of(name, lists={"stage": stages}, sources=self.collector)
+
+    def _erasures(self, name: str) -> Iterator[tuple[Key, Shape]]:
+        fault: tuple[Reason, str | None, Phrase] = (Reason.WRONG_KIND, None, ("no_texts",))
+        yield _OTHER, _shape_of(name, sources=self.collector, fault=None if self.book.out_of_line else fault)
 
     def _openings(self, name: str) -> Iterator[tuple[Key, Shape]]:
         yield _OTHER, _shape_of(name, forms=self.inside.forms())

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import nkeys
@@ -27,9 +28,12 @@ def public_key(text: Any) -> bytes | None:
     return raw[1:-2]
 
 
-def holds(raw: bytes, key: str) -> bool:
-    """Whether the event of these bytes, which are strict JSON, carries a signature by this public nkey."""
-    event = json.loads(raw)
+def holds(raw: bytes, key: str, apart: Iterable[str] = ()) -> bool:
+    """Whether the event of these bytes, which are strict JSON, carries a signature by this public nkey.
+
+    `apart` are attributes that it does not cover.
+    """
+    event = {name: value for name, value in json.loads(raw).items() if name not in apart}
     public, signature = public_key(key), event.pop("signature", None)
     if public is None or signature.__class__ is not str:
         return False

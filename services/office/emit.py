@@ -19,15 +19,17 @@ from rich.table import Table
 from infra.rights import key_file
 from schemas import subjects
 from schemas.events import OPENED, Event, instant
+from schemas.raw import read as read_raw
 from schemas.receipts import Receipt
 from schemas.refusals import Reason, Refusal, conflict, message
 from schemas.roster import Unit
+from schemas.texts import joined, stripped
 from schemas.words import Language, Text, _, _n, _p
 from schemas.year import Year, given
 from services.command import tables
 from services.command.options import Lang
 from services.command.progress import Bar
-from services.ingest import signatures
+from services.ingest import signatures, texts
 from services.ingest.check import Checker, opened
 from services.ingest.opening import year_of_folder
 from services.office import answer, sheet, workbook
@@ -222,14 +224,24 @@ def compare(  # noqa: PLR0913 - what rows are laid beside, and what is asked
         if replace and earlier.how == "correction" and earlier.id is not None:
             why = TEXT["replaced"].of(id=earlier.anew or one.found.id).say(lang)
             taken, raw = revocation(one.found, earlier.id, why)
-            one.first = taken, sign(subjects.party_of(taken.source) or "", raw)
+            raw = sign(subjects.party_of(taken.source) or "", raw)
+            one.first = _sent(taken, raw), raw
         elif not as_new or (earlier.how == "gone" and earlier.anew is None):
             continue
         if earlier.anew is not None:
             one.found, raw = renamed(one.found, one.raw, earlier.anew)
+            raw = joined(raw, texts.carried(one.raw))
             one.raw = sign(subjects.party_of(one.found.source) or "", raw)
         one.earlier = None
     _warn(judged, first, lang, note)
+
+
+def _sent(event: Event, raw: bytes) -> Event:
+    """An event as it goes out: with its texts out of line it has another id and reason than in the clear."""
+    if not texts.carried(raw):
+        return event
+    made = read_raw(raw)
+    return msgspec.structs.replace(event, id=made["id"], reason=made["data"].get("reason"))
 
 
 def _warn(judged: Sequence[Judged], first: str, lang: Language, note: Note) -> None:
@@ -264,7 +276,12 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
     if _is_lines(file, head):
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                yield number, None, line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line, {}
+                yield (
+                    number,
+                    None,
+                    apart(known, year, line[:-1].removesuffix(b"\r") if line.endswith(b"\n") else line),
+                    {},
+                )
         return
     if office is None:
         raise Stop(Exit.USE, _("{file}: a table is one office's; name it with --office CODE", file=file))
@@ -284,9 +301,18 @@ def _raws(  # noqa: PLR0913, PLR0917 - what a row is read by
 def signed(known: Settings, year: Year, party: str, raw: bytes) -> bytes:
     """An event with its party's signature where the rulebook asks for one and the key lies here."""
     key = key_file(known.data, party)
+    raw = apart(known, year, raw)
     if year.rulebook.signatures != "required" or not key.is_file():
         return raw
-    return signatures.signed(json.loads(raw), key.read_bytes())
+    if not year.rulebook.out_of_line:
+        return signatures.signed(json.loads(raw), key.read_bytes())
+    return joined(signatures.signed(json.loads(stripped(raw)), key.read_bytes()), texts.carried(raw))
+
+
+def apart(known: Settings, year: Year, raw: bytes) -> bytes:
+    """An event with its texts out of line, where the rulebook asks for it and it has any in the clear."""
+    names = year.rulebook.out_of_line
+    return texts.sealed_line(raw, names, partial(texts.secret, known.data), sheet.identifier) if names else raw
 
 
 def _is_lines(file: Path, head: bytes) -> bool:

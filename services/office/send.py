@@ -7,7 +7,6 @@ live, from before the first event goes out; a unit has no live subject and reads
 
 import asyncio
 import contextlib
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -22,6 +21,7 @@ from nats.js.api import PubAck
 from infra.client import ANSWER_WITHIN, connect, end, jetstream, pull
 from schemas import subjects
 from schemas.receipts import Receipt
+from schemas.texts import digests
 from schemas.words import _
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings
@@ -112,7 +112,7 @@ class _Desk:
             return self._settle(receipt)
         line = self._open.get((receipt.source or "", receipt.id or ""), deque())
         mine = next(
-            (n for n in line if receipt.outcome == "refused" or _sha256(self.letters[n]) == receipt.sha256), None
+            (n for n in line if receipt.outcome == "refused" or receipt.sha256 in digests(self.letters[n].raw)), None
         )
         if mine is None:
             return False
@@ -152,10 +152,6 @@ class _Desk:
                 await asyncio.wait_for(self._news.wait(), patience)
             except TimeoutError:
                 return
-
-
-def _sha256(letter: Letter) -> str:
-    return hashlib.sha256(letter.raw).hexdigest()
 
 
 class _Box:

@@ -93,6 +93,7 @@ KINDS = {
     "unit.changed.v1": Both("Changes of units", "单位变动"),
     "item.transferred.v1": Both("Transfers", "项目移交"),
     "stage.reached.v1": Both("Stages", "阶段"),
+    "text.erased.v1": Both("Erasures", "删除文本"),
     "event.revoked.v1": Both("Revocations", "撤销"),
 }
 #: The outcomes of an appeal and of an approval, and the changes of a unit, as people type them.

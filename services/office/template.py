@@ -99,6 +99,7 @@ FORMS: dict[str, tuple[tuple[str, ...], int]] = {
     "unit.changed.v1": (("change", "name", "category", "unit_group", "attributes", "reason"), 50),
     "item.transferred.v1": (("item", "from", "to", "reason"), 20),
     "stage.reached.v1": (("stage",), 20),
+    "text.erased.v1": ((*_TARGET, "reason"), 50),
     "event.revoked.v1": ((*_TARGET, "reason"), 100),
 }
 
@@ -294,6 +295,7 @@ def _sends(book: Rulebook, party: str, kind: str) -> bool:
         "unit.changed.v1": collects,
         "item.transferred.v1": collects,
         "stage.reached.v1": collects,
+        "text.erased.v1": collects and bool(book.out_of_line),
         "event.revoked.v1": True,
     }
     return who.get(kind, False)

@@ -28,6 +28,7 @@ from services.proof.note import Signer
 from services.ranker import announced
 from services.ranker.notices import Teller
 from services.ranker.refusals import Refusals
+from services.ranker.texts import Texts
 from services.snapshot import finals, held, make
 from services.snapshot.again import Again, FileDiffers
 
@@ -77,6 +78,7 @@ class State:
 
     again: Again | None = None
     refused: Refusals | None = None
+    texts: Texts | None = None
     teller: Teller | None = None
     seen: dict[tuple[object, ...], bool] = field(default_factory=dict)
 
@@ -107,11 +109,15 @@ async def once(
     except (NatsError, TimeoutError):
         log.warning("refused.unread")  # the ranking does not wait for what no result rests on
     fold = [(b"", {tracing.HEADER: cut.traceparent})] if cut.traceparent else []
+    texts = state.texts = state.texts or Texts(settings.assessment, settings.data)
+    await texts.follow(client)
     with metrics.batch("ranker"), tracing.span("ranker.rank", fold, sequence=cut.sequence):
         state.again = state.again or Again(settings.assessment)
         teller = state.teller = state.teller or Teller(settings.assessment, settings.snapshots)
         await teller.begin(client, before)
-        ranking = await asyncio.to_thread(_rank, cut, settings, before, signer, state.again, teller, state.refused)
+        ranking = await asyncio.to_thread(
+            _rank, cut, settings, before, signer, state.again, teller, state.refused, texts
+        )
     if unsaid := await teller.tell(client, ranking.sequence, signer):
         log.warning("notices.unpublished", error=unsaid)  # the next publication tells them too
     note = checkpoint.read(settings.snapshots / checkpoint.NAME)
@@ -126,12 +132,19 @@ async def once(
     moved = sum(one.place_before is not None for one in ranking.moved)
     metrics.ranked(ranking.sequence, moved, settings.snapshots / ranking.snapshot)
     log.info("ranking.published", sequence=ranking.sequence, digest=ranking.digest, moved=len(ranking.moved))
+    await asyncio.to_thread(_cleared, settings, ranking, texts, log)
+    return ranking
+
+
+def _cleared(settings: Settings, ranking: Ranking, texts: Texts, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Delete the snapshots that are no longer needed, and those that hold a text which an order has erased since."""
     try:
         for path in make.prune(settings.snapshots, settings.assessment, settings.keep):
             log.info("snapshot.pruned", file=path.name)
+        for path in texts.clear(settings.snapshots, ranking.snapshot):
+            log.info("snapshot.erased", file=path.name)
     except OSError as error:  # the ranking is published all the same
         log.warning("snapshot.unpruned", error=str(error))
-    return ranking
 
 
 def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
@@ -142,6 +155,7 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
     again: Again | None = None,
     teller: Teller | None = None,
     refused: Refusals | None = None,
+    texts: Texts | None = None,
 ) -> Ranking:
     """Make the snapshot of a cut from its raw bytes, once the cut is what the scorer said and what they come to."""
     assert cut.path is not None
@@ -159,6 +173,8 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
         found = make.complete(con, year, cut.sequence, signer, _earlier(con, settings, before), look)
         if refused:
             refused.write(con)
+        if texts and year.rulebook.out_of_line:
+            texts.write(con, year)
         finals.publish(con, settings.snapshots, settings.assessment, synthetic=year.synthetic)
         if teller:
             teller.make(con, cut.sequence)

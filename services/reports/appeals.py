@@ -23,7 +23,7 @@ from services.command.typeset import clean
 from services.process.ending import Exit
 from services.reports.diff import graded
 from services.scorer import rules, store
-from services.snapshot import point
+from services.snapshot import point, texts
 from services.snapshot.moves import Standing, side
 
 DECIDED = "appeal.decided.v1"
@@ -131,7 +131,12 @@ def appeals(
     chosen = at.language
     with point.ledger(at) as (ledger, cut):
         with rules.compute(ledger, as_of=cut):
-            found = [one for one in listed(ledger) if unit in (None, one.unit)]
+            shown = texts.shown(ledger, chosen)
+            found = [
+                msgspec.structs.replace(one, statement=shown(one.statement))
+                for one in listed(ledger)
+                if unit in (None, one.unit)
+            ]
             now = ledger.execute(_NOW).fetchall()[0][0]
         found = _with_prospects(ledger, found, cut, chosen)
         meta, names = point.meta(ledger), tables.grades(ledger, chosen)

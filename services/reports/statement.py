@@ -394,7 +394,7 @@ def _about(reader: Reader, row: Row) -> list[str]:
         row["rater"],
     ]
     kind = reader.say(kinds[row["type"]]) if row["type"] in kinds else None
-    return [one for one in (kind, *said, row["reason"]) if one]
+    return [reader.shown(one) for one in (kind, *said, row["reason"]) if one]
 
 
 def _outcome(row: Row, lang: Language) -> str:

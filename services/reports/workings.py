@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
 
 from schemas.words import CLAUSE, COMMA, SEMICOLON, Language, Text, _
+from services.snapshot import texts
 
 #: More numbers than these are not written out in a sum: their total stands for them.
 WRITTEN_MAX = 24
@@ -79,6 +81,11 @@ class Reader:
         found = self.con.execute(query.replace("@", self.lang), bound)
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    @cached_property
+    def shown(self) -> texts.Shown:
+        """What is shown for a token: its text, or by which order that was erased."""
+        return texts.shown(self.con, self.lang)
 
     def listed(self, words: list[str]) -> str:
         """Words one after the other."""

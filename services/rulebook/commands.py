@@ -217,6 +217,7 @@ def _come_to(year: cases.Year, book: Rulebook, lang: Language) -> tuple[dict[str
     wrong = "".join(fault.words for fault in roster.faults(list(year.roster), book, lang))
     if wrong:
         raise Stop(Exit.USE, wrong)
+    book = differences.in_line(book)
     given = Year(book.id, book, roster.read(year.roster))
     with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
         path = Path(folder) / "events.jsonl"

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas import roster as rosters
+from schemas import soundness
 from schemas.faults import RosterError, RulebookError
 from schemas.results import UnitResult
-from schemas.rulebook import Rulebook, en, zh
+from schemas.rulebook import Rulebook, en, plain, zh
 from schemas.words import Language, _, _n
 from schemas.year import Year
 from services.process.ending import Exit, Stop
@@ -60,11 +61,17 @@ def moved(one: Rulebook, other: Rulebook, ledger: Path, roster: Path | None, lan
     return f"{out.getvalue()}{summary}\n"
 
 
+def in_line(book: Rulebook) -> Rulebook:
+    """The same rules for events in the clear: no rule looks into a text, and a token passes as one."""
+    raw = plain(book)
+    return soundness.read({name: raw[name] for name in raw if name != "out_of_line"}) if book.out_of_line else book
+
+
 def _folded(book: Rulebook, ledger: Path, roster: Path | None) -> dict[str, UnitResult]:
     """The units of a ledger under a rulebook, whatever it opens with."""
     try:
         listed = rosters.load(roster, book) if roster else ()
-        given = Year(book.id, book, listed)
+        given = Year(book.id, in_line(book), listed)
         over = ["rulebook", "roster"] if roster else ["rulebook"]
         folded = file.fold(ledger, given, over=over, accept=rehearsal.accept)
     except (RosterError, RulebookError) as error:

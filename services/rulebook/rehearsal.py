@@ -111,6 +111,7 @@ class _Rehearsal:
                 made = msgspec.convert(tried, Item)
                 trials.append(_Trial(made.code, made, item, under, rep, _in_force(made)))
         raw["signatures"] = "optional"
+        raw.pop("out_of_line", None)
         raw["part"] = [*raw.get("part", ()), {"code": part, "name": part, "points": "0", "weight": "0"}]
         for table in raw["item"][: len(self.book.item)]:  # in the tree many are the best, which no tie may spoil
             for method in table.get("method", ()):

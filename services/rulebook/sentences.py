@@ -48,6 +48,12 @@ def plain(value: Decimal | str | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+#: Fields that may stand out of line.
+APART: dict[str, Text] = {
+    "rater": _p("out of line", "raters"),
+    "reason": _p("out of line", "reasons"),
+    "statement": _p("out of line", "statements"),
+}
 #: Values of keys in words.
 WORDS: dict[str, dict[str, Text]] = {
     "matter": {
@@ -187,6 +193,12 @@ class _Writer:
             _("Final: {points} = the sum of the top level{times}, {decimals} decimals; places by "
 "{order}", points=self.points(final.points), times=times, decimals=final.decimals, order=order)
         ))  # fmt: skip
+        if book.out_of_line:
+            names = self.listed([self.say(APART[name]) for name in book.out_of_line])
+            yield Sentence("texts", 0, None, self.say(_(
+                "Out of line: {names}; an event holds their salted hashes, the texts lie beside and can be erased",
+                names=names,
+            )))  # fmt: skip
         yield from self.who()
         yield from self.tree(None, 0)
         for scheme in book.scheme:

@@ -26,7 +26,7 @@ CLOSED, APPROVED, REVOKED, FILED, DECIDED = (
     "appeal.decided.v1",
 )
 CHANGED, TRANSFERRED, KEY = "unit.changed.v1", "item.transferred.v1", "key.changed.v1"
-STAGE, OPENED = "stage.reached.v1", "assessment.opened.v1"
+STAGE, OPENED, ERASED = "stage.reached.v1", "assessment.opened.v1", "text.erased.v1"
 #: Void after their office has closed the item.
 CLOSABLE = (*ENTRIES, RATING, "submission.recorded.v1", "item.exempted.v1")
 #: Void after their unit has left.
@@ -34,9 +34,9 @@ OF_UNIT = (*CLOSABLE, FACT, VETO)
 #: Void while a `finalised` stands; so are closings, approvals, changes of units, transfers and the other stages.
 OF_YEAR = (*OF_UNIT, "tie.resolved.v1", "reading.adopted.v1")
 APPEALABLE = (*ENTRIES, RATING, VETO)
-IRREVOCABLE = (REVOKED, OPENED, CHANGED, KEY, TRANSFERRED)
+IRREVOCABLE = (REVOKED, OPENED, CHANGED, KEY, TRANSFERRED, ERASED)
 #: Judged one by one: they refer to others, or decide over what follows.
-STEPWISE = (CLOSED, APPROVED, REVOKED, FILED, DECIDED, CHANGED, TRANSFERRED, STAGE)
+STEPWISE = (CLOSED, APPROVED, REVOKED, FILED, DECIDED, CHANGED, TRANSFERRED, STAGE, ERASED)
 FOR_EVER = 2**62
 FAR = Decimal("Infinity")
 #: The raw bytes of sequences.
@@ -403,6 +403,7 @@ _VOID: dict[str, Callable[[Reference, Standing], str | None]] = {
     CHANGED: _void_change,
     TRANSFERRED: _void_transfer,
     STAGE: _void_stage,
+    ERASED: lambda ref, _: _void_target(ref),
 }
 
 

@@ -25,7 +25,7 @@ from nats.errors import Error as NatsError
 from infra.client import BATCH, Entry, Message, broker, connected, jetstream, publish_batch, read_stream
 from infra.streams import check_ledger, stream
 from schemas import subjects
-from schemas.events import CHANGES, OPENED, Event
+from schemas.events import CHANGES, ERASED, OPENED, Event
 from schemas.receipts import Cut, Disposition, Receipt
 from schemas.refusals import Reason, message
 from schemas.told import Told
@@ -256,7 +256,7 @@ class Scorer:
         return passed
 
     def changes(self, upto: int) -> list[int] | None:
-        """The sequences of the changes that were admitted up to a sequence; null where that is not folded yet."""
+        """The sequences of changes and orders to erase that were admitted up to one; null where it isn't folded yet."""
         if self.last < upto:
             return None
         rows = self.con.execute(f"{_ADMITTED} AND seq <= ? ORDER BY seq", [upto]).fetchall()
@@ -297,7 +297,7 @@ class Scorer:
             await self.settle(max(row[0] if row else 0, self.told) + 1)
 
 
-_ADMITTED = f"SELECT seq FROM event WHERE type IN {tuple(sorted(CHANGES))} AND admission = 'admitted'"
+_ADMITTED = f"SELECT seq FROM event WHERE type IN {(*sorted(CHANGES), ERASED)} AND admission = 'admitted'"
 
 
 def _changed(sequence: int) -> HistoryChanged:

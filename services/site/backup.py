@@ -20,7 +20,7 @@ from infra.client import connected, last_entry, read_stream
 from infra.folders import Parties, parties
 from infra.rights import PROVISIONER, configure_all
 from infra.server import EmbeddedServer
-from infra.streams import KINDS, provision, stream
+from infra.streams import KINDS, TEXTS, provision, stream
 from schemas.words import Language, _
 from schemas.year import given
 from services.audit.export import BATCH, Stored
@@ -77,7 +77,9 @@ async def _backup(known: list[Settings], draft: Path, lang: Language) -> dict[st
             members[name] = _added(tar, name, path.read_bytes())
         async with connected(known[0].nats_url, PROVISIONER, root) as client:
             for one in known:
-                for kind in ORDER:
+                held = parties(one.data)
+                last = (TEXTS,) if held and held.texts else ()  # after the ledger: no event without its own
+                for kind in (*ORDER, *last):
                     name = stream(kind, one.assessment)
                     with tempfile.TemporaryFile(dir=draft.parent) as spool:
                         states[name] = await snapshots.save(client, name, spool, _Shown(name, lang))
@@ -238,7 +240,7 @@ async def _restored(tar: tarfile.TarFile, manifest: Mapping[str, Any], root: Pat
                 for name, head in manifest["streams"].items():
                     await snapshots.load(client, name, head, content(tar, tar.getmember(f"{STREAMS}/{name}")))
                 for one in everybody.values():
-                    await provision(client, one.assessment, one.offices, one.units)
+                    await provision(client, one.assessment, one.offices, one.units, texts=one.texts)
             return {one.assessment: await _proved(server.url, data, one) for data, one in everybody.items()}
     finally:
         server.stop()

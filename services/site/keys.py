@@ -221,7 +221,7 @@ async def _durables(known: Settings, new: Parties) -> bool:
     """Whether the broker was there to make the durables of who was added."""
     try:
         async with connected(known.nats_url, PROVISIONER, known.data) as client:
-            await provision(client, new.assessment, new.offices, new.units)
+            await provision(client, new.assessment, new.offices, new.units, texts=new.texts)
     except (BrokerUnreachable, NatsError, OSError, TimeoutError):
         return False
     return True

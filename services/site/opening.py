@@ -132,11 +132,13 @@ def _told(known: Settings, book: Rulebook, units: tuple[Unit, ...], lang: Langua
 async def _open(known: Settings, book: Rulebook, units: tuple[Unit, ...], *, synthetic: bool) -> None:
     """Make everything, and let ingest append the opening; begun again after a fault, it goes on where it stood."""
     offices, codes = [office.code for office in book.office], [unit.unit for unit in units]
-    mine = Parties(known.assessment, tuple(offices), tuple(codes), book.roles.collector)
+    apart = bool(book.out_of_line)
+    mine = Parties(known.assessment, tuple(offices), tuple(codes), book.roles.collector, texts=apart)
     (known.data / "logs").mkdir(parents=True, exist_ok=True)
     running = EmbeddedServer(known.root).taken
     limits = connections(known)
-    configure(known.data, known.assessment, offices, codes, collector=mine.collector, limits=limits, running=running)
+    where = (known.data, known.assessment)
+    configure(*where, offices, codes, collector=mine.collector, limits=limits, running=running, texts=apart)
     raw = _drafted(known, book, units, synthetic=synthetic)
     checked = Checker(None, (), assessment=known.assessment, accept=rehearsal.accept).check(raw)
     if isinstance(checked, Refusal):
@@ -169,7 +171,7 @@ async def _running(known: Settings, mine: Parties) -> AsyncIterator[Running]:
     """The broker at NATS_URL, once it has taken on the new rights, with the streams made."""
     await let_in(known)
     async with connected(known.nats_url, PROVISIONER, known.data) as client:
-        await provision(client, mine.assessment, mine.offices, mine.units)
+        await provision(client, mine.assessment, mine.offices, mine.units, texts=mine.texts)
     yield Running(known.nats_url)
 
 

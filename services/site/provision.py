@@ -28,7 +28,8 @@ def expected_parties(settings: Settings) -> Parties:
     year = expected(settings)
     offices = tuple(office.code for office in year.rulebook.office)
     units = tuple(unit.unit for unit in year.roster)
-    return Parties(settings.assessment, offices, units, year.rulebook.roles.collector)
+    apart = bool(year.rulebook.out_of_line)
+    return Parties(settings.assessment, offices, units, year.rulebook.roles.collector, texts=apart)
 
 
 def connections(settings: Settings) -> Connections:
@@ -107,7 +108,7 @@ def provision(*, replicas: Literal[1, 3, 5] = 1, lang: Lang = None) -> int:
 async def _provision(settings: Settings, replicas: int) -> None:
     one = parties(settings.data) or expected_parties(settings)
     async with connected(settings.nats_url, PROVISIONER, settings.data, forever=True) as client:
-        await make_streams(client, one.assessment, one.offices, one.units, replicas)
+        await make_streams(client, one.assessment, one.offices, one.units, replicas, texts=one.texts)
         await let_go(client, settings.data, one.assessment)
 
 

@@ -27,7 +27,7 @@ from infra.client import connected, embedded_site, end, jetstream
 from infra.folders import folders, parties
 from infra.rights import PROVISIONER, named
 from infra.server import EmbeddedServer, ServerUnusable
-from infra.streams import stream
+from infra.streams import TEXTS, stream
 from schemas import subjects
 from schemas.raw import read
 from schemas.receipts import Ranking
@@ -651,7 +651,8 @@ async def _status(known: Settings) -> dict[str, Any]:
 async def facts(client: Client, known: Settings) -> dict[str, Any]:
     """What the broker and the snapshots tell of a running assessment."""
     js = jetstream(client)
-    names = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING")
+    mine = parties(known.data)
+    names = ("INTAKE", "LEDGER", "RECEIPT", "REFUSED", "RANKING", *((TEXTS,) if mine and mine.texts else ()))
     infos = {name: (await js.stream_info(stream(name, known.assessment))).state for name in names}
     ranking = await announced.last(client, known.assessment)
     waiting = {}

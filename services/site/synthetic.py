@@ -21,6 +21,7 @@ from schemas.roster import Unit, plain
 from schemas.rulebook import COMPARING, Ground, Item, Rulebook, Scheme, bound, number, zh
 from schemas.rulebook import plain as plain_book
 from schemas.subjects import ASSESSMENT
+from services.ingest import texts
 
 CHINA = timezone(timedelta(hours=8))
 DEDUCTION, BONUS, RATING, REVOKED = (
@@ -506,4 +507,6 @@ def _ordered(draft: Draft) -> Iterator[tuple[str, bytes]]:
             "subject": line.subject, "time": sent.when.isoformat(), "data": data,
         }  # fmt: skip
         made = line.change(event) if line.change else event
-        yield line.party, made if isinstance(made, bytes) else msgspec.json.encode(made)
+        raw = made if isinstance(made, bytes) else msgspec.json.encode(made)
+        names = draft.book.out_of_line
+        yield line.party, texts.sealed_line(raw, names, lambda party: f"synthetic {party}".encode()) if names else raw

@@ -17,10 +17,10 @@ from schemas.faults import RulebookError
 from schemas.told import Told
 from schemas.words import _
 from schemas.year import given
-from services.scorer import rules, store
+from services.scorer import comments, rules, store
 from services.scorer.rulebook_rows import TABLES
 from services.snapshot import wide
-from services.snapshot.make import complete
+from services.snapshot.make import TEXT, complete
 
 #: Nothing is fetched, nothing of the process is seen, nothing is written beside the file.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -190,8 +190,12 @@ def expected(rulebook: str | None) -> frozenset[Object]:
         if rulebook is not None:
             with store.connect(path) as con:
                 con.execute("DROP VIEW unit_wide")
-                for statement in wide.statements(soundness.read(json.loads(rulebook))):
+                book = soundness.read(json.loads(rulebook))
+                for statement in wide.statements(book):
                     con.execute(statement)
+                if book.out_of_line:
+                    con.execute(f"CREATE TABLE text ({TEXT})")
+                    comments.write(con, "text")
         with opened(path) as con:
             return frozenset(objects(con))
 

@@ -43,6 +43,8 @@ INTAKE_REFUSED = (
     "party VARCHAR, intake_seq BIGINT, recorded_at TIMESTAMP, source VARCHAR, id VARCHAR, reason VARCHAR, path VARCHAR,"
     " message VARCHAR, sha256 VARCHAR"
 )
+#: The texts out of line, where the rulebook has any: the ranker puts them in, and no result rests on them.
+TEXT = "token VARCHAR, salt VARCHAR, text VARCHAR, erased_by BIGINT"
 
 
 class ProjectionDiffers(Told):
@@ -94,6 +96,9 @@ def complete(  # noqa: PLR0913, PLR0917 - what a snapshot is made of, and who lo
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)
     con.execute(f"CREATE OR REPLACE TABLE intake_refused ({INTAKE_REFUSED})")
+    if year.rulebook.out_of_line:
+        con.execute(f"CREATE OR REPLACE TABLE text ({TEXT})")
+        comments.write(con, "text")
     comments.write(con, *PUBLISHED, "meta", "intake_refused", "checkpoint", "leaf", "rulebook_json", "roster_json")
     return found
 

@@ -21,8 +21,8 @@ from services.process.ending import Exit, Stop
 from services.proof.checkpoint import VERSION
 from services.scorer import rules, store
 from services.scorer.rulebook_rows import TABLES
-from services.snapshot import held
-from services.snapshot.make import complete, latest
+from services.snapshot import held, texts
+from services.snapshot.make import TEXT, complete, latest
 
 
 @contextmanager
@@ -192,6 +192,9 @@ def at(
         facts.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
         copy(con, facts, "meta")
         facts.execute("INSERT INTO meta VALUES ('facts_until', ?)", [until])
+        if texts.there(con):
+            facts.execute(f"CREATE TABLE text ({TEXT})")
+            copy(con, facts, "text")
         yield facts, cut
 
 
