@@ -143,7 +143,7 @@ def _target(
         )
     tokens = {
         token: path.removeprefix("data.")
-        for *_, raw in rows
+        for *__, raw in rows
         for path, token in texts.tokens(read_raw(raw), year.rulebook.out_of_line).items()
     }
     if not tokens:
