@@ -35,6 +35,7 @@ OWN = {
     "services/scorer/comments.py": ({"*"}, "comments on the SQL views whose columns have Chinese titles"),
     "services/rulebook/rules_page.py": ({"HEAD", "_first"}, "a page on a Chinese regulation"),
     "services/reports/publication.py": ({"_sheet"}, "names of fonts"),
+    "services/reports/readiness.py": ({"SHEETS"}, "names of sheets, which are of the contract"),
     "services/office/sheet.py": (
         {"TITLES", "ALIASES", "KINDS", "OUTCOMES", "CHANGES", "THE_YEAR", "FINALISED", "_SHOWN"},
         "what people type in a sheet, which is of the contract",
