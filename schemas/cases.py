@@ -36,7 +36,7 @@ OF_THE_YEAR = ("closes", "adopts", "reaches", "resolves", "transfers")
 
 
 class CasesError(Told):
-    """A file of cases that cannot be read: where, what is wrong there and what to do, in two languages."""
+    """A file of cases that cannot be read: where, what is wrong there and what to do."""
 
     code = 2
 

@@ -1,4 +1,4 @@
-"""What is wrong in a rulebook, in words of two languages: where, what was found, what is allowed, the nearest word."""
+"""What is wrong in a rulebook, in words: where, what was found, what is allowed, the nearest word."""
 
 import json
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Why an event is refused: the reasons in their order of precedence, and the sentences that say so in two languages."""
+"""Why an event is refused: the reasons in their order of precedence, and the sentences that say so."""
 
 import json
 from enum import StrEnum

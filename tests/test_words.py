@@ -35,6 +35,7 @@ OWN = {
     "services/scorer/comments.py": ({"*"}, "comments on the SQL views whose columns have Chinese titles"),
     "services/rulebook/rules_page.py": ({"HEAD", "_first"}, "a page on a Chinese regulation"),
     "services/reports/publication.py": ({"_sheet"}, "names of fonts"),
+    "services/reports/readiness.py": ({"SHEETS"}, "names of sheets, which are of the contract"),
     "services/office/sheet.py": (
         {"TITLES", "ALIASES", "KINDS", "OUTCOMES", "CHANGES", "THE_YEAR", "FINALISED", "_SHOWN"},
         "what people type in a sheet, which is of the contract",
@@ -103,6 +104,12 @@ def test_no_file_that_says_words_takes_their_mark_for_something_else() -> None:
                  if node.module == "schemas.words" for one in node.names}  # fmt: skip
         taken = [one.lineno for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
                  if one.id == "_" and "_" in marks]  # fmt: skip
+        for one in ast.walk(tree):
+            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                names = {arg.arg for arg in ast.walk(one.args) if isinstance(arg, ast.arg)}
+                calls = {call.func.id for call in ast.walk(one)
+                         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}  # fmt: skip
+                taken += [one.lineno] if "_" in names & calls else []
         assert taken == [], f"{path}: name what is not needed __"
 
 

@@ -25,10 +25,12 @@ KEYWORDS: dict[str, Any] = {"_": None, "_p": ((1, "c"), 2), "_n": (1, 2)}
 #: The rooms in which words are said, from the ground up, as the catalogue has them.
 ROOMS = ("schemas", "infra", "services")
 HEADER = """\
-The words of wuxing in Chinese. Under each English text (msgid) stands the Chinese
-(msgstr), which may be corrected here. A name or number in braces, as {path}, is a gap
-that the program fills: it stands in the Chinese under the same name. Where an English
-word has two meanings, msgctxt says which is meant. After a change: make words."""
+wuxing的全部中文词句。每条msgid为程序中的英文，其下msgstr为中文，可在此直接更正。
+花括号中的名称或数字（如{path}、{0}）由程序填入，须以同样的写法保留在中文里。
+同一英文有两种中文时，msgctxt写明是哪一种。“#:”为所在文件，“#.”为命令行说明所属的命令。
+更正后请运行make words。
+The Chinese of wuxing: under each English text (msgid) stands the Chinese (msgstr). A name or
+number in braces is a gap that the program fills, under the same name. After a change: make words."""
 
 
 def sources() -> Iterator[tuple[Path, str]]:
@@ -75,7 +77,7 @@ def merged(new: Catalog, old: Catalog) -> Catalog:
     for message in new:
         if message.id:
             known = old.get(message.id, message.context) if message.context else old.get(message.id)
-            found.add(
+            one = found.add(
                 message.id,
                 known.string if known else None,
                 locations=list(dict.fromkeys(message.locations)),
@@ -83,6 +85,7 @@ def merged(new: Catalog, old: Catalog) -> Catalog:
                 auto_comments=message.auto_comments[:3],
                 user_comments=known.user_comments if known else (),
             )
+            one.flags.discard("python-brace-format")  # braces that are no gap stay as they are
     return found
 
 

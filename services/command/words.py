@@ -1,4 +1,4 @@
-"""How pages say codes and numbers: names of dispositions, types and states in two languages, points as exact text."""
+"""How pages say codes and numbers: names of dispositions, types and states, points as exact text."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any

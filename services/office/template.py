@@ -103,7 +103,7 @@ FORMS: dict[str, tuple[tuple[str, ...], int]] = {
     "event.revoked.v1": ((*_TARGET, "reason"), 100),
 }
 
-#: What goes into each column, (English, Chinese).
+#: What goes into each column.
 MEANINGS = {
     "type": _("Kind of event, given on the form's lines."),
     "unit": _("The unit's code, its name, or both as offered."),

@@ -9,7 +9,7 @@ import msgspec
 from rich.text import Text
 
 from schemas.events import day
-from schemas.words import COLON, Language, _, _n
+from schemas.words import COLON, Both, Language, _, _n
 from services.command import tables
 from services.command.options import LATEST, At
 from services.command.typeset import clean
@@ -54,16 +54,16 @@ TEXT = {
     "finalise": _("make it final"),
     "lost": _("of {unit} the rating of sequence {seq} was taken by sequence {by}"),
 }
-#: The sheet of an office's workbook for each kind of event, (English, Chinese).
+#: The sheet of an office's workbook for each kind of event.
 SHEETS = {
-    "rating.recorded.v1": _("Ratings"),
-    "item.closed.v1": _("Closings"),
-    "event.revoked.v1": _("Revocations"),
-    "appeal.decided.v1": _("Decisions"),
-    "tie.resolved.v1": _("Ties"),
-    "reading.adopted.v1": _("Adoptions"),
-    "approval.recorded.v1": _("Approvals"),
-    "stage.reached.v1": _("Stages"),
+    "rating.recorded.v1": Both("Ratings", "评分"),
+    "item.closed.v1": Both("Closings", "办结"),
+    "event.revoked.v1": Both("Revocations", "撤销"),
+    "appeal.decided.v1": Both("Decisions", "申诉决定"),
+    "tie.resolved.v1": Both("Ties", "并列排序"),
+    "reading.adopted.v1": Both("Adoptions", "确认读法"),
+    "approval.recorded.v1": Both("Approvals", "审批"),
+    "stage.reached.v1": Both("Stages", "阶段"),
 }
 #: More units than these are counted, not named, in the table; JSON names all.
 NAMED_MAX = 12
