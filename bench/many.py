@@ -14,7 +14,6 @@ what three machines would do.
 import argparse
 import asyncio
 import json
-import logging
 import os
 import re
 import shutil
@@ -310,7 +309,6 @@ def said(log: Path, event: str) -> dict[str, float]:
 @contextmanager
 def cluster(folder: Path, count: int) -> Iterator[Cluster]:
     """A cluster whose processes end whatever ends the block."""
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # Python 3.11 warns at the end of each connection with TLS
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     made = Cluster(folder, count)
     try:

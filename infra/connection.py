@@ -7,6 +7,7 @@ over a subject that is not UTF-8. What a party may publish must not do that to a
 
 import contextlib
 import ipaddress
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,13 @@ def tls(url: str, ca: Path) -> dict[str, Any]:
     """How a connection makes sure whom it talks to: by the site's own authority, wherever it leaves this machine."""
     if all(_here(one) for one in addresses(url)):
         return {}
+    logging.getLogger("asyncio").addFilter(_worth_saying)
     return {"tls": ssl.create_default_context(cafile=str(ca))}
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Python 3.11 warns at the end of every connection with TLS that was opened without; nobody can do anything."""
+    return "eof_received() has no effect" not in record.getMessage()
 
 
 def _here(address: str) -> bool:

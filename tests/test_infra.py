@@ -262,7 +262,7 @@ def cluster(tmp_path: Path) -> Iterator[list[str]]:
         yield urls
 
 
-def test_a_service_follows_its_durable_through_tls(tmp_path: Path) -> None:
+def test_a_service_follows_its_durable_through_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One node alone lets in who shows a key: what a service connects by, and what it reads with, are two things."""
     path = written(tmp_path, here=True)[0]
 
@@ -278,6 +278,7 @@ def test_a_service_follows_its_durable_through_tls(tmp_path: Path) -> None:
             asyncio.run(asyncio.wait_for(story(), 60))
         finally:
             server.kill()
+    assert "eof_received" not in caplog.text
 
 
 @pytest.mark.long

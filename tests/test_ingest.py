@@ -534,6 +534,22 @@ def test_a_stream_that_was_made_again_while_ingest_runs_is_noticed(tmp_path: Pat
     story(tmp_path, steps)
 
 
+def test_what_was_taken_while_the_broker_s_clock_was_set_back_is_not_taken_again(tmp_path: Path) -> None:
+    """The batch's last was recorded before its others: redelivered, those looked like a stream that was made again."""
+
+    async def steps(desk: Desk) -> None:
+        async with desk.ingest() as ingest:
+            await desk.send(event("a"), event("b"), event("c"))
+            one, two, three = await desk.held()
+            two = two._replace(recorded_at=two.recorded_at + 3_600_000_000)
+            for _ in range(2):
+                assert await ingest.take([one, two, three])
+            assert ingest.place.lost == []
+        assert [json.loads(raw)["id"] for raw in await desk.ledger()] == ["a", "b", "c"]
+
+    story(tmp_path, steps)
+
+
 def test_what_does_not_follow_on_waits_until_the_stream_itself_was_read(tmp_path: Path) -> None:
     async def steps(desk: Desk) -> None:
         async with desk.ingest() as ingest:

@@ -208,7 +208,7 @@ class Ingest:
             if held := self.appended.pop(entry.sequence, None):
                 self.place.ledger, self.place.sha256 = held
         self.place.intake = new[-1].sequence
-        self.place.recorded = max(self.place.recorded, new[-1].recorded_at)
+        self.place.recorded = max(self.place.recorded, *(one.recorded_at for one in new))  # a clock may go back
         self.place.arrived = self.arrivals.settled(self.took)
         await asyncio.to_thread(places.write, self.at, self.place)
         metrics.ledger(self.ledger_last)

@@ -2,8 +2,7 @@
 
 Linux tells the time by a few instructions that it lays into each process (the vDSO). They are written over there, in a
 process that is held for a moment, by ones that ask the kernel and add so many seconds. What counts seconds (monotonic)
-stays as it is, as on a machine whose clock is set. On x86_64 alone, by who may trace the process; else
-`why_not` says so.
+stays as it is, as on a machine whose clock is set. Linux on x86_64, by who may trace the process; else `why_not` tells.
 """
 
 import contextlib
