@@ -50,7 +50,7 @@ A = "year-2014"
 NAMES = ("rater", "reason", "statement")
 APART = soundness.read({**BOOK_JSON, "out_of_line": [*NAMES]})
 COLLECTOR = APART.roles.collector
-PATIENCE = 90.0
+PATIENCE = 300.0
 #: Texts that stand in no other file.
 REASON, OTHER, RATER, STATEMENT = "王小明逾期未反馈", "赵大海办理不力", "李四评委", "我局已于五月二日由周某反馈"
 HIDDEN = "不应出现的明文"
@@ -145,7 +145,9 @@ class Site:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(flat)
-        _, printed, said = self.run("emit", path, "--office", rows[0]["source"].rpartition("/")[2], *options)
+        _, printed, said = self.run(
+            "emit", path, "--office", rows[0]["source"].rpartition("/")[2], "--wait", "120", *options
+        )
         found = [json.loads(one) for one in printed.splitlines()]
         assert len(found) == len(rows), said
         return found
@@ -239,6 +241,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for name in ("ingest", "scorer", "ranker"):
             made.start(name)
         try:
+            made.ranked(1)
             yield made
         finally:
             made.stop()
@@ -259,14 +262,16 @@ def test_a_text_is_in_the_statement_and_neither_in_the_ledger_nor_in_the_scorer_
     assert all(text in site.explained("U001") for text in (REASON, OTHER, RATER))
     block = f"jetstream/jetstream/CORE/streams/{stream(TEXTS, A)}/msgs/1.blk"
     for text in (REASON, OTHER, RATER):
-        assert {*site.holding(text)} == {block, f"snapshots/{newest.name}"}
+        found = {*site.holding(text)}
+        assert {one for one in found if not one.startswith(f"snapshots/{A}-")} == {block}
+        assert f"snapshots/{newest.name}" in found
     raters = [json.loads(one.data)["data"].get("rater") for one in site.stored("LEDGER")]
     assert texts.is_token(raters[2])
     assert raters[2] == raters[3], "the same rater has the same token"
 
 
 def test_a_unit_s_appeal_by_command_goes_the_same_way(site: Site) -> None:
-    code, printed, said = site.run("appeal", "U001", "--target", "2", "--statement", STATEMENT)
+    code, printed, said = site.run("appeal", "U001", "--target", "2", "--statement", STATEMENT, "--wait", "120")
     assert code == Exit.DONE, said
     site.ranked(json.loads(printed)["sequence"])
     assert STATEMENT in site.run("appeals")[1].decode()
@@ -415,7 +420,7 @@ def test_an_order_erases_the_text_from_every_file_and_each_proof_holds(site: Sit
     assert site.run("backup", backup)[0] == Exit.DONE
     site.kept |= {"last": last, "digest": meta["digest"], "backup": backup}
 
-    code, printed, said = site.run("erase", "2", "--reason", "应本人申请", "--yes")
+    code, printed, said = site.run("erase", "2", "--reason", "应本人申请", "--yes", "--wait", "120")
     assert (code, REASON in said, "in 2 events" in said) == (Exit.DONE, True, False), said
     sequence = json.loads(printed)["sequence"]
     site.ranked(sequence)
@@ -438,7 +443,9 @@ def test_an_order_erases_the_text_from_every_file_and_each_proof_holds(site: Sit
 
 
 def test_one_order_erases_a_rater_wherever_he_stands(site: Site) -> None:
-    code, printed, said = site.run("erase", "--source", "/offices/gongwei", "--id", "r1", "--reason", "x", "--yes")
+    code, printed, said = site.run(
+        "erase", "--source", "/offices/gongwei", "--id", "r1", "--reason", "x", "--yes", "--wait", "120"
+    )
     assert (code, f"{RATER} (in 2 events)" in said) == (Exit.DONE, True), said
     sequence = json.loads(printed)["sequence"]
     site.ranked(sequence)
