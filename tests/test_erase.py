@@ -666,6 +666,18 @@ def test_the_gateway_makes_tokens_for_a_party_of_its_own_events_alone(tmp_path: 
     assert key_file(tmp_path, "ducha").with_suffix(".salt").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(
+    "texts_", ["", "[]", "{}x", '{"a":1}', '{"a":["b"]}', '{"sha256:0":["","\\ud800"]}', "[" * 5000, "😀"]
+)
+def test_whatever_stands_in_the_attribute_is_judged(texts_: str) -> None:
+    made, _ = apart(deduction("w1", "x"))
+    raw = line(made | {"texts": texts_})[:-1] + b', "n": ' + b"9" * 5000 + b"}"
+    assert isinstance(making.taken(raw, NAMES), Fault)
+    assert json.loads(texts.stripped(raw.replace(b"9" * 5000, b"9"))) == made | {"n": 9}
+    assert making.carried(raw) == {}
+    assert making.sealed_line(raw, NAMES, lambda _: b"") == raw
+
+
 def test_the_program_in_the_guide_makes_what_intake_takes() -> None:
     guide = (Path(__file__).parents[1] / "docs" / "agency.md").read_text(encoding="utf-8")
     (code,) = [one for one in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "def apart" in one]
