@@ -34,12 +34,15 @@ from schemas import rulebook, soundness, subjects, texts
 from schemas.faults import RulebookError
 from schemas.refusals import Refusal
 from schemas.texts import Text
+from services.console import forms
 from services.console.app import create_app
+from services.console.door import Who
 from services.gateway.desk import Desk
 from services.ingest import signatures
 from services.ingest import texts as making
 from services.ingest.check import Checker
 from services.ingest.line import Fault, read
+from services.office import template
 from services.process.ending import Exit
 from services.rulebook.sentences import sentences
 from services.site import synthetic
@@ -640,6 +643,10 @@ def test_where_the_rulebook_does_not_ask_nothing_is_another() -> None:
     assert stream(TEXTS, A) in {one.name for one in declared_streams(A, texts=True)}
     assert "texts" not in {one.key for one in sentences(BOOK, "en")}
     assert "texts" in {one.key for one in sentences(APART, "zh")}
+    collector = Who(COLLECTOR, "office", "session", collector=True)
+    for book, asks in ((BOOK, False), (APART, True)):
+        assert ("text.erased.v1" in forms.kinds(collector, book, [])) == asks
+        assert ("text.erased.v1" in {form.type for form, _ in template.forms(book, COLLECTOR)}) == asks
 
 
 @pytest.mark.parametrize(
