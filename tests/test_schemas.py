@@ -12,7 +12,7 @@ from schemas.receipts import Ranking, Receipt
 from schemas.refusals import Reason, Refusal
 from schemas.rulebook import plain
 from services.ingest.check import Checker, opened
-from services.ingest.texts import taken
+from services.ingest.texts import Apart, taken
 
 GOLDEN = Path(__file__).parent / "golden"
 LINES = (GOLDEN / "events.jsonl").read_bytes().splitlines()
@@ -40,6 +40,7 @@ def test_golden_events_of_a_year_with_texts_out_of_line_still_read_the_same():
     checker, expected = Checker(book, YEAR_.roster), json.loads((GOLDEN / "apart.json").read_text(encoding="utf-8"))
     assert expected == [flat(checker.check(line)) for line in APART]
     found = taken(APART[0], book.out_of_line)
+    assert isinstance(found, Apart)
     assert list(found.texts) == [expected[0]["reason"]]
     assert APART[0].startswith(found.raw[:-1] + b',"texts":')
 
