@@ -37,8 +37,8 @@ API, INBOXES = "JSC.API", ("_INBOX", "_INBOX_{party}")
 DURABLES, DAYS = {"RECEIPT": "all", "REFUSED": "all", "NOTICE": "units"}, 90
 INTAKE = (
     "A party publishes its events here, one a message, and may publish nothing else. Where the rulebook has"
-    " `out_of_line`, the fields that it names hold `sha256:` and the SHA-256 of salt and text, and the attribute"
-    " `texts` brings both (wire.md, Texts out of line)."
+    " `out_of_line`, the fields that it names hold `sha256:` and the SHA-256 of salt and text, and `texts` brings both"
+    " (wire.md, Texts out of line)."
 )
 #: Each channel: its address, who sends (seen from here), what it is for, its messages.
 CHANNELS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {

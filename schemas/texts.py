@@ -62,7 +62,7 @@ def tokens(event: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
 
 
 _SPACE = " \t\n\r"
-_decoder = json.JSONDecoder()
+_decoder = json.JSONDecoder(parse_int=str, parse_float=str)  # of any length
 
 
 def _members(text: str) -> Iterator[tuple[str, int, int]]:

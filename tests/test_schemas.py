@@ -6,14 +6,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas import documents, subjects
+from schemas import documents, soundness, subjects
 from schemas.events import TYPES, YEAR, Envelope, Event
 from schemas.receipts import Ranking, Receipt
 from schemas.refusals import Reason, Refusal
+from schemas.rulebook import plain
 from services.ingest.check import Checker, opened
+from services.ingest.texts import Apart, taken
 
 GOLDEN = Path(__file__).parent / "golden"
 LINES = (GOLDEN / "events.jsonl").read_bytes().splitlines()
+APART = (GOLDEN / "apart.jsonl").read_bytes().splitlines()
 YEAR_ = opened(LINES[0])
 CHECKER = Checker(YEAR_.rulebook, YEAR_.roster, keys=YEAR_.keys)
 
@@ -29,7 +32,17 @@ def test_the_golden_events_still_read_the_same():
 
 
 def test_there_is_a_golden_event_of_every_type():
-    assert set(TYPES) == {json.loads(line)["type"] for line in LINES}
+    assert set(TYPES) == {json.loads(line)["type"] for line in (*LINES, *APART)}
+
+
+def test_golden_events_of_a_year_with_texts_out_of_line_still_read_the_same():
+    book = soundness.read({**plain(YEAR_.rulebook), "out_of_line": ["rater", "reason", "statement"]})
+    checker, expected = Checker(book, YEAR_.roster), json.loads((GOLDEN / "apart.json").read_text(encoding="utf-8"))
+    assert expected == [flat(checker.check(line)) for line in APART]
+    found = taken(APART[0], book.out_of_line)
+    assert isinstance(found, Apart)
+    assert list(found.texts) == [expected[0]["reason"]]
+    assert APART[0].startswith(found.raw[:-1] + b',"texts":')
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: json.loads(line)["type"])

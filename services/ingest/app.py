@@ -262,13 +262,13 @@ class Ingest:
         if marked := message_id(entry):
             return Judged(entry, party, marked)
         try:
-            found = self.checker.check(entry.data, subject)
+            one = self._beside(Judged(entry, party, self.checker.check(entry.data, subject)))
         except Exception as error:
             self.log.exception("message.not_judged", intake=entry.sequence, party=party)
             return Judged(entry, party, not_judged(entry, error))
-        if self.checker.rulebook is None and isinstance(found, Event) and found.type == OPENED:
+        if self.checker.rulebook is None and isinstance(one.found, Event) and one.found.type == OPENED:
             self.open(entry.data)
-        return self._beside(Judged(entry, party, found))
+        return one
 
     def _beside(self, one: Judged) -> Judged:
         """The same with its texts apart where the rulebook has them out of line, or refused for them."""

@@ -19,6 +19,7 @@ import msgspec
 
 from infra.rights import key_file
 from schemas import subjects, texts
+from schemas.raw import read as read_raw
 from schemas.refusals import ABSENT, Phrase, Reason, found
 from schemas.texts import MOST, SALT_BYTES, Text, joined
 from services.ingest.line import Fault, Wire, read
@@ -44,7 +45,7 @@ def taken(raw: bytes, names: Iterable[str]) -> Apart | Fault:
     """
     wire = read(raw)
     assert isinstance(wire, Wire), "it has passed the checks"
-    event = json.loads(raw)
+    event = read_raw(raw)
     tokens = texts.tokens(event, names)
     if (given := event.get(texts.ATTRIBUTE, ABSENT)) is ABSENT:
         return Apart(raw, {}, tokens)
@@ -140,16 +141,16 @@ def sealed_line(raw: bytes, names: Iterable[str], key: Callable[[str], bytes], r
     wire = read(raw)
     if not isinstance(wire, Wire) or wire.signature is not ABSENT or wire.source.__class__ is not str:
         return raw
-    event: dict[str, Any] = json.loads(raw)
     party = subjects.party_of(wire.source)
-    if texts.ATTRIBUTE in event or party is None or not subjects.PARTY.fullmatch(party):
-        return raw
     try:
+        event: dict[str, Any] = json.loads(raw)
+        if texts.ATTRIBUTE in event or party is None:
+            return raw
         made, held = sealed(event, names, key(party))
         if rename and held and event.get("id") == rename(_content(event)):
             made["id"] = rename(_content(made))
         line = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    except ValueError:  # a number beyond what RFC 8785 can write
+    except ValueError:  # a number beyond what Python reads or RFC 8785 can write
         return raw
     return joined(line, held) if held else raw
 
@@ -163,7 +164,7 @@ def carried(raw: bytes) -> dict[str, Text]:
     if b'"texts"' not in raw:
         return {}
     try:
-        event = json.loads(raw)
+        event = read_raw(raw)
         held = {name: Text(*pair) for name, pair in _attribute(event[texts.ATTRIBUTE].encode()).items()}
     except (KeyError, TypeError, AttributeError, ValueError):
         return {}

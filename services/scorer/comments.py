@@ -17,7 +17,6 @@ TABLES = {
     "event": (LEDGER, "Each event with the columns of its data, its raw bytes, and what admission judged once."),
     "refused": (LEDGER, "What the fold's own checks refused and why, by sequence (in a file: by line)."),
     "intake_refused": (LEDGER, "What intake refused, so that it has no place in the ledger. The publisher's word."),
-    "text": (LEDGER, "The texts out of line by their tokens, where the rulebook has any. Proved by no checkpoint."),
     "leaf": (LEDGER, "The leaf hash of each event in the log's Merkle tree."),
     "checkpoint": (LEDGER, "The checkpoint as a signed note, in one row."),
     "rulebook_json": (RULEBOOK, "The rulebook as the checkpoint commits to it, in one row."),
@@ -71,10 +70,6 @@ TABLES = {
 COLUMNS = {
     # -- events as sent, and what admission adds
     "seq": "The sequence of the event in the ledger (序号); of a file that was folded, the line.",
-    "token": "What stands in the event: sha256: and the SHA-256 of salt and text.",
-    "salt": "The 32 bytes before the text, in hex; null once it is erased.",
-    "text": "The text that an event has out of line; null once it is erased.",
-    "erased_by": "The order (text.erased.v1) by which the text is gone; null where none is.",
     "recorded_at": "When the broker recorded it, UTC; null where a file was folded.",
     "source": "Who sent it, /offices/<office> or /units/<unit>.",
     "id": "Its identifier: with source it names the event for ever.",

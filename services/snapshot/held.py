@@ -17,7 +17,7 @@ from schemas.faults import RulebookError
 from schemas.told import Told
 from schemas.words import _
 from schemas.year import given
-from services.scorer import comments, rules, store
+from services.scorer import rules, store
 from services.scorer.rulebook_rows import TABLES
 from services.snapshot import wide
 from services.snapshot.make import TEXT, complete
@@ -193,9 +193,8 @@ def expected(rulebook: str | None) -> frozenset[Object]:
                 book = soundness.read(json.loads(rulebook))
                 for statement in wide.statements(book):
                     con.execute(statement)
-                if book.out_of_line:
-                    con.execute(f"CREATE TABLE text ({TEXT})")
-                    comments.write(con, "text")
+                for statement in TEXT if book.out_of_line else ():
+                    con.execute(statement)
         with opened(path) as con:
             return frozenset(objects(con))
 

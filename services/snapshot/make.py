@@ -44,7 +44,14 @@ INTAKE_REFUSED = (
     " message VARCHAR, sha256 VARCHAR"
 )
 #: The texts out of line, where the rulebook has any: the ranker puts them in, and no result rests on them.
-TEXT = "token VARCHAR, salt VARCHAR, text VARCHAR, erased_by BIGINT"
+TEXT = (
+    "CREATE OR REPLACE TABLE text (token VARCHAR, salt VARCHAR, text VARCHAR, erased_by BIGINT)",
+    "COMMENT ON TABLE text IS 'Ledger. The texts out of line by their tokens. Proved by no checkpoint.'",
+    "COMMENT ON COLUMN text.token IS 'What stands in the event: sha256: and the SHA-256 of salt and text.'",
+    "COMMENT ON COLUMN text.salt IS 'The 32 bytes before the text, in hex; null once it is erased.'",
+    "COMMENT ON COLUMN text.text IS 'The text that an event has out of line; null once it is erased.'",
+    "COMMENT ON COLUMN text.erased_by IS 'The order (text.erased.v1) by which it is gone; null where none is.'",
+)
 
 
 class ProjectionDiffers(Told):
@@ -96,9 +103,8 @@ def complete(  # noqa: PLR0913, PLR0917 - what a snapshot is made of, and who lo
     for item in facts.items():
         con.execute("INSERT INTO meta VALUES (?, ?)", item)
     con.execute(f"CREATE OR REPLACE TABLE intake_refused ({INTAKE_REFUSED})")
-    if year.rulebook.out_of_line:
-        con.execute(f"CREATE OR REPLACE TABLE text ({TEXT})")
-        comments.write(con, "text")
+    for statement in TEXT if year.rulebook.out_of_line else ():
+        con.execute(statement)
     comments.write(con, *PUBLISHED, "meta", "intake_refused", "checkpoint", "leaf", "rulebook_json", "roster_json")
     return found
 

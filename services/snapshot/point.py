@@ -193,7 +193,7 @@ def at(
         copy(con, facts, "meta")
         facts.execute("INSERT INTO meta VALUES ('facts_until', ?)", [until])
         if texts.there(con):
-            facts.execute(f"CREATE TABLE text ({TEXT})")
+            facts.execute(TEXT[0])
             copy(con, facts, "text")
         yield facts, cut
 
