@@ -98,8 +98,8 @@ def _placed(fault: Fault, file: str | None, begins: dict[Path, int], lang: Langu
         line = _("line {line}", line=begins[path]).say(lang)
     else:
         line = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in path).lstrip(".")
-    where = [file or "", line, fault.place.say(lang), fault.key or ""]
-    return CLAUSE.say(lang).join(one for one in where if one) + COLON.say(lang) + fault.say(lang)
+    where = [one for one in (file, line, fault.place.say(lang), fault.key) if one]
+    return COLON.say(lang).join([*([CLAUSE.say(lang).join(where)] if where else []), fault.say(lang)])
 
 
 def quoted(value: Any) -> str:
@@ -297,7 +297,10 @@ MESSAGES: dict[str, Text] = {
     "weight_zero": _("found 0; under combine = {0} weights are above 0"),
     "out_of_nothing": _('found "out", but no part above rescales; give one combine = "rescale"'),
     "no_child": _("has no part or item for {0}; a part has a child for every unit that it is for"),
-    "sum_of_part": _("found {0}, but weight x points of its children come to {1} for {2}"),
+    "sum_of_part": _(
+        "found {0}, but weight x points of its children come to {1} for {2};"
+        ' where they are to be rescaled, give combine = "rescale"'
+    ),
     "child_of_mean": _("weight x points is {0}; in {1}, which is combine = {2}, each child comes to {3} ({4})"),
     "sum_of_final": _("found {0}, but the top level comes to {1} for {2}"),
     # schemes and vetoes

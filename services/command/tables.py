@@ -12,6 +12,7 @@ from rich.table import Table
 from schemas.refusals import Refusal
 from schemas.words import Language, _, _n, _p
 from schemas.year import Year
+from services.command.words import flagged
 from services.process.plain import Screen
 
 TEXT = {
@@ -134,7 +135,11 @@ def _category(con: duckdb.DuckDBPyConnection, category: str, title: str, lang: L
     for place, unit, name, group, final, reached, flags, __ in rows:
         cells = ["" if place is None else str(place), unit, name, group]
         cells += [*(four(parts.get(unit, {}).get(part)) for part, __ in top), four(final)]
-        cells += [*(given.get((unit, scheme), "") for scheme, __ in schemes), states[reached], " ".join(flags)]
+        cells += [
+            *(given.get((unit, scheme), "") for scheme, __ in schemes),
+            states[reached],
+            "; ".join(flagged(flag, names, lang) for flag in flags),
+        ]
         table.add_row(*cells)
     return table
 

@@ -101,6 +101,12 @@ def word(code: Any, lang: Language) -> str:
     return WORDS[code].say(lang) if code in WORDS else str(code or "")
 
 
+def flagged(flag: str, names: dict[str, str], lang: Language) -> str:
+    """A flag of a unit in words: what it is, and of what, by its name where it has one."""
+    code, __, what = flag.partition(":")
+    return f"{word(code, lang)} {names.get(what, what)}".strip()
+
+
 def choice(value: str, lang: Language) -> str:
     """A reading's value with what it means, itself where it speaks for itself."""
     return f"{value} · {VALUES[value].say(lang)}" if value in VALUES else value

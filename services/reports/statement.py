@@ -604,7 +604,7 @@ def _grade_notes(reader: Reader, row: Row) -> list[str]:
         if cut["barred"]:
             said.append(reader.say(_("barred by a veto")))
         elif not cut["is_open"]:
-            said.append(reader.say(_("not open to the unit")))
+            said.append(reader.say(_("the unit does not meet what it asks for")))
         if reader.unit in cut["undecided"]:
             others = reader.listed([one for one in cut["undecided"] if one != reader.unit])
             said.append(reader.say(_("tied across the cut with {others}: not settled yet", others=others)))
