@@ -8,6 +8,7 @@ stays as it is, as on a machine whose clock is set. Linux on x86_64, by who may 
 import contextlib
 import os
 import platform
+import re
 import signal
 import struct
 import subprocess
@@ -27,10 +28,15 @@ HELD_WITHIN = 10.0
 
 
 def _place(pid: int) -> tuple[int, int]:
-    """From where to where the vDSO lies in a process."""
-    maps = Path(f"/proc/{pid}/maps").read_text("utf-8")
-    found = next(line for line in maps.splitlines() if line.endswith("[vdso]")).split()[0]
-    start, _, end = found.partition("-")
+    """From where to where the vDSO lies in a process, which may have just begun; raises OSError where it has none."""
+    deadline = time.monotonic() + HELD_WITHIN
+    while not (
+        found := re.search(r"^(\S+)-(\S+) .*\[vdso\]$", Path(f"/proc/{pid}/maps").read_text("utf-8"), re.MULTILINE)
+    ):
+        if time.monotonic() > deadline:
+            raise OSError(f"process {pid} has no vDSO")
+        time.sleep(0.001)  # between two looks at another process
+    start, end = found.groups()
     return int(start, 16), int(end, 16)
 
 
@@ -102,7 +108,7 @@ def why_not() -> str:
             asked.stdin.write(b"\n")
             asked.stdin.flush()
             ahead = int(asked.stdout.readline()) - time.time()
-        except (OSError, KeyError, StopIteration, TimeoutError) as error:
+        except (OSError, KeyError, TimeoutError) as error:
             return f"no clock can be moved here: {error!r}"
         finally:
             asked.kill()
