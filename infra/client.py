@@ -46,8 +46,6 @@ from schemas.words import _
 
 BATCH = 1000
 """The most messages that the server takes in one atomic batch."""
-APPEND_TRIES = 3
-"""How often a batch is sent that the server acknowledges and does not store."""
 ANSWER_WITHIN = 30.0
 """Seconds to wait for the broker's answer before its outcome counts as unknown."""
 
@@ -231,30 +229,9 @@ async def publish_batch(
     """Append up to 1,000 messages whole or not at all, fenced by the stream's last sequence.
 
     The answer's `seq` is the last message's. Raises WrongLastSequence, AppendRefused or AppendUnknown.
-    The server fsyncs once a batch: 55,000 events a second where single messages come to 4,000. Its word is held against
-    the stream's end: seen of 2.15.1 is a batch that was acknowledged and stored nowhere, the first of a new stream.
+    The server fsyncs once a batch: 55,000 events a second where single messages come to 4,000.
     """
     assert 0 < len(messages) <= BATCH, f"a batch has 1 to {BATCH} messages, not {len(messages)}"
-    for _try in range(APPEND_TRIES):
-        answer = await _committed(client, messages, expected_last_sequence, timeout)
-        try:
-            if (await jetstream(client).stream_info(answer.stream)).state.last_seq >= answer.seq:
-                return answer
-        except (NatsError, TimeoutError) as error:
-            raise _unknown(messages, error) from error
-        structlog.get_logger().error(
-            "batch.not_stored", stream=answer.stream, sequence=answer.seq, messages=len(messages)
-        )
-    raise _unknown(messages)
-
-
-async def _committed(
-    client: Client,
-    messages: Sequence[Message],
-    expected_last_sequence: int | None,
-    timeout: float,  # noqa: ASYNC109 - as of `publish_batch`
-) -> PubAck:
-    """Send a batch and its commit; the broker's answer to it."""
     batch, last = uuid4().hex, len(messages)
     for number, message in enumerate(messages, 1):
         headers = {**message.headers, Header.BATCH_ID.value: batch, Header.BATCH_SEQUENCE.value: str(number)}
@@ -267,20 +244,15 @@ async def _committed(
         try:
             answer = await client.request(message.subject, message.data, timeout, headers=headers)
         except (NatsError, TimeoutError) as error:
-            raise _unknown(messages, error) from error
+            raise AppendUnknown(
+                _(
+                    "no answer to a batch of {last} for {subject}: {name}",
+                    last=last,
+                    subject=message.subject,
+                    name=type(error).__name__,
+                )
+            ) from error
     return _accepted(json.loads(answer.data), last)
-
-
-def _unknown(messages: Sequence[Message], error: Exception | None = None) -> AppendUnknown:
-    last, subject = len(messages), messages[-1].subject
-    if error is None:
-        return AppendUnknown(
-            _("a batch of {last} for {subject} was acknowledged, and is not in its stream", last=last, subject=subject)
-        )
-    name = type(error).__name__
-    return AppendUnknown(
-        _("no answer to a batch of {last} for {subject}: {name}", last=last, subject=subject, name=name)
-    )
 
 
 def _accepted(answer: dict[str, Any], size: int) -> PubAck:

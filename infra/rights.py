@@ -156,16 +156,9 @@ def service_rights(assessment: str, *, texts: bool = False) -> dict[str, Rights]
         _put(f"ledger.{assessment}.>"),
         _put(receipts),
         _put(refusals),
-        *(_api(f"STREAM.INFO.{name}") for name in (receipt, refused)),  # whether what was acknowledged is there
         *((*_look(apart), _put(f"texts.{assessment}.*.*"), _api(f"STREAM.MSG.DELETE.{apart}")) if texts else ()),
     )
-    scorer = (
-        *_pull(ledger, "scorer"),
-        *_look(ledger),
-        *_turn(assessment, "scorer"),
-        _put(receipts),
-        _api(f"STREAM.INFO.{receipt}"),
-    )
+    scorer = (*_pull(ledger, "scorer"), *_look(ledger), *_turn(assessment, "scorer"), _put(receipts))
     ranker = (
         Service(cut, cut, owner=account(assessment, "scorer")),
         _put(f"ranking.{assessment}"),

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import structlog
 
@@ -27,6 +28,7 @@ from services.process.settings import Limits, read
 from services.site import synthetic
 
 CODE = "fuzz"
+SILENT = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(50))
 BOOKS = (
     "wenzhou-2013", "burial-reform-2013", "department-appraisal", "information-2013", "safety-standardisation",
     "medal-table",
@@ -75,7 +77,7 @@ def ingest(house: int, folder: Path) -> Ingest:
     known = read({"WUXING_DATA": str(data), "WUXING_ASSESSMENT": CODE})
     much = Limits(**dict.fromkeys(Limits.__struct_fields__, 2**60))
     nobody: Any = SimpleNamespace()
-    return Ingest(nobody, CODE, known, structlog.get_logger(), data / "place.json", much)
+    return Ingest(nobody, CODE, known, SILENT, data / "place.json", much)
 
 
 def checker(house: int, one: Ingest) -> Checker:
@@ -109,7 +111,6 @@ class Target:
         self.folder = folder
         self.loop = asyncio.new_event_loop()
         self.checkers = {n: checker(n, ingest(n, folder)) for n in range(HOUSES)}
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
 
     def judged(self, data: bytes) -> tuple[int, bytes, Judged]:
         """The house, the message, and what became of it; raises whatever falls over it."""
@@ -125,8 +126,8 @@ class Target:
             self.checkers[house].check(raw, app._topic(entry.subject)[1])  # noqa: SLF001 - raises what it fell over
             raise AssertionError("it was not judged")
         said = Appended()
-        setattr(app, "publish_batch", said.publish)  # noqa: B010 - what it imported
-        self.loop.run_until_complete(self._told(one, found))
+        with patch.object(app, "publish_batch", said.publish):
+            self.loop.run_until_complete(self._told(one, found))
         assert len(said) == 2, "what is taken is appended and receipted, what is not is refused and receipted"
         return house, raw, found
 

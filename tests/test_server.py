@@ -19,14 +19,11 @@ from unittest.mock import patch
 
 import pytest
 from faststream.nats import NatsMessage
-from nats.aio.msg import Msg
 from nats.js.api import DiscardPolicy, StreamConfig, StreamInfo
 
 from infra.client import (
-    APPEND_TRIES,
     BATCH,
     AppendRefused,
-    AppendUnknown,
     Arrival,
     BrokerUnreachable,
     Entry,
@@ -382,29 +379,6 @@ def test_a_ledger_with_a_beginning_or_a_middle_missing_is_refused(tmp_path: Path
         broken = dataclasses.replace(whole, state=dataclasses.replace(whole.state, **{field: value}))
         with pytest.raises(StreamDiffers, match=f"state.{field}"):
             check_ledger(broken, A)
-
-
-def test_a_batch_that_is_acknowledged_and_stored_nowhere_is_sent_again(tmp_path: Path) -> None:
-    """Seen of the server: its word, and an empty stream. Here somebody gives it in the server's place."""
-    batch = [Message(f"ledger.{A}.ducha.U001", b'{"n":%d}' % n) for n in range(3)]
-
-    async def steps() -> None:
-        async with site(tmp_path, "ingest") as (_, ingest):
-            asked, lies = ingest.request, [3] * (APPEND_TRIES - 1)
-
-            async def answered(subject: str, *rest: Any, **more: Any) -> Any:
-                if subject.startswith("ledger.") and lies:
-                    return Msg(ingest, data=b'{"stream":"%s","seq":%d}' % (LEDGER.encode(), lies.pop()))
-                return await asked(subject, *rest, **more)
-
-            ingest.request = answered
-            assert (await publish_batch(ingest, batch, 0)).seq == 3
-            lies += [7] * APPEND_TRIES
-            with pytest.raises(AppendUnknown, match="is not in its stream"):
-                await publish_batch(ingest, batch[:1] * 4, 3)
-            assert [entry.data async for entry in read_stream(ingest, "LEDGER", A)] == [one.data for one in batch]
-
-    asyncio.run(steps())
 
 
 def test_a_batch_is_appended_whole_behind_its_fence_and_read_back_in_order(tmp_path: Path) -> None:
