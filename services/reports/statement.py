@@ -204,7 +204,7 @@ def statement(
         facts_until=meta.get("facts_until"),
         notes=point.facts_words(meta.get("facts_until"), lang) + _notes(reader),
         parts=parts,
-        other_lines=[] if item else lines.get(None, []),
+        other_lines=[] if item else _other_lines(parts, lines),
         final=_final(row),
         final_sum=_final_sum(reader, row, final_notes),
         final_notes=final_notes,
@@ -219,6 +219,12 @@ def statement(
             for one in reader.rows("SELECT name, value FROM reading_in_force WHERE is_reading ORDER BY name")
         },
     )
+
+
+def _other_lines(parts: list[PartStatement], lines: dict[str | None, list[Line]]) -> list[Line]:
+    """The lines of no item, and those about an item that is none of the unit's, as of a void revocation."""
+    shown = {one.item for part in parts for one in part.items}
+    return sorted((line for item, some in lines.items() if item not in shown for line in some), key=lambda one: one.seq)
 
 
 def _unit(reader: Reader) -> Row:
