@@ -80,7 +80,7 @@ def appeal(  # noqa: PLR0913 - each is an option of the command
     known, chosen = read(), language(lang)
     now = datetime.now(UTC)
     with point.snapshot(latest(known.snapshots)) as con:
-        year = _year(con, known.assessment)
+        year = year_of(con, known.assessment)
         _known(con, year, unit)
         found = _target(con, unit, target)
         raw = signed(known, year, unit, _event(unit, found, statement, now))
@@ -97,7 +97,8 @@ def appeal(  # noqa: PLR0913 - each is an option of the command
     return outcome(lines, wait, chosen)
 
 
-def _year(con: duckdb.DuckDBPyConnection, assessment: str) -> Year:
+def year_of(con: duckdb.DuckDBPyConnection, assessment: str) -> Year:
+    """The year of the latest snapshot; raises Stop where that is of another assessment."""
     year = point.year(con)
     if year.assessment != assessment:
         raise Stop(

@@ -16,7 +16,7 @@ from schemas.year import Year
 from services.command.options import Lang
 from services.command.typeset import clean
 from services.ingest.check import Checker
-from services.office.appeal import CHINA
+from services.office.appeal import CHINA, year_of
 from services.office.emit import Judged, checked, deliver, outcome, show, signed
 from services.office.sheet import identifier
 from services.process.ending import Exit, Stop
@@ -99,16 +99,7 @@ def erase(  # noqa: PLR0913 - each is an option of the command
 
 
 def _year(con: duckdb.DuckDBPyConnection, assessment: str) -> Year:
-    year = point.year(con)
-    if year.assessment != assessment:
-        raise Stop(
-            Exit.USE,
-            _(
-                "The latest snapshot is of {other}, not of {assessment}: set WUXING_ASSESSMENT or WUXING_DATA.",
-                other=year.assessment,
-                assessment=assessment,
-            ),
-        )
+    year = year_of(con, assessment)
     if not year.rulebook.out_of_line:
         raise Stop(
             Exit.NO,
