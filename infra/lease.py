@@ -2,7 +2,7 @@
 
 A lease is the last message on its service's subject, and each one is published on top of the one that was seen
 (`Nats-Expected-Last-Subject-Sequence`): of two that reach for it the broker takes one. Who holds it says so again every
-two seconds; whoever sees eight looks long that it does not may take it, by its own count and nobody's clock.
+two seconds; whoever sees four looks long that it does not may take it, by its own count and nobody's clock.
 """
 
 import json
@@ -18,9 +18,9 @@ from infra.rights import API
 from infra.streams import LEASE, lease_subject, stream
 
 RENEW_SECONDS = 2.0
-LOOK_SECONDS = 1.0
-LOOKS = 8
-"""More looks at a lease that nobody renews, a second apart, before it counts as free."""
+LOOK_SECONDS = 2.0
+LOOKS = 4
+"""More looks at a lease that nobody renews, so far apart, before it counts as free: after 8 to 10 seconds."""
 ASKED_WITHIN = 5.0
 """Seconds to wait for the broker's answer."""
 

@@ -16,13 +16,13 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from infra import connection
-from infra.client import broker, connected, embedded, jetstream, read_stream
+from infra.client import broker, connect, connected, embedded, end, jetstream, read_stream
 from infra.connection import PING_SECONDS, PINGS
 from schemas.words import Both
 from services import cli
 from services.proof.checkpoint import LogRewritten
 from services.site import stack
-from tests.faults.nodes import free_ports
+from tests.faults.nodes import free_ports, written
 from tests.test_infra import INFRA
 
 A = "year-2013"
@@ -109,6 +109,30 @@ def test_a_line_that_is_open_at_one_end_only_is_given_up_and_made_again(
             await service.stop()
 
     asyncio.run(steps())
+
+
+def test_a_handshake_that_fails_is_tried_again(tmp_path: Path) -> None:
+    """A node that restarts ends connections in their first breath; who begins then must not wait for ever."""
+    written(tmp_path)
+    tries = asyncio.Semaphore(0)
+
+    async def drops(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.15.1","max_payload":1,"tls_required":true}\r\n')
+        await reader.read(100)
+        writer.transport.abort()
+        tries.release()
+
+    async def live() -> None:
+        server = await asyncio.start_server(drops, "127.0.0.1", 0)
+        url = f"tls://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        begins = asyncio.create_task(connect(url, "ingest", tmp_path, forever=True))
+        async with asyncio.timeout(60):
+            for _ in range(3):
+                await tries.acquire()
+        await end(begins)
+        server.close()
+
+    asyncio.run(live())
 
 
 def test_of_several_addresses_one_that_answers_will_do(tmp_path: Path) -> None:

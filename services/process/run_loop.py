@@ -17,6 +17,9 @@ Take = Callable[[Sequence[Entry]], Awaitable[bool | None]]
 """Takes a batch; False where not all of it could be taken yet, and it is to be delivered again."""
 Heal = Callable[[], Awaitable[None]]
 HEAL_SECONDS = 1.0
+HEALS = 20
+"""A process that serves more assessments than this looks at each more seldom, at so many a second."""
+_serving: set[str] = set()
 
 
 async def run(app: FastStream) -> None:
@@ -54,7 +57,8 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
     Started it is, and says so with the place from which it goes on, once its durable is followed.
 
     A pull that ends while its messages are on their way loses them until the broker delivers them again, half a minute
-    later. So `heal` is asked every second to take what the stream has and the durable has not brought.
+    later. So `heal` is asked every second to take what the stream has and the durable has not brought; a process of
+    many assessments takes that many seconds to come round (`HEALS`).
 
     After a failed write a DuckDB process must not go on, so a service never retries inside: it exits and starts anew.
     """
@@ -80,7 +84,7 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
 
     async def watch() -> None:
         while not failed:
-            await asyncio.sleep(HEAL_SECONDS)
+            await asyncio.sleep(HEAL_SECONDS * max(1.0, len(_serving) / HEALS))
             async with busy:
                 try:
                     await heal()
@@ -94,9 +98,13 @@ async def serve(  # noqa: PLR0913, PLR0917 - what a service is made of
         event = f"{role}.started"
         log.info(event, **place)
 
+    _serving.add(assessment)
     watching = asyncio.create_task(watch())
-    await run(app)
-    watching.cancel()
+    try:
+        await run(app)
+    finally:
+        watching.cancel()
+        _serving.discard(assessment)
     if failed:
         log.error("service.failed", error=str(failed[0]) or type(failed[0]).__name__)
         raise failed[0]

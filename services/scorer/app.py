@@ -372,7 +372,7 @@ def open_file(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, int, IO[by
 
 
 def _opened(path: Path) -> tuple[duckdb.DuckDBPyConnection, int]:
-    con = store.connect(path) if path.exists() else store.fresh(path)
+    con = store.connect(path) if path.exists() else store.bare(path)
     if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
         with transaction(con):
             con.execute(f"CREATE TABLE unit_item ({UNIT_ITEM})")

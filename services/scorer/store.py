@@ -64,6 +64,16 @@ def fresh(path: Path | None = None) -> duckdb.DuckDBPyConnection:
     return connect(path)
 
 
+def bare(path: Path) -> duckdb.DuckDBPyConnection:
+    """The same in a new file without its readers' views, which nobody but readers asks: they take 45 MiB of memory."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    with connect(draft) as con:
+        rules.create_tables(con)
+    draft.rename(path)
+    return connect(path)
+
+
 #: Where the blank files of an installation are kept; beside its Python, so that it goes when that goes.
 KEPT = Path(sys.prefix) / "wuxing-blank"
 ROOT = Path(__file__).parents[2]
