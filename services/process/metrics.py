@@ -104,6 +104,11 @@ def started(service: str, check: Callable[[], str | None] = lambda: None) -> Non
     _checks[_named(service)] = special.get(service, check)
 
 
+def begun(of: str) -> bool:
+    """Whether a service of this process has started on an assessment, or waits for its turn at it."""
+    return any(one.endswith(f" {of}") for one in (*_checks, *_standby))
+
+
 def _named(service: str) -> str:
     return f"{service} {assessment.get()}".rstrip()
 

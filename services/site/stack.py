@@ -54,8 +54,9 @@ SERVICES = ("ingest", "scorer", "ranker")
 GUARDED = "WUXING_GUARDED"
 PATIENCE_SECONDS = 300
 LOOK_SECONDS = 1.0
-APART = 0.1
-"""Seconds between the starts of two assessments in one process: at once, a hundred keep each other from connecting."""
+BEGINS_WITHIN, BEGUN_LOOKS = 2.0, 40
+"""Seconds that one assessment of a process has to itself when it starts, and looks at it in that time: at once, a
+hundred keep each other from connecting."""
 UNWELL_LOOKS = 10
 """Looks in a row at a broker that runs and is not well, as after a full disk, before it is started again."""
 GOOD_ORDER = 10
@@ -132,20 +133,35 @@ async def _all(run: Run, listed: Callable[[], list[Settings]], log: structlog.ty
     assert me
     tasks: dict[str, asyncio.Task[None]] = {}
     stopping = asyncio.Event()
+
+    def told() -> bool:
+        """Whether told to stop in the moment between; each service takes the signals for itself when it starts."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, me.cancel)
+        return any(task.done() for task in tasks.values())
+
     try:
         while True:
             for known in await asyncio.to_thread(listed):
                 if known.assessment not in tasks:
                     tasks[known.assessment] = asyncio.create_task(_serve(run, known, log, stopping))
-                    await asyncio.sleep(APART)
-            for number in (signal.SIGINT, signal.SIGTERM):  # each service takes them for itself when it starts
-                loop.add_signal_handler(number, me.cancel)
-            if any(task.done() for task in tasks.values()):
-                return  # told to stop, in the moment between
+                    await _begun(known.assessment)
+                    if told():
+                        return
             await asyncio.sleep(LOOK_SECONDS)
+            if told():
+                return
     finally:
         stopping.set()
         await asyncio.gather(*map(end, tasks.values()))
+
+
+async def _begun(assessment: str) -> None:
+    """Wait until a service of an assessment works, or waits for its turn, and not for long."""
+    for __ in range(BEGUN_LOOKS):
+        await asyncio.sleep(BEGINS_WITHIN / BEGUN_LOOKS)
+        if metrics.begun(assessment):
+            return
 
 
 async def _serve(
