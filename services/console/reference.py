@@ -38,8 +38,8 @@ later reads the file as well.
 - `FROM score_at(3000)` is `unit_result` at that sequence, `FROM score_diff(3000, 4000)` every unit whose final, place,
   state or flags differ between the two. Both stand in the file, for any client.
 - Everything lies in the schema `main`, where a bare name finds it, and is a view of the same name in the schema of what
-  it is for: `rules.unit_result` shows `unit_result`. A client's tree of tables is so in order: `ledger`, `rulebook`,
-  `rules`, `published`, `公示`. A file with the name of one, such as `rules.duckdb`, wants `rules.rules.unit_result`.
+  it is for, which each part of this page names: `rules.unit_result` shows `unit_result`, and a client's tree of tables
+  is in order. A file that has the name of a schema, such as `rules.duckdb`, wants `rules.rules.unit_result`.
 - Every table, view, column and macro has a comment in the file: `SELECT table_name, column_name, comment FROM
   duckdb_columns() WHERE schema_name = 'main' AND NOT internal`. Those of tables and views begin with what they are for.
 
