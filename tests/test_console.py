@@ -322,6 +322,15 @@ def test_sql_answers_in_the_state_of_the_address_and_stops_at_its_limits(newest)
     step = "SELECT value FROM reading_in_force WHERE name = 'step'"
     assert sql.ask(newest, step, readings={"step": "geometric"}).rows == [("geometric",)]
     assert sql.ask(newest, "/* to */ SET VARIABLE as_of = 7; SELECT max(seq) FROM ledger_event").rows == [(7,)]
+    assert sql.ask(newest, "SELECT max(seq) FROM Ledger.event", as_of=100).rows[0][0] > 100
+    assert sql.ask(newest, "SELECT max(seq) FROM rules.ledger_event", as_of=100).rows == [(100,)]
+    both = "FROM published.published_unit AS p JOIN 公示.公示名次 ON 单位 = p.unit JOIN unit_wide USING (unit)"
+    assert sql.ask(newest, f"SELECT count(*) > 0 {both}").rows == [(True,)]
+    (first, *__) = sql.ask(newest, "DESCRIBE rules.place").rows
+    assert first == sql.ask(newest, "DESCRIBE place").rows[0]
+    for absent in ("rules.nothing", "rulebook.unit_result", "snapshot.rules.place"):
+        with pytest.raises(sql.SqlRefused):
+            sql.ask(newest, f"FROM {absent}")
     cut = sql.ask(newest, "FROM event", rows=10)
     assert (len(cut.rows), cut.more) == (10, True)
     with pytest.raises(sql.SqlRefused, match="seconds"):

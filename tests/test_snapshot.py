@@ -155,6 +155,41 @@ def test_a_variable_sets_the_point_in_time(snapshot: Path, query: Query) -> None
     assert expected(as_of=150) == query(snapshot, f"SET VARIABLE as_of = 150; {UNITS}")
 
 
+def test_every_table_and_view_stands_in_the_schema_of_what_it_is_for_too(snapshot: Path, query: Query) -> None:
+    every = (
+        "SELECT schema_name, table_name AS name, comment FROM duckdb_tables()"
+        " UNION ALL SELECT schema_name, view_name, comment FROM duckdb_views() WHERE NOT internal"
+    )
+    rows = [tuple(row.values()) for row in query(snapshot, every)]
+    own = {(name, comment) for schema, name, comment in rows if schema == "main"}
+    in_schemas = [(schema, name, comment) for schema, name, comment in rows if schema != "main"]
+    assert sorted(in_schemas) == sorted((told.partition(". ")[0].lower(), name, told) for name, told in own)
+    columns = "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal"
+    kept = [query(snapshot, f"{columns} AND schema_name {one} 'main' ORDER BY ALL") for one in ("=", "<>")]
+    assert kept[0] == kept[1]
+
+
+def test_a_schema_shows_the_same_rows_at_the_same_point_under_whatever_name_the_file_is_attached(
+    snapshot: Path,
+) -> None:
+    def rows(of: str) -> list[Any]:
+        return con.execute(f"FROM {of} ORDER BY ALL").fetchall()
+
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{snapshot}' AS other (READ_ONLY)")
+        now = rows("other.main.unit_result")
+        con.execute("SET VARIABLE as_of = 150")
+        assert now != rows("other.rules.unit_result") == rows("other.main.unit_result")
+        for name, at in con.execute("SELECT view_name, schema_name FROM duckdb_views() WHERE NOT internal").fetchall():
+            con.execute(f'FROM other."{at}"."{name}" LIMIT 0')
+
+
+def test_a_variable_sets_the_point_in_time_through_a_schema(snapshot: Path, query: Query) -> None:
+    assert expected(as_of=150) == query(
+        snapshot, f"SET VARIABLE as_of = 150; {UNITS.replace('FROM unit_result', 'FROM rules.unit_result')}"
+    )
+
+
 def test_a_variable_sets_readings(snapshot: Path, query: Query) -> None:
     chosen = ", ".join(f"'{name}': '{value}'" for name, value in READINGS.items())
     found = query(snapshot, f"SET VARIABLE readings = MAP {{{chosen}}}; {UNITS}")

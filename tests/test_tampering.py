@@ -16,7 +16,7 @@ from services.audit import verify as verifying
 from services.audit.verify import Given
 from services.process.ending import Exit
 from services.proof import checkpoint, note
-from services.scorer import file, rules
+from services.scorer import file, purposes, rules
 from services.snapshot import held, make
 from services.snapshot.make import PUBLISHED
 from tests import product
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 OBJECTS = sorted(held.expected(None))
 TABLES = [one.name.removeprefix("main.") for one in OBJECTS if one.kind == "table"]
-VIEWS = [one.name.removeprefix("main.") for one in OBJECTS if one.kind == "view"]
+VIEWS = [one.name for one in OBJECTS if one.kind == "view"]
 MACROS = [one.name.removeprefix("main.") for one in OBJECTS if one.kind == "function"]
 COLUMNS = [one.name.removeprefix("main.").split(".") for one in OBJECTS if one.kind == "column"]
 #: What the log's own hashes name by the log, before anything is recomputed.
@@ -106,11 +106,36 @@ def test_there_is_enough_to_tamper_with(whole: Path) -> None:
 
 
 def test_every_view_that_is_another_and_every_one_that_is_missing_is_named(whole: Path, tmp_path: Path) -> None:
-    path = tampered(whole, tmp_path, *(f'CREATE OR REPLACE VIEW "{one}" AS SELECT 1 AS x' for one in VIEWS))
+    assert {one.partition(".")[0] for one in VIEWS} == {"main", *purposes.SCHEMAS}
+    path = tampered(whole, tmp_path, *(f"CREATE OR REPLACE VIEW {one} AS SELECT 1 AS x" for one in VIEWS))
     found = named(path)
-    assert [one for one in VIEWS if ("object", "view", f"main.{one}", "other") not in found] == []
-    found = named(tampered(whole, tmp_path, *(f'DROP VIEW "{one}"' for one in VIEWS)))
-    assert [one for one in VIEWS if ("object", "view", f"main.{one}", "missing") not in found] == []
+    assert [one for one in VIEWS if ("object", "view", one, "other") not in found] == []
+    found = named(tampered(whole, tmp_path, *(f"DROP VIEW {one}" for one in VIEWS)))
+    assert [one for one in VIEWS if ("object", "view", one, "missing") not in found] == []
+
+
+#: What may be done to the schemas, and what is said of it.
+IN_SCHEMAS = {
+    "CREATE OR REPLACE VIEW rules.place AS SELECT * REPLACE (1 AS place) FROM main.place": "view rules.place other",
+    "CREATE OR REPLACE VIEW rules.item_result AS FROM item_result": "view rules.item_result other",
+    "CREATE OR REPLACE VIEW rules.scheme_in_force(x) AS FROM main.scheme_in_force": "view rules.scheme_in_force other",
+    "COMMENT ON VIEW rules.unit_result IS 'Published. Final.'": "view rules.unit_result other",
+    "DROP VIEW published.published_unit": "view published.published_unit missing",
+    "DROP SCHEMA 公示 CASCADE": "schema 公示 missing",
+    "DROP VIEW ledger.event; CREATE TABLE ledger.event AS FROM main.event": "table ledger.event foreign",
+    "CREATE VIEW published.unit_result AS FROM main.unit_result": "view published.unit_result foreign",
+    "CREATE MACRO rules.score_at(a) AS TABLE SELECT a": "function rules.score_at foreign",
+    "CREATE SCHEMA results; CREATE VIEW results.place AS FROM main.place": "schema results foreign",
+    "CREATE VIEW rulebook.planted AS SELECT 1": "view rulebook.planted foreign",
+}
+
+
+def test_whatever_is_done_to_the_schemas_is_named(whole: Path, tmp_path: Path) -> None:
+    found = named(tampered(whole, tmp_path, *IN_SCHEMAS))
+    told = {" ".join(one[1:]) for one in found if one[0] == "object"}
+    assert {*IN_SCHEMAS.values()} <= told
+    more = {one for one in told - {*IN_SCHEMAS.values()} if not one.startswith("view 公示.")}
+    assert more == {"view ledger.event missing", "view results.place foreign"}
 
 
 def test_every_macro_that_is_another_or_stands_before_the_engine_s_own_is_named(whole: Path, tmp_path: Path) -> None:

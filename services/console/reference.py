@@ -37,8 +37,11 @@ later reads the file as well.
   `micro` and `points_of`, or print no more than 4 decimals.
 - `FROM score_at(3000)` is `unit_result` at that sequence, `FROM score_diff(3000, 4000)` every unit whose final, place,
   state or flags differ between the two. Both stand in the file, for any client.
+- Everything lies in the schema `main`, where a bare name finds it, and is a view of the same name in the schema of what
+  it is for, which each part of this page names: `rules.unit_result` shows `unit_result`, and a client's tree of tables
+  is in order. A file that has the name of a schema, such as `rules.duckdb`, wants `rules.rules.unit_result`.
 - Every table, view, column and macro has a comment in the file: `SELECT table_name, column_name, comment FROM
-  duckdb_columns() WHERE NOT internal`. Those of tables and views begin with what they are for.
+  duckdb_columns() WHERE schema_name = 'main' AND NOT internal`. Those of tables and views begin with what they are for.
 
 This page is generated: `python -m services.console.reference > docs/sql.md`.
 """
@@ -69,7 +72,7 @@ def _lines() -> Iterator[str]:
         path.write_bytes(held.blank())
         with store.connect(path, read_only=True) as con:
             for one, words in PURPOSES.items():
-                yield f"\n## {one}\n\n{words}"
+                yield f"\n## {one}\n\n{words} Schema `{one.lower()}`."
                 yield from _tables(con, one)
     yield "\n## Columns\n\nA name means the same wherever it stands.\n\n| column | means |\n|---|---|"
     yield from (f"| `{name}` | {text.replace('|', '&#124;')} |" for name, text in sorted(comments.COLUMNS.items()))
@@ -85,7 +88,7 @@ def _tables(con: duckdb.DuckDBPyConnection, purpose: str) -> Iterator[str]:
     told = dict(
         con.execute(
             "SELECT table_name, comment FROM duckdb_tables() UNION ALL SELECT view_name, comment FROM duckdb_views()"
-            " WHERE NOT internal"
+            " WHERE schema_name = 'main' AND NOT internal"
         ).fetchall()
     )
     order = [*comments.TABLES, *(one.name for one in rules.definitions() if one.kind == "VIEW")]

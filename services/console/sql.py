@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import json
 import os
 import pickle
 import re
@@ -20,14 +21,15 @@ import msgspec
 from rich import box
 from rich.table import Table
 
+from schemas import soundness
 from schemas.told import Told
 from schemas.words import Language, Text, _, _n
 from services.command import tables
 from services.process import settings
 from services.process.ending import Exit, Stop
 from services.process.plain import inert
-from services.scorer import comments, rules
-from services.snapshot import held, point
+from services.scorer import comments, purposes, rules
+from services.snapshot import held, point, wide
 from services.snapshot.make import latest
 
 QUERIES = Path(__file__).parent / "queries"
@@ -287,22 +289,38 @@ def _leaves(tree: Any, key: str = "") -> Iterator[tuple[str, str]]:
 def _views(con: duckdb.DuckDBPyConnection, said: str, *, once: bool) -> None:
     """Make the views that the parsed statements mention; all of them where the catalogue itself is asked.
 
+    Where a schema is named, what is mentioned stands there too.
+
     `once`: nothing among the statements moves the point in time or asks for a plan, so that what several views need is
     computed once and kept, as `rules.compute` does; a view of its own would compute all below it at every mention.
     """
     told, views = said.lower(), [one for one in rules.definitions() if one.kind != "MACRO"]
     asked = [one for one in views if f'"{one.name.lower()}"' in told or (one.kind != "VIEW" and '"score_' in told)]
     catalogue = any(word in told for word in ("duckdb_", "information_schema", "pg_catalog", "sqlite_master"))
-    if once and not catalogue:
+    described = '"show_ref"' in told
+    if once and not catalogue and not described:
         needed = {name for one in asked if one.kind == "VIEW" for name in (one.name, *one.needs)}
         for one in views:
             if one.kind == "VIEW" and one.name in needed:
                 con.execute(f"CREATE {'TABLE' if one.kept else 'VIEW'} {one.name} AS {one.body}")
         asked = [one for one in asked if one.kind != "VIEW"]
-    for one in views if catalogue or ('"show_ref"' in told and not asked) else asked:
+    for one in views if catalogue or (described and not asked) else asked:
         con.execute(one.view())
+    if (catalogue or '"unit_wide"' in told) and (book := held.rulebook_json(con)):
+        for statement in wide.statements(soundness.read(json.loads(book))):
+            con.execute(statement)
     if catalogue:
         comments.write(con)
+        purposes.write(con)
+    elif any(f'"{one}"' in told for one in purposes.SCHEMAS) and (names := [*_mentioned(con, told)]):
+        comments.write(con, *names)
+        purposes.write(con, *names)
+
+
+def _mentioned(con: duckdb.DuckDBPyConnection, told: str) -> Iterator[str]:
+    """Tables and views that parsed statements mention."""
+    known = (*held.tables(con), "unit_wide", *(one.name for one in rules.definitions() if one.kind == "VIEW"))
+    yield from (one for one in known if f'"{one.lower()}"' in told)
 
 
 def _short(cell: Any, most: int) -> Any:

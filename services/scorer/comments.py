@@ -17,6 +17,7 @@ TABLES = {
     "event": (LEDGER, "Each event with the columns of its data, its raw bytes, and what admission judged once."),
     "refused": (LEDGER, "What the fold's own checks refused and why, by sequence (in a file: by line)."),
     "intake_refused": (LEDGER, "What intake refused, so that it has no place in the ledger. The publisher's word."),
+    "text": (LEDGER, "The texts out of line by their tokens. Proved by no checkpoint."),
     "leaf": (LEDGER, "The leaf hash of each event in the log's Merkle tree."),
     "checkpoint": (LEDGER, "The checkpoint as a signed note, in one row."),
     "rulebook_json": (RULEBOOK, "The rulebook as the checkpoint commits to it, in one row."),
@@ -404,17 +405,18 @@ def _statements(con: duckdb.DuckDBPyConnection, only: tuple[str, ...]) -> Iterat
     for table, columns, is_view in rows:
         if (only and table not in only) or not (told := of_table(table)):
             continue
-        yield f"COMMENT ON {'VIEW' if is_view else 'TABLE'} {table} IS {_quoted(told)};"
+        yield f"COMMENT ON {'VIEW' if is_view else 'TABLE'} {table} IS {quoted(told)};"
         yield from (
-            f'COMMENT ON COLUMN {table}."{one}" IS {_quoted(COLUMNS[one])};' for one in columns if one in COLUMNS
+            f'COMMENT ON COLUMN {table}."{one}" IS {quoted(COLUMNS[one])};' for one in columns if one in COLUMNS
         )
     if not only:
         yield from (
-            f"COMMENT ON {one.kind.replace('TABLE MACRO', 'MACRO TABLE')} {one.name} IS {_quoted(one.comment)};"
+            f"COMMENT ON {one.kind.replace('TABLE MACRO', 'MACRO TABLE')} {one.name} IS {quoted(one.comment)};"
             for one in rules.definitions()
             if one.kind != "VIEW"
         )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as SQL takes it, whatever is in it."""
     return "'" + text.replace("'", "''") + "'"

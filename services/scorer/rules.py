@@ -255,6 +255,8 @@ def _create(con: duckdb.DuckDBPyConnection, statement: str) -> None:
         con.execute(statement)
 
 
+#: How a table or view stands in the schema of what it is for too, see `purposes`.
+IN_SCHEMA = 'CREATE OR REPLACE VIEW "{schema}"."{name}" AS FROM main."{name}";'
 #: Names what the tables, macros and views of a file are: another's can be told from one that was tampered with.
-_MADE = repr((EVENT_COLUMNS, TABLES, [(one.name, one.body) for one in definitions()]))
+_MADE = repr((EVENT_COLUMNS, TABLES, [(one.name, one.body) for one in definitions()], IN_SCHEMA))
 SCHEMA = hashlib.sha256(_MADE.encode()).hexdigest()[:16]

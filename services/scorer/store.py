@@ -18,7 +18,7 @@ import pyarrow as pa
 from schemas.events import CHANGES, Event
 from schemas.refusals import Refusal
 from services.ingest.check import Checker, Known
-from services.scorer import comments, rules
+from services.scorer import comments, purposes, rules
 from services.scorer.admission import admit
 
 #: Readable by DuckDB 1.4 and later, while this library's own newest storage is not.
@@ -130,6 +130,7 @@ def _made() -> bytes:
             rules.create_tables(con)
             rules.create_views(con)
             comments.write(con)
+            purposes.write(con)
         return path.read_bytes()
 
 

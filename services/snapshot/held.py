@@ -17,7 +17,7 @@ from schemas.faults import RulebookError
 from schemas.told import Told
 from schemas.words import _
 from schemas.year import given
-from services.scorer import rules, store
+from services.scorer import purposes, rules, store
 from services.scorer.rulebook_rows import TABLES
 from services.snapshot import wide
 from services.snapshot.make import TEXT, complete
@@ -127,7 +127,8 @@ def objects(con: duckdb.DuckDBPyConnection) -> set[Object]:
     """Everything that a file's catalogue holds, of whatever kind the engine knows, with all that it says of it."""
     found: set[Object] = set()
     for function, columns, name in _catalogues():
-        of_tables = f" AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = '{NAME}')"
+        tables = f"SELECT (schema_name, table_name) FROM duckdb_tables() WHERE database_name = '{NAME}'"
+        of_tables = f" AND (schema_name, table_name) IN ({tables})"
         rows = con.execute(
             f"SELECT {', '.join(columns)} FROM {function}() WHERE database_name = '{NAME}'"
             + (of_tables if name == "column_name" else "")  # those of a view hang on what it reads
@@ -195,6 +196,7 @@ def expected(rulebook: str | None) -> frozenset[Object]:
                     con.execute(statement)
                 for statement in TEXT if book.out_of_line else ():
                     con.execute(statement)
+                purposes.write(con, "unit_wide", "text")
         with opened(path) as con:
             return frozenset(objects(con))
 
@@ -214,7 +216,7 @@ def _made() -> bytes:
         return path.read_bytes()
 
 
-def _rulebook(con: duckdb.DuckDBPyConnection) -> str | None:
+def rulebook_json(con: duckdb.DuckDBPyConnection) -> str | None:
     """The rulebook that a file says is its own; null where it says none that is sound."""
     try:
         rows = con.execute(f"SELECT value FROM {NAME}.main.meta WHERE key = 'rulebook_json'").fetchall()
@@ -268,7 +270,7 @@ class Differing(NamedTuple):
 
 def differing(con: duckdb.DuckDBPyConnection) -> list[Differing]:
     """Every object of a file that is not this program's by name, kind and text, and every one that it lacks."""
-    mine, theirs = expected(_rulebook(con)), objects(con)
+    mine, theirs = expected(rulebook_json(con)), objects(con)
     ours, others = ({(one.kind, one.name) for one in some} for some in (mine - theirs, theirs - mine))
     named = dict.fromkeys(ours & others, "other")
     named |= dict.fromkeys(ours - others, "missing") | dict.fromkeys(others - ours, "foreign")

@@ -20,7 +20,7 @@ from services.process.files import replacing
 from services.proof import checkpoint
 from services.proof.checkpoint import VERSION, Earlier
 from services.proof.note import Signer
-from services.scorer import comments, rules
+from services.scorer import comments, purposes, rules
 from services.snapshot import wide
 from services.snapshot.results import computed
 
@@ -46,7 +46,7 @@ INTAKE_REFUSED = (
 #: The texts out of line, where the rulebook has any: the ranker puts them in, and no result rests on them.
 TEXT = (
     "CREATE OR REPLACE TABLE text (token VARCHAR, salt VARCHAR, text VARCHAR, erased_by BIGINT)",
-    "COMMENT ON TABLE text IS 'Ledger. The texts out of line by their tokens. Proved by no checkpoint.'",
+    f"COMMENT ON TABLE text IS '{comments.of_table('text')}'",
     "COMMENT ON COLUMN text.token IS 'What stands in the event: sha256: and the SHA-256 of salt and text.'",
     "COMMENT ON COLUMN text.salt IS 'The 32 bytes before the text, in hex; null once it is erased.'",
     "COMMENT ON COLUMN text.text IS 'The text that an event has out of line; null once it is erased.'",
@@ -105,7 +105,11 @@ def complete(  # noqa: PLR0913, PLR0917 - what a snapshot is made of, and who lo
     con.execute(f"CREATE OR REPLACE TABLE intake_refused ({INTAKE_REFUSED})")
     for statement in TEXT if year.rulebook.out_of_line else ():
         con.execute(statement)
-    comments.write(con, *PUBLISHED, "meta", "intake_refused", "checkpoint", "leaf", "rulebook_json", "roster_json")
+    added = (*PUBLISHED, "meta", "intake_refused", "checkpoint", "leaf", "rulebook_json", "roster_json")
+    con.execute("BEGIN")  # each statement by itself would be written by itself
+    comments.write(con, *added)
+    purposes.write(con, *added, "unit_wide", "text")
+    con.execute("COMMIT")
     return found
 
 

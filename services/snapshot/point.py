@@ -66,8 +66,8 @@ def check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             ),
         )
     with store.fresh() as fresh:
-        columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
-        needed = fresh.execute(f"{columns} ORDER BY ALL").fetchall()
+        columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main'"
+        needed = fresh.execute(f"{columns} AND NOT internal ORDER BY ALL").fetchall()
     have = {*con.execute(f"{columns} AND database_name = '{held.NAME}'").fetchall()} if not missing else set()
     missing += [f"{column} of {table}" for table, column, kind in needed if (table, column, kind) not in have]
     if missing:
