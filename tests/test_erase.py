@@ -39,6 +39,7 @@ from schemas.texts import Text
 from services.console import forms
 from services.console.app import create_app
 from services.console.door import Who, door
+from services.gateway import desk as desks
 from services.gateway import keys
 from services.gateway.desk import Desk
 from services.ingest import signatures
@@ -769,7 +770,8 @@ def browsers(site: Site, *parties: str) -> Iterator[Browsers]:
     secrets_ = {one: keys.make(keys.file(site.data), one) for one in parties}
     at = door(settings({"NATS_URL": site.server.url, "WUXING_DATA": str(site.data), "WUXING_ASSESSMENT": A}), None)
     assert at is not None
-    with _served(create_app(site.data / "snapshots", at=at)) as url:
+    with pytest.MonkeyPatch.context() as patched, _served(create_app(site.data / "snapshots", at=at)) as url:
+        patched.setattr(desks, "PATIENCE", PATIENCE)
         while not (at.desk and at.desk.connected):
             stranger().get(f"{url}/healthz")
         yield Browsers(url, site, secrets_)
