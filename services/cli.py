@@ -146,6 +146,7 @@ def score(  # noqa: PLR0913 - each is an option of the contract
     facts_until: str | None = None,
     format: Literal["json", "table"] = "json",  # noqa: A002 - the contract's word
     snapshot: Path | None = None,
+    texts: Path | None = None,
     digest: bool = False,
     strict: bool = False,
     lang: Literal["zh", "en"] | None = None,
@@ -174,6 +175,8 @@ def score(  # noqa: PLR0913 - each is an option of the contract
         The whole object of the contract, or tables to read.
     snapshot
         Also write the DuckDB file, with events, rules, views and results.
+    texts
+        Texts out of line that go into that file, as `export --texts` writes them; each is held against its token.
     digest
         Show the digest under the tables.
     strict
@@ -193,6 +196,7 @@ def score(  # noqa: PLR0913 - each is an option of the contract
         facts_until=facts_until,
         form=format,
         snapshot=snapshot,
+        texts=texts,
         show_digest=digest,
         strict=strict,
         lang=language(lang),

@@ -16,9 +16,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import pytest
@@ -36,7 +38,9 @@ from schemas.refusals import Refusal
 from schemas.texts import Text
 from services.console import forms
 from services.console.app import create_app
-from services.console.door import Who
+from services.console.door import Who, door
+from services.gateway import desk as desks
+from services.gateway import keys
 from services.gateway.desk import Desk
 from services.ingest import signatures
 from services.ingest import texts as making
@@ -44,10 +48,12 @@ from services.ingest.check import Checker
 from services.ingest.line import Fault, read
 from services.office import template
 from services.process.ending import Exit
+from services.process.settings import read as settings
 from services.rulebook.sentences import sentences
 from services.site import synthetic
 from services.snapshot.results import results
 from tests.product import BOOK, BOOK_FILE, BOOK_JSON, SHIPPED, command, folded, joined
+from tests.test_desk import Page, _served, stranger
 
 A = "year-2014"
 NAMES = ("rater", "reason", "statement")
@@ -57,6 +63,7 @@ PATIENCE = 300.0
 #: Texts that stand in no other file.
 REASON, OTHER, RATER, STATEMENT = "王小明逾期未反馈", "赵大海办理不力", "李四评委", "我局已于五月二日由周某反馈"
 HIDDEN = "不应出现的明文"
+TYPED, STAYS = "吴大伟未按期办结", "郑七未按期办结"
 
 
 def event(id_: str, kind: str, source: str, data: dict[str, Any], unit: str = "U001") -> dict[str, Any]:
@@ -98,12 +105,19 @@ def apart(one: dict[str, Any], instead: str | None = None) -> tuple[dict[str, An
     return one | {"data": made}, held
 
 
+class Broker(Protocol):
+    """One broker, or several."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @dataclass
 class Site:
     """The site of the year, its broker and its services."""
 
     data: Path
-    server: EmbeddedServer
+    server: Broker
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
 
@@ -724,3 +738,130 @@ def test_the_broker_keeps_one_text_a_token(site: Site) -> None:
 
     with pytest.raises(APIError):
         asyncio.run(twice())
+
+
+# At the desk, exported, archived -------------------------------------------------------------------------------------
+
+
+class Browsers(Page):
+    """The page of a site whose services run by themselves; `seq` are the sequences of what was sent, by name."""
+
+    def __init__(self, url: str, of: Site, secrets: dict[str, str]) -> None:
+        self.url, self.of, self.keys, self.browsers = url, of, secrets, {}
+        self.seq: dict[str, int] = {}
+
+    def sent(self, tray: str) -> list[int]:
+        """The sequences of a tray's rows, which all were taken."""
+        assert 'o-refused">' not in tray, tray
+        return [int(one) for one in re.findall(r'href="/event/(\d+)', tray)]
+
+    def text(self, party: str | None, path: str, lang: str = "en") -> str:
+        answer = self.as_(party, lang).get(path)
+        assert answer.status_code == 200, (path, answer.text[-900:])
+        return unescape(answer.text)
+
+    def event(self, sequence: int) -> dict[str, Any]:
+        return dict(json.loads(self.of.stored("LEDGER")[sequence - 1].data))
+
+
+@contextmanager
+def browsers(site: Site, *parties: str) -> Iterator[Browsers]:
+    """The page of a site, with a browser of each party."""
+    secrets_ = {one: keys.make(keys.file(site.data), one) for one in parties}
+    at = door(settings({"NATS_URL": site.server.url, "WUXING_DATA": str(site.data), "WUXING_ASSESSMENT": A}), None)
+    assert at is not None
+    with pytest.MonkeyPatch.context() as patched, _served(create_app(site.data / "snapshots", at=at)) as url:
+        patched.setattr(desks, "PATIENCE", PATIENCE)
+        while not (at.desk and at.desk.connected):
+            stranger().get(f"{url}/healthz")
+        yield Browsers(url, site, secrets_)
+
+
+def test_the_collector_orders_at_the_desk_and_sees_before_what_goes(site: Site) -> None:
+    told = [*site.emit(deduction("b1", TYPED)), *site.emit(deduction("b2", STAYS))]
+    one = told[0]["sequence"]
+    site.ranked(told[1]["sequence"])
+    with browsers(site, COLLECTOR, "ducha") as page:
+        assert TYPED in page.text("ducha", f"/audit?text={TYPED[:3]}")
+        assert "text.erased.v1" not in page.text("ducha", f"/event/{one}"), "nobody else is offered it"
+        shown = page.text(COLLECTOR, f"/event/{one}")
+        [link] = re.findall(r'href="(/desk/enter\?[^"]*type=text\.erased\.v1[^"]*)"', shown)
+        assert 'value="b1"' in page.text(COLLECTOR, link)
+        about = {"unit": "U001", "target_source": "/offices/ducha", "target_id": "b1", "reason": "应本人申请"}
+        cells = {"type": "text.erased.v1", "time": "2013-11-01T09:30", **about}
+        place = page.hand_in(page.as_(COLLECTOR), "/desk/enter", data=cells)
+        tried = page.text(COLLECTOR, place)
+        assert all(words in tried for words in (f"reason: {TYPED}", "Not reached", "Send 1 event<"))
+        sent = page.send(page.as_(COLLECTOR), place)
+        assert TYPED not in sent
+        [order_] = page.sent(sent)
+        site.ranked(order_)
+        assert site.until(lambda: not site.holding(TYPED))
+        shown = page.text(COLLECTOR, f"/event/{one}")
+        assert f"erased by order {order_}" in shown
+        assert "type=text.erased.v1" not in shown
+        assert "Nothing fits" in page.text("ducha", f"/search?q={TYPED[:3]}")
+
+
+def test_an_export_has_its_texts_in_a_file_beside_and_comes_to_the_same_year(site: Site, tmp_path: Path) -> None:
+    newest = site.ranked(len(site.stored("LEDGER")))
+    ledger, beside, made = tmp_path / "ledger.jsonl", tmp_path / "texts.jsonl", tmp_path / "made.duckdb"
+    code, _, said = site.run("export", ledger)
+    assert (code, "--texts FILE" in said) == (Exit.DONE, True), said
+    assert STAYS.encode() not in ledger.read_bytes()
+    code, _, said = site.run("export", tmp_path / "ledger.parquet", "--texts", beside)
+    assert (code, "out of line, as of sequence" in said) == (Exit.DONE, True), said
+    lines = [json.loads(one) for one in beside.read_bytes().splitlines()]
+    assert [one["token"] for one in lines if one.get("text") == STAYS]
+    assert not [one for text in (REASON, RATER, TYPED) for one in lines if one.get("text") == text]
+    assert {2, 3, 4} & {one["sequence"] for one in lines if "erased_by" in one}
+    code, _, said = site.run("score", ledger, "--snapshot", made, "--texts", beside)
+    assert (code, "--texts" in said) == (Exit.DONE, False), said
+    assert all(words in site.explained("U001", "--snapshot", made) for words in (STAYS, "erased by order"))
+    assert verified(site, made) == (Exit.DONE, {"texts"})
+    for source in (ledger, tmp_path / "ledger.parquet"):
+        assert site.run("replay", "--from", source, "--snapshot", newest)[0] == Exit.DONE
+    assert site.run("export", tmp_path / "again.jsonl", "--snapshot", newest, "--texts", tmp_path / "t.jsonl")[0] == 0
+    assert (tmp_path / "t.jsonl").read_bytes() == beside.read_bytes()
+
+
+def test_a_file_of_texts_is_held_against_its_tokens(site: Site, tmp_path: Path) -> None:
+    ledger, beside, made = tmp_path / "ledger.jsonl", tmp_path / "texts.jsonl", tmp_path / "made.duckdb"
+    assert site.run("export", ledger, "--texts", beside)[0] == Exit.DONE
+    good = beside.read_text("utf-8")
+    for bad in (
+        good.replace(STAYS, "别的"),
+        "{}\n[]",
+        '{"sequence":2,"token":"sha256:0","salt":"0","text":"x"}',
+        "\xff",
+    ):
+        beside.write_text(bad, "utf-8")
+        code, _, said = site.run("score", ledger, "--snapshot", made, "--texts", beside)
+        assert (code, "texts.jsonl:" in said) == (Exit.NO, True), (bad, said)
+    beside.write_bytes(b"")
+    code, _, said = site.run("score", ledger, "--snapshot", made, "--texts", beside)
+    assert (code, "has not the texts of" in said) == (Exit.DONE, True), said
+    assert site.run("score", ledger, "--texts", beside)[0] == Exit.USE
+
+
+def test_an_archive_has_the_texts_that_stand_and_takes_no_order(site: Site, tmp_path: Path) -> None:
+    file, last = tmp_path / "year.zip", len(site.stored("LEDGER"))
+    site.ranked(last)
+    code, _, said = site.run("archive", file, "--unfinished", "--yes")
+    assert code == Exit.DONE, said
+    assert re.search(r"[0-9]+ texts out of line will be in the archive, [0-9]+ are erased", said), said
+    code, printed, _ = site.run("verify", file, "--format", "json")
+    marks = {one["name"]: one["mark"] for one in json.loads(printed)["checks"]}
+    assert (code, marks["texts"], marks["members"]) == (Exit.DONE, "ok", "ok")
+    held = file.read_bytes()
+    assert STAYS.encode() in held
+    assert "table `text`" in held[:2000].decode("utf-8", "ignore")
+    assert not [text for text in (REASON, OTHER, RATER, TYPED) if text.encode() in held]
+    code, _, said = site.run("erase", "--source", "/offices/ducha", "--id", "b2", "--reason", "x", "--yes")
+    assert (code, "takes no order" in said, "personal-data.md" in said) == (Exit.NO, True, True), said
+    receipt = site.send(site.signed(order("late", deduction("b2", ""))))
+    assert (receipt["outcome"], receipt["reason"]) == ("refused", "archived")
+    assert STAYS in site.explained("U001")
+    assert site.run("export", tmp_path / "ledger.jsonl")[0] == Exit.DONE
+    digest = json.loads(site.run("score", tmp_path / "ledger.jsonl")[1])["digest"]
+    assert digest in (site.data / "snapshots" / "checkpoint.txt").read_text("utf-8"), "proved without any text"

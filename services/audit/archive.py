@@ -30,7 +30,7 @@ from services.ingest.check import opened
 from services.proof import checkpoint, merkle, note
 from services.proof.note import NoteError, Signer, Verifier
 from services.scorer import rules, store
-from services.snapshot import held, point
+from services.snapshot import held, point, texts
 from services.snapshot.make import complete
 
 FORMAT = 1
@@ -92,9 +92,9 @@ class Broken(Exception):  # noqa: N818 - it is an answer
         self.found = fail(name, *values)
 
 
-def readme(assessment: str) -> str:
-    """What lies beside the rest, for who finds the file in ten years."""
-    return f"""Archive of the assessment {assessment}: its ledger is sealed, nothing in here can change.
+def readme(assessment: str, *, apart: bool = False) -> str:
+    """What lies beside the rest, for who finds the file in ten years; `apart`: texts stand out of line in this year."""
+    said = f"""Archive of the assessment {assessment}: its ledger is sealed, nothing in here can change.
 
 Prove it:  wuxing verify FILE --key KEY    (KEY as it was published; offline, no server)
 
@@ -107,6 +107,11 @@ rulebook.json, roster.json    what the year went by, as its first event has them
 
 存档核验：wuxing verify 文件 --key 公钥（以公示的公钥为准；离线进行）
 """
+    more = f"""
+An event has `sha256:…` for a name, reason or statement: its text is in {SNAPSHOT}, table `text`, unless it was erased.
+本年度的人名、理由和陈述在事件中只有标记，文本在{SNAPSHOT}的text表中（已删除的除外）。
+"""
+    return said + more if apart else said
 
 
 # -- Writing ----------------------------------------------------------------------------------------------------------
@@ -144,8 +149,8 @@ def fill(folder: Path, checkpoint_text: str, keys: Mapping[str, Verifier]) -> No
     with held.opened(folder / SNAPSHOT) as con:
         said = {name: checkpoint.held(con, name.replace(".", "_")) or "" for name in RULES}
         found = {name: str(key) for name, key in keys.items()} | {"parties": parties(con)}
-        assessment = point.meta(con)["assessment"]
-    said |= {CHECKPOINT: checkpoint_text, KEYS: canonical(found).decode(), README: readme(assessment)}
+        assessment, apart = point.meta(con)["assessment"], texts.there(con)
+    said |= {CHECKPOINT: checkpoint_text, KEYS: canonical(found).decode(), README: readme(assessment, apart=apart)}
     for name, text in said.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
 

@@ -3,6 +3,9 @@
 A .jsonl has one event a line, so that the line number is the sequence. JSON lets white space be a line feed, a line may
 not hold one: it becomes a space, as does a carriage return at the end, and stderr names the sequences. Content and all
 digests stay; only a .parquet keeps those bytes. A sequence of a snapshot that was a refused line is an empty line.
+
+Texts out of line are in no ledger: their file lies beside it, a line a token, so that the events stay those that are
+proved. It is taken from a snapshot, since nobody but ingest and the ranker reads them at the broker.
 """
 
 import asyncio
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 from nats.errors import Error as NatsError
 
 from infra.client import connected, jetstream, read_stream
+from infra.folders import parties
 from infra.streams import stream
 from schemas.words import Language, _, _n
 from services.command.options import Lang
@@ -27,6 +31,7 @@ from services.process.ending import Exit, Stop
 from services.process.files import replacing
 from services.process.settings import Settings, language
 from services.snapshot import point
+from services.snapshot import texts as shelf
 
 BATCH = 10_000
 #: The columns of a .parquet export; recorded time is the broker's, null where a file was folded.
@@ -51,7 +56,7 @@ Take = Callable[[Sequence[Stored]], None]
 Progress = Callable[[int, int], None]
 
 
-def export(file: Path, *, snapshot: Path | None = None, lang: Lang = None) -> int:
+def export(file: Path, *, snapshot: Path | None = None, texts: Path | None = None, lang: Lang = None) -> int:
     """Write the ledger to a file: raw events, one a line in sequence, or a .parquet with recorded times.
 
     Example: wuxing export ledger.jsonl
@@ -62,22 +67,50 @@ def export(file: Path, *, snapshot: Path | None = None, lang: Lang = None) -> in
         FILE.jsonl or FILE.parquet; it appears when it is whole, or not at all.
     snapshot
         Take the events of this snapshot instead of the broker's ledger.
+    texts
+        Also write the texts that stand out of line, as this or the newest snapshot has them, into this .jsonl file.
+        No order to erase reaches it: delete it when one comes.
     """
     chosen = language(lang)
     if file.suffix not in (".jsonl", ".parquet"):
         raise Stop(Exit.USE, _("{file}: expected FILE.jsonl or FILE.parquet", file=file))
     known = settings.read()
+    if texts is not None:
+        _beside(snapshot, texts, chosen)
     with Bar(chosen, _("exporting")) as bar, replacing(file) as draft:
         writer = Parquet(draft) if file.suffix == ".parquet" else Lines(draft)
         if snapshot:
             with point.snapshot(snapshot) as con:
                 of_snapshot(con, writer.write, bar.step)
                 writer.pad(point.last(con))
+                apart = shelf.there(con)
         else:
             of_broker(known, writer.write, bar.step)
+            apart = (held := parties(known.data)) is not None and held.texts
         writer.close()
     _say(writer, file, chosen)
+    if apart and texts is None:
+        said = _("Texts out of line are not in it, only their tokens: --texts FILE writes them into a file beside.")
+        print(said.say(chosen), file=sys.stderr)
     return Exit.DONE
+
+
+def _beside(snapshot: Path | None, file: Path, lang: Language) -> None:
+    """Write the texts out of line of a snapshot, and say which those are."""
+    with point.snapshot(snapshot) as con:
+        if not shelf.there(con):
+            raise Stop(Exit.NO, _("--texts: this year has no texts out of line, all are in its events"))
+        lines, last = shelf.beside(con, point.year(con).rulebook.out_of_line), point.last(con)
+    with replacing(file) as draft:
+        draft.write_bytes(b"".join(lines))
+    said = _n(
+        "{n} text out of line, as of sequence {last}, written to {file}: no order to erase reaches that file",
+        "{n} texts out of line, as of sequence {last}, written to {file}: no order to erase reaches that file",
+        len(lines),
+        last=last,
+        file=file,
+    )
+    print(said.say(lang), file=sys.stderr)
 
 
 class Lines:

@@ -17,6 +17,7 @@ from services.console.door import COOKIE, LASTS, Door, Who
 from services.console.frame import form, later, let_in, page, render
 from services.console.states import NoSnapshot, Row
 from services.console.view import Refused, View
+from services.office import erasing
 from services.process.ending import Stop
 from services.process.web import header
 from services.reports import appeals, readiness
@@ -298,7 +299,7 @@ def look(view: View) -> Response[str]:
     door, found = _tray(view)
     assert door.desk is not None
     tray.follow(found, door.desk)
-    return render(view, "tray.html", tray=found)
+    return render(view, "tray.html", tray=found, beyond=erasing.BEYOND)
 
 
 @form("/desk/tray/{key:str}")

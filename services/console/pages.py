@@ -19,6 +19,7 @@ from services.console.sql import queries
 from services.console.states import Row, Snapshot, State
 from services.ranker import notices as told
 from services.reports.statement import statement
+from services.snapshot import texts
 
 BOARD_ROWS, AUDIT_ROWS = 120, 50
 #: Events that a search shows.
@@ -211,8 +212,9 @@ def audit(state: State, asked: Asked) -> Row:
     where = " AND ".join(["true", *(f"{column} = ?" for column in chosen)])
     if asked.text:
         words = "seq, id, unit, about, words, rater, case_name, why_zh, why_en"
-        where += f" AND contains(lower(concat_ws(' ', {words})), lower(?))"
-    values, trail = [*chosen.values(), *([asked.text] if asked.text else [])], query("trail")
+        where += f" AND (contains(lower(concat_ws(' ', {words})), lower(?)) OR list_has_any(?, [words, rater]))"
+    apart = state.read(lambda con: texts.holding(con, asked.text)) if asked.text else []
+    values, trail = [*chosen.values(), *([asked.text, apart] if asked.text else [])], query("trail")
     events = state.rows(f"SELECT count(*) AS events FROM ({trail}) WHERE {where}", values)[0]["events"]
     order = f"{asked.sort} DESC, seq DESC" if asked.turned else f"{asked.sort}, seq"
     page = f"ORDER BY {order} LIMIT {asked.size:d} OFFSET {(asked.page - 1) * asked.size:d}"

@@ -22,12 +22,12 @@ from typing import Literal
 
 import duckdb
 
-from schemas.events import Event
+from schemas.events import ERASED, Event
 from schemas.receipts import Receipt
 from schemas.words import Language, _
 from services.console.door import Door
 from services.gateway.desk import Busy, Desk, Problem, TooMany, problem
-from services.office import answer, emit
+from services.office import answer, emit, erasing
 from services.office.dry_run import Change, trial
 from services.office.sheet import TITLES
 from services.scorer import store
@@ -43,7 +43,10 @@ Mode = Literal["ask", "replace", "as_new"]
 
 @dataclass
 class Tray:
-    """A file on the desk: whose, its rows as they were judged, what became of them, and the units that would move."""
+    """A file on the desk: whose, its rows as they were judged, what became of them, and the units that would move.
+
+    `goes` are the texts that its orders would erase; they are shown until these are sent.
+    """
 
     party: str
     name: str
@@ -57,6 +60,7 @@ class Tray:
     lines: list[emit.Line] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    goes: list[str] = field(default_factory=list)
     state: Literal["tried", "sending", "sent"] = "tried"
     tried: list[emit.Line] = field(default_factory=list)
     receipts: list[Receipt | None] = field(default_factory=list)
@@ -151,6 +155,9 @@ def try_(tray: Tray, at: Door, con: duckdb.DuckDBPyConnection | None) -> None:
     )  # fmt: skip
     fates, tray.changes = trial(con, year, tray.sends, tray.lang)
     tray.lines = tray.tried = list(emit.foreseen(tray.judged, fates, tray.lang))
+    orders = [(one.target_source or "", one.target_id or "") for one, __ in tray.sends if one.type == ERASED]
+    names = year.rulebook.out_of_line
+    tray.goes = [line for order in orders if con for line in erasing.told(con, names, *order, tray.lang)]
 
 
 async def send(tray: Tray, at: Door) -> None:
@@ -158,6 +165,7 @@ async def send(tray: Tray, at: Door) -> None:
     assert at.desk is not None, "nothing is sent without a desk"
     events = tray.sends
     tray.state, tray.receipts, tray.handed, tray.trouble = "sending", [None] * len(events), 0, None
+    tray.goes = []
     try:
         for first in range(0, len(events), CHUNK):
             chunk = [raw for __, raw in events[first : first + CHUNK]]

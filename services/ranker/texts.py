@@ -8,7 +8,6 @@ from pathlib import Path
 
 import duckdb
 import msgspec
-import pyarrow as pa
 from nats.aio.client import Client
 
 from infra.client import jetstream, read_stream
@@ -18,8 +17,6 @@ from schemas.texts import Text
 from schemas.year import Year
 from services.process import metrics
 from services.snapshot import held, texts
-
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("token", "salt", "text")])
 
 
 @dataclass
@@ -54,15 +51,7 @@ class Texts:
 
     def write(self, con: duckdb.DuckDBPyConnection, year: Year) -> None:
         """Put those that the ledger's events name into a snapshot, and let go of those that orders erased."""
-        rows = [(name, *text) for name, text in self.found.items()]
-        columns = zip(*rows, strict=True) if rows else [()] * len(_SCHEMA)
-        con.register("arriving", pa.table([*map(pa.array, columns, _SCHEMA.types)], schema=_SCHEMA))
-        con.execute(
-            "INSERT INTO text SELECT h.token, CASE WHEN h.erased_by IS NULL THEN a.salt END,"
-            " CASE WHEN h.erased_by IS NULL THEN a.text END, h.erased_by"
-            f" FROM ({texts.held(year.rulebook.out_of_line)}) h LEFT JOIN arriving a ON a.token = h.token ORDER BY 1"
-        )
-        con.unregister("arriving")
+        texts.fill(con, year.rulebook.out_of_line, self.found)
         self.gone = [name for (name,) in con.execute("SELECT token FROM text WHERE erased_by IS NOT NULL").fetchall()]
         for name in self.gone:
             self.found.pop(name, None)

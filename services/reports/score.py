@@ -4,6 +4,7 @@ import errno
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ from schemas.events import OPENED
 from schemas.refusals import Refusal
 from schemas.rulebook import Rulebook
 from schemas.subjects import CODE
-from schemas.words import Language, _
+from schemas.texts import Text
+from schemas.words import Language, _, _n
 from schemas.year import given
 from services.command import tables
 from services.command.progress import Bar
@@ -21,6 +23,7 @@ from services.scorer import file, rules
 from services.scorer.file import Folded
 from services.snapshot import make as snapshots
 from services.snapshot import results
+from services.snapshot import texts as shelf
 from services.snapshot.point import facts_words, moment
 
 
@@ -35,6 +38,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
     facts_until: str | None,
     form: Literal["json", "table"],
     snapshot: Path | None,
+    texts: Path | None,
     show_digest: bool,
     strict: bool,
     lang: Language,
@@ -49,6 +53,9 @@ def run(  # noqa: PLR0913 - each is an option of the command
                 assessment=repr(assessment),
             ),
         )
+    if texts is not None and snapshot is None:
+        raise Stop(Exit.USE, _("--texts: goes into the file of --snapshot, which is not asked for"))
+    given_texts = shelf.read(texts) if texts is not None else None
     year = given(assessment, rulebook, roster, rehearsal.load)
     over = [name for name, option in options.items() if option is not None] + ["synthetic"] * (roster is not None)
     time = as_of if as_of is not None and not (as_of.isascii() and as_of.isdigit()) else None
@@ -99,7 +106,7 @@ def run(  # noqa: PLR0913 - each is an option of the command
         except OSError as error:
             raise _no_room() if _full(error) else error from None
         finally:  # also when who reads along has seen enough and went away
-            _write_snapshot(folded, cut, facts_until, made, snapshot)
+            _write_snapshot(folded, cut, facts_until, made, snapshot, given_texts, lang)
     return Exit.NO if said_no else Exit.DONE
 
 
@@ -200,13 +207,27 @@ def _print(  # noqa: PLR0913 - what is printed, and how
             print(f"digest {results.computed(folded.con, **given).digest}")
 
 
-def _write_snapshot(folded: Folded, cut: int, facts_until: str | None, made: Path | None, target: Path | None) -> None:
+def _write_snapshot(  # noqa: PLR0913, PLR0917 - what a snapshot is made of
+    folded: Folded,
+    cut: int,
+    facts_until: str | None,
+    made: Path | None,
+    target: Path | None,
+    texts: Mapping[str, Text] | None,
+    lang: Language,
+) -> None:
     """Write the snapshot that was asked for beside its name and rename it, so that a file of that name is whole."""
     if made is None or target is None:
         return
     con = folded.con
     con.execute("DELETE FROM event WHERE seq > ?", [cut])
     snapshots.complete(con, folded.year, cut)
+    if texts is not None and (names := folded.year.rulebook.out_of_line):
+        shelf.fill(con, names, texts)
+        [(lack,)] = con.execute("SELECT count(*) FROM text WHERE text IS NULL AND erased_by IS NULL").fetchall()
+        if lack:
+            said = _n("--texts has not the text of {n} token", "--texts has not the texts of {n} tokens", lack)
+            print(said.say(lang), file=sys.stderr)
     if facts_until is not None:
         con.execute("INSERT INTO meta VALUES ('facts_until', ?)", [facts_until])
     con.execute("CHECKPOINT")

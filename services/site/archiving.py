@@ -28,7 +28,7 @@ from services.proof.receipts import site_key
 from services.ranker import announced
 from services.site.asking import agreed
 from services.site.years import archived
-from services.snapshot import point
+from services.snapshot import point, texts
 
 FINAL = "finalised"
 
@@ -123,7 +123,16 @@ def _told(known: Settings, stands: Stands, lang: Language) -> str:
         state=stands.state,
         last=stands.last,
     )
-    return said.say(lang)
+    with point.snapshot(known.snapshots / stands.ranking.snapshot if stands.ranking else None) as con:
+        if not texts.there(con):
+            return said.say(lang)
+        [held] = con.execute("SELECT count(text), count(erased_by) FROM text").fetchall()
+    lie = _(
+        "{stand} texts out of line will be in the archive, {gone} are erased: after this no order can erase one.",
+        stand=held[0],
+        gone=held[1],
+    )
+    return f"{said.say(lang)} {lie.say(lang)}"
 
 
 def _write(known: Settings, stands: Stands, target: Path, lang: Language) -> None:

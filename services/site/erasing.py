@@ -7,44 +7,32 @@ from typing import Any, Literal, NamedTuple
 import duckdb
 import msgspec
 
-from schemas import subjects, texts
+from schemas import subjects
 from schemas.events import ERASED
-from schemas.raw import read as read_raw
-from schemas.refusals import cut
-from schemas.words import Language, _
+from schemas.words import _
 from schemas.year import Year
 from services.command.options import Lang
-from services.command.typeset import clean
 from services.ingest.check import Checker
 from services.office.appeal import CHINA, year_of
 from services.office.emit import Judged, checked, deliver, outcome, show, signed
+from services.office.erasing import BEYOND, tokens, told
 from services.office.sheet import identifier
 from services.process.ending import Exit, Stop
 from services.process.settings import language, read
 from services.scorer import store
 from services.site.asking import agreed
+from services.site.years import archived
 from services.snapshot import point
-from services.snapshot import texts as shelf
 from services.snapshot.make import latest
-
-SHOWN_MAX = 60
-#: What an order does, and what none reaches.
-BEYOND = _(
-    "Once the order is in the ledger, ingest overwrites the texts in the broker's store, the next snapshot is"
-    " without them, and the ranker deletes older snapshots in its folder that hold them. Not reached, and to be deleted"
-    " by who has them: backups, archives, copies of snapshots, statements and bundles that were given away, the"
-    " office's own files, and the secret keys/OFFICE.salt, with which a text can be found again by guessing."
-)
 
 
 class Target(NamedTuple):
-    """The event whose texts go: its sequence, what identifies it, its unit, and its tokens by their fields."""
+    """The event whose texts go: its sequence, what identifies it, its unit."""
 
     seq: int
     source: str
     id: str
     unit: str
-    tokens: dict[str, str]
 
 
 def erase(  # noqa: PLR0913 - each is an option of the command
@@ -82,10 +70,20 @@ def erase(  # noqa: PLR0913 - each is an option of the command
         Seconds of silence after which the receipt is no longer waited for.
     """
     known, chosen = read(), language(lang)
+    if archived(known.data).exists():
+        raise Stop(
+            Exit.NO,
+            _(
+                "{assessment} is archived, and its ledger takes no order: a text of it is gone when nobody has it any"
+                " more. docs/personal-data.md says what to delete, and what then still proves the year.",
+                assessment=known.assessment,
+            ),
+        )
     with point.snapshot(latest(known.snapshots)) as con:
         year = _year(con, known.assessment)
         found = _target(con, year, sequence, source, id)
-        print("\n".join([*_told(con, found, chosen), BEYOND.say(chosen)]), file=sys.stderr)
+        goes = told(con, year.rulebook.out_of_line, found.source, found.id, chosen)
+        print("\n".join([*goes, BEYOND.say(chosen)]), file=sys.stderr)
         if not yes and not agreed(chosen):
             return Exit.NO
         raw = signed(known, year, year.rulebook.roles.collector, _order(year, found, reason))
@@ -114,17 +112,15 @@ def _year(con: duckdb.DuckDBPyConnection, assessment: str) -> Year:
 def _target(
     con: duckdb.DuckDBPyConnection, year: Year, sequence: int | None, source: str | None, id_: str | None
 ) -> Target:
-    """The event that is named, with the tokens of all that have its source and id; raises Stop where there is none."""
+    """The event that is named, the first of its source and id; raises Stop where there is none, or has no such text."""
     if (sequence is None) == (source is None) or (source is None) != (id_ is None):
         raise Stop(
             Exit.USE,
             _("Name the event by its sequence, or by --source and --id."),
         )
+    key = "(?, ?)" if sequence is None else "(SELECT (source, id) FROM event WHERE seq = ?)"
     rows = con.execute(
-        "SELECT seq, source, id, unit, raw FROM event WHERE (source, id) = (?, ?) ORDER BY seq"
-        if sequence is None
-        else "SELECT seq, source, id, unit, raw FROM event"
-        " WHERE (source, id) IN (SELECT (source, id) FROM event WHERE seq = ?) ORDER BY seq",
+        f"SELECT seq, source, id, unit FROM event WHERE (source, id) = {key} ORDER BY seq LIMIT 1",
         [source, id_] if sequence is None else [sequence],
     ).fetchall()
     if not rows:
@@ -132,35 +128,13 @@ def _target(
             Exit.NO,
             _("The ledger has no such event (as of {last}).", last=point.last(con)),
         )
-    tokens = {
-        token: path.removeprefix("data.")
-        for *__, raw in rows
-        for path, token in texts.tokens(read_raw(raw), year.rulebook.out_of_line).items()
-    }
-    if not tokens:
+    found = Target(*rows[0])
+    if not tokens(con, year.rulebook.out_of_line, found.source, found.id):
         raise Stop(
             Exit.NO,
-            _("The event of sequence {sequence} has no text out of line.", sequence=rows[0][0]),
+            _("The event of sequence {sequence} has no text out of line.", sequence=found.seq),
         )
-    seq, *pair, unit, __ = rows[0]
-    return Target(seq, pair[0], pair[1], unit, tokens)
-
-
-def _told(con: duckdb.DuckDBPyConnection, found: Target, lang: Language) -> list[str]:
-    """What will go, a line a text."""
-    say = shelf.shown(con, lang)
-    head = _(
-        "These texts of sequence {sequence} ({source} {id}) will be erased for ever:",
-        sequence=found.seq,
-        source=found.source,
-        id=found.id,
-    )
-    lines = [head.say(lang)]
-    for token, name in found.tokens.items():
-        [(events,)] = con.execute("SELECT count(*) FROM event WHERE ? IN (rater, reason)", [token]).fetchall()
-        many = _(" (in {n} events)", n=events).say(lang) if events > 1 else ""
-        lines.append(f"  {name}: {cut(clean(say(token)), SHOWN_MAX)}{many}")
-    return lines
+    return found
 
 
 def _order(year: Year, found: Target, reason: str) -> bytes:

@@ -1,17 +1,21 @@
 """The texts out of line of a snapshot: the table `text`, what it must hold, and how a reader shows a token.
 
 The table is there where the rulebook asks for texts out of line, and no result rests on it. A file that was folded has
-no texts, so its table is empty.
+no texts, so its table is empty, unless it was given them from beside: a line a text, as `export --texts` writes them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import msgspec
+import pyarrow as pa
 
 from schemas.events import ERASED
-from schemas.texts import is_token, token
+from schemas.texts import Text, is_token, token
 from schemas.words import Language, _
+from services.process.ending import Exit, Stop
 
 _FILED = "appeal.filed.v1"
 _EACH = "SELECT seq, source, id, {} AS token FROM event WHERE {}"
@@ -33,6 +37,63 @@ def held(names: Iterable[str]) -> str:
         " SELECT t.token, min(t.seq) AS seq, any_value(g.erased_by) AS erased_by"
         " FROM token t LEFT JOIN gone g ON g.token = t.token GROUP BY t.token"
     )
+
+
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("token", "salt", "text")])
+
+
+def fill(con: duckdb.DuckDBPyConnection, names: Iterable[str], found: Mapping[str, Text]) -> None:
+    """Put the texts that a ledger's events name into its snapshot, but for those that orders have erased."""
+    rows = [(name, *text) for name, text in found.items()]
+    columns = zip(*rows, strict=True) if rows else [()] * len(_SCHEMA)
+    con.register("arriving", pa.table([*map(pa.array, columns, _SCHEMA.types)], schema=_SCHEMA))
+    con.execute(
+        "INSERT INTO text SELECT h.token, CASE WHEN h.erased_by IS NULL THEN a.salt END,"
+        " CASE WHEN h.erased_by IS NULL THEN a.text END, h.erased_by"
+        f" FROM ({held(names)}) h LEFT JOIN arriving a ON a.token = h.token ORDER BY 1"
+    )
+    con.unregister("arriving")
+
+
+class Beside(msgspec.Struct, omit_defaults=True):
+    """A line of a file of texts: the event that has the token first, and its text, or the order that erased it."""
+
+    sequence: int
+    token: str
+    salt: str | None = None
+    text: str | None = None
+    erased_by: int | None = None
+
+
+def beside(con: duckdb.DuckDBPyConnection, names: Iterable[str]) -> list[bytes]:
+    """The texts of a snapshot as lines of a file beside its ledger, in the order of their events."""
+    rows = con.execute(
+        f"SELECT h.seq, t.token, t.salt, t.text, t.erased_by FROM ({held(names)}) h"
+        " JOIN text t ON t.token = h.token ORDER BY 1, 2"
+    ).fetchall()
+    return [msgspec.json.encode(Beside(*row)) + b"\n" for row in rows]
+
+
+def read(path: Path) -> dict[str, Text]:
+    """The texts of such a file, each held against its token; raises Stop at the first line that is none."""
+    found: dict[str, Text] = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise Stop(Exit.FAILED, _("{path}: cannot be read: {error}", path=path, error=error.strerror)) from None
+    for number, line in enumerate(lines, 1):
+        try:
+            one = msgspec.json.decode(line, type=Beside)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            one = Beside(0, "", "", "")
+        if one.text is not None:
+            if not _same(one.token, one.salt or "", one.text):
+                raise Stop(
+                    Exit.NO,
+                    _("{path}:{number}: expected a token with its salt and its text", path=path, number=number),
+                )
+            found[one.token] = Text(one.salt or "", one.text)
+    return found
 
 
 class Wrong(NamedTuple):
@@ -76,6 +137,14 @@ def there(con: duckdb.DuckDBPyConnection) -> bool:
     except duckdb.Error:
         return False
     return True
+
+
+def holding(con: duckdb.DuckDBPyConnection, words: str) -> list[str]:
+    """The tokens of the texts in which words stand, large letters as small ones."""
+    if not there(con):
+        return []
+    rows = con.cursor().execute("SELECT token FROM text WHERE contains(lower(text), lower(?))", [words]).fetchall()
+    return [token for (token,) in rows]
 
 
 Shown = Callable[[Any], Any]
