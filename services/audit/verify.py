@@ -183,7 +183,8 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     witness
         A witness's verifier key: its cosignature is checked and shown; may be given more than once.
     receipts
-        Receipts that you hold, a JSON object a line: each must be signed, and what it promised must be in the ledger.
+        Receipts that you hold, a JSON object a line, as `emit` prints them: each must be signed, and what it promised
+        must be in the ledger.
     receipt_key
         The verifier key of intake's receipts; that beside the snapshot without it. May be given more than once.
     format
