@@ -830,7 +830,7 @@ def said(one: Finding, *, bundle: bool = False) -> Text:
     """A finding as a sentence; what is said of a bundle are the words of the verifier that goes with it."""
     values = ["-" if value is None else value for value in one.values]
     if bundle and one.name in standalone.SAYS:
-        chinese, english = (words.format(*values) for words in standalone.SAYS[one.name])
+        chinese, english = (standalone.said(one.name, values, en) for en in (False, True))
         return Both(english, chinese)
     return SAYS[one.name].of(**{str(n): value for n, value in enumerate(values)})
 
