@@ -22,7 +22,7 @@ from schemas import roster, soundness
 from schemas.events import Event
 from schemas.refusals import Refusal
 from schemas.rulebook import PARAMETERS, RULEBOOKS
-from schemas.year import given
+from schemas.year import Year, given
 from services import cli
 from services.command.tables import four
 from services.ingest.check import Checker
@@ -279,6 +279,25 @@ def test_an_untouched_template_sends_nothing(code: str, tmp_path: Path) -> None:
     for lang in ("zh", "en"):
         assert cli.run(["template", code, str(path), "--lang", lang]) == 0
         assert list(sheet.rows(path)) == []
+
+
+def test_a_unit_joins_and_moves_by_a_row_where_the_rulebook_has_no_groups() -> None:
+    """An empty cell is no text, and a group is asked for: where there are none it is the empty one."""
+    book = soundness.load(RULEBOOKS / "new" / "rulebook.toml")
+    own = Year("own", book, roster.load(RULEBOOKS / "new" / "roster.csv", book))
+    cells = {
+        "type": "unit.changed.v1",
+        "unit": "Z11",
+        "category": "town",
+        "reason": "r",
+        "time": "2026-05-06T09:30:00+08:00",
+    }
+    for more in ({"change": "joined", "name": "新镇"}, {"change": "moved", "unit": "Z01"}):
+        held = {column: Cell(value, "A2") for column, value in (cells | more).items()}
+        raw = sheet.event(Row(2, held), "kaohe", sheet.Names(own), frozenset(unit.unit for unit in own.roster))
+        assert isinstance(raw, bytes)
+        assert json.loads(raw)["data"]["group"] == ""
+        assert isinstance(Checker(book, own.roster).check(raw), Event)
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
