@@ -345,7 +345,7 @@ def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Pages, tm
     assert (code, "可以定稿" in out.decode()) == (Exit.DONE, True)
     made = written(disputed, tmp_path / "not")
     for lang, words in (("zh", "填gongwei.xlsx的“申诉决定”表 · wuxing emit gongwei.xlsx --office gongwei"),
-                        ("zh", "尚未关闭： 市委市政府督查室"), ("en", "not closed by Supervision Office")):  # fmt: skip
+                        ("zh", "尚未办结： 市委市政府督查室"), ("en", "not closed by Supervision Office")):  # fmt: skip
         code, out, _ = command("readiness", "--snapshot", made, "--lang", lang)
         assert (code, words in out.decode()) == (Exit.NO, True)
     code, out, _ = command("readiness", "--snapshot", made, "--format", "json")
