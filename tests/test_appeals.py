@@ -213,6 +213,10 @@ def test_the_command_gives_the_whole_as_json_and_one_unit_only(disputed: Pages, 
     assert (found["as_of"], found["now"], len(found["appeals"])) == (3, "2013-05-10T01:30:00Z", 1)
     assert [one["outcome"] for one in found["appeals"][0]["prospects"]] == ["upheld", "cancelled", "revised"]
     assert json.loads(command("appeals", "--snapshot", made, "--unit", "U2", "--format", "json")[1])["appeals"] == []
+    head = command("appeals", "--snapshot", made, "--lang", "en")[1].decode().splitlines()[0]
+    assert head.endswith("As of sequence 3 (2013-05-10)"), head
+    none = command("appeals", "--snapshot", made, "--as-of", "1", "--lang", "en")[1].decode().splitlines()[0]
+    assert none.endswith("As of sequence 1"), none
 
 
 @pytest.mark.parametrize(
