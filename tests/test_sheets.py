@@ -323,6 +323,13 @@ def test_who_collects_has_its_workbook_of_a_running_year_that_says_nothing_of_it
     assert rows == dict.fromkeys(PARAMETERS, "") | {"ties": "better", "individuals_per_unit": "1"}
 
 
+def test_the_clauses_say_which_points_a_ground_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    assert cli.run(["template", "ducha", str(path), "--lang", "zh"]) == 0
+    rows = {row[1]: row[3] for row in openpyxl.load_workbook(path)["条款"].iter_rows(values_only=True)}
+    assert (rows["no_feedback"], rows["accident"]) == ("1", ">0–5")
+
+
 def test_who_collects_has_a_line_for_every_reading_stage_and_tie_and_sends_those_that_are_filled_in(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

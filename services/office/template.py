@@ -642,6 +642,6 @@ def _range(one: Any) -> str:
     if getattr(one, "points", None) or getattr(one, "cap", None):
         return str(getattr(one, "points", None) or one.cap)
     if getattr(one, "max", None):
-        low = one.above if getattr(one, "above", None) else one.min
-        return f"{low}{'<' if getattr(one, 'above', None) else '–'}{one.max}"
+        low = f">{one.above}" if getattr(one, "above", None) else one.min
+        return f"{low}–{one.max}"
     return ""
