@@ -213,6 +213,10 @@ def test_the_command_gives_the_whole_as_json_and_one_unit_only(disputed: Pages, 
     assert (found["as_of"], found["now"], len(found["appeals"])) == (3, "2013-05-10T01:30:00Z", 1)
     assert [one["outcome"] for one in found["appeals"][0]["prospects"]] == ["upheld", "cancelled", "revised"]
     assert json.loads(command("appeals", "--snapshot", made, "--unit", "U2", "--format", "json")[1])["appeals"] == []
+    head = command("appeals", "--snapshot", made, "--lang", "en")[1].decode().splitlines()[0]
+    assert head.endswith("As of sequence 3 (2013-05-10)"), head
+    none = command("appeals", "--snapshot", made, "--as-of", "1", "--lang", "en")[1].decode().splitlines()[0]
+    assert none.endswith("As of sequence 1"), none
 
 
 @pytest.mark.parametrize(
@@ -345,7 +349,7 @@ def test_nothing_in_the_way_is_exit_0_and_anything_is_exit_1(disputed: Pages, tm
     assert (code, "可以定稿" in out.decode()) == (Exit.DONE, True)
     made = written(disputed, tmp_path / "not")
     for lang, words in (("zh", "填gongwei.xlsx的“申诉决定”表 · wuxing emit gongwei.xlsx --office gongwei"),
-                        ("zh", "尚未关闭： 市委市政府督查室"), ("en", "not closed by Supervision Office")):  # fmt: skip
+                        ("zh", "尚未办结： 市委市政府督查室"), ("en", "not closed by Supervision Office")):  # fmt: skip
         code, out, _ = command("readiness", "--snapshot", made, "--lang", lang)
         assert (code, words in out.decode()) == (Exit.NO, True)
     code, out, _ = command("readiness", "--snapshot", made, "--format", "json")

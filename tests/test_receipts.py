@@ -76,6 +76,29 @@ def test_receipts_that_are_kept_hold(folder: Path) -> None:
     assert checked(folder, [dict(reversed(one.items())) for one in held]) == [], "the order of keys is nothing"
 
 
+def test_what_emit_printed_is_held_against_the_ledger_as_it_stands(folder: Path) -> None:
+    """It leaves out what is null, says the row beside it, and has lines for which intake promised nothing."""
+
+    def line(receipt: dict[str, Any]) -> dict[str, Any]:
+        return {"row": 4, "sheet": "Ratings", **{name: value for name, value in receipt.items() if value is not None}}
+
+    kept = promised(folder)
+    own: list[dict[str, Any]] = [
+        {"row": 5, "sheet": None, "source": "s", "id": "i", "outcome": "there", "sequence": 3, "message": "m"},
+        {"row": 6, "sheet": None, "source": "s", "id": "i", "outcome": "refused", "reason": "bad_field", "cell": "B6"},
+        {"row": 7, "sheet": None, "source": "s", "id": "i", "outcome": "pending", "message": "m"},
+    ]
+    refused = {**dict.fromkeys(kept[0]), "source": "s", "id": "i", "outcome": "refused", "reason": "conflict"}
+    held = [*map(line, kept), *own, line(receipts.signed(refused, key(folder))) | {"cell": "C4"}]
+    assert checked(folder, held) == []
+    assert ("receipts", str(len(kept) + 1)) in findings(
+        folder / "s.duckdb", "ok", "--receipts", str(folder / "held.jsonl")
+    )
+    bare = {name: value for name, value in line(kept[1]).items() if name != "signature"}
+    broken = [line(kept[0]) | {"sequence": 2}, bare, line(receipts.signed(kept[2] | {"sequence": 999}, key(folder)))]
+    assert [one[0] for one in checked(folder, broken)] == ["receipt_unsigned", "receipt_unsigned", "receipt_missing"]
+
+
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"sequence": 999}, "receipt_missing"), ({"sequence": 4}, "receipt_other"), ({"sequence": None}, "receipt_nowhere"),
     ({"sha256": "0" * 64}, "receipt_other"), ({"sequence": True}, "receipt_nowhere"),

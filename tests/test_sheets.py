@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
 
+from schemas import roster, soundness
 from schemas.events import Event
 from schemas.refusals import Refusal
-from schemas.rulebook import PARAMETERS
-from schemas.year import given
+from schemas.rulebook import PARAMETERS, RULEBOOKS
+from schemas.year import Year, given
 from services import cli
 from services.command.tables import four
 from services.ingest.check import Checker
@@ -278,6 +279,55 @@ def test_an_untouched_template_sends_nothing(code: str, tmp_path: Path) -> None:
     for lang in ("zh", "en"):
         assert cli.run(["template", code, str(path), "--lang", lang]) == 0
         assert list(sheet.rows(path)) == []
+
+
+def test_a_unit_joins_and_moves_by_a_row_where_the_rulebook_has_no_groups() -> None:
+    """An empty cell is no text, and a group is asked for: where there are none it is the empty one."""
+    book = soundness.load(RULEBOOKS / "new" / "rulebook.toml")
+    own = Year("own", book, roster.load(RULEBOOKS / "new" / "roster.csv", book))
+    cells = {
+        "type": "unit.changed.v1",
+        "unit": "Z11",
+        "category": "town",
+        "reason": "r",
+        "time": "2026-05-06T09:30:00+08:00",
+    }
+    for more in ({"change": "joined", "name": "新镇"}, {"change": "moved", "unit": "Z01"}):
+        held = {column: Cell(value, "A2") for column, value in (cells | more).items()}
+        raw = sheet.event(Row(2, held), "kaohe", sheet.Names(own), frozenset(unit.unit for unit in own.roster))
+        assert isinstance(raw, bytes)
+        assert json.loads(raw)["data"]["group"] == ""
+        assert isinstance(Checker(book, own.roster).check(raw), Event)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_who_collects_has_its_workbook_of_a_running_year_that_says_nothing_of_its_deadlines(
+    lang: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rulebook of `rulebook new` names no parameter, so none has a value in the snapshot."""
+    book = soundness.load(RULEBOOKS / "new" / "rulebook.toml")
+    units = roster.load(RULEBOOKS / "new" / "roster.csv", book)
+    events, made = tmp_path / "year.jsonl", tmp_path / "made.duckdb"
+    events.write_bytes(next(raw for _, raw in synthetic.year(book, units, "own")) + b"\n")
+    assert cli.run(["score", str(events), "--snapshot", str(made)]) == 0
+    (tmp_path / "snapshots").mkdir()
+    snapshots.publish(made, tmp_path / "snapshots", "own-1.duckdb")
+    monkeypatch.setenv("WUXING_DATA", str(tmp_path))
+    monkeypatch.setenv("WUXING_ASSESSMENT", "own")
+    path = tmp_path / "t.xlsx"
+    assert cli.run(["template", "collector", str(path), "--lang", lang]) == 0
+    page = openpyxl.load_workbook(path)[{"zh": "确认读法", "en": "Adoptions"}[lang]]
+    head = [cell.value for cell in page[template.ABOVE + 1]]
+    rows = {row[head.index("reading")]: row[head.index("#in_force")]
+            for row in page.iter_rows(min_row=template.ABOVE + 2, values_only=True) if row[2]}  # fmt: skip
+    assert rows == dict.fromkeys(PARAMETERS, "") | {"ties": "better", "individuals_per_unit": "1"}
+
+
+def test_the_clauses_say_which_points_a_ground_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    assert cli.run(["template", "ducha", str(path), "--lang", "zh"]) == 0
+    rows = {row[1]: row[3] for row in openpyxl.load_workbook(path)["条款"].iter_rows(values_only=True)}
+    assert (rows["no_feedback"], rows["accident"]) == ("1", ">0–5")
 
 
 def test_who_collects_has_a_line_for_every_reading_stage_and_tie_and_sends_those_that_are_filled_in(

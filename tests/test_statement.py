@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from litestar.testing import TestClient
 from rich.cells import cell_len
 
+from schemas.rulebook import RULEBOOKS
 from services.command import tables, words
 from services.console.app import create_app
 from services.process.ending import Exit
@@ -267,6 +268,21 @@ def test_the_statement_is_a_view_of_the_snapshot(example: Path) -> None:
         ).fetchall()
     assert [row[0] for row in rows] == [1, 2, 3]
     assert rows[2] == (3, "2013-04-03", "市委市政府督查室", "M2", Decimal(1), Decimal(1), "全额计入（四(一)1(1)）")
+
+
+def test_where_nobody_takes_appeals_no_day_for_one_is_named(tmp_path: Path) -> None:
+    """Days for an appeal may be adopted in any year; the rulebook that `rulebook new` writes has no office for them."""
+    folder, common = RULEBOOKS / "new", {"specversion": "1.0", "time": "2026-05-06T09:30:00+08:00"}
+    adopted = {"source": "/offices/kaohe", "type": "reading.adopted.v1", "subject": "assessment", "id": "1",
+               "data": {"reading": "appeal_days", "value": "5", "reason": "r"}}  # fmt: skip
+    deducted = {"source": "/offices/yingji", "type": "deduction.recorded.v1", "subject": "Z01", "id": "2",
+                "data": {"item": "safety", "matter": "m", "ground": "major", "reason": "r"}}  # fmt: skip
+    (tmp_path / "e.jsonl").write_text("".join(json.dumps(common | one) + "\n" for one in (adopted, deducted)))
+    made = tmp_path / "made.duckdb"
+    options = ("--rulebook", folder / "rulebook.toml", "--roster", folder / "roster.csv")
+    assert command("score", tmp_path / "e.jsonl", *options, "--snapshot", made)[0] == Exit.DONE
+    lines = [line for part in explained(made, "Z01")["parts"] for one in part["items"] for line in one["lines"]]
+    assert [(line["counted"], line["appeal"], line["appeal_until"]) for line in lines] == [("15.000000", None, None)]
 
 
 def test_every_rendering_names_each_line_with_the_command_that_appeals_it(example: Path) -> None:

@@ -467,6 +467,12 @@ def test_a_bundle_passes_its_verifier_as_a_stranger_runs_it(example, shorter, tm
     assert (code, "README.txt" in said) == (Exit.FAILED, True)
 
 
+def test_an_item_without_points_is_said_in_the_reader_s_language_alone():
+    said = [standalone.said("points", one, en) for one in (("2.1", None, "pending"), ("1.1", "5.000000", "scored"))
+            for en in (False, True)]  # fmt: skip
+    assert said == ["2.1 得 - 待定", "2.1 comes to - pending", "1.1 得 5.000000", "1.1 comes to 5.000000"]
+
+
 def test_a_zip_holds_bundle_verifier_and_readme_and_the_cosignatures_of_witnesses(example, tmp_path):
     cosigner = checkpoint.key(tmp_path / "w.key", "w", note.COSIGNATURE)
     text = noted(example, tmp_path / "note").read_text()

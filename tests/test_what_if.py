@@ -13,11 +13,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from schemas import roster
+from services.reports.diff import standing_cells
 from services.reports.smallest import search
 from services.reports.what_if import Changes, dependences, fold
 from services.scorer import rules
+from services.site import synthetic
 from services.snapshot.results import results
-from tests.product import command, folded, scored
+from tests.product import BOOK, SHIPPED, command, folded, joined, scored
 from tests.random_years import RandomYear, years
 from tests.test_laws import without_changes
 
@@ -66,7 +69,25 @@ def test_what_depends_on_a_reading_is_what_scoring_under_it_moves(drawn: RandomY
             after = scored(whole, {one.reading: one.value})
             pairs = [*zip(before["units"], after["units"], strict=True)]
             assert one.places == [was["unit"] for was, now in pairs if now["place"] != was["place"]]
-            assert set(one.grades) >= {was["unit"] for was, now in pairs if now["grades"] != was["grades"]}
+            assert set(one.grades) >= {was["unit"] for was, now in pairs if given_grades(now) != given_grades(was)}
+
+
+def given_grades(unit: dict[str, Any]) -> dict[str, str]:
+    """The grades that a unit has; a scheme in which it competes and gets nothing gives none."""
+    return {scheme: grade for scheme, grade in unit["grades"].items() if grade}
+
+
+def test_who_competes_under_another_value_and_gets_nothing_does_not_depend_on_it() -> None:
+    lines = tuple(raw for _, raw in synthetic.year(BOOK, roster.read(SHIPPED), "year", 7, 1500, settled=True))
+    with folded(joined(lines), SHIPPED) as whole:
+        one = next(
+            one for one in dependences(whole.con, whole.lines, whole.year.rulebook)
+            if (one.reading, one.value) == ("award_eligible", "A+B")
+        )  # fmt: skip
+    assert one.grades
+    for unit in one.grades:
+        cells = standing_cells(*one.units[unit], {})[2]
+        assert " → " in cells, f"{unit}: {cells}"
 
 
 # --- A page of the register -------------------------------------------------------------------------------------------

@@ -335,7 +335,8 @@ _README = """\
     python3 -I -S verify.py {name} --key 公示的公钥
     （不带 --key 则用包内自带的公钥，须与公示的核对：）
 {keys}
-手中若有较早的检查点，加 --checkpoint 文件，可证明日志只增不改。
+手中若有较早的检查点：先请打包者加 --checkpoint 该文件 重新打包（wuxing bundle），再如此核对：
+    verify.py {name} --checkpoint 该文件  可证明日志只增不改。
 退出码 0：全部相符；1：写明第一处不符；2：无法读取。
 它证明：这些事件都在签名的日志中，齐全、有序、未改；本单位各项得分由它们按考核细则算出；各单位的名次、等次由
 已签名公布的得分和数据算出。标为“注意”的各行取自发布方，未经证明；以 --whole 打包则写明评分人。
@@ -345,7 +346,8 @@ verify.py 及旁边的 recount.py、places.py 不用任何第三方程序，可�
 How to check it, on any computer with Python 3.8 or later, without a network:
     python3 -I -S verify.py {name} --lang en --key THE-KEY-PUBLISHED
     (without --key the bundle's own key is used, which stands above; compare it with the one published)
-If you hold an earlier checkpoint, add --checkpoint FILE: the log may have grown since, and not changed.
+If you hold an earlier checkpoint, have the bundle made with it (wuxing bundle … --checkpoint FILE), then add
+--checkpoint FILE here too: the log may have grown since, and not changed.
 Exit 0: everything holds; 1: the first thing that does not is named; 2: it cannot be read.
 It proves that these events are in the signed log, all of them, in order and unchanged, that the unit's points follow
 from them by the rulebook, and everybody's places and grades from the points and values that were published and signed.

@@ -33,7 +33,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, Iterator  # noqa: UP035 - runs on Python 3.8 too
+from typing import Any, Iterator, Sequence  # noqa: UP035 - runs on Python 3.8 too
 
 try:
     from .places import Everybody
@@ -104,6 +104,16 @@ SAYS = {  # first the failures; a name with ? is for the reader to judge
     "texts?": ("{} 份行外文本不在包中：已删除或未提供", "{} texts out of line are not here: erased, or not given"),
     "word?": ("{} 取自发布方，未经证明", "{}: the publisher's word, not proved"),
 }
+#: The state of an item, as it is said.
+STATES = {"scored": ("", ""), "pending": ("待定", "pending"), "exempt": ("不适用", "exempt")}
+
+
+def said(name: str, values: Sequence[object], en: bool) -> str:
+    """What is said of a check; an item without points has a dash for them."""
+    if name == "points":
+        code, points, state = values
+        values = (code, "-" if points is None else points, STATES.get(str(state), (state, state))[en])
+    return SAYS[name][en].format(*values).rstrip()
 
 
 def _sha(*parts: bytes) -> bytes:
@@ -466,7 +476,7 @@ def main() -> int:
     en = options.lang == "en"
 
     def say(mark: str, name: str, *values: object) -> None:
-        sys.stdout.write(f"{mark} {name}: {SAYS[name][en].format(*values).rstrip()}\n")
+        sys.stdout.write(f"{mark} {name}: {said(name, values, en)}\n")
 
     try:
         older = [path.read_text(encoding="utf-8") for path in options.checkpoint]

@@ -183,7 +183,8 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     witness
         A witness's verifier key: its cosignature is checked and shown; may be given more than once.
     receipts
-        Receipts that you hold, a JSON object a line: each must be signed, and what it promised must be in the ledger.
+        Receipts that you hold, a JSON object a line, as `emit` prints them: each must be signed, and what it promised
+        must be in the ledger.
     receipt_key
         The verifier key of intake's receipts; that beside the snapshot without it. May be given more than once.
     format
@@ -829,7 +830,7 @@ def said(one: Finding, *, bundle: bool = False) -> Text:
     """A finding as a sentence; what is said of a bundle are the words of the verifier that goes with it."""
     values = ["-" if value is None else value for value in one.values]
     if bundle and one.name in standalone.SAYS:
-        chinese, english = (words.format(*values) for words in standalone.SAYS[one.name])
+        chinese, english = (standalone.said(one.name, values, en) for en in (False, True))
         return Both(english, chinese)
     return SAYS[one.name].of(**{str(n): value for n, value in enumerate(values)})
 

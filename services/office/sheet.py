@@ -298,6 +298,7 @@ class Names:
 
     def __init__(self, year: Year) -> None:
         book = year.rulebook
+        self.grouped = bool(book.group)
         offices = _labels((one.code, one.name) for one in book.office)
         self._lists: dict[str, dict[str, set[str]]] = {
             "type": _labels((kind, bilingual(titles)) for kind, titles in KINDS.items()),
@@ -391,6 +392,8 @@ def event(row: Row, party: str, names: Names, units: frozenset[str], lang: Langu
         data["characters"] = int(text)
     if NUMBERED in data or (cells.get("type"), cells.get("change")) == ("unit.changed.v1", "joined"):
         data[NUMBERED] = _numbered(data.get(NUMBERED, ""), names)
+    if not names.grouped and (cells.get("type"), cells.get("change")) in IN_A_GROUP:
+        data.setdefault("group", "")  # which no cell can say
     target = {key: cells[f"target_{key}"] for key in ("source", "id") if f"target_{key}" in cells}
     if target:
         data["appeal" if cells.get("type") == "appeal.decided.v1" else "target"] = target
@@ -406,6 +409,8 @@ def _numbered(text: str, names: Names) -> dict[str, str]:
     return {names.code("attribute", code.strip(), ""): value.strip() for code, __, value in pairs}
 
 
+#: The changes of a unit that say its group.
+IN_A_GROUP = {("unit.changed.v1", "joined"), ("unit.changed.v1", "moved")}
 _REASONS = {"type": Reason.NOT_CLOUDEVENT, "id": Reason.NOT_CLOUDEVENT, "": Reason.UNKNOWN_FIELD}
 
 

@@ -74,7 +74,7 @@ class Prepared(NamedTuple):
 class Reached(NamedTuple):
     """How far the year is: the value and adoption of each reading, ties (grade, pool, units), stages reached."""
 
-    readings: dict[str, tuple[str, int | None]]
+    readings: dict[str, tuple[str | None, int | None]]
     ties: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     stages: frozenset[str] = frozenset()
 
@@ -422,7 +422,7 @@ class _Template:
         """The line of a reading or parameter, with its question, what it may be, what is in force and since when."""
         own = next((one.value for one in self.year.rulebook.parameter if one.name == name), "")
         in_force, adopted = self.reached.readings.get(name, (values[0] if values else own, None))
-        hints = (question, " · ".join(values) or self.word("whole"), in_force, str(adopted or self.word("still")))
+        hints = (question, " · ".join(values) or self.word("whole"), in_force or "", str(adopted or self.word("still")))
         return Prepared({"reading": name}, values, hints)
 
     def _prepare(self, sheet: Worksheet, form: Form, prepared: Sequence[Prepared]) -> None:
@@ -642,6 +642,6 @@ def _range(one: Any) -> str:
     if getattr(one, "points", None) or getattr(one, "cap", None):
         return str(getattr(one, "points", None) or one.cap)
     if getattr(one, "max", None):
-        low = one.above if getattr(one, "above", None) else one.min
-        return f"{low}{'<' if getattr(one, 'above', None) else '–'}{one.max}"
+        low = f">{one.above}" if getattr(one, "above", None) else one.min
+        return f"{low}–{one.max}"
     return ""

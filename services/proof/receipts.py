@@ -26,6 +26,8 @@ from services.proof.note import NoteError, Signer, Verifier
 #: The file of intake's receipt key among the site's keys, and that of its public half beside the log's.
 KEY, PUBLIC = "receipt.key", "receipt.vkey"
 BATCH = 1000
+NO_RECEIPT, UNSENT = frozenset({"ready", "pending", "there", "correction", "gone"}), "unsent"
+"""What `emit` says of a row that it did not send, or that nothing was heard of; what is read of it here."""
 LINE_MAX = 256 * 1024
 """Bytes of a receipt, and more: its texts come from an event of 64 KiB."""
 
@@ -93,11 +95,13 @@ def check(
     """Of every receipt of a file, an object a line, what does not hold against the ledger, or null where it holds.
 
     `raws` gives the ledger's bytes by sequence, of so many as are asked for; `size` is its last sequence: what was
-    promised beyond it is missing there. The file is read a part at a time, whatever its size.
+    promised beyond it is missing there. The file is read a part at a time, whatever its size. What `emit` printed is
+    taken as it is: the receipt in each of its lines, and nothing of a line for which intake promised nothing.
     """
     lines = _lines(path)
     while some := list(islice(lines, BATCH)):
         held = [(line, text, _receipt(text)) for line, text in some]
+        held = [one for one in held if one[2] is None or one[2].get("outcome") != UNSENT]
         there = raws([seq for _n, _said, one in held if one and isinstance(seq := one.get("sequence"), int)])
         for line, _text, receipt in held:
             yield _broken(line, receipt, keys, there, size)
@@ -122,7 +126,16 @@ def _receipt(text: bytes) -> dict[str, Any] | None:
         receipt = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return receipt if isinstance(receipt, dict) else None
+    if not isinstance(receipt, dict):
+        return None
+    return _of_emit(receipt) if "row" in receipt else receipt
+
+
+def _of_emit(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The receipt in a line of `emit`, which leaves out what is null and says the row beside it."""
+    receipt = {name: line.get(name) for name in Receipt.__struct_fields__}
+    refused = receipt["outcome"] == "refused" and receipt["signature"] is None  # before it was sent
+    return receipt | {"outcome": UNSENT} if refused or receipt["outcome"] in NO_RECEIPT else receipt
 
 
 def _broken(

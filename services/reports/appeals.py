@@ -252,11 +252,8 @@ def words(key: str, lang: Language) -> str:
 
 def _print(found: Appeals, lang: Language, names: Mapping[str, str]) -> None:
     out = tables.console()
-    out.print(
-        Text(
-            f"{words('appeals', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of} ({found.now or '-'})"
-        )
-    )
+    when = f" ({_day(found.now)})" if found.now else ""
+    out.print(Text(f"{words('appeals', lang)} · {found.assessment} · {words('as_of', lang)} {found.as_of}{when}"))
     if found.synthetic:
         out.print(words("synthetic", lang), style="bold")
     for line in point.facts_words(found.facts_until, lang):

@@ -366,7 +366,7 @@ def _lines(reader: Reader, *, appeals: bool) -> dict[str | None, list[Line]]:
                 evidence=_evidence(row["raw"]),
                 disposition=row["disposition"],
                 why=row["why"],
-                appeal_until=row["appeal_until"],
+                appeal_until=row["appeal_until"] if appeals else None,
                 appeal=how.format(unit=row["unit"], seq=row["seq"]) if appeals and row["appealable"] else None,
                 **points,
             )

@@ -5,7 +5,7 @@ The changed ledger is folded again, admission judged anew, by the one road of th
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -375,12 +375,13 @@ def dependences(con: duckdb.DuckDBPyConnection, cut: int, book: Rulebook) -> lis
 
 
 def _dependence(name: str, clause: str | None, value: str, before: Side, after: Side) -> Dependence:
-    def differing(field: str) -> list[str]:
+    def differing(of: Callable[[Standing], object]) -> list[str]:
         pairs = ((unit, was, after.units[unit]) for unit, was in sorted(before.units.items()))
-        return [unit for unit, was, now in pairs if getattr(was, field) != getattr(now, field)]
+        return [unit for unit, was, now in pairs if of(was) != of(now)]
 
-    places, grades, undecided = (differing(field) for field in ("place", "grades", "undecided"))
-    grades = sorted({*grades, *undecided})
+    # To compete in a scheme and get nothing is no grade: who does so under one value alone does not depend on it.
+    places = differing(lambda one: one.place)
+    grades = differing(lambda one: ({name: grade for name, grade in one.grades.items() if grade}, one.undecided))
     units = {unit: (before.units[unit], after.units[unit]) for unit in sorted({*places, *grades})}
     return Dependence(name, clause, before.readings[name], value, places, grades, units)
 
@@ -398,6 +399,6 @@ def _show_readings(found: Readings, lang: Language, names: Mapping[str, str]) ->
             one.clause or "",
             f"{one.in_force} → {one.value}",
             f"{len(one.places)}: {' '.join(one.places)}" if one.places else "—",
-            " ".join(f"{unit}: {standing_cells(*one.units[unit], names)[2]}" for unit in one.grades) or "—",
+            " · ".join(f"{unit} {standing_cells(*one.units[unit], names)[2]}" for unit in one.grades) or "—",
         )
     out.print(table)
