@@ -369,6 +369,13 @@ def test_a_key_that_is_none_is_wrong_use(example, tmp_path):
     assert run("verify", str(example), "--checkpoint", str(tmp_path / "none"))[0] == Exit.FAILED
 
 
+def test_a_key_may_be_given_as_the_file_that_holds_it(example, tmp_path):
+    (tmp_path / "log.vkey").write_text(f"{signer().verifier}\n")
+    assert run("verify", str(example), "--key", str(tmp_path / "log.vkey"))[0] == Exit.DONE
+    (tmp_path / "log.vkey").write_bytes(b"\xff")
+    assert run("verify", str(example), "--key", str(tmp_path / "log.vkey"))[0] == Exit.USE
+
+
 # -- Earlier checkpoints, witnesses -----------------------------------------------------------------------------------
 
 
@@ -795,7 +802,7 @@ def test_a_new_final_is_published_with_its_difference_to_the_last(tmp_path):
     known = read({"WUXING_DATA": str(tmp_path), "WUXING_ASSESSMENT": "small"})
     first_final = known.snapshots / ranked(known, lines).snapshot
     code, _, said = product.command("diff", f"{first_final}@final-1", first_final, "--lang", "en")
-    assert (code, said) == (Exit.NO, "@final-1: the ledger holds 1 finals\n")
+    assert (code, said) == (Exit.NO, "@final-1: finals in the ledger: 1\n")
     assert list(known.snapshots.glob("*-final-*")) == []
     path = known.snapshots / ranked(known, (*lines, appeal, decision, again)).snapshot
     code, printed, _ = product.command("diff", f"{path}@final-1", f"{path}@final", "--format", "json")

@@ -177,7 +177,8 @@ def verify(  # noqa: PLR0913 - each is an option of the command
     file
         A snapshot, an archived year, or a bundle (.json or .zip).
     key
-        A verifier key of the log that you trust, instead of the file's own; may be given more than once.
+        A verifier key of the log that you trust, or a file with it, instead of the snapshot's own; may be given more
+        than once.
     checkpoint
         A checkpoint that you hold: the log must continue it; may be given more than once.
     witness
@@ -233,11 +234,11 @@ def _beside(file: Path) -> list[Verifier]:
         return []
 
 
-def _keys(texts: Iterable[str], kind: int) -> list[Verifier]:
-    """Verifier keys of a kind; what is none is wrong use."""
+def _keys(given: Iterable[str], kind: int) -> list[Verifier]:
+    """Verifier keys of a kind, each as its text or in a file; what is none is wrong use."""
     try:
-        found = [Verifier.parse(text) for text in texts]
-    except NoteError as error:
+        found = [Verifier.parse(Path(one).read_text("utf-8") if Path(one).is_file() else one) for one in given]
+    except (NoteError, OSError, UnicodeDecodeError) as error:
         raise Stop(Exit.USE, _p("key", "{error}", error=error)) from None
     if wrong := [one for one in found if one.kind != kind]:
         raise Stop(

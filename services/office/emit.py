@@ -441,8 +441,8 @@ TEXT: dict[str, Text] = {
     ),
     "no_snapshot": _("{folder} holds no snapshot of this assessment (WUXING_DATA): tried on an empty ledger."),
     "sum": _(
-        "{rows} rows: {accepted} accepted, {there} there already, {settled} duplicate or void, "
-        "{ready} ready, {correction} corrections that wait, {gone} counted no more, {refused} "
+        "Rows {rows}: {accepted} accepted, {there} there already, {settled} duplicate or void, "
+        "{ready} ready, {correction} waiting as corrections, {gone} counted no more, {refused} "
         "refused, {pending} without receipt."
     ),
     "there": _("There already, sequence {sequence}; not sent."),

@@ -69,7 +69,7 @@ def _final(con: duckdb.DuckDBPyConnection, where: str) -> str | None:
         return None
     found, back = finals(con), int(match[1] or 0)
     if back >= len(found):
-        raise Stop(Exit.NO, _("@{where}: the ledger holds {found} finals", where=where, found=len(found)))
+        raise Stop(Exit.NO, _("@{where}: finals in the ledger: {found}", where=where, found=len(found)))
     return str(found[-1 - back])
 
 
