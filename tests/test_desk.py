@@ -396,7 +396,7 @@ def test_an_office_downloads_its_workbook_fills_in_a_line_and_hands_it_in(page: 
     for lang, title in (("zh", "扣分"), ("en", "Deductions")):
         browser = page.as_("ducha", lang)
         book = downloaded(browser)
-        named = browser.get("/desk/workbook").headers["content-disposition"]
+        named = browser.get("/desk/workbook?download=csv").headers["content-disposition"]
         assert named == "attachment; filename=\"ducha.xlsx\"; filename*=UTF-8''ducha.xlsx"
         cells = {"unit": CODES[4], "item": "1.1", "matter": f"下载 {lang}", "ground": "no_feedback", "reason": "逾期"}
         raw = filled(book, title, 0, **cells, time="2013-06-03 09:30")
