@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from services.reports.appeals import Appeal
     from services.reports.readiness import Readiness
-    from tests.product import Roster
+    from tests.product import Json, Roster
 
 THREE: Roster = [{"unit": f"U{n}", "name": f"单位{n}", "category": "B", "group": "B1"} for n in range(1, 4)]
 
@@ -80,11 +80,11 @@ def appealed(pages: Pages) -> list[Appeal]:
         return listed(found.con)
 
 
-def written(pages: Pages, path: Path) -> Path:
-    """A ledger written by hand as a snapshot."""
+def written(pages: Pages, path: Path, book: Json | None = None) -> Path:
+    """A ledger written by hand as a snapshot, of the shipped rulebook or of another."""
     source = path / "events.jsonl"
     source.write_bytes(b"\n".join(pages.lines))
-    made = file.fold(source, year(THREE), target=path / "made.duckdb")
+    made = file.fold(source, year(THREE, book), target=path / "made.duckdb")
     snapshots.complete(made.con, made.year, made.lines)
     made.con.close()
     return path / "made.duckdb"
@@ -195,8 +195,9 @@ def test_a_move_says_what_changes_in_both_languages() -> None:
 
 @pytest.mark.every(2)
 @pytest.mark.parametrize(("lang", "words"), [
-    ("zh", ("待决定", "按期", "若对U1的申诉（序号2）决定取消：U1 最后得分", "决定维持")),
-    ("en", ("open", "in time", "If the appeal of U1 (sequence 2) is cancelled: U1 final", "upheld: no place")),
+    ("zh", ("待决定", "按期", "来源为/units/U1，编号为e2", "若对U1的申诉（序号2）决定取消：U1 最后得分", "决定维持")),
+    ("en", ("open", "in time", "sequence 2 names its source /units/U1 and id e2",
+            "If the appeal of U1 (sequence 2) is cancelled: U1 final", "upheld: no place")),
 ])  # fmt: skip
 def test_the_command_lists_appeals_and_prospects(
     disputed: Pages, tmp_path: Path, lang: str, words: tuple[str, ...]
@@ -212,6 +213,7 @@ def test_the_command_gives_the_whole_as_json_and_one_unit_only(disputed: Pages, 
     found = json.loads(out)
     assert (found["as_of"], found["now"], len(found["appeals"])) == (3, "2013-05-10T01:30:00Z", 1)
     assert [one["outcome"] for one in found["appeals"][0]["prospects"]] == ["upheld", "cancelled", "revised"]
+    assert (found["appeals"][0]["source"], found["appeals"][0]["id"]) == ("/units/U1", "e2")
     assert json.loads(command("appeals", "--snapshot", made, "--unit", "U2", "--format", "json")[1])["appeals"] == []
     head = command("appeals", "--snapshot", made, "--lang", "en")[1].decode().splitlines()[0]
     assert head.endswith("As of sequence 3 (2013-05-10)"), head

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import pytest
 import uvicorn
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from infra.client import Entry, read_stream
 from infra.folders import COLLECTOR
@@ -34,6 +34,7 @@ from services.console.door import COOKIE, Door, access, door
 from services.gateway import desk as desks
 from services.gateway import keys
 from services.ingest.check import opened
+from services.office import template
 from services.process.ending import Exit, Stop
 from services.process.settings import read
 from services.scorer import file
@@ -369,6 +370,81 @@ def test_what_is_no_workbook_is_refused_by_its_own_name_and_no_folder_is_shown(
     files = {"file": (name, raw)} if name else {}
     answer = browser.post("/desk/upload", data={"token": page.token(browser)}, files=files or {"none": b""})
     assert (answer.status_code, "/tmp" in answer.text) == (status, False)
+
+
+def downloaded(browser: httpx.Client) -> Workbook:
+    """A party's own workbook, as the link on its desk gives it."""
+    assert 'href="/desk/workbook"' in browser.get("/desk").text
+    answer = browser.get("/desk/workbook")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, tables.XLSX)
+    assert answer.headers["cache-control"] == "no-store"
+    return load_workbook(io.BytesIO(answer.content))
+
+
+def filled(book: Workbook, title: str, line: int, **cells: str) -> bytes:
+    """The workbook with some cells of a line of a sheet filled in; lines are counted under the header."""
+    page = book[title]
+    columns = {cell.value: cell.column for cell in page[template.ABOVE + 1]}
+    for column, text in cells.items():
+        page.cell(template.ABOVE + 2 + line, columns[column]).value = text
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def test_an_office_downloads_its_workbook_fills_in_a_line_and_hands_it_in(page: Page) -> None:
+    for lang, title in (("zh", "扣分"), ("en", "Deductions")):
+        browser = page.as_("ducha", lang)
+        book = downloaded(browser)
+        named = browser.get("/desk/workbook?download=csv").headers["content-disposition"]
+        assert named == "attachment; filename=\"ducha.xlsx\"; filename*=UTF-8''ducha.xlsx"
+        cells = {"unit": CODES[4], "item": "1.1", "matter": f"下载 {lang}", "ground": "no_feedback", "reason": "逾期"}
+        raw = filled(book, title, 0, **cells, time="2013-06-03 09:30")
+        place = page.hand_in(browser, "/desk/upload", files={"file": ("ducha.xlsx", raw)})
+        assert page.send(browser, place).count("o-accepted") == 1
+        assert json.loads(page.ledger()[-1].data)["data"]["matter"] == f"下载 {lang}"
+
+
+def test_a_workbook_is_its_party_s_own_and_nobody_else_has_one(page: Page) -> None:
+    assert "Adoptions" in downloaded(page.as_(COLLECTOR)).sheetnames
+    assert {"Appeals", "Revocations"} < {*downloaded(page.as_(FIRST)).sheetnames}
+    assert "Sign in first." in (answer := page.as_(None).get("/desk/workbook")).text
+    assert answer.status_code == 403
+    assert page.as_("audit").get("/desk/workbook").status_code == 403
+    assert "/desk/workbook" not in page.as_("audit").get("/desk").text
+
+
+def test_before_there_is_a_snapshot_and_without_a_broker_the_workbook_is_of_the_year_as_it_opens(
+    page: Page, tmp_path: Path
+) -> None:
+    at = door(page.at.settings, None)
+    assert at is not None
+    at.desk = None
+    with _served(create_app(tmp_path, at=at)) as url:
+        browser = httpx.Client(base_url=url, headers={"accept-language": "en", "origin": url}, timeout=SLOW)
+        assert browser.post("/sign-in", data={"key": page.keys[COLLECTOR]}).status_code == 303
+        book = downloaded(browser)
+    head, *lines = book["Adoptions"].iter_rows(min_row=template.ABOVE + 1, max_col=3, values_only=True)
+    assert head[2] == "reading"
+    assert {one.name for one in BOOK.reading} < {str(line[2]) for line in lines}
+
+
+def test_the_appeals_office_decides_on_the_line_that_its_workbook_has_for_an_open_appeal(page: Page) -> None:
+    unit, office = page.as_(FIRST), page.as_(APPEALS)
+    _publish(page.site, ("ducha", event("disputed", subject=FIRST)))
+    about = {"target_source": "/offices/ducha", "target_id": "disputed"}
+    page.enter(unit, type="appeal.filed.v1", unit=FIRST, statement="回执在此", **about)
+    filed = json.loads(page.ledger()[-1].data)
+    page.rank()
+    book = downloaded(office)
+    lines = list(book["Decisions"].iter_rows(min_row=template.ABOVE + 2, values_only=True))
+    (line,) = (n for n, row in enumerate(lines) if filed["id"] in row)
+    assert "回执在此" in lines[line]
+    raw = filled(book, "Decisions", line, outcome="upheld", reason="查明属实", time="2013-06-20 09:30")
+    place = page.hand_in(office, "/desk/upload", files={"file": ("gongwei.xlsx", raw)})
+    assert page.send(office, place).count("o-accepted") == 1
+    sent = json.loads(page.ledger()[-1].data)
+    assert (sent["type"], sent["data"]["appeal"]["id"]) == ("appeal.decided.v1", filed["id"])
 
 
 def test_one_event_is_entered_by_a_form_of_its_item_and_revoked_from_its_page(page: Page) -> None:

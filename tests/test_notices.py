@@ -23,6 +23,7 @@ from services.ranker.notices import Teller, made
 from services.scorer import rules
 from services.snapshot.moves import Side, side
 from tests.broker import ASSESSMENT, Site
+from tests.product import BOOK_JSON
 from tests.test_appeals import Pages, written
 
 if TYPE_CHECKING:
@@ -97,6 +98,17 @@ def test_what_a_decision_changes_in_earlier_events_is_told_by_the_event_that_did
     by_seq = {event.seq: event for event in one.events}
     assert by_seq[2].why_en.startswith("Cancelled on appeal by sequence 5")
     assert (by_seq[2].appeal_until, by_seq[3].appeal_until) == (None, "2013-05-16T01:30:00Z")
+
+
+def test_no_day_for_an_appeal_is_told_where_nobody_takes_one(tmp_path: Path) -> None:
+    """Days for an appeal may be adopted in any year."""
+    pages = Pages()
+    pages.add("chuangjian", "reading.adopted", "assessment", reading="appeal_days", value="10", reason="r")
+    pages.deduct("ducha", "1.1", "M1", "criticised")
+    roles = {name: office for name, office in BOOK_JSON["roles"].items() if name != "appeals"}
+    with duckdb.connect(str(written(pages, tmp_path, BOOK_JSON | {"roles": roles})), read_only=True) as con:
+        (one,) = made(con, "y", side(con, 1), side(con, 2))
+    assert [(event.seq, event.appeal_until) for event in one.events] == [(2, None)]
 
 
 def test_nobody_is_told_what_does_not_concern_it_and_everybody_of_a_stage(ledger: duckdb.DuckDBPyConnection) -> None:

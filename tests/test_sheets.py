@@ -40,6 +40,8 @@ from services.snapshot import make as snapshots
 from services.snapshot import point
 from tests import test_emit
 from tests.broker import ASSESSMENT
+from tests.product import year as years
+from tests.test_appeals import THREE, Pages, written
 from tests.test_emit import Office
 
 site, office, grace = test_emit.site, test_emit.office, test_emit.grace
@@ -320,7 +322,8 @@ def test_who_collects_has_its_workbook_of_a_running_year_that_says_nothing_of_it
     head = [cell.value for cell in page[template.ABOVE + 1]]
     rows = {row[head.index("reading")]: row[head.index("#in_force")]
             for row in page.iter_rows(min_row=template.ABOVE + 2, values_only=True) if row[2]}  # fmt: skip
-    assert rows == dict.fromkeys(PARAMETERS, "") | {"ties": "better", "individuals_per_unit": "1"}
+    assert rows == {"publicity_days": "", "ties": "better", "individuals_per_unit": "1"}, "nobody takes appeals there"
+    assert {*offered(openpyxl.load_workbook(path), page.title, "reading")} == {*rows}
 
 
 def test_the_clauses_say_which_points_a_ground_may_have(tmp_path: Path) -> None:
@@ -374,6 +377,47 @@ def test_who_collects_has_a_line_for_every_reading_stage_and_tie_and_sends_those
     assert all(isinstance(CHECKER.check(json.dumps(one).encode()), Event) for one in found)
     assert cli.run(["template", "collector", str(tmp_path / "c.xlsx"), "--lang", "zh"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "c.xlsx")
+
+
+def test_who_decides_appeals_has_a_line_for_each_that_is_open_and_sends_those_with_an_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = Pages()
+    for name in ("first", "second", "third"):
+        pages.appeal("ducha", pages.deduct("ducha", "1.1", f"件{name}", "criticised"))
+    pages.decide("e6", "upheld")
+    (tmp_path / "snapshots").mkdir()
+    made = written(pages, tmp_path)
+    with point.snapshot(made) as con:
+        monkeypatch.setenv("WUXING_ASSESSMENT", point.meta(con)["assessment"])
+    snapshots.publish(made, tmp_path / "snapshots", "year-7.duckdb")
+    monkeypatch.setenv("WUXING_DATA", str(tmp_path))
+    path = tmp_path / "gongwei.xlsx"
+    assert cli.run(["template", "gongwei", str(path), "--lang", "en"]) == 0
+    book = openpyxl.load_workbook(path)
+    page = book["Decisions"]
+    head = [cell.value for cell in page[template.ABOVE + 1]]
+    lines = [row for row in page.iter_rows(min_row=template.ABOVE + 2) if row[head.index("target_id")].value]
+    first, second = ({name: cell.value for name, cell in zip(head, row, strict=True)} for row in lines)
+    assert (first["unit"], first["target_source"], first["target_id"]) == ("U1 单位1", "/units/U1", "e2")
+    assert (second["#seq"], second["#statement"], second["#due"]) == ("4", "s", "2013-05-16")
+    assert (first["#item"], first["#against"]) == (
+        "1.1 Leaders' instructions carried out",
+        "deduction · Seq 1 · 件first · 3 · Supervision Office",
+    )
+    left: list[sheet.Unread] = []
+    assert list(sheet.rows(path, left=left)) == []
+    assert left == [sheet.Unread("Decisions", lines=2)]
+    for column, value in {"outcome": "cancelled", "reason": "r", "time": datetime(2013, 5, 10, 9)}.items():
+        lines[1][head.index(column)].value = value
+    book.save(path)
+    (row,) = sheet.rows(path)
+    names = sheet.Names(years(THREE))
+    raw = sheet.event(row, "gongwei", names, frozenset(unit["unit"] for unit in THREE))
+    assert isinstance(raw, bytes)
+    found = json.loads(raw)
+    about = {"appeal": {"source": "/units/U1", "id": "e4"}, "outcome": "cancelled", "reason": "r"}
+    assert (found["subject"], found["data"]) == ("U1", about)
 
 
 def changed(kind: str, unit: str = "assessment", **data: Any) -> Event:

@@ -12,15 +12,17 @@ from schemas.events import day
 from schemas.rulebook import PARAMETERS, Item
 from schemas.words import Both, _
 from schemas.year import Year
-from services.console import forms, pages, tray
+from services.console import forms, pages, tables, tray
 from services.console.door import COOKIE, LASTS, Door, Who
 from services.console.frame import form, later, let_in, page, render
 from services.console.states import NoSnapshot, Row
 from services.console.view import Refused, View
-from services.office import erasing
+from services.office import erasing, template
+from services.office.present import present
 from services.process.ending import Stop
 from services.process.web import header
 from services.reports import appeals, readiness
+from services.scorer import store
 from services.snapshot import point
 from services.snapshot.moves import side
 
@@ -213,6 +215,30 @@ def _steps(view: View) -> Row:
     }
 
 
+# The workbook ------------------------------------------------------------------------------------------------------
+
+
+@page("/desk/workbook", kept=False)
+def workbook(view: View) -> Response[bytes]:
+    """A party's own workbook, as `template` writes it; before there is a snapshot, of the year as it opens."""
+    door, who = _who(view)
+    if who.role == "auditor":
+        raise Refused(403, _("An auditor reads and sends nothing."))
+    con = _con(view)
+    if con is None and door.year is None:
+        raise NoSnapshot("desk")
+    now, far = present(_year(view, door), store.changes(con) if con else ()), template.reached(con) if con else None
+    if far and who.appeals:
+        state = view.snapshot.state().whole()
+        far = far._replace(appeals=state.read(lambda computed: template.undecided(computed, view.lang)))
+    try:
+        party = template.named(now.year, who.party)
+    except Stop as stop:
+        raise Refused(404, stop) from None
+    file = f"{who.party}.xlsx"
+    return _file(file, file, template.workbook(file, now, party, view.lang, far))
+
+
 # Handing in ---------------------------------------------------------------------------------------------------------
 
 
@@ -323,10 +349,13 @@ def act(view: View) -> Response[Any]:
 def outcomes(view: View) -> Response[bytes]:
     """The workbook with the outcome of each row."""
     __, found = _tray(view)
-    name, raw = tray.with_outcomes(found)
-    said = f"attachment; filename=\"outcomes.xlsx\"; filename*=UTF-8''{quote(name)}"
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return Response(raw, media_type=kind, headers={"Content-Disposition": said, "Cache-Control": "no-store"})
+    return _file("outcomes.xlsx", *tray.with_outcomes(found))
+
+
+def _file(plain: str, name: str, raw: bytes) -> Response[bytes]:
+    """A workbook to keep, with a plain name for what takes no other."""
+    said = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
+    return Response(raw, media_type=tables.XLSX, headers={"Content-Disposition": said, "Cache-Control": "no-store"})
 
 
 # Appeals ------------------------------------------------------------------------------------------------------------
@@ -384,5 +413,6 @@ def _prospects(view: View, one: appeals.Appeal) -> list[appeals.Prospect]:
 
 
 HANDLERS = [
-    sign_in_form, sign_in, sign_out, desk, upload, enter_form, enter, look, act, outcomes, appeals_list, appeal,
+    sign_in_form, sign_in, sign_out, desk, workbook, upload, enter_form, enter, look, act, outcomes, appeals_list,
+    appeal,
 ]  # fmt: skip

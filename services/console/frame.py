@@ -175,7 +175,9 @@ def page(path: str, room: str | None = None, *, kept: bool = True) -> Callable[[
                     return _jump(view)
                 made = _kept(view, function) if kept else function(view)
                 form, table = view.params.get("download"), view.params.get("table", "")
-                return tables.download(made.content, form, table, request.url.path) if form else made
+                if not form or not isinstance(made.content, str):
+                    return made
+                return tables.download(made.content, form, table, request.url.path)
 
             return await answered(view, lambda: turns(view).page(request, _asked(view), lambda: said(view, work)))
 

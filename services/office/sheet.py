@@ -125,8 +125,8 @@ NUMBERED = "attributes"
 PROSE = frozenset({"reason", "statement", "evidence", "name"})
 EXACT = frozenset({"matter", "rater", "case", "target_id", "id"})
 NUMBERS = frozenset({"points", "value", "characters"})
-#: What a line may name before anybody has filled it in.
-PREPARED = ("reading", "grade", "stage")
+#: What a line may name before anybody has filled it in: of the year, and of an appeal.
+PREPARED, OF_APPEAL = {"type", "unit", "reading", "grade", "stage"}, {"type", "unit", "target_source", "target_id"}
 HEADER_WITHIN = 10
 OFFSET = "+08:00"
 #: A date, or a date and time, as people in China and their spreadsheets show it.
@@ -254,9 +254,11 @@ def _is_blank_form(cells: dict[str, Cell]) -> bool:
 
 
 def _is_untouched(cells: dict[str, Cell]) -> bool:
-    """A line that was prepared for who collects: it names a reading, tie or stage of the year, and no fact yet."""
-    unit = cells["unit"].value if "unit" in cells else None
-    return unit == subjects.ASSESSMENT and set(cells) <= {"type", "unit", *PREPARED}
+    """A line that was prepared: it names a reading, tie or stage of the year or an open appeal, and no fact yet."""
+    kind, unit = (cells[name].value if name in cells else None for name in ("type", "unit"))
+    if kind == "appeal.decided.v1":
+        return set(cells) <= OF_APPEAL
+    return unit == subjects.ASSESSMENT and set(cells) <= PREPARED
 
 
 def _no_header(path: Path, sheets: Sequence[Sheet]) -> Stop:

@@ -1,15 +1,17 @@
 """The command `template`: writes an office's workbook, a sheet a kind of event it may send, its codes as drop-downs.
 
 What `emit` reads of it: on every sheet the rows under the header of column names (row 3); rows 1 and 2, a title and
-names for people, stand above it. A line that holds its kind alone is blank, so an untouched workbook sends nothing.
+names for people, stand above it. A line with no more than was written on it is blank: an untouched one sends nothing.
 """
 
 import io
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import msgspec
 import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.utility import (
@@ -21,15 +23,13 @@ from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from schemas import subjects
-from schemas.events import YEAR
-from schemas.roster import Unit
+from schemas.events import YEAR, day
 from schemas.rulebook import (
     PARAMETERS,
     Ground,
     Item,
     Measure,
     Name,
-    Office,
     Raters,
     Rulebook,
     Table,
@@ -38,16 +38,18 @@ from schemas.rulebook import (
     zh,
 )
 from schemas.words import COLON, Both, Language, _, _p
-from schemas.year import given
+from schemas.year import Year, given
 from services.command.options import Lang
+from services.command.words import word
 from services.ingest.opening import year_of_folder
 from services.office.present import Present, present
 from services.office.sheet import CHANGES, FINALISED, KINDS, NUMBERED, OUTCOMES, THE_YEAR, TITLES, bilingual
 from services.process.ending import Exit, Stop
 from services.process.files import replacing
 from services.process.settings import Settings, language, read
-from services.scorer import store
-from services.snapshot import point
+from services.reports.appeals import Appeal, listed
+from services.scorer import rules, store
+from services.snapshot import point, texts
 from services.snapshot.make import latest
 
 #: Rows of title and names above the header, and of drop-downs below it.
@@ -72,11 +74,12 @@ class Prepared(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """How far the year is: the value and adoption of each reading, ties (grade, pool, units), stages reached."""
+    """How far the year is: value and adoption of each reading, ties (grade, pool, units), stages, open appeals."""
 
     readings: dict[str, tuple[str | None, int | None]]
     ties: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     stages: frozenset[str] = frozenset()
+    appeals: tuple[Appeal, ...] = ()
 
 
 _TARGET = ("target_source", "target_id")
@@ -173,27 +176,33 @@ WORDS = {
     "whole": _("0 to 999"),
     "still": _("not adopted"),
     "last": _("the last: no change counts after it"),
+    "seq": _("Seq"),
+    "against": _p("appeals", "Against"),
+    "statement": _("Statement"),
+    "due": _p("appeals", "Decision due"),
 }
 #: The hints beside the prepared lines of a sheet; their names begin with #, so that the reader takes none for a column.
 HINTS = {
     "reading.adopted.v1": ("question", "values", "in_force", "adopted"),
     "tie.resolved.v1": ("pool", "tied"),
     "stage.reached.v1": ("name",),
+    "appeal.decided.v1": ("seq", "item", "against", "statement", "due"),
 }
 GUIDE = (
     _("1. Fill in a line an event; rows 1 to 3 stay. A line that only names its kind is blank."),
-    _("2. See what would happen, nothing is sent: wuxing emit {file} --office {office} --dry-run"),
-    _("3. Send it; every row gets a receipt or a refusal with its reason: wuxing emit {file} --office {office}"),
+    _("2. See first what would happen: on the desk of the page, or wuxing emit {file} --office {office} --dry-run"),
+    _("3. Send it; every row has its outcome with the reason: on the desk, or wuxing emit {file} --office {office}"),
     _("4. A file sent again changes nothing. A line that differs from one sent is asked about: --replace, --as-new."),
     _("5. Codes, points and values are text cells and stay as typed; a date cell is Beijing time (+08:00)."),
 )
-COLLECTS = _("6. Readings, ties and stages stand on their lines already: fill in the rest of a line, and it is sent.")
+PREPARES = _("6. Readings, ties, stages and open appeals have their lines: fill in the rest of one, and it is sent.")
 
 
 def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
     """Write a party's workbook: a sheet a kind of event it may send, its codes as drop-downs, clauses as notes.
 
-    That of who collects has a line for each reading with its question, each tie and each stage that is to come.
+    That of who collects has a line for each reading with its question, each tie and each stage that is to come; that of
+    who decides appeals has one for each that is open.
 
     Example: wuxing template ducha deductions.xlsx --lang zh
 
@@ -204,37 +213,53 @@ def template(party: str, file: Path | None = None, *, lang: Lang = None) -> int:
     file
         Where to write it; PARTY.xlsx without it.
     """
-    chosen, (now, reached) = language(lang), _year(read())
-    year = now.year
-    if party == "collector" and party not in {office.code for office in year.rulebook.office}:
-        party = year.rulebook.roles.collector
-    parties: tuple[Office | Unit, ...] = (*year.rulebook.office, *year.roster)
-    name = next((one.name for one in parties if _code(one) == party), None)
-    if name is None:
-        listed = ", ".join(one.code for one in year.rulebook.office)
-        raise Stop(Exit.USE, _("No office or unit {party}; offices are {listed}.", party=repr(party), listed=listed))
-    path = file or Path(f"{party}.xlsx")
+    chosen = language(lang)
+    now, one, far = _found(read(), party, chosen)
+    path = file or Path(f"{one[0]}.xlsx")
     with replacing(path) as draft:
-        draft.write_bytes(workbook(path.name, now, (party, name), chosen, reached))
+        draft.write_bytes(workbook(path.name, now, one, chosen, far))
     print(path)
     return Exit.DONE
 
 
-def _code(one: Office | Unit) -> str:
-    return one.code if isinstance(one, Office) else one.unit
+def named(year: Year, party: str) -> tuple[str, Name]:
+    """Code and name of an office or unit of a year; raises Stop where it has none such."""
+    offices: dict[str, Name] = {one.code: one.name for one in year.rulebook.office}
+    if party == "collector" and party not in offices:
+        party = year.rulebook.roles.collector
+    units: dict[str, Name] = {one.unit: one.name for one in year.roster}
+    parties = units | offices
+    if party not in parties:
+        listed = ", ".join(offices)
+        raise Stop(Exit.USE, _("No office or unit {party}; offices are {listed}.", party=repr(party), listed=listed))
+    return party, parties[party]
 
 
-def _year(known: Settings) -> tuple[Present, Reached | None]:
-    """The year as the latest snapshot of this assessment has it and how far it is, else the folder's or ours."""
+def _found(known: Settings, party: str, lang: Language) -> tuple[Present, tuple[str, Name], Reached | None]:
+    """The year as the latest snapshot of this assessment has it, else the folder's or ours; a party; how far it is."""
     if newest := latest(known.snapshots):
         with point.snapshot(newest) as con:
             if point.meta(con).get("assessment") == known.assessment:
-                return present(point.year(con), store.changes(con)), _reached(con)
-    return Present(year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)), None
+                now, far = present(point.year(con), store.changes(con)), reached(con)
+                one = named(now.year, party)
+                if one[0] == now.year.rulebook.roles.appeals:
+                    with rules.compute(con, upto="appeal_deadline"):
+                        far = far._replace(appeals=undecided(con, lang))
+                return now, one, far
+    year = year_of_folder(known) or given(known.assessment, known.rulebook, known.roster)
+    return Present(year), named(year, party), None
 
 
-def _reached(con: duckdb.DuckDBPyConnection) -> Reached:
-    """How far the year of a snapshot is."""
+def undecided(con: duckdb.DuckDBPyConnection, lang: Language) -> tuple[Appeal, ...]:
+    """The appeals that are open, inside an open `rules.compute`; a statement out of line as a reader is shown it."""
+    shown = texts.shown(con, lang)
+    return tuple(
+        msgspec.structs.replace(one, statement=shown(one.statement)) for one in listed(con) if one.state == "open"
+    )
+
+
+def reached(con: duckdb.DuckDBPyConnection) -> Reached:
+    """How far the year of a snapshot is, but for its appeals."""
     readings = con.execute("SELECT name, value, adopted_by FROM published_reading").fetchall()
     ties = con.execute(
         "SELECT grade, pool, undecided FROM published_grade WHERE undecided <> [] ORDER BY scheme, ordinal, pool"
@@ -263,6 +288,8 @@ def forms(book: Rulebook, party: str) -> Iterator[tuple[Form, tuple[Item, ...]]]
 
 #: Kinds of events that a unit which has left still may have.
 OF_WHO_LEFT = frozenset({"event.revoked.v1", "appeal.filed.v1", "appeal.decided.v1"})
+#: Parameters that say nothing where nobody takes appeals.
+OF_APPEALS = frozenset({"appeal_days", "decision_days"})
 #: Columns that only some items have.
 _OF_ITEMS = frozenset({"points", "node", "group", "measure", "case", "period"})
 
@@ -309,6 +336,12 @@ def _columns(book: Rulebook, item: Item, kind: str) -> Iterator[str]:
     elif kind == "rating.recorded.v1":
         yield from ["group"] * bool(item.raters) + ["measure"] * bool(item.measure)
         yield from ["case"] * (item.runs == "case") + ["period"] * (item.runs in book.periods)
+
+
+def parameters(book: Rulebook) -> list[str]:
+    """The parameters that say something: days of appeals only where somebody takes these, or the rulebook has them."""
+    said = {one.name for one in book.parameter}
+    return [one for one in PARAMETERS if one in said or one not in OF_APPEALS or book.roles.appeals]
 
 
 def codes(book: Rulebook, item: Item, kind: str) -> dict[str, list[tuple[str, Name]]]:
@@ -401,12 +434,12 @@ class _Template:
         sheet.ignore_errors({"number_stored_as_text": f"A1:N{ABOVE + OFFERED + 1}"})
 
     def _prepared(self, kind: str) -> Iterator[Prepared]:
-        """The lines of who collects that say already what they are about."""
+        """The lines that say already what they are about: of who collects, and of who decides appeals."""
         book = self.year.rulebook
         if kind == "reading.adopted.v1":
             for reading in book.reading:
                 yield self._adoption(reading.name, self.named(reading.question), reading.values)
-            for name in PARAMETERS:
+            for name in parameters(book):
                 yield self._adoption(name, PARAMETERS[name].say(self.lang), ())
         elif kind == "tie.resolved.v1":
             names = {grade.code: grade.name for one in book.scheme for grade in one.grade}
@@ -417,6 +450,20 @@ class _Template:
                 if stage.code not in self.reached.stages:
                     yield Prepared({"stage": self.shown(stage.code, stage.name)}, hints=("",))
             yield Prepared({"stage": self.shown(*FINALISED)}, hints=(self.word("last"),))
+        elif kind == "appeal.decided.v1":
+            yield from map(self._decision, self.reached.appeals)
+
+    def _decision(self, one: Appeal) -> Prepared:
+        """The line of an open appeal: whose it is, what it is against, what it says, by when it is decided."""
+        book = self.year.rulebook
+        item = next((self.shown(item.code, item.name) for item in book.item if item.code == one.item), "")
+        office = next((self.named(office.name) for office in book.office if office.code == one.office), one.office)
+        claimed = one.claimed and f"{Decimal(one.claimed).normalize():f}"
+        sequence = f"{self.word('seq')} {one.target}"
+        against = (word(one.target_type, self.lang), sequence, one.matter, claimed, office)
+        cells = {"unit": self.shown(one.unit, one.name), "target_source": one.source, "target_id": one.id}
+        due = day(one.decision_due) if one.decision_due else ""
+        return Prepared(cells, (), (str(one.seq), item, " · ".join(filter(None, against)), one.statement, due))
 
     def _adoption(self, name: str, question: str, values: tuple[str, ...]) -> Prepared:
         """The line of a reading or parameter, with its question, what it may be, what is in force and since when."""
@@ -431,7 +478,7 @@ class _Template:
         for n, key in enumerate(HINTS.get(form.type, ()) if prepared else (), first):
             sheet.write_string(1, n, self.word(key), self.label)
             sheet.write_string(ABOVE, n, f"#{key}", self.header)
-            sheet.set_column(n, n, 60 if key == "question" else 24)
+            sheet.set_column(n, n, 60 if key in ("question", "statement") else 24)
         for line, one in enumerate(prepared, ABOVE + 1):
             for column, cell in one.cells.items():
                 sheet.write_string(line, form.columns.index(column), cell, self.text)
@@ -521,7 +568,7 @@ class _Template:
             "veto.recorded.v1": {"veto": [(one.code, one.name) for one in book.veto if self.party in one.offices]},
             "approval.recorded.v1": {"outcome": answers[3:]},
             "appeal.decided.v1": {"outcome": answers[:3]},
-            "reading.adopted.v1": {"reading": [(one, one) for one in (*book.readings, *PARAMETERS)]},
+            "reading.adopted.v1": {"reading": [(one, one) for one in (*book.readings, *parameters(book))]},
             "tie.resolved.v1": {"grade": [(grade.code, grade.name) for one in book.scheme for grade in one.grade]},
             "unit.changed.v1": {
                 "change": [(code, bilingual(one)) for code, one in CHANGES.items()],
@@ -584,7 +631,8 @@ class _Template:
         sheet.set_column(1, 1, 70, self.wrap)
         sheet.set_column(2, 2, 34)
         sheet.write_string(0, 0, f"{self.title_of} · {self.named(self.year.rulebook.name)}", self.title)
-        guide = (*GUIDE, COLLECTS) if self.party == self.year.rulebook.roles.collector else GUIDE
+        roles = self.year.rulebook.roles
+        guide = (*GUIDE, PREPARES) if self.party in (roles.collector, roles.appeals) else GUIDE
         lines = [text.of(file=self.file, office=self.party).say(self.lang) for text in guide]
         for n, line in enumerate(filter(None, (self.notice(), *lines)), 1):
             sheet.write_string(n, 0, line)

@@ -24,6 +24,7 @@ from services.proof.note import Signer
 from services.ranker import announced
 from services.scorer import store
 from services.snapshot.moves import ADOPTED, TIE, Side, computed, side
+from services.snapshot.point import stored
 
 EVENTS_MAX = 500
 """Events of one notice; more are told in several."""
@@ -165,12 +166,16 @@ WHERE t.seq IN (SELECT unnest($seqs))
 
 
 def _own(con: duckdb.DuckDBPyConnection, changes: Sequence[Changed]) -> dict[str, list[Noticed]]:
-    """The changed events of each unit, with why, and until when one may appeal."""
+    """The changed events of each unit, with why, and until when one may appeal where somebody takes appeals."""
     of_units = [one for one in changes if one.unit != subjects.ASSESSMENT]
     said = {seq: rest for seq, *rest in con.execute(_SAID, {"seqs": [one.seq for one in of_units]}).fetchall()}
+    year = stored(con)
+    nobody = year is not None and year.rulebook.roles.appeals is None
     found: dict[str, list[Noticed]] = {}
     for one in of_units:
-        found.setdefault(one.unit, []).append(Noticed(*one[1:], *said[one.seq]))  # type: ignore[arg-type]
+        noticed = Noticed(*one[1:], *said[one.seq])  # type: ignore[arg-type]
+        noticed = msgspec.structs.replace(noticed, appeal_until=None) if nobody else noticed
+        found.setdefault(one.unit, []).append(noticed)
     return found
 
 

@@ -75,9 +75,11 @@ class Prospect(msgspec.Struct, frozen=True):
 
 
 class Appeal(msgspec.Struct, frozen=True):
-    """An appeal that stands. Times are UTC, null where a time is beyond what a calendar holds."""
+    """An appeal that stands; a decision names it by source and id. Times are UTC, null beyond what a calendar holds."""
 
     seq: int
+    source: str
+    id: str
     unit: str
     name: str
     statement: str
@@ -157,11 +159,12 @@ def listed(con: duckdb.DuckDBPyConnection) -> list[Appeal]:
     times = ("filed_at", "appeal_until", "decision_due", "decided_at")
     written = ", ".join(f"strftime(d.{name}, '%Y-%m-%dT%H:%M:%SZ') AS {name}" for name in times)
     query = con.execute(
-        "SELECT d.seq, d.unit, u.name, d.statement, d.target, t.type AS target_type,"
+        "SELECT d.seq, f.source, f.id, d.unit, u.name, d.statement, d.target, t.type AS target_type,"
         " split_part(t.source, '/', 3) AS office, t.item, t.matter, d.filed_late, d.decision_late,"
         " coalesce(t.points, g.points, t.value)::VARCHAR AS claimed,"
         f" d.state, d.decided_by, d.outcome, r.points::VARCHAR AS revised_to, {written}"
         " FROM appeal_deadline d JOIN unit_in_force u ON u.unit = d.unit JOIN ledger_event t ON t.seq = d.target"
+        " JOIN ledger_event f ON f.seq = d.seq"
         " LEFT JOIN ledger_event r ON r.seq = d.decided_by"
         " LEFT JOIN rulebook_ground g ON g.item = t.item AND g.ground = t.ground"
         " ORDER BY d.state <> 'open', d.seq"
@@ -215,9 +218,7 @@ def _moves(
     """Decide the appeal in the copy, compare every unit, and take the decision back."""
     fresh.execute("BEGIN")
     try:
-        last, source, identifier = fresh.execute(
-            "SELECT max(seq) OVER (), source, id FROM event QUALIFY seq = ?", [appeal.seq]
-        ).fetchall()[0]
+        last = fresh.execute("SELECT max(seq) FROM event").fetchall()[0][0]
         decision = Event(
             source="/offices/what-if",
             id=f"{outcome}-{appeal.seq}",
@@ -225,8 +226,8 @@ def _moves(
             subject=appeal.unit,
             time="",
             occurred="",
-            target_source=source,
-            target_id=identifier,
+            target_source=appeal.source,
+            target_id=appeal.id,
             outcome=outcome,
             points=points,
         )
@@ -280,6 +281,10 @@ def _print(found: Appeals, lang: Language, names: Mapping[str, str]) -> None:
         table.add_row(*(Text(clean(cell)) for cell in cells))
     out.print(table)
     for one in found.appeals:
+        if one.state == "open":
+            about = {"seq": one.seq, "source": one.source, "id": one.id}
+            said = _("A decision on the appeal of sequence {seq} names its source {source} and id {id}", **about)
+            out.print(Text(clean(said.say(lang))), soft_wrap=True)
         for prospect in one.prospects:
             out.print(Text(_if(one, prospect, lang) + COLON.say(lang) + _what(prospect, lang, names)))
 

@@ -272,11 +272,10 @@ def obstacles(con: duckdb.DuckDBPyConnection, cut: int, lang: Language, meta: di
 
 
 def _appeals(con: duckdb.DuckDBPyConnection, whose: Owners) -> list[OpenAppeal]:
-    known = dict(con.execute("SELECT seq, [source, id] FROM appeal").fetchall())
     return [
         OpenAppeal(
             one.seq, one.unit, one.target, one.item, one.decision_due, one.decision_late,
-            whose.step(whose.appeals, "appeal.decided.v1", "decide", source=known[one.seq][0], id=known[one.seq][1]),
+            whose.step(whose.appeals, "appeal.decided.v1", "decide", source=one.source, id=one.id),
         )
         for one in appeals.listed(con) if one.state == "open"
     ]  # fmt: skip
