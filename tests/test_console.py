@@ -10,8 +10,9 @@ from contextlib import redirect_stdout
 from decimal import Decimal
 from html import unescape
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
+import duckdb
 import msgspec
 import pytest
 from litestar import Litestar
@@ -337,6 +338,27 @@ def test_sql_answers_in_the_state_of_the_address_and_stops_at_its_limits(newest)
         sql.ask(newest, "SELECT count(*) FROM range(10000000000) a, range(10000000000) b", seconds=0.05)
     with pytest.raises(sql.SqlRefused, match="too much memory"):
         sql.ask(newest, "SELECT list(range) FROM range(1000000000)")
+
+
+def test_an_answer_leads_to_units_and_events_and_beside_the_box_stand_all_tables(client, newest) -> None:
+    query = "SELECT unit, max(seq) AS seq, 'U001' AS other, 7 AS points FROM event WHERE unit LIKE 'U%' GROUP BY unit"
+    page = client.post("/sql", data={"query": f"{query} ORDER BY unit LIMIT 1"}).text
+    (row,) = re.findall(r"<tbody><tr>(.*?)</tr>", page)
+    assert re.findall(r'href="/(\w+)/', row) == ["unit", "event"]
+    odd = client.post("/sql", data={"query": "SELECT 'a/../b' AS unit, -1 AS seq, 'assessment' AS unit"}).text
+    assert "href" not in "".join(re.findall(r"<tbody><tr>(.*?)</tr>", odd))
+    asks = [unquote_plus(one) for one in re.findall(r'href="/sql\?[^"]*query=(FROM[^"&]*)', page)]
+    with duckdb.connect(str(newest), read_only=True) as con:
+        there = (
+            "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND schema_name <> 'main'"
+        )
+        named = {f"FROM {name} LIMIT 100" for (name,) in con.execute(there).fetchall()}
+    assert named <= {*asks}
+    assert len(asks) == len({*asks})
+    for one in ("FROM 公示.公示等次 LIMIT 100", "FROM ledger.event LIMIT 100", "FROM rules.place LIMIT 100"):
+        assert one in asks
+        assert client.get("/sql", params={"query": one}).text.count("<tbody>") == 0, "what an address says is not run"
+        assert sql.ask(newest, one).rows
 
 
 def test_a_question_asked_apart_has_bounds_that_the_engine_does_not_keep(newest) -> None:

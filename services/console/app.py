@@ -18,9 +18,10 @@ from litestar.response import File, Stream
 from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
+from schemas.subjects import CODE
 from schemas.words import Language, _
 from schemas.year import Year
-from services.console import desk, pages, sql, tables
+from services.console import desk, pages, reference, sql, tables
 from services.console.door import Door, door
 from services.console.frame import BODY_MAX, HEADERS, TEMPLATES, answered, let_in, page, render, said, turns
 from services.console.states import NoSnapshot, Snapshots
@@ -219,12 +220,25 @@ def _sql_page(view: View, text: str, answer: sql.Answer | None, refused: str | N
         answer=answer,
         refused=refused,
         ready=sql.queries(),
+        schemas=reference.listed(),
+        leads=_leads,
         limit=sql.ROWS_MAX,
         cut=sql.CELL_MAX,
     )
     if answer and "download" in view.params:
         return tables.download(made.content, view.params["download"], "answer", "/sql")
     return made
+
+
+#: Columns of an answer that hold the sequence of an event.
+SEQUENCES = frozenset({"seq", "sequence", "refers_to", "revoked_by", "decided_by", "approved_by", "replaced_by"})
+
+
+def _leads(column: str, cell: Any) -> str | None:
+    """The page that a cell of an answer is about: a unit's, or an event's."""
+    if column == "unit" and isinstance(cell, str) and CODE.fullmatch(cell) and cell != "assessment":
+        return f"/unit/{cell}"
+    return f"/event/{cell}" if column in SEQUENCES and type(cell) is int and cell > 0 else None
 
 
 @page("/regulation", "regulation")

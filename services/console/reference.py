@@ -1,9 +1,11 @@
-"""Writes docs/sql.md: every table and view of a snapshot, from the comments they carry; a test keeps it current."""
+"""Lists every table and view of a snapshot, from the comments they carry: for docs/sql.md, and beside the SQL box."""
 
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -57,6 +59,24 @@ PURPOSES = {
 }
 
 
+class Listed(NamedTuple):
+    """A table or view: its name, what it holds, and its columns with their types."""
+
+    name: str
+    holds: str
+    columns: list[tuple[str, str]]
+
+
+@cache
+def listed() -> dict[str, list[Listed]]:
+    """All tables and views by the schema of what they are for: views as the rules build on one another."""
+    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
+        path = Path(folder) / "blank.duckdb"
+        path.write_bytes(held.blank())
+        with store.connect(path, read_only=True) as con:
+            return {one.lower(): [*_tables(con, one)] for one in PURPOSES}
+
+
 def page() -> str:
     """The whole page."""
     return "\n".join(_lines()) + "\n"
@@ -67,13 +87,11 @@ def _lines() -> Iterator[str]:
     yield "## Ready queries\n\n`wuxing sql --ready NAME`, or the links beside the SQL box.\n"
     yield "| name | asks | 中文 |\n|---|---|---|"
     yield from (f"| `{one.name}` | {one.title['en']} | {one.title['zh']} |" for one in queries().values())
-    with tempfile.TemporaryDirectory(prefix="wuxing-") as folder:
-        path = Path(folder) / "blank.duckdb"
-        path.write_bytes(held.blank())
-        with store.connect(path, read_only=True) as con:
-            for one, words in PURPOSES.items():
-                yield f"\n## {one}\n\n{words} Schema `{one.lower()}`."
-                yield from _tables(con, one)
+    for one, words in PURPOSES.items():
+        yield f"\n## {one}\n\n{words} Schema `{one.lower()}`."
+        for table in listed()[one.lower()]:
+            columns = ", ".join(f"`{name}` {kind}" for name, kind in table.columns)
+            yield f"\n### {table.name}\n\n{table.holds}\n\n{columns}".rstrip()
     yield "\n## Columns\n\nA name means the same wherever it stands.\n\n| column | means |\n|---|---|"
     yield from (f"| `{name}` | {text.replace('|', '&#124;')} |" for name, text in sorted(comments.COLUMNS.items()))
     yield "\n## Macros\n"
@@ -83,7 +101,7 @@ def _lines() -> Iterator[str]:
             yield f"- `{head}` {made.comment}"
 
 
-def _tables(con: duckdb.DuckDBPyConnection, purpose: str) -> Iterator[str]:
+def _tables(con: duckdb.DuckDBPyConnection, purpose: str) -> Iterator[Listed]:
     """The tables and views of one purpose: views in the order of the rules, tables in that of their comments."""
     told = dict(
         con.execute(
@@ -91,11 +109,13 @@ def _tables(con: duckdb.DuckDBPyConnection, purpose: str) -> Iterator[str]:
             " WHERE schema_name = 'main' AND NOT internal"
         ).fetchall()
     )
-    order = [*comments.TABLES, *(one.name for one in rules.definitions() if one.kind == "VIEW")]
+    order = [*comments.TABLES, "unit_wide", *(one.name for one in rules.definitions() if one.kind == "VIEW")]
     for name in (one for one in order if told.get(one, "").startswith(f"{purpose}. ")):
-        columns = con.execute(f"DESCRIBE {name}").fetchall()
-        listed = ", ".join(f"`{column[0]}` {column[1]}" for column in columns)
-        yield f"\n### {name}\n\n{told[name].removeprefix(f'{purpose}. ')}\n\n{listed}"
+        described = (
+            con.execute(f"DESCRIBE {name}").fetchall() if name != "unit_wide" else []
+        )  # each rulebook has its own
+        columns = [(column, kind) for column, kind, *__ in described]
+        yield Listed(name, told[name].removeprefix(f"{purpose}. "), columns)
 
 
 if __name__ == "__main__":
