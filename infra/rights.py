@@ -33,7 +33,6 @@ STOCK_INBOX = "_INBOX"
 """The prefix of the inboxes of a client that was told of no other."""
 SERVICES = ("ingest", "scorer", "ranker", "gateway", "audit")
 PROVISIONER = "provisioner"
-SYSTEM = "sys"
 UNIT_TYPES = ("appeal-filed-v1", "event-revoked-v1")
 """All that a unit may publish: its appeal, and taking it back."""
 OFFICE_PAYLOAD = 128 * 1024
@@ -65,8 +64,8 @@ class Connections(NamedTuple):
     service_connections: int = 16
 
     def together(self, offices: int, units: int) -> int:
-        """All that the limits allow, with those of the services, the provisioner and the system."""
-        services = (len(SERVICES) + 2) * self.service_connections
+        """All that the limits allow, with those of the services and the provisioner."""
+        services = (len(SERVICES) + 1) * self.service_connections
         return offices * self.office_connections + units * self.unit_connections + services
 
 
@@ -187,7 +186,7 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
 
     Case counts for nothing here: key files of `A` and `a` are one file on some disks.
     """
-    seen = {name.casefold(): _("the service {name}", name=name) for name in (*SERVICES, PROVISIONER, SYSTEM)}
+    seen = {name.casefold(): _("the service {name}", name=name) for name in (*SERVICES, PROVISIONER)}
     if not _CODE.fullmatch(assessment):
         raise PartyRefused(_("Not a code ([A-Za-z0-9_-]{1,64}): assessment {assessment}", assessment=repr(assessment)))
     for codes, no_code, taken, known in (
@@ -214,7 +213,7 @@ def check_codes(assessment: str, offices: Sequence[str], units: Sequence[str]) -
 
 def key_file(data: Path, name: str) -> Path:
     """Where the seed of a party or service lies; those of the broker itself are the site's."""
-    return (site(data) if name in {PROVISIONER, SYSTEM, "routes"} else data) / "keys" / f"{name}.nk"
+    return (site(data) if name in {PROVISIONER, "routes"} else data) / "keys" / f"{name}.nk"
 
 
 def account(assessment: str, name: str, kind: str = "") -> str:
@@ -292,7 +291,7 @@ def _enrolled(some: Mapping[Path, Parties], limits: Connections, *, running: boo
     of_all = {
         (one.assessment, name): users(folder, one, name) for folder, one in everybody.items() for name in _all(one)
     }
-    own = {name: _public_key(root, name) for name in (PROVISIONER, SYSTEM)}
+    own = _public_key(root, PROVISIONER)
     store = root.absolute() / "jetstream"
     needs = 2 * sum(set_aside(len(one.offices) + len(one.units)) for one in everybody.values())
     room = _held_limit(root) if running else _store_limit(root, store, needs)
@@ -436,12 +435,12 @@ def tls_folder(data: Path) -> Path:
 def accounts(
     everybody: Sequence[Parties],
     of_all: Mapping[tuple[str, str], Sequence[str]],
-    own: Mapping[str, str],
+    provisioner_key: str,
     limits: Connections,
 ) -> dict[str, Any]:
     """The accounts of the configuration, one a party of an assessment; CORE exports what the others import.
 
-    `of_all` are the public keys by assessment and name, `own` those of the provisioner and of the system.
+    `of_all` are the public keys by assessment and name, `provisioner_key` is the provisioner's.
     """
     held: dict[str, tuple[str, Rights, int]] = {}
     made: dict[str, Any] = {}
@@ -463,12 +462,12 @@ def accounts(
     for name, (_party, rights, _most) in held.items():
         made[name]["exports"] = _exports(name, granted) if rights.answers else []
     provisioner = {
-        "nkey": own[PROVISIONER],
+        "nkey": provisioner_key,
         "permissions": {"publish": ["$JS.API.>", "$JS.SNAPSHOT.>"], "subscribe": [f"{inbox(PROVISIONER)}.>"]},
     }
     few = {"max_connections": limits.service_connections}
     core = {"jetstream": "enabled", "users": [provisioner], "limits": few, "exports": _exports("CORE", granted)}
-    return {"SYS": {"users": [{"nkey": own[SYSTEM]}], "limits": few}, "CORE": core, **made}
+    return {"SYS": {}, "CORE": core, **made}  # nobody is in the server's own account
 
 
 def _holders(one: Parties, limits: Connections) -> dict[str, tuple[str, Rights, int]]:

@@ -488,7 +488,7 @@ def test_only_the_collecting_office_may_send_the_whole_rulebook_at_once(nats_sit
 
 def test_keys_are_private_stable_and_new_for_new_parties(tmp_path: Path) -> None:
     configure(tmp_path, A, OFFICES, UNITS)
-    names = [*OFFICES, *UNITS, *SERVICES, "provisioner", "sys"]
+    names = [*OFFICES, *UNITS, *SERVICES, "provisioner"]
     seeds = {name: key_file(tmp_path, name).read_bytes() for name in names}
     assert len(set(seeds.values())) == len(names)
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
@@ -527,7 +527,9 @@ def test_one_unit_s_connections_are_few_and_take_nobody_s_place(nats_site: Site)
             await stack.enter_async_context(nats_site.as_("U002"))
         config = (nats_site.data / "nats.conf").read_text()
         lines = dict(line.split(": ", 1) for line in config.splitlines() if line.startswith(("accounts: ", "max_conn")))
-        limits = [account["limits"] for account in json.loads(lines["accounts"]).values()]
+        made = json.loads(lines["accounts"])
+        assert made.pop("SYS") == {}, "nobody has a key of the server's own account"
+        limits = [account["limits"] for account in made.values()]
         assert sum(one["max_connections"] for one in limits) == int(lines["max_connections"])
 
     asyncio.run(steps())
