@@ -16,6 +16,7 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -39,12 +40,12 @@ from services.ranker import app
 from services.scorer import file, rules
 from services.snapshot import make, point
 from tests import product
+from tests.faults.works import until
 from tests.product import joined, small
 from tests.random_years import years
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from services.scorer.file import Folded
 
@@ -430,8 +431,41 @@ def test_a_witness_cosigns_what_grew_and_refuses_what_was_rewritten(example, sho
     late.write_text(note.sign(checkpoint.body(late.read_text()), stranger), encoding="utf-8")
     code, _, said = run("witness", str(late), *options, "--snapshot", str(example))
     assert (code, "none of the known keys" in said) == (Exit.NO, True)
-    (tmp_path / "w.key.seen").write_text("x", encoding="utf-8")
+    (tmp_path / "w.key.small.seen").write_text("x", encoding="utf-8")
     assert run("witness", str(merged), *options, "--snapshot", str(example))[0] == Exit.NO
+
+
+def test_a_witness_that_runs_cosigns_what_is_published_and_is_not_ready_where_the_log_was_rewritten(
+    example, shorter, forked, tmp_path
+):
+    key, log = tmp_path / "w.key", tmp_path / "witness.log"
+
+    def publish(snapshot: Path, text: str) -> None:
+        copy = Path(shutil.copy(snapshot, tmp_path / "copy.duckdb"))
+        make.publish(copy, tmp_path / "site" / "snapshots", f"small-{len(text)}-{snapshot.name}")
+        (tmp_path / "site" / "snapshots" / checkpoint.NAME).write_text(text)
+
+    def cosigned(words: str) -> None:
+        until("a cosignature", lambda: out.read_text() if out.exists() else "", lambda held: held.startswith(words))
+
+    (short, held), out = shorter, tmp_path / "small.txt"
+    late, other = noted(example, tmp_path / "late").read_text(), noted(forked, tmp_path / "forked").read_text()
+    (tmp_path / "site" / "snapshots").mkdir(parents=True)
+    env = {**os.environ, "WUXING_DATA": str(tmp_path / "site"), "WUXING_ASSESSMENT": "small", "WUXING_LOG": "json"}
+    line = [sys.executable, "-m", "services", "witness", "--follow", "--key", str(key), "--name", "w.example.org"]
+    with log.open("w") as said, subprocess.Popen(line, env=env, stdout=said, stderr=said) as process:
+        try:
+            publish(short, held.read_text())
+            cosigned(held.read_text())
+            publish(example, late)
+            cosigned(late)
+            assert early(example, Given(witnesses=[note.Signer.load(key).verifier], older=[out.read_text()]))["witness"]
+            publish(forked, other)
+            until("an alarm", log.read_text, lambda words: "log_rewritten" in words and "not_cosigned" in words)
+            assert out.read_text().startswith(late)
+        finally:
+            process.terminate()
+        assert process.wait(30) == 0
 
 
 # -- Bundles ----------------------------------------------------------------------------------------------------------

@@ -1,25 +1,34 @@
 """The command `witness`: cosigns a checkpoint once the log's signature holds and the log continues what was cosigned.
 
-A witness remembers, beside its key, the log's key and the checkpoint that it cosigned last, so that it never cosigns
-two histories (c2sp.org/tlog-witness).
+A witness remembers, beside its key, each log's key and the checkpoint that it cosigned last, so that it never cosigns
+two histories (c2sp.org/tlog-witness). As a service it does so with every checkpoint that is published.
 """
 
+import contextlib
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import msgspec
+import structlog
 
+from schemas.subjects import CODE
 from schemas.words import Language, _
 from services.command.options import Lang
-from services.process import settings
+from services.process import log as logs
+from services.process import metrics, settings
 from services.process.ending import Exit, Stop
 from services.process.files import replacing
-from services.process.settings import language
+from services.process.settings import Settings, language
 from services.proof import checkpoint, merkle, note
 from services.proof.checkpoint import Leaves
 from services.proof.note import Checkpoint, NoteError, Signer, Verifier
 from services.snapshot import point
+from services.snapshot.make import latest
+
+LOOK_SECONDS = 5.0
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -30,13 +39,14 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def witness(  # noqa: PLR0913 - each is an option of the command
-    note: Path,
+    note: Path | None = None,
     *,
     name: str | None = None,
     key: Path | None = None,
     previous: Path | None = None,
     log: str | None = None,
     snapshot: Path | None = None,
+    follow: bool = False,
     lang: Lang = None,
 ) -> int:
     """Cosign a checkpoint: prints the note with the cosignature added, once the log is known to have only grown.
@@ -46,7 +56,7 @@ def witness(  # noqa: PLR0913 - each is an option of the command
     Parameters
     ----------
     note
-        The checkpoint as the log signed it.
+        The checkpoint as the log signed it; that beside the snapshots without it.
     name
         The witness's name, needed when its key is made.
     key
@@ -57,26 +67,86 @@ def witness(  # noqa: PLR0913 - each is an option of the command
         The log's verifier key; the one seen first, or the snapshot's own, without it.
     snapshot
         The snapshot that holds the events, for the consistency proof; the one published last without it.
+    follow
+        Go on until told to stop: cosign each checkpoint of the site as it is published, into a file beside the key.
     """
     chosen = language(lang)
     path = key or settings.read().data / "keys" / "witness.key"
     try:
-        text, before = checkpoint.read(note), checkpoint.read(previous) if previous else None
-        seen, signer = _seen(path), _signer(path, name)
-        with point.snapshot(snapshot) as con:
-            leaves, stated = checkpoint.leaves(con), point.meta(con).get("log_key")
-        trusted = _log_key(log, seen, stated)
-        made = verified(text, trusted)
-        for other in (each for each in (before, seen.note if seen else None) if each):
-            check_continues(verified(other, trusted), made, leaves)
-        cosigned = _cosigned(text, signer)
+        signer = _signer(path, name)
+        if follow:
+            if note or previous or snapshot:
+                raise Stop(Exit.USE, _("--follow takes what is published, and no file besides"))
+            return _follow(path, signer, log)
+        text = checkpoint.read(note or settings.read().snapshots / checkpoint.NAME)
+        before = checkpoint.read(previous) if previous else None
+        first = not before and _seen(path, text) is None
+        made, trusted, cosigned = _cosign(path, signer, text, snapshot, log, before)
     except NoteError as error:
         raise Stop(Exit.NO, _("not cosigned: {error}", error=error)) from None
-    _remember(path, Seen(str(trusted), cosigned))
     sys.stdout.write(cosigned)
     sys.stdout.flush()
-    _say(signer, trusted, made, chosen, first=not seen and not before)
+    _say(signer, trusted, made, chosen, first=first)
     return Exit.DONE
+
+
+def _cosign(  # noqa: PLR0913, PLR0917 - what a witness goes by
+    path: Path, signer: Signer, text: str, snapshot: Path | None, log: str | None, before: str | None = None
+) -> tuple[Checkpoint, Verifier, str]:
+    """Cosign a checkpoint that continues what was cosigned, and remember it; raises NoteError."""
+    seen = _seen(path, text)
+    with point.snapshot(snapshot) as con:
+        leaves, stated = checkpoint.leaves(con), point.meta(con).get("log_key")
+    trusted = _log_key(log, seen, stated)
+    made = verified(text, trusted)
+    for other in (each for each in (before, seen.note if seen else None) if each):
+        check_continues(verified(other, trusted), made, leaves)
+    cosigned = _cosigned(text, signer)
+    _remember(path, text, Seen(str(trusted), cosigned))
+    return made, trusted, cosigned
+
+
+def _follow(path: Path, signer: Signer, log: str | None) -> int:
+    """Cosign what is published, of all assessments that the settings name, until told to stop.
+
+    What it cannot cosign is an alarm: it is not ready, says why, and cosigns nothing more until that is over.
+    """
+    stop, log_of = threading.Event(), logs.configure(settings.several()[0], "witness")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    log_of.info("witness.started", key=str(signer.verifier))
+    against: dict[str, str] = {}
+    with metrics.serve_metrics(["witness"]) or contextlib.nullcontext():
+        while not stop.is_set():
+            for known in settings.several():
+                said = _look(path, signer, known, log, log_of)
+                if said and said != against.get(known.assessment):
+                    log_of.error("checkpoint.not_cosigned", assessment=known.assessment, error=said)
+                against[known.assessment] = said or ""
+            metrics.started("witness", lambda: next(filter(None, against.values()), None))
+            stop.wait(LOOK_SECONDS)
+    return Exit.DONE
+
+
+def _look(
+    path: Path, signer: Signer, known: Settings, log: str | None, log_of: structlog.typing.FilteringBoundLogger
+) -> str | None:
+    """Cosign the newest checkpoint of an assessment, where it is another than the last; why that cannot be."""
+    newest, out = known.snapshots / checkpoint.NAME, path.with_name(f"{known.assessment}.txt")
+    if not newest.exists():
+        return None  # nothing is published yet
+    try:
+        text = checkpoint.read(newest)
+        seen = _seen(path, text)
+        if seen and checkpoint.body(seen.note) == checkpoint.body(text) and out.exists():
+            return None
+        made, _, cosigned = _cosign(path, signer, text, latest(known.snapshots), log)
+        with replacing(out) as draft:
+            draft.write_text(cosigned, "utf-8")
+    except (NoteError, Stop, OSError) as error:
+        return str(error)
+    log_of.info("checkpoint.cosigned", assessment=known.assessment, events=made.size, file=str(out))
+    return None
 
 
 def verified(text: str, log: Verifier) -> Checkpoint:
@@ -107,9 +177,17 @@ def check_continues(old: Checkpoint, new: Checkpoint, leaves: Leaves) -> None:
         raise NoteError(_("log_rewritten: the log does not continue the checkpoint of {size} events", size=old.size))
 
 
-def _seen(path: Path) -> Seen | None:
-    """What this witness cosigned last; a memory that cannot be read is not passed over."""
-    file = path.with_name(f"{path.name}.seen")
+def _memory(path: Path, text: str) -> Path:
+    """Where a witness remembers the log that a checkpoint says it is of."""
+    code = Checkpoint.parse(checkpoint.body(text)).origin.rpartition("/")[2]
+    if not CODE.fullmatch(code):
+        raise NoteError(_("the checkpoint names no assessment, but {code}", code=repr(code)))
+    return path.with_name(f"{path.name}.{code}.seen")
+
+
+def _seen(path: Path, text: str) -> Seen | None:
+    """What this witness cosigned last of a checkpoint's log; a memory that cannot be read is not passed over."""
+    file = _memory(path, text)
     if not file.exists():
         return None
     try:
@@ -118,8 +196,8 @@ def _seen(path: Path) -> Seen | None:
         raise NoteError(_("{file}: what was cosigned last cannot be read: {error}", file=file, error=error)) from None
 
 
-def _remember(path: Path, seen: Seen) -> None:
-    with replacing(path.with_name(f"{path.name}.seen")) as draft:
+def _remember(path: Path, text: str, seen: Seen) -> None:
+    with replacing(_memory(path, text)) as draft:
         draft.write_bytes(msgspec.json.encode(seen))
 
 
