@@ -373,6 +373,22 @@ def test_a_deleted_scorer_file_is_rebuilt_to_the_same_digest(finished: Path, tmp
         again(works)
 
 
+def test_a_scorer_file_of_another_version_is_folded_anew_and_goes(finished: Path, tmp_path: Path) -> None:
+    """And one that was judged otherwise stays, and stops the scorer."""
+    with Works(copied(finished, tmp_path), year()) as works:
+        path = works.data / "scorer" / f"{ASSESSMENT}.duckdb"
+        with duckdb.connect(str(path)) as con:
+            con.execute("UPDATE meta SET value = 'older' WHERE key = 'schema'")
+        again(works)
+        assert '"file.rebuilt"' in works.services[-2].words()
+        assert not path.with_name(f"{ASSESSMENT}.before.duckdb").exists()
+        works.services[-2].end()
+        with duckdb.connect(str(path)) as con:
+            con.execute("UPDATE meta SET value = 'older' WHERE key = 'schema'")
+            con.execute("UPDATE event SET admission = 'void' WHERE seq = 2")
+        refuses(works, works.start("scorer"), "sequence 2 of the ledger")
+
+
 @pytest.mark.long
 def test_an_old_copy_of_the_scorer_file_catches_up(halfway: Path, finished: Path, tmp_path: Path) -> None:
     with Works(copied(finished, tmp_path), year()) as works:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from pathlib import Path
@@ -173,21 +174,57 @@ def test_a_newest_snapshot_that_is_damaged_gone_or_not_the_latest_is_seen(tmp_pa
     assert not whole()
 
 
-def test_of_two_scorers_one_has_the_file_and_another_version_s_is_named(tmp_path: Path) -> None:
+def test_of_two_scorers_one_has_the_file(tmp_path: Path) -> None:
     settings = read({"WUXING_DATA": str(tmp_path)})
     con, last, lock = scorer.open_file(settings)
     assert last == 0
     with pytest.raises(scorer.ScorerRuns):
         scorer.open_file(settings)
-    con.execute("UPDATE meta SET value = 'older' WHERE key = 'schema'")
     con.close()
     lock.close()
-    with pytest.raises(scorer.OtherSchema, match="Delete the file"):
-        scorer.open_file(settings)
-    (tmp_path / "scorer" / "wenzhou-2013.duckdb").unlink()
-    con, _, lock = scorer.open_file(settings)
+
+
+OTHERWISE = {
+    "the same": "SELECT 1",
+    "another event": "UPDATE event SET raw = raw || encode(' ') WHERE seq = 5",
+    "another time": "UPDATE event SET recorded_at = TIMESTAMP '2013-01-01' WHERE seq = 5",
+    "judged otherwise": "UPDATE event SET admission = 'void' WHERE seq = 5",
+    "an event less": "DELETE FROM event WHERE seq = 5",
+    "an event more": "INSERT INTO event SELECT * REPLACE (5::BIGINT AS seq) FROM event WHERE seq = 6",
+    "not to be compared": "ALTER TABLE event DROP COLUMN admission",
+}
+
+
+@pytest.mark.parametrize("change", OTHERWISE)
+def test_another_version_s_file_is_folded_anew_beside_it_and_goes_when_all_is_the_same(
+    change: str, tmp_path: Path
+) -> None:
+    settings = known(tmp_path)
+    source, path = tmp_path / "ledger.jsonl", tmp_path / "scorer" / "small.duckdb"
+    source.write_bytes(small())
+    path.parent.mkdir()
+    with file.fold(source, product.year(product.SHIPPED), target=tmp_path / "new.duckdb").con as con:
+        con.execute("CREATE TABLE meta AS SELECT 'schema' AS key, ? AS value", [rules.SCHEMA])
+        con.execute("CHECKPOINT")
+    shutil.copy(tmp_path / "new.duckdb", path)
+    with duckdb.connect(str(path)) as con:
+        con.execute("UPDATE meta SET value = 'older'")
+        con.execute(OTHERWISE[change])
+    con, last, lock = scorer.open_file(settings)
     con.close()
     lock.close()
+    before = path.with_name("small.before.duckdb")
+    assert (last, before.exists()) == (0, True), "it is folded from its beginning"
+    shutil.copy(tmp_path / "new.duckdb", path)
+    con, last, lock = scorer.open_file(settings)
+    with contextlib.closing(lock), contextlib.closing(con):
+        if change == "the same":
+            assert scorer.hold_against_before(con, path) == last
+            assert scorer.hold_against_before(con, path) is None
+        else:
+            with pytest.raises(scorer.OtherJudgement, match=r"sequence 5|compared"):
+                scorer.hold_against_before(con, path)
+        assert before.exists() == (change != "the same")
 
 
 @pytest.mark.long

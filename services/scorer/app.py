@@ -55,8 +55,8 @@ class HistoryChanged(Told):
     """The log is not the one that was folded: nothing is folded on top of it, and no ranking is published."""
 
 
-class OtherSchema(Told):
-    """The scorer's file was made by another version of this program."""
+class OtherJudgement(Told):
+    """What another version of this program has folded is not what this one comes to: nothing is switched."""
 
 
 class ScorerRuns(Told):
@@ -345,18 +345,62 @@ def _locked(path: Path) -> IO[bytes]:
     return file
 
 
-def _check_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    found = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
-    if found != [(rules.SCHEMA,)]:
-        raise OtherSchema(
+def _before(path: Path) -> Path:
+    """Where a file of another version waits until this version has folded what it holds, to the same."""
+    return path.with_name(f"{path.stem}.before.duckdb")
+
+
+def _set_aside(path: Path) -> None:
+    """Put a file of another version beside its place; a second one was never switched to, and goes."""
+    with store.connect(path) as con:
+        if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+            return  # ended before it was made
+        if con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall() == [(rules.SCHEMA,)]:
+            return
+        con.execute("CHECKPOINT")
+    if _before(path).exists():
+        path.unlink()
+    else:
+        path.rename(_before(path))
+
+
+_FOLDED = "SELECT seq, epoch_us(recorded_at) AS at, raw, admission, refers_to FROM {}.event"
+
+
+def hold_against_before(con: duckdb.DuckDBPyConnection, path: Path) -> int | None:
+    """Delete the file of before, once this one holds all its events with the same judgement; how far it had come.
+
+    Null where there is none. Raises OtherJudgement.
+    """
+    before = _before(path)
+    if not before.exists():
+        return None
+    here = con.execute("SELECT current_database()").fetchall()[0][0]
+    place = str(before).replace("'", "''")
+    con.execute(f"ATTACH '{place}' AS before (READ_ONLY)")
+    try:
+        theirs, ours = _FOLDED.format("before.main"), _FOLDED.format(f'"{here}".main')
+        last = con.execute("SELECT coalesce(max(seq), 0) FROM before.main.event").fetchall()[0][0]
+        both = f"({theirs} EXCEPT {ours}) UNION ALL ({ours} WHERE seq <= {last:d} EXCEPT {theirs})"
+        differs = con.execute(f"SELECT min(seq) FROM ({both})").fetchall()[0][0]
+    except duckdb.Error as error:
+        raise OtherJudgement(
+            _("{path} was folded by another version, and cannot be compared: {error}", path=before, error=error)
+        ) from None
+    finally:
+        con.execute("DETACH before")
+    if differs is not None:
+        raise OtherJudgement(
             _(
-                "{path} was made by another version of this program (schema {found}, expected {expected})."
-                " Delete the file: the scorer then folds the ledger again, to the same results.",
-                path=path,
-                found=found[0][0] if found else "-",
-                expected=rules.SCHEMA,
+                "{path} was folded by another version of this program, and sequence {sequence} of the ledger is "
+                "another event in it, or was judged otherwise. Nothing is switched: run the version of before; or keep "
+                "that file elsewhere as evidence, and start again to go by this version.",
+                path=before,
+                sequence=differs,
             )
         )
+    before.unlink()
+    return int(last)
 
 
 def open_file(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, int, IO[bytes]]:
@@ -372,6 +416,8 @@ def open_file(settings: Settings) -> tuple[duckdb.DuckDBPyConnection, int, IO[by
 
 
 def _opened(path: Path) -> tuple[duckdb.DuckDBPyConnection, int]:
+    if path.exists():
+        _set_aside(path)
     con = store.connect(path) if path.exists() else store.bare(path)
     if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
         with transaction(con):
@@ -379,7 +425,6 @@ def _opened(path: Path) -> tuple[duckdb.DuckDBPyConnection, int]:
             con.execute("CREATE TABLE meta (key VARCHAR, value VARCHAR)")
             con.execute("INSERT INTO meta VALUES ('schema', ?)", [rules.SCHEMA])
         con.execute("CHECKPOINT")
-    _check_schema(con, path)
     row = con.execute("SELECT greatest((SELECT max(seq) FROM event), (SELECT max(line) FROM refused), 0)").fetchone()
     assert row is not None
     return con, int(row[0])
@@ -400,6 +445,9 @@ async def start(
         raise
     try:
         await _resume(scorer, info.state.last_seq)
+        was = await asyncio.to_thread(hold_against_before, con, _file(settings))
+        if was is not None:
+            log.info("file.rebuilt", sequence=was)
     except BaseException:
         scorer.close()
         raise
