@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,8 @@ from services.snapshot.again import Again, FileDiffers
 
 CUT_WITHIN = 30.0
 """Seconds to wait for a cut: a scorer that ends while it makes one never answers."""
+AT_ONCE = asyncio.Semaphore(os.cpu_count() or 1)
+"""Rounds of one process at once: more of them wait for the processor until their cuts are too late to be taken."""
 READ_AGAIN = 3600
 """Seconds after which the newest snapshot is read again, whole."""
 
@@ -55,7 +58,8 @@ async def run(settings: Settings, log: structlog.typing.FilteringBoundLogger) ->
             try:
                 while True:
                     try:
-                        await once(client, settings, log, state)
+                        async with AT_ONCE:
+                            await once(client, settings, log, state)
                         metrics.round_done()
                     except (NatsError, TimeoutError):
                         log.warning("broker.silent")  # it restarts, or is gone: the next round asks again
