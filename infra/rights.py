@@ -351,7 +351,7 @@ def configure_nodes(data: Path, nodes: Sequence[str]) -> list[Path]:
     if not secret.exists():
         _write_private(secret, secrets.token_hex(32).encode())
     key = secret.read_text("ascii").strip()
-    _private_folder(data / "jetstream")  # where a container puts the node's own volume
+    (data / "jetstream").mkdir(mode=0o700, exist_ok=True)  # where a container puts the node's own volume
     shared = resources.files("infra").joinpath("nats/node.conf").read_text("utf-8")
     known = {
         "WUXING_CERTIFICATE": str(tls / "tls.crt"),

@@ -29,7 +29,11 @@ INFRA = Path(__file__).parents[1] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
 YAML = [INFRA / name for name in ("compose.yaml", "helm/values-nats.yaml", "prometheus/alerts.yaml",
                                   "prometheus/prometheus.yml")]  # fmt: skip
-BY_PROCESS = {"ingest", "scorer", "ranker", "gateway", "console"}
+BY_PROCESS = {"ingest", "scorer", "ranker", "gateway", "console", "witness"}
+BASE = "/var/lib/wuxing/"
+HAND_OUT = INFRA / "hand-out.sh"
+SHARED = {"cuts": ("scorer", ("ranker",)), "snapshots": ("ranker", ("console", "witness"))}
+"""Folders that others read: who writes there, and who else sees it."""
 
 
 def known_variables() -> set[str]:
@@ -45,6 +49,23 @@ def unit(path: Path) -> configparser.ConfigParser:
     return parser
 
 
+def environment(service: Any) -> dict[str, str]:
+    return dict(one.split("=", 1) for one in service.get("Environment", "").split())
+
+
+def paths(path: Path, name: str) -> set[str]:
+    """What all lines of this name say, below the folder of all."""
+    lines = re.findall(rf"(?m)^{name}=(.*)$", path.read_text("utf-8"))
+    return {one.lstrip("-").removeprefix(BASE) for line in lines for one in line.split()}
+
+
+def listed(name: str) -> list[str]:
+    """A list of the script's."""
+    found = re.search(rf"(?m)^{name}=\((.*?)\)", HAND_OUT.read_text("utf-8"))
+    assert found
+    return found[1].split()
+
+
 def command_exists(words: list[str]) -> bool:
     return words[0] == "nats-server" or (words[0] == "wuxing" and words[1] in {*COMMANDS, "score"})
 
@@ -53,7 +74,7 @@ def metric_names(expression: str) -> set[str]:
     return set(re.findall(r"\bwuxing_[a-z_]+", expression))
 
 
-LOCK = "/usr/bin/flock --nonblock --no-fork --conflict-exit-code 75 /var/lib/wuxing/nats.lock "
+LOCK = "/usr/bin/flock --nonblock --no-fork --conflict-exit-code 75 /var/lib/wuxing/nats/nats.lock "
 
 
 def unlocked(line: str) -> str:
@@ -67,20 +88,21 @@ def unlocked(line: str) -> str:
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_a_unit_starts_a_command_that_exists_as_nobody_in_particular(path: Path) -> None:
     service = unit(path)["Service"]
-    for line in (unlocked(service["ExecStart"]), service.get("ExecStartPre", "/opt/wuxing/.venv/bin/wuxing configure")):
-        folder, _, name = shlex.split(line)[0].rpartition("/")
-        assert folder == "/opt/wuxing/.venv/bin"
-        assert command_exists([name, *shlex.split(line)[1:]])
+    words = shlex.split(unlocked(service["ExecStart"]))
+    folder, _, name = words[0].rpartition("/")
+    assert folder == "/opt/wuxing/.venv/bin"
+    assert command_exists([name, *words[1:]])
+    assert service.get("ExecStartPre", "+/opt/wuxing/infra/hand-out.sh") == "+/opt/wuxing/infra/hand-out.sh"
     hard = ("NoNewPrivileges", "ProtectHome", "PrivateTmp", "RestrictNamespaces", "LockPersonality")
     assert [service[name] for name in hard] == ["yes"] * len(hard)
-    assert (service["User"], service["ProtectSystem"], service["CapabilityBoundingSet"]) == ("wuxing", "strict", "")
+    assert (service["ProtectSystem"], service["CapabilityBoundingSet"]) == ("strict", "")
     assert service["EnvironmentFile"] == "/etc/wuxing/wuxing.env"
 
 
 def test_each_service_has_a_unit_with_a_metrics_port_of_its_own_that_prometheus_asks() -> None:
     units = {path.stem.removeprefix("wuxing-"): unit(path)["Service"] for path in UNITS}
-    assert {*units} == {*BY_PROCESS, "nats", "provision"}
-    ports = {units[name]["Environment"].removeprefix(f"{metrics.VARIABLE}=") for name in BY_PROCESS}
+    assert {*units} == {*BY_PROCESS, "nats", "provision", "configure"}
+    ports = {environment(units[name])[metrics.VARIABLE] for name in BY_PROCESS}
     scraped = yaml.safe_load((INFRA / "prometheus/prometheus.yml").read_text())["scrape_configs"]
     assert {f"127.0.0.1:{port}" for port in ports} == {*scraped[0]["static_configs"][0]["targets"]}
     assert len(ports) == len(BY_PROCESS)
@@ -92,12 +114,32 @@ def test_the_target_wants_every_unit() -> None:
     assert sorted(wanted) == [path.name for path in UNITS]
 
 
+def test_every_unit_has_a_user_of_its_own_writes_to_its_own_folder_and_sees_no_other_s() -> None:
+    units = {path.stem.removeprefix("wuxing-"): path for path in UNITS}
+    operator = {"configure", "provision"}
+    assert {*units} - operator == {*listed("services")}
+    everything = {"site", *listed("services"), *SHARED}
+    assert {*listed("shared")} == {*SHARED}
+    for name, path in units.items():
+        service = unit(path)["Service"]
+        place = "site" if name in operator else name
+        mine = {place, *(folder for folder, (writer, _) in SHARED.items() if writer == name)}
+        read = {folder for folder, (_, readers) in SHARED.items() if name in readers}
+        assert service["User"] == ("wuxing" if name in operator else f"wuxing-{name}")
+        assert environment(service).get("WUXING_DATA", BASE + place) == BASE + place
+        assert paths(path, "ReadWritePaths") == mine
+        assert "StateDirectory" not in service, "systemd gives all in it to the unit's user"
+        if name not in operator:
+            assert paths(path, "InaccessiblePaths") == everything - mine - read
+    assert "WUXING_DATA" not in (INFRA / "systemd/wuxing.env").read_text("utf-8").replace("no WUXING_DATA", "")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a unit of systemd is run, which only Linux has")
 def test_the_unit_and_the_embedded_server_keep_each_other_off_one_store(tmp_path: Path) -> None:
     configure(tmp_path, "y", ["ducha", "chuangjian"], ["U1"])
     line = unit(INFRA / "systemd/wuxing-nats.service")["Service"]["ExecStart"]
     assert line.startswith(LOCK)
-    words = [word.replace("/var/lib/wuxing", str(tmp_path)) for word in shlex.split(line)]
+    words = [word.replace("/var/lib/wuxing/nats", str(tmp_path)) for word in shlex.split(line)]
     words[words.index("/opt/wuxing/.venv/bin/nats-server")] = str(find_binary())
     with EmbeddedServer(tmp_path):
         assert subprocess.run(words, check=False, timeout=60).returncode == 75
@@ -130,14 +172,37 @@ def test_compose_runs_commands_that_exist_with_variables_that_are_read() -> None
     services: dict[str, Any] = compose["services"]
     assert {*services} == {*BY_PROCESS, *NODES, "configure", "provision"}
     for name, service in services.items():
-        assert name in NODES or command_exists(service["command"])
+        command = service["command"]
+        assert name in NODES or command_exists(command[2].split() if command[0] == "sh" else command)
         assert {*service.get("environment", {})} - known_variables() == set()
         assert {one.partition(":")[0] for one in service.get("volumes", []) if one[0] != "."} <= {*compose["volumes"]}
         assert {*service.get("depends_on", {})} <= {*services}
         if name in NODES:
-            assert service["command"][-3:] == ["nats-server", "-c", f"/data/{name}.conf"]
+            assert command[-3:] == ["nats-server", "-c", f"/data/nats/{name}.conf"]
     assert services["n1"]["build"]["dockerfile"] == "infra/Dockerfile"
     assert (INFRA / "Dockerfile").is_file()
+
+
+def test_no_container_mounts_what_is_another_s() -> None:
+    services = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))["services"]
+    mounts = {name: [one.split(":") for one in service["volumes"]] for name, service in services.items()}
+    seen = {name: {one[0]: one[2:] == ["ro"] for one in some} for name, some in mounts.items()}
+    assert {*seen["configure"]} == {"site", "./tls", *listed("services"), *SHARED}
+    assert services["configure"]["command"][2].endswith(" && hand-out.sh /data")
+    for name in BY_PROCESS:
+        written = {name, *(folder for folder, (writer, _) in SHARED.items() if writer == name)}
+        read = {folder for folder, (_, readers) in SHARED.items() if name in readers}
+        assert seen[name] == dict.fromkeys(written, False) | dict.fromkeys(read, True)
+        assert services[name]["environment"]["WUXING_DATA"] == f"/data/{name}"
+    for name in NODES:
+        assert seen[name] == {"nats": True, name: False}
+    assert seen["provision"] == {"site": False, "./tls": True, "ingest": True}  # it asks how far ingest came
+    places = {(volume, place) for some in mounts.values() for volume, place, *_ in some}
+    assert {place for volume, place in places if volume not in ("./tls", *NODES)} == {
+        f"/data/{volume}" for volume, _ in places if volume not in ("./tls", *NODES)
+    }
+    made = (INFRA / "Dockerfile").read_text("utf-8")
+    assert {*listed("services"), *SHARED, "site"} <= {*re.findall(r"-m 700 (site .*)", made)[0].split()}
 
 
 def locked(name: str) -> set[str]:

@@ -164,7 +164,8 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
     """Make the snapshot of a cut from its raw bytes, once the cut is what the scorer said and what they come to."""
     assert cut.path is not None
     again = again or Again(settings.assessment)
-    path, source = Path(cut.path).with_suffix(".made"), _opened(cut)
+    name = f"{settings.assessment}-{cut.sequence}.duckdb"
+    path, source = _draft(settings.snapshots, name), _opened(cut)
     try:
         again.check(source, cut.sequence, cut.root)
         con = again.snapshot(source, path)
@@ -186,7 +187,6 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
         con.execute("CHECKPOINT")
     finally:
         con.close()
-    name = f"{settings.assessment}-{cut.sequence}.duckdb"
     assert signed is not None
     sha256 = make.publish(path, settings.snapshots, name)
     checkpoint.publish(signed, signer, settings.snapshots)
@@ -201,6 +201,14 @@ def _rank(  # noqa: PLR0913, PLR0917 - what a round knows
         units=tuple(Place(u.unit, u.category, u.place, u.final, u.grades) for u in found.units),
         moved=tuple(_moved(found, before)),
     )
+
+
+def _draft(folder: Path, name: str) -> Path:
+    """Where a snapshot is made: beside the others, for the scorer's folder is not the ranker's to write in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.duckdb.new*"):  # by a ranker that was killed
+        left.unlink()
+    return folder / f"{name}.new"
 
 
 def _opened(cut: Cut) -> duckdb.DuckDBPyConnection:

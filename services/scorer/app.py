@@ -183,7 +183,7 @@ class Scorer:
         await asyncio.to_thread(lambda: subprocess.run(command, check=True))
         with path.open("rb") as copied:
             digest = hashlib.file_digest(copied, "sha256").hexdigest()
-        return Cut(self.last, str(path.absolute()), digest, self.leaves.root().hex(), self.traceparent)
+        return Cut(self.last, str(path.resolve()), digest, self.leaves.root().hex(), self.traceparent)
 
     async def _fold(self, entries: Sequence[Entry]) -> None:
         """Fold a batch in one transaction, then tell the parties what only the fold knows."""

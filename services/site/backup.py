@@ -38,7 +38,9 @@ MANIFEST = "backup.json"
 FOLDER, STREAMS = "folder", "streams"
 #: Folders of what is computed again from the ledger, of the broker's own store, of what `wuxing repair` put aside, and
 #: endings of the files of one run.
-LEFT_OUT = frozenset({"jetstream", "scorer", "logs", "repair"})
+LEFT_OUT = frozenset({"jetstream", "scorer", "cuts", "logs", "repair"})
+#: What `infra/hand-out.sh` moves to the folder of its service, and leaves a link to.
+HANDED_OUT = frozenset({"snapshots", "ingest", "log.key"})
 ENDINGS = (".duckdb", ".wal", ".lock", ".log", ".ports", ".new", "nats.conf")
 #: The folder comes first, the ledger last: what a file, a receipt or a checkpoint knows of, the ledger of a backup has;
 #: and INTAKE before it, so that what was moved from one to the other meanwhile is there twice and counts once.
@@ -91,12 +93,16 @@ async def _backup(known: list[Settings], draft: Path, lang: Language) -> dict[st
 
 def _files(root: Path) -> Iterator[Path]:
     """The files of a site that a backup has, in order."""
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in LEFT_OUT and not (Path(folder) / name).is_symlink())
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if name not in LEFT_OUT and _is_here(Path(folder) / name))
         for name in sorted(names):
             path = Path(folder) / name
-            if path.is_file() and not path.is_symlink() and not name.endswith(ENDINGS):
+            if path.is_file() and _is_here(path) and not name.endswith(ENDINGS):
                 yield path
+
+
+def _is_here(path: Path) -> bool:
+    return path.name in HANDED_OUT or not path.is_symlink()
 
 
 def _added(tar: tarfile.TarFile, name: str, data: bytes) -> list[Any]:

@@ -21,6 +21,7 @@ from services.ingest import place as places
 from services.ingest.opening import expected
 from services.process.ending import Exit, Stop
 from services.process.settings import Settings, several
+from services.proof.receipts import PUBLIC, site_key
 
 
 def expected_parties(settings: Settings) -> Parties:
@@ -71,7 +72,7 @@ def configure_broker(
 ) -> int:
     """Make the missing keys and write nats.conf into WUXING_DATA for all its assessments' parties; safe to repeat.
 
-    Example: WUXING_DATA=/var/lib/wuxing wuxing configure --node n1 --node n2 --node n3
+    Example: WUXING_DATA=/var/lib/wuxing/site wuxing configure --node n1 --node n2 --node n3
 
     Parameters
     ----------
@@ -84,6 +85,8 @@ def configure_broker(
     for data in everybody:
         data.mkdir(parents=True, exist_ok=True)
     print(configure_all(everybody, connections(known[0])))
+    for one in known:  # which ingest and scorer both sign by, each in a folder of its own
+        site_key(one.data, one.assessment, publish=not (one.snapshots / PUBLIC).exists())
     for path in configure_nodes(known[0].root, node) if node else []:
         print(path)
     return Exit.DONE

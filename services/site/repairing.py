@@ -25,7 +25,7 @@ from cyclopts import Parameter
 from infra import blocks, exchange
 from infra.client import connected, jetstream, read_stream
 from infra.folders import parties
-from infra.rights import PROVISIONER
+from infra.rights import PROVISIONER, SERVICES
 from infra.server import EmbeddedServer, ServerUnusable
 from infra.streams import check_ledger, declared_durables, declared_streams, seal, stream
 from schemas.told import Told
@@ -204,8 +204,13 @@ def _alone(known: Settings) -> Iterator[None]:
         ) from None
     with contextlib.ExitStack() as stack:
         stack.callback(server.stop)
-        locks = (known.data / "turns").glob(f"{known.assessment}-*.lock"), (known.data / "scorer").glob("*.lock")
-        for path in sorted(one for some in locks for one in some):
+        inside = known.data.relative_to(known.root)
+        places = (
+            known.data,
+            *(known.root.parent / name / inside for name in SERVICES),
+        )  # as infra/hand-out.sh has them
+        locks = [one for place in places for one in (place / "turns").glob(f"{known.assessment}-*.lock")]
+        for path in sorted([*locks, *(known.data / "scorer").glob("*.lock")]):
             file = stack.enter_context(path.open("rb"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
