@@ -2,8 +2,8 @@
 
 Usage: python -m bench many, or python -m bench.many -n COUNT for another number of them, --keep for their folder.
 
-As many are run as leave a fifth of the processors to the work, and it is said where those are fewer: one costs some
-0.016 cores on three nodes in two sets while nobody sends anything, and 90 MiB.
+As many are run as the processors carry while nobody sends anything, and it is said where those are fewer: one costs
+some 0.019 cores on three nodes in two sets, and 90 MiB.
 
 Everything is what the commands make: `configure --node`, `provision --replicas 3`, the services with
 `WUXING_ASSESSMENT=*`. What was acknowledged must stand in each ledger in its order, once, or be refused by name; and
@@ -42,7 +42,7 @@ from tests.faults.nodes import NODES, address, certified, moved
 from tests.product import folded, joined, scored
 
 COUNT, EVENTS, UNITS = 100, 1000, 6
-CORES_EACH, BYTES_EACH = 0.016, 90 * 1024**2
+CORES_EACH, BYTES_EACH = 0.019, 90 * 1024**2
 """What one assessment costs while nobody sends anything, all processes together."""
 BOOK = "safety-standardisation"
 SERVICES = ("ingest", "scorer", "ranker")
@@ -385,9 +385,9 @@ def measure(of: Cluster, *, again: bool) -> bool:
 
 
 def fits(count: int) -> int:
-    """So many of them as leave a fifth of this machine's processors, and a third of its memory."""
+    """So many of them as this machine's processors carry, and two thirds of its memory."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    most = max(2, min(int((os.cpu_count() or 1) * 4 / 5 / CORES_EACH), int(memory * 2 / 3 / BYTES_EACH)))
+    most = max(2, min(int((os.cpu_count() or 1) / CORES_EACH), int(memory * 2 / 3 / BYTES_EACH)))
     if most < count:
         tell(f"{most} of {count} assessments: {count} take {count * CORES_EACH:.1f} cores while nobody sends anything")
     return min(most, count)
