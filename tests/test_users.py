@@ -135,7 +135,7 @@ class Machine:
             words, env=env, input=said, capture_output=True, text=True, check=False, **self.as_(user, group)
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return str(done.stdout)
 
     def command(self, *words: str) -> str:
         """One of the operator's commands."""
