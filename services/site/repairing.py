@@ -205,10 +205,8 @@ def _alone(known: Settings) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(server.stop)
         inside = known.data.relative_to(known.root)
-        places = (
-            known.data,
-            *(known.root.parent / name / inside for name in SERVICES),
-        )  # as infra/hand-out.sh has them
+        # Each service has a folder of its own where infra/hand-out.sh was run.
+        places = (known.data, *(known.root.parent / name / inside for name in SERVICES))
         locks = [one for place in places for one in (place / "turns").glob(f"{known.assessment}-*.lock")]
         for path in sorted([*locks, *(known.data / "scorer").glob("*.lock")]):
             file = stack.enter_context(path.open("rb"))
