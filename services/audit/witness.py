@@ -140,7 +140,7 @@ def _look(
         seen = _seen(path, text)
         if seen and checkpoint.body(seen.note) == checkpoint.body(text) and out.exists():
             return None
-        made, _, cosigned = _cosign(path, signer, text, latest(known.snapshots), log)
+        made, __, cosigned = _cosign(path, signer, text, latest(known.snapshots), log)
         with replacing(out) as draft:
             draft.write_text(cosigned, "utf-8")
     except (NoteError, Stop, OSError) as error:
