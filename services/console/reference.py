@@ -111,10 +111,8 @@ def _tables(con: duckdb.DuckDBPyConnection, purpose: str) -> Iterator[Listed]:
     )
     order = [*comments.TABLES, "unit_wide", *(one.name for one in rules.definitions() if one.kind == "VIEW")]
     for name in (one for one in order if told.get(one, "").startswith(f"{purpose}. ")):
-        described = (
-            con.execute(f"DESCRIBE {name}").fetchall() if name != "unit_wide" else []
-        )  # each rulebook has its own
-        columns = [(column, kind) for column, kind, *__ in described]
+        own = name == "unit_wide"  # whose columns are the rulebook's
+        columns = [] if own else [(column, kind) for column, kind, *__ in con.execute(f"DESCRIBE {name}").fetchall()]
         yield Listed(name, told[name].removeprefix(f"{purpose}. "), columns)
 
 
