@@ -18,7 +18,7 @@ from services.process.settings import read
 from services.proof import checkpoint
 from services.ranker import app
 from services.scorer import app as scorer
-from services.scorer import file, rules
+from services.scorer import file, rules, store
 from services.snapshot import held
 from services.snapshot import make as snapshot
 from services.snapshot.again import Again, FileDiffers
@@ -182,6 +182,15 @@ def test_of_two_scorers_one_has_the_file(tmp_path: Path) -> None:
         scorer.open_file(settings)
     con.close()
     lock.close()
+
+
+def test_a_log_that_a_deleted_file_left_is_not_taken_for_the_new_one_s(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    with store.connect(tmp_path / "b.duckdb") as con:
+        con.execute("CREATE TABLE foreign_table (n INTEGER)")
+        shutil.copy(tmp_path / "b.duckdb.wal", tmp_path / "a.duckdb.wal")
+    with store.bare(path) as con:
+        assert not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'foreign_table'").fetchall()
 
 
 OTHERWISE = {
