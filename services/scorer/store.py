@@ -70,9 +70,8 @@ def bare(path: Path) -> duckdb.DuckDBPyConnection:
     draft.unlink(missing_ok=True)
     with connect(draft) as con:
         rules.create_tables(con)
-    path.with_name(f"{path.name}.wal").unlink(
-        missing_ok=True
-    )  # of a file that is gone: it would be taken for this one's
+    # What a file that is gone has left would be taken for this one's.
+    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
     draft.rename(path)
     return connect(path)
 
