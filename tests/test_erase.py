@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
@@ -844,19 +844,26 @@ def test_a_file_of_texts_is_held_against_its_tokens(site: Site, tmp_path: Path) 
     assert site.run("score", ledger, "--texts", beside)[0] == Exit.USE
 
 
+def proved(site: Site, file: Path, stays: str, gone: Collection[str]) -> dict[str, Any]:
+    """What `verify` says of an archive; it holds the text that stands, and none that went."""
+    code, printed, _ = site.run("verify", file, "--format", "json")
+    told: dict[str, Any] = json.loads(printed)
+    marks = {one["name"]: one["mark"] for one in told["checks"]}
+    assert (code, marks["texts"], marks["members"]) == (Exit.DONE, "ok", "ok")
+    held = file.read_bytes()
+    assert stays.encode() in held
+    assert not [text for text in gone if text.encode() in held]
+    return told
+
+
 def test_an_archive_has_the_texts_that_stand_and_takes_no_order(site: Site, tmp_path: Path) -> None:
     file, last = tmp_path / "year.zip", len(site.stored("LEDGER"))
     site.ranked(last)
     code, _, said = site.run("archive", file, "--unfinished", "--yes")
     assert code == Exit.DONE, said
     assert re.search(r"[0-9]+ texts out of line will be in the archive, [0-9]+ are erased", said), said
-    code, printed, _ = site.run("verify", file, "--format", "json")
-    marks = {one["name"]: one["mark"] for one in json.loads(printed)["checks"]}
-    assert (code, marks["texts"], marks["members"]) == (Exit.DONE, "ok", "ok")
-    held = file.read_bytes()
-    assert STAYS.encode() in held
-    assert "table `text`" in held[:2000].decode("utf-8", "ignore")
-    assert not [text for text in (REASON, OTHER, RATER, TYPED) if text.encode() in held]
+    proved(site, file, STAYS, (REASON, OTHER, RATER, TYPED))
+    assert "table `text`" in file.read_bytes()[:2000].decode("utf-8", "ignore")
     code, _, said = site.run("erase", "--source", "/offices/ducha", "--id", "b2", "--reason", "x", "--yes")
     assert (code, "takes no order" in said, "personal-data.md" in said) == (Exit.NO, True, True), said
     receipt = site.send(site.signed(order("late", deduction("b2", ""))))

@@ -26,7 +26,7 @@ from services.process.ending import Exit
 from services.site import synthetic
 from tests.faults.nodes import NODES, address, certified, moved
 from tests.product import BOOK_FILE, BOOK_JSON, SHIPPED, command
-from tests.test_erase import APART, COLLECTOR, NAMES, A, Browsers, Site, apart, browsers, deduction, event, line
+from tests.test_erase import APART, COLLECTOR, NAMES, A, Browsers, Site, apart, browsers, deduction, event, line, proved
 
 pytestmark = pytest.mark.long
 UNITS = SHIPPED[::17][:6]
@@ -247,15 +247,10 @@ def test_an_archive_has_the_texts_that_stand_and_none_that_was_erased(page: Brow
     assert code == Exit.DONE, said
     assert json.loads(site.run("list", "--format", "json")[1])[0]["state"] == "archived"
     assert re.search(r"\d+ texts out of line will be in the archive, 4 are erased", said), said
-    code, printed, _ = site.run("verify", file, "--format", "json")
-    marks = {one["name"]: one["mark"] for one in json.loads(printed)["checks"]}
-    assert (code, marks["texts"], marks["members"]) == (Exit.DONE, "ok", "ok")
-    held = file.read_bytes()
-    assert STAYS.encode() in held
-    assert not [text for text in GONE if text.encode() in held]
+    told = proved(site, file, STAYS, GONE)
     with zipfile.ZipFile(file) as opened:
         assert "table `text`" in opened.read("README.txt").decode()
-    site.kept |= {"last": last, "digest": json.loads(printed).get("digest")}
+    site.kept |= {"last": last, "digest": told.get("digest")}
 
 
 def test_what_is_archived_takes_no_order_and_its_results_stand_without_any_text(page: Browsers, tmp_path: Path) -> None:
